@@ -1,0 +1,1 @@
+"""Images with labels and boxes: built-in samples and ImageNet."""

@@ -1,0 +1,1 @@
+"""The fused saliency-masking step."""

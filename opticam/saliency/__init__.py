@@ -1,0 +1,1 @@
+"""Saliency methods, one a file, all with one protocol."""

@@ -1,0 +1,1 @@
+"""The two papers, experiment by experiment: results, tables, figures."""

@@ -1,0 +1,1 @@
+"""One file a kernel or loop, each against its peers."""
