@@ -19,8 +19,8 @@ GAIN_DENOMINATORS = ("complement", "probability")
 def average_drop(p: Tensor, o: Tensor) -> Tensor:
     """AD = 100 · max(0, p - o) / p per image.
 
-    `p`, `o`: probabilities [B] on the image and on the masked image. Returns [B] in [0, 100]; lower is better.
-    The machine epsilon of the dtype is added to the denominator, so p = 0 gives 0.
+    `p`, `o`: probabilities [B] on the image and on the masked image. Returns [B] in [0, 100]; lower is
+    better. The machine epsilon of the dtype is added to the denominator, so p = 0 gives 0.
     Source: Opti-CAM eq. 13.
     """
     _check_probabilities(p, o)
@@ -30,12 +30,13 @@ def average_drop(p: Tensor, o: Tensor) -> Tensor:
 def average_gain(p: Tensor, o: Tensor, denominator: str = "complement") -> Tensor:
     """AG = 100 · max(0, o - p) / (1 - p) per image.
 
-    `p`, `o`: probabilities [B] on the image and on the masked image. Returns [B] in [0, 100]; higher is better.
-    The machine epsilon of the dtype is added to the denominator, so p = 1 gives 0. Source: Opti-CAM eq. 14.
+    `p`, `o`: probabilities [B] on the image and on the masked image. Returns [B] in [0, 100]; higher is
+    better. The machine epsilon of the dtype is added to the denominator, so p = 1 gives 0.
+    Source: Opti-CAM eq. 14.
 
-    `denominator="probability"` divides by p instead, as eq. 12 of the authors' slides prints it. It is not the
-    default because the paper and the authors' evaluation code divide by 1 - p, and because the gain over p has
-    no upper bound: one image with a small p outweighs all others in the mean. Its range is [0, ∞).
+    `denominator="probability"` divides by p instead, as eq. 12 of the authors' slides prints it. It is not
+    the default because the paper and the authors' evaluation code divide by 1 - p, and because the gain over
+    p has no upper bound: one image with a small p outweighs all others in the mean. Its range is [0, ∞).
 
     Raises `ValueError` for another `denominator`.
     """
@@ -96,7 +97,7 @@ def target_probability(classifier: Callable[[Tensor], Tensor], images: Tensor, t
     check_targets(targets, len(images))
     logits = classifier(images)
     classes = logits.shape[1]
-    if len(targets) and not (0 <= int(targets.min()) and int(targets.max()) < classes):
+    if len(targets) and (int(targets.min()) < 0 or int(targets.max()) >= classes):
         raise ValueError(f"targets must be class ids in 0..{classes - 1}, got {targets.tolist()}")
     dtype = torch.promote_types(logits.dtype, torch.float32)
     return logits.to(dtype).softmax(1).gather(1, targets.to(logits.device, torch.int64)[:, None])[:, 0]

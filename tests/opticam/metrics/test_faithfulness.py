@@ -3,6 +3,8 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from pytorch_grad_cam.metrics.cam_mult_image import DropInConfidence, IncreaseInConfidence
+from pytorch_grad_cam.utils.model_targets import ClassifierOutputSoftmaxTarget
 
 from opticam.metrics import (
     average_drop,
@@ -89,9 +91,7 @@ def test_faithfulness_matches_numpy_and_reuses_image_probabilities():
 
 
 def test_increase_and_drop_agree_with_grad_cam():
-    """pytorch-grad-cam's drop is max(0, p - o), undivided, and its increase is o > p: compare what coincides."""
-    metrics = pytest.importorskip("pytorch_grad_cam.metrics.cam_mult_image")
-    targets_module = pytest.importorskip("pytorch_grad_cam.utils.model_targets")
+    """There the drop is max(0, p - o), undivided, and the increase 1[o > p]: compare what coincides."""
     generator = torch.Generator().manual_seed(2)
     images = torch.rand(5, 3, 7, 9, generator=generator)
     maps = torch.rand(5, 7, 9, generator=generator)
@@ -101,9 +101,9 @@ def test_increase_and_drop_agree_with_grad_cam():
         def forward(self, pixels):
             return linear_classifier()(pixels).float()
 
-    callables = [targets_module.ClassifierOutputSoftmaxTarget(int(target)) for target in targets]
-    drop = metrics.DropInConfidence()(images, maps.numpy(), callables, Network())
-    increase = metrics.IncreaseInConfidence()(images, maps.numpy(), callables, Network())
+    callables = [ClassifierOutputSoftmaxTarget(int(target)) for target in targets]
+    drop = DropInConfidence()(images, maps.numpy(), callables, Network())
+    increase = IncreaseInConfidence()(images, maps.numpy(), callables, Network())
     p = target_probability(Network(), images, targets)
     scores = faithfulness(Network(), images, maps, targets)
     np.testing.assert_allclose(scores["AD"] * p / 100, drop, atol=1e-6)
