@@ -1,0 +1,71 @@
+"""The public operations: check the arguments, choose a backend, run it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from opticam.masking import backends, inputs, reference
+
+
+def saliency_mask(
+    features: Tensor,
+    logits_u: Tensor,
+    images: Tensor,
+    normalization: str = "range",
+    backend: str = "auto",
+) -> tuple[Tensor, Tensor]:
+    """Images multiplied by the map n(up(sum_k softmax(u)_k A^k)), and that map (Opti-CAM eq. 8 and 10).
+
+    features [B,K,h,w], or [1,K,h,w] shared by all images; logits_u [B,K]; images [B,C,H,W] of 1 to 4 colours,
+    contiguous or channels_last. Dtypes: float32, bfloat16, float16, float64, mixed as you like; sums are kept
+    in float32, or float64 where features or logits_u are.
+    normalization: "range" (s - min) / (max - min), constant maps becoming zeros; "max" s / max; "sigmoid".
+    backend: "auto", "eager", "cpp" (CPU) or "triton" (CUDA).
+
+    Returns masked [B,C,H,W] in the images' dtype and layout, and the map [B,H,W] in float32 (or float64).
+    Both are differentiable in logits_u alone: features and images count as constants.
+    Raises ValueError or TypeError naming the argument that does not fit, and RuntimeError with the reason when
+    a backend asked for by name cannot run.
+    """
+    inputs.check_saliency_mask(features, logits_u, images, normalization)
+    features, images = features.detach(), images.detach()
+    if backends.choose(backend, images.device) == "eager":
+        return reference.saliency_mask(features, logits_u, images, normalization)
+    return torch.ops.opticam.saliency_mask(features, logits_u, images, normalization)[:2]
+
+
+def channel_masks(
+    features: Tensor, images: Tensor, channels: Tensor | Sequence[int], backend: str = "auto"
+) -> Tensor:
+    """Images multiplied by n(up(A^k)), range normalisation, for each named channel k (Score-CAM).
+
+    features [B,K,h,w] or [1,K,h,w]; images [B,C,H,W]; channels [k], the same for all images, or [B,k].
+    Returns [B,k,C,H,W] in the images' dtype; no gradient. A constant channel gives zeros.
+    """
+    inputs.check_features(features, images)
+    channels = inputs.check_channels(channels, features, images)
+    features, images = features.detach(), images.detach()
+    if backends.choose(backend, images.device) == "eager":
+        return reference.channel_masks(features, images, channels)
+    return torch.ops.opticam.channel_masks(features, images, channels)
+
+
+def step_masks(
+    ranks: Tensor, images: Tensor, baseline: Tensor, steps: Tensor | Sequence[int], backend: str = "auto"
+) -> Tensor:
+    """Images whose pixels of rank below a step are kept and the others replaced: insertion and deletion.
+
+    out[b, i, :, y, x] = images[b, :, y, x] where ranks[b, y, x] < steps[i], else baseline[b, :, y, x].
+    ranks: integers [B,H,W], 0 for the pixel changed first; images [B,C,H,W]; baseline broadcastable to
+    images; steps: integers [t]. Insertion takes the sharp images and a blurred baseline; deletion takes the substrate
+    (zeros, say) as images and the image itself as baseline. Returns [B,t,C,H,W]; no gradient.
+    """
+    inputs.check_step_masks(ranks, images, baseline)
+    steps = inputs.check_steps(steps, images.device)
+    images, baseline = images.detach(), baseline.detach()
+    if backends.choose(backend, images.device) == "eager":
+        return reference.step_masks(ranks, images, baseline, steps)
+    return torch.ops.opticam.step_masks(ranks, images, baseline, steps)
