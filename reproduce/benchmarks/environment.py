@@ -1,0 +1,65 @@
+"""Where a figure was measured: commit, versions, device and threads, one flat record for every CSV row."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from pathlib import Path
+
+import torch
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def environment(device: str | torch.device = "cpu") -> dict[str, str]:
+    """Commit, versions, device name and thread count as strings, ready to be columns of a CSV row."""
+    device = torch.device(device)
+    return {
+        "commit": commit(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "triton": triton_version(),
+        "device": device_name(device),
+        "threads": str(torch.get_num_threads()) if device.type == "cpu" else "",
+    }
+
+
+def commit() -> str:
+    """The short hash of the checked-out commit, with "+" where tracked files differ; "unknown" outside git."""
+    head = _git("rev-parse", "--short=12", "HEAD")
+    if not head:
+        return "unknown"
+    return head + ("+" if _git("status", "--porcelain", "--untracked-files=no") else "")
+
+
+def device_name(device: torch.device) -> str:
+    """The GPU's name, or the CPU's model with the vector instructions PyTorch uses on it."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{_cpu_model()} ({torch.backends.cpu.get_cpu_capability()}, {platform.system()})"
+
+
+def triton_version() -> str:
+    """Triton's version, or "" where it is not installed."""
+    try:
+        import triton
+    except ImportError:
+        return ""
+    return triton.__version__
+
+
+def _cpu_model() -> str:
+    information = Path("/proc/cpuinfo")
+    if information.exists():
+        for line in information.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
+
+
+def _git(*arguments: str) -> str:
+    try:
+        result = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    return result.stdout.strip()
