@@ -1,0 +1,76 @@
+"""The public function: check the arguments, choose a backend, call the registered op."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from dpnet.similarity.backends import select_backend
+from dpnet.similarity.ops import part_similarity_op
+
+DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
+
+
+def part_similarity(
+    parts: torch.Tensor,
+    regions: torch.Tensor,
+    temperature: float | None = None,
+    backend: str = "auto",
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+    """Score every part by its best region, and every region by the entropy of its choice of a part.
+
+    With unit parts û_p = u_p / ‖u_p‖ and S = Û X of each image (DP-Net, the part layer), the score of a part
+    is max_r S_pr and the entropy of a region is -Σ_p π_p log π_p, π = softmax over parts of S / temperature
+    (the terms of C_Assign).
+
+    Args:
+        parts: U, [P, d]; need not have unit rows.
+        regions: X, [B, R, d], R >= 1; used as given, so normalise them first if cosines are wanted.
+        temperature: τ > 0 of the softmax over parts, or None when no entropy is wanted.
+        backend: "auto", or one of `dpnet.similarity.BACKENDS`; one asked for by name raises if it cannot run.
+
+    Returns:
+        scores [B, P]; argmax [B, P], int32, the lowest region index that reaches the score (a NaN counts as
+        the largest); entropy [B, R] in nats, within [0, log P], or None. Scores and entropy are float64 when
+        both inputs are, else float32; products are taken in the dtype of `regions`. Differentiable once in
+        `parts` and `regions`, through scores (to the argmax region alone) and entropy.
+
+    Raises:
+        TypeError: an input is no floating tensor of a supported dtype, or only one of them is float64.
+        ValueError: shapes or devices do not fit, P, R or d is 0, temperature is not positive and finite, or
+            the backend is unknown.
+        RuntimeError: the backend asked for by name cannot run on these inputs; the message says why.
+    """
+    _check_tensors(parts, regions)
+    _check_temperature(temperature)
+    backend = select_backend(parts, regions, temperature, backend)
+    scores, argmax, entropy, _ = part_similarity_op(parts, regions, temperature, backend)
+    return scores, argmax, None if temperature is None else entropy
+
+
+def _check_tensors(parts: torch.Tensor, regions: torch.Tensor) -> None:
+    for name, tensor, dims in (("parts", parts, 2), ("regions", regions, 3)):
+        if not isinstance(tensor, torch.Tensor) or tensor.dtype not in DTYPES:
+            given = tensor.dtype if isinstance(tensor, torch.Tensor) else type(tensor).__name__
+            raise TypeError(f"{name} must be a float32, float64, bfloat16 or float16 tensor, got {given}")
+        if tensor.dim() != dims:
+            shape = "[P, d]" if dims == 2 else "[B, R, d]"
+            raise ValueError(f"{name} must be {shape}, got shape {tuple(tensor.shape)}")
+    if (parts.dtype == torch.float64) != (regions.dtype == torch.float64):
+        raise TypeError(
+            f"parts and regions must both be float64 or neither, got {parts.dtype}, {regions.dtype}"
+        )
+    if parts.shape[1] != regions.shape[2]:
+        raise ValueError(f"parts have d={parts.shape[1]} but regions have d={regions.shape[2]}")
+    if 0 in parts.shape or 0 in regions.shape[1:]:
+        raise ValueError(
+            f"P, R and d must be at least 1, got {tuple(parts.shape)} and {tuple(regions.shape)}"
+        )
+    if parts.device != regions.device:
+        raise ValueError(f"parts are on {parts.device} but regions are on {regions.device}")
+
+
+def _check_temperature(temperature: float | None) -> None:
+    if temperature is not None and not (math.isfinite(temperature) and temperature > 0):
+        raise ValueError(f"temperature must be positive and finite, or None, got {temperature}")
