@@ -1,0 +1,62 @@
+"""Save and restore a training run so that it ends with the same weights as one never interrupted."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import torch
+from torch import nn
+
+FORMAT = 1
+
+
+def save_checkpoint(
+    path: Path, model: nn.Module, optimiser: torch.optim.Optimizer, history: list[dict], settings: dict
+) -> None:
+    """Write weights, optimiser, history and the state of the random generators; atomic on one file system."""
+    state = {
+        "format": FORMAT,
+        "model": model.state_dict(),
+        "optimiser": optimiser.state_dict(),
+        "history": history,
+        "settings": settings,
+        "random": torch.get_rng_state(),
+        "random_cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    with open(partial, "wb") as file:
+        torch.save(state, file)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+
+
+def load_checkpoint(
+    path: Path, model: nn.Module, optimiser: torch.optim.Optimizer, settings: dict
+) -> list[dict]:
+    """Restore what `save_checkpoint` wrote and return the history so far.
+
+    Raises ValueError when the file belongs to a run with other settings or to another model.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise ValueError(f"checkpoint {path} cannot be read: {str(error).splitlines()[0]}") from None
+    if state.get("format") != FORMAT:
+        raise ValueError(f"checkpoint {path} has format {state.get('format')}; expected {FORMAT}")
+    different = [key for key in settings if state["settings"].get(key) != settings[key]]
+    if different:
+        raise ValueError(f"checkpoint {path} belongs to a run with another {', '.join(different)}")
+    try:
+        model.load_state_dict(state["model"])
+    except RuntimeError as error:
+        raise ValueError(
+            f"checkpoint {path} is of another model: {str(error).splitlines()[-1].strip()}"
+        ) from None
+    optimiser.load_state_dict(state["optimiser"])
+    torch.set_rng_state(state["random"])
+    if state["random_cuda"] and torch.cuda.is_available():
+        torch.cuda.set_rng_state_all(state["random_cuda"])
+    return state["history"]

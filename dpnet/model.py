@@ -1,0 +1,126 @@
+"""The part layer and its baseline: a classifier on a bag of parts, and one on the global average."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from dpnet.regions import NORMS, RegionScheme, normalise_rows
+from dpnet.similarity import part_similarity
+
+
+class PartOutput(NamedTuple):
+    """What one forward pass computes: the bag of parts is b, the argmax region r*, in the paper's symbols."""
+
+    logits: Tensor  # y [B,C], float32
+    bag_of_parts: Tensor  # b [B,P]
+    argmax_region: Tensor  # r* [B,P], int32
+    entropy: Tensor | None  # of the softmax over the parts, a region: [B,R]
+
+
+class PartClassifier(nn.Module):
+    """DP-Net on frozen features: S = U X, b = max over regions of S, y = V b (Parts of the result tables).
+
+    ``parts`` is U [P,d] with P = parts_per_class * num_classes; its rows are made unit vectors in the forward
+    pass, and part p is owned by class p // parts_per_class. ``classifier`` is V [C,P], with a bias unless
+    ``bias`` is False. ``temperature`` divides the scores inside the softmax of the assignment entropy, and
+    nothing else: with unit regions and a temperature of 1 the entropy is constant to the third digit, and the
+    assignment constraint cannot act. ``backend`` is handed to `part_similarity`.
+
+    The part layer computes in the dtype of the features it is given, V in its own. Max pooling is not written
+    in the slides; it is what the part models before and after the paper use.
+    """
+
+    def __init__(
+        self,
+        feature_dim: int,
+        num_classes: int,
+        parts_per_class: int = 10,
+        *,
+        scheme: RegionScheme | None = None,
+        temperature: float = 0.1,
+        bias: bool = True,
+        backend: str = "auto",
+    ) -> None:
+        super().__init__()
+        _check_sizes(feature_dim=feature_dim, num_classes=num_classes, parts_per_class=parts_per_class)
+        if temperature <= 0:
+            raise ValueError(f"temperature is {temperature}; it must be above 0")
+        self.parts_per_class = parts_per_class
+        self.scheme = scheme or RegionScheme()
+        self.temperature = temperature
+        self.backend = backend
+        num_parts = parts_per_class * num_classes
+        self.parts = nn.Parameter(normalise_rows(torch.randn(num_parts, feature_dim)))
+        self.classifier = nn.Linear(num_parts, num_classes, bias=bias)
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes C."""
+        return self.classifier.out_features
+
+    @property
+    def unit_parts(self) -> Tensor:
+        """The parts as the forward pass uses them: rows u_p of unit length [P,d]."""
+        return normalise_rows(self.parts)
+
+    @property
+    def owner(self) -> Tensor:
+        """The class that owns each part, int64 [P]."""
+        return torch.arange(len(self.parts), device=self.parts.device) // self.parts_per_class
+
+    def forward(self, features: Tensor, with_entropy: bool = False) -> PartOutput:
+        """Classify feature maps [B,d,h,w]; the entropy of the assignment is computed only when asked for."""
+        self._check(features)
+        regions = self.scheme(features)
+        temperature = self.temperature if with_entropy else None
+        scores, argmax_region, entropy = part_similarity(
+            self.parts, regions, temperature=temperature, backend=self.backend
+        )
+        logits = self.classifier(scores.to(self.classifier.weight.dtype))
+        return PartOutput(logits, scores, argmax_region, entropy)
+
+    def similarity(self, features: Tensor) -> Tensor:
+        """The whole matrix S [B,P,R], which training never builds; heat maps read it."""
+        self._check(features)
+        regions = self.scheme(features)
+        return self.unit_parts.to(regions.dtype) @ regions.transpose(1, 2)
+
+    def _check(self, features: Tensor) -> None:
+        if features.ndim != 4 or features.shape[1] != self.parts.shape[1]:
+            expected = f"[B, {self.parts.shape[1]}, h, w]"
+            raise ValueError(f"features has shape {tuple(features.shape)}; expected {expected}")
+
+
+class GlobalClassifier(nn.Module):
+    """The Global row of the result tables: average pooling, optional unit length, one linear layer.
+
+    Reads the same frozen feature maps [B,d,h,w] as `PartClassifier`; the linear layer is newly trained.
+    """
+
+    def __init__(self, feature_dim: int, num_classes: int, *, x_norm: str = "l2", bias: bool = True) -> None:
+        super().__init__()
+        _check_sizes(feature_dim=feature_dim, num_classes=num_classes)
+        if x_norm not in NORMS:
+            raise ValueError(f"x_norm is {x_norm!r}; accepted: {', '.join(NORMS)}")
+        self.x_norm = x_norm
+        self.classifier = nn.Linear(feature_dim, num_classes, bias=bias)
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes C."""
+        return self.classifier.out_features
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Logits [B,C] of feature maps [B,d,h,w]."""
+        pooled = features.mean(dim=(2, 3))
+        pooled = normalise_rows(pooled) if self.x_norm == "l2" else pooled
+        return self.classifier(pooled.to(self.classifier.weight.dtype))
+
+
+def _check_sizes(**sizes: int) -> None:
+    for name, size in sizes.items():
+        if size < 1:
+            raise ValueError(f"{name} is {size}; it must be at least 1")
