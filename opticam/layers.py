@@ -1,0 +1,60 @@
+"""Find the layer whose feature maps are combined into a saliency map."""
+
+from __future__ import annotations
+
+import torchvision
+from torch import nn
+
+
+def find_layer(network: nn.Module, target_layer: nn.Module | str | None) -> nn.Module:
+    """The module meant by `target_layer`: a module of `network`, its dotted name, or None for the default.
+
+    Raises ValueError for a name or module that `network` does not have, TypeError for anything else.
+    """
+    if target_layer is None:
+        return default_layer(network)
+    if isinstance(target_layer, str):
+        try:
+            return network.get_submodule(target_layer.replace("[", ".").replace("]", ""))
+        except (AttributeError, IndexError):
+            known = ", ".join(name for name, _ in network.named_children())
+            raise ValueError(
+                f"target_layer: {type(network).__name__} has no layer {target_layer!r}; "
+                f"a dotted path from its children is accepted: {known}"
+            ) from None
+    if not isinstance(target_layer, nn.Module):
+        raise TypeError(
+            f"target_layer: expected a module, a name or None, got {type(target_layer).__name__}"
+            + ("; give one layer, not a list" if isinstance(target_layer, list | tuple) else "")
+        )
+    if not any(module is target_layer for module in network.modules()):
+        raise ValueError(f"target_layer: this {type(target_layer).__name__} is not part of the network")
+    return target_layer
+
+
+def default_layer(network: nn.Module) -> nn.Module:
+    """The papers' layer of a known family, otherwise the last convolution (Opti-CAM, App. A).
+
+    ResNet: the last bottleneck's output. VGG: the ReLU before the last max-pooling (features[42] of vgg16_bn).
+    Vision transformers: the first layer norm of the last block. Other torchvision networks with a `features`
+    trunk (SqueezeNet, MobileNet, DenseNet, ...): its last module. Raises ValueError where none applies.
+    """
+    if isinstance(network, torchvision.models.VisionTransformer):
+        return network.encoder.layers[-1].ln_1
+    if hasattr(network, "blocks") and hasattr(network.blocks[-1], "norm1"):
+        return network.blocks[-1].norm1
+    if isinstance(getattr(network, "layer4", None), nn.Sequential):
+        return network.layer4[-1]
+    features = getattr(network, "features", None)
+    if isinstance(network, torchvision.models.VGG):
+        pools = [i for i, module in enumerate(features) if isinstance(module, nn.MaxPool2d)]
+        return features[pools[-1] - 1]
+    if isinstance(features, nn.Sequential):
+        return features[-1]
+    convolutions = [module for module in network.modules() if isinstance(module, nn.Conv2d)]
+    if not convolutions:
+        raise ValueError(
+            f"target_layer: no default for {type(network).__name__}, which has no convolution; "
+            "name the layer whose output is to be explained"
+        )
+    return convolutions[-1]

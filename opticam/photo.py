@@ -1,0 +1,36 @@
+"""Read one photograph for a classifier."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from PIL import Image, UnidentifiedImageError
+from torchvision.transforms import InterpolationMode
+from torchvision.transforms import functional as transforms
+
+RESIZES = ("crop", "squash")
+
+
+def read_photo(path: str | Path, size: int = 224, resize: str = "crop") -> torch.Tensor:
+    """The photograph as float32 RGB [3,size,size] in [0,1].
+
+    resize: "crop" scales the short side to size * 256 / 224 and cuts the centre, as ImageNet evaluation
+    does; "squash" scales both sides to `size`, keeping everything but the aspect.
+    Raises FileNotFoundError for no file, ValueError for a file that is no readable picture.
+    """
+    if resize not in RESIZES:
+        raise ValueError(f"resize: expected one of {RESIZES}, got {resize!r}")
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"photo: there is no file {path}")
+    try:
+        with Image.open(path) as opened:
+            image = opened.convert("RGB")
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+        raise ValueError(f"photo: {path} is not a readable picture ({error})") from None
+    if resize == "squash":
+        image = transforms.resize(image, [size, size], InterpolationMode.BILINEAR)
+    else:
+        image = transforms.resize(image, round(size * 256 / 224), InterpolationMode.BILINEAR)
+        image = transforms.center_crop(image, [size, size])
+    return transforms.to_tensor(image)

@@ -1,0 +1,65 @@
+"""Draw saliency maps over images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+
+COLOURS = "inferno"  # perceptually uniform and readable with every common colour vision
+
+
+def overlay(image: torch.Tensor, saliency_map: torch.Tensor, opacity: float = 0.6) -> np.ndarray:
+    """RGB [H,W,3] in [0,1]: the image [3,H,W] in grey under the map [H,W] in colour; both in [0,1]."""
+    if saliency_map.shape != image.shape[1:]:
+        raise ValueError(
+            f"saliency_map: expected {tuple(image.shape[1:])}, got shape {tuple(saliency_map.shape)}"
+        )
+    grey = image.detach().float().mean(0).cpu().numpy()[..., None]
+    colour = matplotlib.colormaps[COLOURS](saliency_map.detach().float().cpu().numpy())[..., :3]
+    return np.clip((1 - opacity) * grey + opacity * colour, 0, 1)
+
+
+def explanation_figure(image: torch.Tensor, saliency_map: torch.Tensor, title: str) -> Figure:
+    """The image [3,H,W], the overlay and the masked image side by side, with a colour bar."""
+    figure = Figure(figsize=(9.6, 3.4), layout="constrained")
+    axes = figure.subplots(1, 3)
+    pictures = (
+        ("photo", image.permute(1, 2, 0).cpu().numpy()),
+        ("saliency map", overlay(image, saliency_map)),
+        ("masked photo", (image * saliency_map).permute(1, 2, 0).cpu().numpy()),
+    )
+    for axis, (name, picture) in zip(axes, pictures):
+        axis.imshow(picture)
+        axis.set_title(name, fontsize=10)
+        axis.axis("off")
+    scale = matplotlib.cm.ScalarMappable(matplotlib.colors.Normalize(0, 1), COLOURS)
+    figure.colorbar(scale, ax=axes, shrink=0.8, label="saliency")
+    figure.suptitle(title, fontsize=11)
+    return figure
+
+
+def map_grid(
+    images: torch.Tensor, maps: Mapping[str, torch.Tensor], row_labels: Sequence[str], title: str = ""
+) -> Figure:
+    """One row an image [B,3,H,W], one column a method's maps [B,H,W] beside the image itself."""
+    rows, columns = len(images), len(maps) + 1
+    figure = Figure(figsize=(1.5 * columns + 0.8, 1.55 * rows + 0.5), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False)
+    for row in range(rows):
+        axes[row, 0].imshow(images[row].permute(1, 2, 0).cpu().numpy())
+        axes[row, 0].set_ylabel(row_labels[row], fontsize=8)
+        for column, method_maps in enumerate(maps.values(), start=1):
+            axes[row, column].imshow(overlay(images[row], method_maps[row]))
+    for axis, name in zip(axes[0], ["image", *maps]):
+        axis.set_title(name, fontsize=9)
+    for axis in axes.flat:
+        axis.set_xticks([])
+        axis.set_yticks([])
+    scale = matplotlib.cm.ScalarMappable(matplotlib.colors.Normalize(0, 1), COLOURS)
+    figure.colorbar(scale, ax=axes, shrink=0.7, label="saliency", pad=0.01)
+    figure.suptitle(title, fontsize=10)
+    return figure

@@ -1,0 +1,65 @@
+"""The one protocol of all saliency methods: method(images, targets) -> maps."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import torch
+
+from opticam.classifier import Classifier
+from opticam.saliency.targets import Score, Targets, class_ids, class_score
+
+
+class SaliencyMethod(ABC):
+    """Maps images and target classes to saliency maps, batched; an image's map ignores its batch mates."""
+
+    def __init__(self, classifier: Classifier) -> None:
+        if not isinstance(classifier, Classifier):
+            raise TypeError(
+                f"classifier: expected an opticam.Classifier, got {type(classifier).__name__}; "
+                "wrap a network as Classifier(network)"
+            )
+        self.classifier = classifier
+
+    def __call__(self, images: torch.Tensor, targets: Targets = None) -> torch.Tensor:
+        """Saliency maps [B,H,W], float32 in [0,1] (float64 for float64 images), of images [B,3,H,W] in [0,1].
+
+        targets: None explains the predicted class; a class id, one id an image, or a function from logits
+        [B,C] to scores [B]. Raises ValueError or TypeError, naming the argument, before any work starts.
+        """
+        check_images(images)
+        if not len(images):
+            return images.new_zeros(0, *images.shape[-2:])
+        with self.classifier.frozen():
+            maps = self.compute(images, self._score(images, targets)).detach()
+        return maps if maps.dtype == torch.float64 else maps.float()
+
+    @abstractmethod
+    def compute(self, images: torch.Tensor, score: Score) -> torch.Tensor:
+        """Maps [B,H,W] in [0,1] that explain `score`, a function from logits [B,C] to [B]."""
+
+    @torch.no_grad()
+    def _score(self, images: torch.Tensor, targets: Targets) -> Score:
+        if callable(targets):
+            return targets
+        if targets is None:
+            return class_score(self.classifier(images).argmax(1))
+        if self.classifier.num_classes is None:
+            self.classifier(images[:1])
+        ids = class_ids(targets, len(images), self.classifier.num_classes)
+        return class_score(ids.to(images.device))
+
+
+def check_images(images: torch.Tensor) -> None:
+    """Raise TypeError or ValueError unless images are a floating [B,C,H,W] tensor of finite pixels in [0,1]."""
+    if not isinstance(images, torch.Tensor):
+        raise TypeError(f"images: expected a tensor [B,3,H,W], got {type(images).__name__}")
+    if images.dim() != 4 or not images.is_floating_point():
+        raise ValueError(
+            f"images: expected floating [B,3,H,W], got {images.dtype} of shape {tuple(images.shape)}"
+        )
+    if not len(images):
+        return
+    low, high = (float(value) for value in images.aminmax())
+    if not (low >= 0 and high <= 1):  # also catches NaN
+        raise ValueError(f"images: pixels must be finite and in [0,1], got values from {low} to {high}")

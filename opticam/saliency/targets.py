@@ -1,0 +1,32 @@
+"""Which class, or which score, a saliency map explains."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+
+Targets = None | int | Sequence[int] | torch.Tensor | Callable[[torch.Tensor], torch.Tensor]
+Score = Callable[[torch.Tensor], torch.Tensor]
+
+
+def class_ids(targets: int | Sequence[int] | torch.Tensor, batch: int, classes: int) -> torch.Tensor:
+    """Class ids [B] (int64) from one id for all images or one an image.
+
+    Raises TypeError for anything but integers and ValueError for a wrong count or an id outside [0,C).
+    """
+    ids = torch.as_tensor(targets)
+    if ids.is_floating_point() or ids.is_complex() or ids.dtype == torch.bool:
+        raise TypeError(f"targets: expected integer class ids, got {ids.dtype}")
+    if ids.dim() == 0:
+        ids = ids.expand(batch)
+    if ids.shape != (batch,):
+        raise ValueError(f"targets: expected one class id or {batch}, got shape {tuple(ids.shape)}")
+    if batch and (int(ids.min()) < 0 or int(ids.max()) >= classes):
+        raise ValueError(f"targets: class ids must lie in [0, {classes}), got {ids.tolist()}")
+    return ids.long()
+
+
+def class_score(ids: torch.Tensor) -> Score:
+    """The score y_c: from logits [B,C] to the logit [B] of each image's class id."""
+    return lambda logits: logits.gather(1, ids[:, None]).squeeze(1)
