@@ -1,1 +1,23 @@
 """Learn discriminative parts on a frozen network and explain by them (DP-Net, ICIP 2023)."""
+
+from dpnet.features import FeatureCache, extract_features
+from dpnet.manifest import describe
+from dpnet.model import GlobalClassifier, PartClassifier, PartOutput
+from dpnet.regions import RegionScheme
+from dpnet.settings import ConstraintWeights, TrainingSettings
+from dpnet.training import TrainingRecord, train, train_seeds
+
+__all__ = [
+    "ConstraintWeights",
+    "FeatureCache",
+    "GlobalClassifier",
+    "PartClassifier",
+    "PartOutput",
+    "RegionScheme",
+    "TrainingRecord",
+    "TrainingSettings",
+    "describe",
+    "extract_features",
+    "train",
+    "train_seeds",
+]
