@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# The main job: set up, run both papers' experiments, write tables and figures.
+#   bash reproduce/all.sh [--no-venv] [options of `python -m reproduce run`, for example --limit 8]
+set -euo pipefail
+arguments=()
+for argument in "$@"; do
+    if [ "$argument" = --no-venv ]; then NO_VENV=1; else arguments+=("$argument"); fi
+done
+source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
+begin=$SECONDS
+prepare
+stage "experiments" "$PYTHON" -m reproduce run "${arguments[@]+"${arguments[@]}"}"
+printf '== all done in %d s\n' $((SECONDS - begin))

@@ -1,0 +1,78 @@
+# Sourced by reproduce/all.sh and tests/all.sh: make or reuse the Python environment and build the extensions.
+# Sets PYTHON to the interpreter to use. Honours NO_VENV=1 (use the current Python, install nothing).
+
+cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
+
+stage() { # stage NAME COMMAND...: run a command, say what it is and how long it took
+    local name=$1 start=$SECONDS
+    shift
+    printf '== %s\n' "$name"
+    "$@" || { local status=$?; printf '== %s: failed after %d s (exit status %d)\n' "$name" $((SECONDS - start)) "$status" >&2; exit "$status"; }
+    printf '== %s: done in %d s\n' "$name" $((SECONDS - start))
+}
+
+find_python() { # the interpreter that makes .venv: $PYTHON, or the first of a supported version on PATH
+    local candidate
+    for candidate in ${PYTHON:-python3 python python3.13 python3.12 python3.11 python3.10}; do
+        if "$candidate" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; then
+            command -v "$candidate"
+            return
+        fi
+    done
+    echo "no Python 3.10 to 3.13 found; install one or set PYTHON=/path/to/python" >&2
+    return 1
+}
+
+digest() { "$PYTHON" - "$@" <<'PY'
+import hashlib, pathlib, sys
+digest = hashlib.sha256(sys.version.encode())
+for name in sys.argv[1:]:
+    path = pathlib.Path(name)
+    for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+        if file.is_file():
+            digest.update(file.as_posix().encode() + b"\0" + file.read_bytes())
+print(digest.hexdigest())
+PY
+}
+
+install_packages() {
+    "$PYTHON" -m pip install --quiet --disable-pip-version-check --no-input -r requirements.lock
+}
+
+build_extensions() { # compile csrc/ beside the packages; MAX_JOBS keeps the memory of small machines
+    local log=.build.log
+    if [ "${NO_VENV:-}" = 1 ]; then
+        MAX_JOBS=${MAX_JOBS:-2} "$PYTHON" setup.py --quiet build_ext --inplace >"$log" 2>&1
+    else
+        MAX_JOBS=${MAX_JOBS:-2} "$PYTHON" -m pip install --quiet --disable-pip-version-check --no-input \
+            --no-build-isolation --no-deps --editable . >"$log" 2>&1
+    fi || { tail -n 40 "$log" >&2; return 1; }
+}
+
+unless_done() { # unless_done STAMP DIGEST NAME COMMAND...: skip a stage whose inputs are as they were
+    local stamp=$1 now=$2 name=$3
+    shift 3
+    if [ "$(cat "$stamp" 2>/dev/null)" = "$now" ]; then
+        printf '== %s: up to date\n' "$name"
+    else
+        stage "$name" "$@"
+        printf '%s\n' "$now" >"$stamp"
+    fi
+}
+
+prepare() {
+    if [ "${NO_VENV:-}" = 1 ]; then
+        PYTHON=$(find_python) || exit 1
+        "$PYTHON" -c 'import torch, torchvision' || { echo "--no-venv: this Python lacks torch or torchvision" >&2; exit 1; }
+        mkdir -p build
+        unless_done build/.built "$(digest csrc setup.py)" "build the extensions" build_extensions
+        return
+    fi
+    if [ ! -x .venv/bin/python ]; then
+        PYTHON=$(find_python) || exit 1
+        stage "make .venv with $("$PYTHON" --version)" "$PYTHON" -m venv .venv
+    fi
+    PYTHON=.venv/bin/python
+    unless_done .venv/.installed "$(digest requirements.lock)" "install the pinned packages (about 6 GB)" install_packages
+    unless_done .venv/.built "$(digest requirements.lock csrc setup.py pyproject.toml)" "build the extensions" build_extensions
+}
