@@ -121,12 +121,23 @@ def draw_sample(variant: str, split: str, index: int, size: int = SAMPLE_SIZE) -
     )
 
 
-def sample_fingerprint(variant: str, split: str, per_class: int, size: int) -> str:
+def sample_fingerprint(
+    variant: str, split: str, per_class: int | None = None, size: int = SAMPLE_SIZE
+) -> str:
     """Twelve hex digits that change with the counts and with the pixels of the split's first 16 pictures."""
+    per_class = _pictures_per_class(variant, split, per_class)
     digest = hashlib.sha256(f"{variant} {split} {per_class} {size}".encode())
     for index in range(16):
         digest.update(draw_sample(variant, split, index, size).image.tobytes())
     return digest.hexdigest()[:12]
+
+
+def _pictures_per_class(variant: str, split: str, per_class: int | None) -> int:
+    """The given count or the variant's own; raises ``ValueError`` if it is below 1."""
+    count = _checked(variant, split).per_class[SPLITS.index(split)] if per_class is None else per_class
+    if count < 1:
+        raise ValueError(f"per_class={per_class} must be at least 1")
+    return count
 
 
 RAGGED = ("boxes", "part_centres", "part_ids", "other_boxes")
@@ -162,9 +173,7 @@ def sample_set(
     Raises ``ValueError`` for an unknown variant or split and for counts or sizes that are too small.
     """
     chosen = _checked(variant, split)
-    per_class = chosen.per_class[SPLITS.index(split)] if per_class is None else per_class
-    if per_class < 1:
-        raise ValueError(f"per_class={per_class} must be at least 1")
+    per_class = _pictures_per_class(variant, split, per_class)
     fingerprint = sample_fingerprint(variant, split, per_class, size)
     path = (
         None if cache_dir is None else Path(cache_dir) / f"sample-{variant}-{split}-{fingerprint}.safetensors"
