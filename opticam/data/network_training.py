@@ -12,13 +12,13 @@ from tqdm import tqdm
 
 from opticam.data.sample import SampleSet
 
-SAMPLE_MEAN = (0.45, 0.45, 0.45)
-SAMPLE_STD = (0.22, 0.22, 0.22)
+SAMPLE_MEAN = (0.48, 0.48, 0.48)
+SAMPLE_STD = (0.19, 0.19, 0.19)
 
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """How a sample network is trained; ``limit`` keeps only the first pictures of each split."""
+    """How a sample network is trained; ``per_class`` is the number of pictures a class, all if None."""
 
     epochs: int = 10
     batch_size: int = 50
@@ -27,7 +27,7 @@ class TrainingSettings:
     label_smoothing: float = 0.1
     shift: int = 4
     seed: int = 0
-    limit: int | None = None
+    per_class: int | None = None
 
 
 def normalised(images: torch.Tensor, device: torch.device | str) -> torch.Tensor:
@@ -59,8 +59,7 @@ def train(
     network: nn.Module, data: SampleSet, settings: TrainingSettings, progress: bool, title: str
 ) -> None:
     """Train ``network`` in place on its device; every random choice here follows from ``settings.seed``."""
-    count = len(data) if settings.limit is None else min(settings.limit, len(data))
-    steps = settings.epochs * -(-count // settings.batch_size)
+    steps = settings.epochs * -(-len(data) // settings.batch_size)
     optimiser = _optimiser(network, settings)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, settings.learning_rate, total_steps=steps, pct_start=0.2
@@ -70,7 +69,7 @@ def train(
     network.to(memory_format=torch.channels_last).train()
     with tqdm(total=steps, desc=title, unit="step", disable=not progress) as bar:
         for _ in range(settings.epochs):
-            for chosen in torch.randperm(count, generator=generator).split(settings.batch_size):
+            for chosen in torch.randperm(len(data), generator=generator).split(settings.batch_size):
                 images = augment(normalised(data.images[chosen], device), settings.shift, generator)
                 labels = data.labels[chosen].to(device)
                 loss = F.cross_entropy(network(images), labels, label_smoothing=settings.label_smoothing)
@@ -82,14 +81,11 @@ def train(
 
 
 @torch.no_grad()
-def accuracy(network: nn.Module, data: SampleSet, limit: int | None = None) -> float:
+def accuracy(network: nn.Module, data: SampleSet) -> float:
     """Share of pictures, in percent, whose largest logit is the labelled class."""
     network.eval()
     device = next(network.parameters()).device
-    count = len(data) if limit is None else min(limit, len(data))
-    chunks = zip(data.images[:count].split(100), data.labels[:count].split(100))
-    hits = sum(
-        int((network(normalised(images, device)).argmax(1).cpu() == labels).sum())
-        for images, labels in chunks
-    )
-    return 100 * hits / count
+    hits = 0
+    for images, labels in zip(data.images.split(100), data.labels.split(100)):
+        hits += int((network(normalised(images, device)).argmax(1).cpu() == labels).sum())
+    return 100 * hits / len(data)

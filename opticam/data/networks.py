@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
@@ -26,47 +25,47 @@ DEFAULT_SETTINGS = {
 
 @dataclass(frozen=True)
 class SampleNetworkRecord:
-    """What is known about a trained sample network; it is stored in the cache file beside the weights.
+    """What is known about a trained sample network.
 
     accuracy: top-1 in percent on the ``pictures`` held-out pictures of "many".  target_layer: the module for
-    saliency maps, named as in the paper.  mean, std: normalisation of RGB in [0, 1] that the network expects.
-    fingerprint: changes with architecture, data and settings.  seconds: training time.
+    saliency maps, chosen as in the paper.  mean, std: normalisation of RGB in [0, 1] before the network.
+    fingerprint: changes with architecture, data and settings.  seconds: time the training took.
     """
 
     name: str
     target_layer: str
+    fingerprint: str
+    settings: TrainingSettings
     accuracy: float
     pictures: int
     seconds: float
-    fingerprint: str
-    settings: dict[str, float | int | None] = field(default_factory=dict)
-    mean: Sequence[float] = SAMPLE_MEAN
-    std: Sequence[float] = SAMPLE_STD
+    mean: tuple[float, float, float] = SAMPLE_MEAN
+    std: tuple[float, float, float] = SAMPLE_STD
 
 
 def _fingerprint(network: nn.Module, settings: TrainingSettings) -> str:
     """Twelve hex digits of what the weights follow from: architecture, data, normalisation, settings."""
-    data = [sample_fingerprint("many", split) for split in SPLITS]
+    data = [sample_fingerprint("many", split, settings.per_class) for split in SPLITS]
     facts = [repr(network), data, SAMPLE_MEAN, SAMPLE_STD, asdict(settings)]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:12]
 
 
 def _train_and_save(
-    network: nn.Module, path: Path, facts: dict[str, str], settings: TrainingSettings, progress: bool
+    network: nn.Module, path: Path, settings: TrainingSettings, progress: bool, title: str
 ) -> None:
-    """Train the network and write its weights and record to ``path``."""
-    training, held_out = (sample_set("many", split, path.parent) for split in SPLITS)
-    start = time.perf_counter()
-    train(network, training, settings, progress, title=f"training {facts['name']}")
-    seconds = time.perf_counter() - start
-    record = SampleNetworkRecord(
-        **facts,
-        accuracy=accuracy(network, held_out, settings.limit),
-        pictures=min(settings.limit or len(held_out), len(held_out)),
-        seconds=round(seconds, 1),
-        settings=asdict(settings),
+    """Train the network; write its weights and, as notes, the settings and what was measured to ``path``."""
+    training, held_out = (
+        sample_set("many", split, path.parent, per_class=settings.per_class) for split in SPLITS
     )
-    save_tensors(path, network.state_dict(), {"record": json.dumps(asdict(record))})
+    start = time.perf_counter()
+    train(network, training, settings, progress, title)
+    measured = {
+        "seconds": round(time.perf_counter() - start, 1),
+        "accuracy": accuracy(network, held_out),
+        "pictures": len(held_out),
+    }
+    notes = {"settings": json.dumps(asdict(settings)), "measured": json.dumps(measured)}
+    save_tensors(path, network.state_dict(), notes)
 
 
 def sample_network(
@@ -92,9 +91,9 @@ def sample_network(
         path = Path(cache_dir) / f"{name}-{fingerprint}.safetensors"
         network = network.to(device)
         if not path.is_file():
-            facts = {"name": name, "target_layer": TARGET_LAYERS[name], "fingerprint": fingerprint}
-            _train_and_save(network, path, facts, settings, progress)
+            _train_and_save(network, path, settings, progress, f"training {name}")
     weights, notes = load_tensors(path)
     network.load_state_dict(weights)
     network = network.to(memory_format=torch.contiguous_format).eval()
-    return network, SampleNetworkRecord(**json.loads(notes["record"]))
+    measured = json.loads(notes["measured"])
+    return network, SampleNetworkRecord(name, TARGET_LAYERS[name], fingerprint, settings, **measured)
