@@ -33,7 +33,7 @@ def build_network(name: str, weights: str | Path | None = None, num_classes: int
 def load_weights(network: nn.Module, path: str | Path) -> None:
     """Load a state dictionary into `network`, strictly and without running code from the file.
 
-    Raises FileNotFoundError, or ValueError where the file is no state dictionary or fits another architecture.
+    Raises FileNotFoundError, or ValueError where the file is no state dictionary or for another architecture.
     """
     state = _read_state(Path(path))
     expected = network.state_dict()
@@ -78,6 +78,10 @@ def _timm_network(name: str, pretrained: bool, options: dict[str, int]) -> nn.Mo
     return timm.create_model(name, pretrained=pretrained, **options)
 
 
+def _reason(error: Exception) -> str:
+    return str(error).split("\n")[0] or type(error).__name__
+
+
 def _read_state(path: Path) -> dict[str, torch.Tensor]:
     if not path.is_file():
         raise FileNotFoundError(f"weights: there is no file {path}")
@@ -86,7 +90,7 @@ def _read_state(path: Path) -> dict[str, torch.Tensor]:
             return safetensors.torch.load_file(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, ValueError, EOFError, KeyError, safetensors.SafetensorError) as error:
-        raise ValueError(f"weights: {path} cannot be read: {str(error).splitlines()[0]}") from None
+        raise ValueError(f"weights: {path} cannot be read: {_reason(error)}") from None
     except Exception as error:  # pickle.UnpicklingError and friends: whatever a foreign file provokes
         raise ValueError(f"weights: {path} is no state dictionary ({type(error).__name__})") from None
     if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):

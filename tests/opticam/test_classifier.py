@@ -1,0 +1,146 @@
+import contextlib
+
+import pytest
+import torch
+import torchvision
+from torch import nn
+
+from opticam import Classifier, GradCAM, OptiCAM
+
+
+def network():
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(3, 6, 3, padding=1),
+        nn.BatchNorm2d(6),
+        nn.ReLU(inplace=True),
+        nn.Dropout(0.5),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(6, 4),
+    )
+
+
+def images(batch=3):
+    return torch.rand(batch, 3, 13, 17, generator=torch.Generator().manual_seed(1))
+
+
+def test_logits_are_those_of_the_network_on_normalised_pixels():
+    net, mean, std = network().eval(), (0.1, 0.2, 0.3), (0.5, 0.6, 0.7)
+    normalised = torchvision.transforms.functional.normalize(images(), mean, std)
+    torch.testing.assert_close(
+        Classifier(net, mean=mean, std=std)(images()), net(normalised), rtol=1e-5, atol=1e-5
+    )
+
+
+@pytest.mark.parametrize("layer", ["2", 2])
+def test_features_and_gradients_match_plain_autograd(layer):
+    net = network().eval()
+    classifier = Classifier(net, net[layer] if isinstance(layer, int) else layer, mean=(0,) * 3, std=(1,) * 3)
+    features = net[:3](images()).detach().requires_grad_()
+    logits = net[3:](features.clone())
+    (expected,) = torch.autograd.grad(logits[:, 2].sum(), features)
+    found, gradients, found_logits = classifier.gradients(images(), lambda logits: logits[:, 2])
+    torch.testing.assert_close(found, features.detach())
+    torch.testing.assert_close(gradients, expected)
+    torch.testing.assert_close(found_logits, logits.detach())
+    torch.testing.assert_close(classifier.features(images()), features.detach())
+
+
+def test_features_are_those_before_an_in_place_relu():
+    net = network().eval()
+    features = Classifier(net, "1", mean=(0,) * 3, std=(1,) * 3).features(images())
+    torch.testing.assert_close(features, net[:2](images()))
+    assert (features < 0).any()
+
+
+def state_of(net):
+    return (
+        [module.training for module in net.modules()],
+        [parameter.requires_grad for parameter in net.parameters()],
+        [None if p.grad is None else p.grad.clone() for p in net.parameters()],
+        {name: value.clone() for name, value in net.state_dict().items()},
+        [len(module._forward_hooks) + len(module._forward_pre_hooks) for module in net.modules()],
+        [len(module._backward_hooks) for module in net.modules()],
+    )
+
+
+def failing_score(logits):
+    raise RuntimeError("score failed")
+
+
+@pytest.mark.parametrize("method", [GradCAM, OptiCAM])
+@pytest.mark.parametrize("failing", [False, True], ids=["completes", "raises"])
+def test_network_is_left_as_it_was(method, failing):
+    net = network().train()
+    net[1].eval()
+    net[0].bias.requires_grad_(False)
+    net(images()).sum().backward()
+    before = state_of(net)
+    method = method(Classifier(net, "2"))
+    with pytest.raises(RuntimeError, match="score failed") if failing else contextlib.nullcontext():
+        method(images(), failing_score if failing else 1)
+    after = state_of(net)
+    assert before[0] == after[0]
+    assert before[1] == after[1]
+    assert before[4:] == after[4:]
+    torch.testing.assert_close(before[2], after[2], rtol=0, atol=0)
+    torch.testing.assert_close(before[3], after[3], rtol=0, atol=0)
+
+
+def test_a_network_in_training_mode_is_explained_in_eval_mode():
+    net = network().train()
+    torch.testing.assert_close(Classifier(net)(images()), Classifier(network().eval())(images()))
+    assert net.training
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "match"),
+    [
+        ({"network": "resnet50"}, TypeError, "network"),
+        ({"mean": (0.5,)}, ValueError, "mean, std"),
+        ({"std": (0.5, 0, 0.5)}, ValueError, "mean, std"),
+        ({"target_layer": "fc.7"}, ValueError, "target_layer"),
+        ({"target_layer": 3}, TypeError, "target_layer"),
+        ({"target_layer": nn.Linear(2, 2)}, ValueError, "target_layer"),
+    ],
+)
+def test_bad_arguments_are_named(arguments, error, match):
+    with pytest.raises(error, match=match):
+        Classifier(**{"network": network(), **arguments})
+
+
+def test_a_layer_without_a_map_is_refused():
+    with pytest.raises(ValueError, match=r"target_layer: its output has shape \(3, 6\)"):
+        Classifier(network(), "5").features(images())
+
+
+def test_a_layer_that_runs_twice_is_refused():
+    relu = nn.ReLU()
+    net = nn.Sequential(
+        nn.Conv2d(3, 4, 3), relu, nn.Conv2d(4, 4, 3), relu, nn.AdaptiveAvgPool2d(1), nn.Flatten()
+    )
+    with pytest.raises(ValueError, match="target_layer: ran 2 times"):
+        Classifier(net, relu).features(images())
+
+
+def test_a_network_without_logits_is_refused():
+    with pytest.raises(ValueError, match=r"network: expected logits \[B,C\]"):
+        Classifier(network()[:3])(images())
+
+
+def test_reshape_turns_any_layout_into_maps():
+    net = network()
+    classifier = Classifier(net, "5", reshape=lambda output: output[:, :, None, None])
+    assert classifier.features(images()).shape == (3, 6, 1, 1)
+
+
+def test_from_name_takes_the_librarys_pixel_statistics():
+    classifier = Classifier.from_name("squeezenet1_1", None, num_classes=5)
+    torch.testing.assert_close(classifier.mean.flatten(), torch.tensor([0.485, 0.456, 0.406]))
+    assert classifier(images()[:, :, :, :13].repeat(1, 1, 3, 3)).shape == (3, 5)
+
+
+def test_classifier_moves_with_its_network():
+    classifier = Classifier(network().eval(), "2").double()
+    assert classifier(images().double()).dtype == torch.float64
