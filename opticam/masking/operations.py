@@ -66,6 +66,7 @@ def step_masks(
     inputs.check_step_masks(ranks, images, baseline)
     steps = inputs.check_steps(steps, images.device)
     images, baseline = images.detach(), baseline.detach()
+    baseline = baseline[(None,) * (4 - baseline.dim())]
     if backends.choose(backend, images.device) == "eager":
         return reference.step_masks(ranks, images, baseline, steps)
     return torch.ops.opticam.step_masks(ranks, images, baseline, steps)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.library import Library
 
-from opticam.masking import closed_form, reference
+from opticam.masking import closed_form, library, reference
 
 LIBRARY = Library("opticam", "DEF")
 SCHEMAS = {
@@ -99,3 +99,6 @@ def _backward(ctx, grad_masked: Tensor | None, grad_map: Tensor | None, *_) -> t
 torch.library.register_autograd(
     "opticam::saliency_mask", _backward, setup_context=_save_for_backward, lib=LIBRARY
 )
+
+CPP_REASON = library.load()
+"""Why the C++ implementations are missing; "" when they are registered."""

@@ -1,0 +1,40 @@
+// Bilinear upsampling of one axis with align_corners=False, as PyTorch defines it.
+#pragma once
+
+#include <algorithm>
+#include <vector>
+
+#include "kernel_table.h"
+
+namespace opticam {
+
+template <class A>
+class Axis {
+ public:
+  Axis(int64_t cells, int64_t pixels) : begin_(cells + 1, pixels), cell_(pixels), fraction_(pixels) {
+    const double scale = double(cells) / double(pixels);
+    for (int64_t p = pixels - 1; p >= 0; --p) {
+      const double centre = std::max(scale * (p + 0.5) - 0.5, 0.0);
+      const int64_t cell = std::min(int64_t(centre), cells - 1);
+      cell_[p] = cell;
+      fraction_[p] = cell + 1 < cells ? A(centre - cell) : A(0);
+      begin_[cell] = p;
+    }
+    for (int64_t j = cells - 1; j >= 0; --j) begin_[j] = std::min(begin_[j], begin_[j + 1]);
+  }
+
+  int64_t cells() const { return int64_t(begin_.size()) - 1; }
+  int64_t pixels() const { return int64_t(cell_.size()); }
+  int64_t begin(int64_t cell) const { return begin_[cell]; }
+  int64_t cell(int64_t pixel) const { return cell_[pixel]; }
+  int64_t next(int64_t cell) const { return std::min(cell + 1, cells() - 1); }
+  A fraction(int64_t pixel) const { return fraction_[pixel]; }
+  AxisView<A> view() const { return {cells(), pixels(), begin_.data(), fraction_.data()}; }
+
+ private:
+  std::vector<int64_t> begin_;  // first pixel of each cell's interval, then the number of pixels
+  std::vector<int64_t> cell_;
+  std::vector<A> fraction_;
+};
+
+}  // namespace opticam

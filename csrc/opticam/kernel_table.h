@@ -1,0 +1,90 @@
+// The inner loops, one table of them for each instruction set; `select.cpp` chooses when the library loads.
+// T is the type in memory, A the type of sums and maps (float, or double for double inputs).
+#pragma once
+
+#include <cstdint>
+
+namespace opticam {
+
+enum class Normalization { range, max, sigmoid };
+
+// How a value v of an upsampled map is normalised: (v - low) * scale, or the logistic function.
+template <class A>
+struct Scaling {
+  Normalization kind;
+  A low;
+  A scale;
+};
+
+// Where the pixels of one axis fall between the cells: pixel p in [begin[j], begin[j + 1]) lies `fraction[p]`
+// of the way from cell j to cell j + 1; past the centre of the last cell the fraction is 0.
+template <class A>
+struct AxisView {
+  int64_t cells;
+  int64_t pixels;
+  const int64_t* begin;
+  const A* fraction;
+};
+
+template <class A>
+struct Extreme {
+  A value;
+  int64_t row;
+  int64_t column;
+};
+
+template <class A>
+struct MapLoops {
+  // One row of cells to one row of pixels.
+  void (*widen)(const A* cells, AxisView<A> axis, A* pixels);
+  // The transpose of `widen`, overwriting `cells`.
+  void (*narrow)(const A* pixels, AxisView<A> axis, A* cells);
+  // The least and greatest pixel of an upsampled map; first in raster order, or NaN if a cell is NaN.
+  void (*extremes)(const A* cells, AxisView<A> rows, AxisView<A> columns, Extreme<A>* least,
+                   Extreme<A>* greatest);
+  // The normalised row `fraction` of the way between two widened rows.
+  void (*map_row)(const A* upper, const A* lower, A fraction, Scaling<A> scaling, int64_t pixels, A* map);
+  // sum += g and weighted += fraction * g; where `map` is given, g first goes back through the logistic function.
+  void (*collect)(const A* g, const A* map, A fraction, int64_t pixels, A* sum, A* weighted);
+};
+
+// Colours lie `plane` elements apart and pixels next to each other, or, with plane = 1, the other way round.
+template <class T, class A>
+struct TypedLoops {
+  // sums[p] = sum over channels of weights[k] * features[k][p].
+  void (*combine)(const T* features, const A* weights, int64_t channels, int64_t cells, A* sums);
+  // gradient[k] = weights[k] * (sum over p of features[k][p] * coarse[p] - offset).
+  void (*project)(const T* features, const A* weights, const A* coarse, A offset, int64_t channels,
+                  int64_t cells, A* gradient);
+  void (*convert)(const T* values, int64_t count, A* converted);
+  // masked = image * map.
+  void (*multiply)(const T* image, const A* map, int64_t pixels, int64_t colours, int64_t plane, T* masked);
+  // g = sum over colours of g_masked * image, plus g_map where given.
+  void (*pixel_gradient)(const T* g_masked, const T* image, const A* g_map, int64_t pixels, int64_t colours,
+                         int64_t plane, A* g);
+};
+
+// chosen[p] = ranks[p] < step ? image[p] : baseline[p * baseline_step], for elements moved as raw bits.
+template <class Bits, class Rank>
+using SelectLoop = void (*)(const Rank* ranks, int64_t step, const Bits* image, const Bits* baseline,
+                            int64_t baseline_step, int64_t pixels, Bits* chosen);
+
+// The loops that suit the processor this runs on, and the name of their instruction set.
+template <class A>
+const MapLoops<A>& map_loops();
+template <class T, class A>
+const TypedLoops<T, A>& typed_loops();
+template <class Bits, class Rank>
+SelectLoop<Bits, Rank> select_loop();
+const char* instruction_set();
+
+// Every combination of types that is compiled.
+#define OPTICAM_MAP_TYPES(X) X(float) X(double)
+#define OPTICAM_TYPED_TYPES(X)                                                   \
+  X(float, float) X(BFloat16, float) X(Half, float) X(double, float)             \
+  X(float, double) X(BFloat16, double) X(Half, double) X(double, double)
+#define OPTICAM_SELECT_TYPES(X)                                                  \
+  X(uint16_t, int32_t) X(uint32_t, int32_t) X(uint64_t, int32_t)                 \
+  X(uint16_t, int64_t) X(uint32_t, int64_t) X(uint64_t, int64_t)
+
+}  // namespace opticam

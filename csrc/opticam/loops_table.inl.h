@@ -1,0 +1,31 @@
+// Included inside the namespace of one instruction set, with its target options in force: compiles every loop
+// for it. Nothing from the standard library is used in them, because a template shared with another file could
+// be linked from here into code for a lesser processor.
+
+#include "loops_map.inl.h"
+#include "loops_typed.inl.h"
+
+template <class A>
+const MapLoops<A>& maps() {
+  static constexpr MapLoops<A> table{widen<A>, narrow<A>, extremes<A>, map_row<A>, collect<A>};
+  return table;
+}
+
+template <class T, class A>
+const TypedLoops<T, A>& typed() {
+  static constexpr TypedLoops<T, A> table{combine<T, A>, project<T, A>, convert<T, A>, multiply<T, A>,
+                                          pixel_gradient<T, A>};
+  return table;
+}
+
+template <class Bits, class Rank>
+SelectLoop<Bits, Rank> select() {
+  return choose<Bits, Rank>;
+}
+
+#define OPTICAM_MAPS(A) template const MapLoops<A>& maps<A>();
+#define OPTICAM_TYPED(T, A) template const TypedLoops<T, A>& typed<T, A>();
+#define OPTICAM_CHOICE(Bits, Rank) template SelectLoop<Bits, Rank> select<Bits, Rank>();
+OPTICAM_MAP_TYPES(OPTICAM_MAPS)
+OPTICAM_TYPED_TYPES(OPTICAM_TYPED)
+OPTICAM_SELECT_TYPES(OPTICAM_CHOICE)

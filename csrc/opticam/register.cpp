@@ -1,0 +1,12 @@
+// Registers the CPU implementations, and an operation that names the instruction set in use.
+
+#include "operations.h"
+
+#include "kernel_table.h"
+
+STABLE_TORCH_LIBRARY_IMPL(opticam, CPU, m) {
+  m.impl("saliency_mask", TORCH_BOX(&opticam::saliency_mask));
+  m.impl("saliency_mask_backward", TORCH_BOX(&opticam::saliency_mask_backward));
+  m.impl("channel_masks", TORCH_BOX(&opticam::channel_masks));
+  m.impl("step_masks", TORCH_BOX(&opticam::step_masks));
+}

@@ -1,0 +1,93 @@
+// saliency_mask forward: softmax, combination, upsampling, normalisation and masking.
+
+#include <array>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "operations.h"
+#include "tensors.h"
+#include "upsampled.h"
+
+namespace opticam {
+
+constexpr int64_t kChannels = 256;  // channels a task: fixed, so that sums do not depend on batch or threads
+constexpr int64_t kRows = 32;       // pixel rows a task
+
+template <class A>
+static Tensor softmax(const Tensor& logits) {
+  std::array<StableIValue, 3> stack{torch::stable::detail::from(logits), torch::stable::detail::from(int64_t(1)),
+                                    torch::stable::detail::from(std::optional<ScalarType>(scalar_type<A>()))};
+  TORCH_ERROR_CODE_CHECK(torch_call_dispatcher("aten::softmax", "int", stack.data(), TORCH_ABI_VERSION));
+  return torch::stable::contiguous(torch::stable::detail::to<Tensor>(stack[0]));
+}
+
+// surface[b] = sum over channels of weights[b, k] * features[b, k]; features of one image may serve all.
+template <class T, class A>
+static void combine(const Tensor& features, const Tensor& weights, const Tensor& surface) {
+  const int64_t batch = weights.size(0), channels = weights.size(1);
+  const int64_t cells = features.size(2) * features.size(3);
+  const int64_t image_step = features.size(0) == 1 ? 0 : channels * cells;
+  const int64_t parts = (channels + kChannels - 1) / kChannels;
+  std::vector<A> sums(batch * parts * cells);
+  const auto& loops = typed_loops<T, A>();
+  parallel(batch * parts, [&](int64_t task) {
+    const int64_t image = task / parts, first = task % parts * kChannels;
+    loops.combine(read<T>(features) + image * image_step + first * cells,
+                  read<A>(weights) + image * channels + first, std::min(kChannels, channels - first), cells,
+                  sums.data() + task * cells);
+  });
+  for (int64_t image = 0; image < batch; ++image) {
+    A* out = write<A>(surface) + image * cells;
+    for (int64_t p = 0; p < cells; ++p) {
+      out[p] = 0;
+      for (int64_t part = 0; part < parts; ++part) out[p] += sums[(image * parts + part) * cells + p];
+    }
+  }
+}
+
+template <class T, class A>
+static void mask(const Tensor& images, const ImageLayout& at, UpsampledMaps<A>& maps, const Tensor& map,
+                 const Tensor& masked) {
+  const auto& loops = typed_loops<T, A>();
+  const int64_t blocks = (at.height + kRows - 1) / kRows;
+  parallel(at.batch * blocks, [&](int64_t task) {
+    const int64_t image = task / blocks, first = task % blocks * kRows;
+    for (int64_t row = first; row < std::min(first + kRows, at.height); ++row) {
+      A* values = write<A>(map) + (image * at.height + row) * at.width;
+      maps.pixels(image, row, values);
+      loops.multiply(read<T>(images) + at.pixel(image, row), values, at.width, at.colours, at.plane(),
+                     write<T>(masked) + at.pixel(image, row));
+    }
+  });
+}
+
+template <class A>
+static Masked run(const Tensor& features, const Tensor& logits, const Tensor& images, Normalization kind) {
+  const ImageLayout at(images);
+  const int64_t h = features.size(2), w = features.size(3);
+  const auto device = images.device();
+  const Tensor weights = softmax<A>(logits);
+  const Tensor surface = torch::stable::empty({at.batch, h, w}, scalar_type<A>(), std::nullopt, device);
+  const Tensor map = torch::stable::empty({at.batch, at.height, at.width}, scalar_type<A>(), std::nullopt, device);
+  const Tensor masked = torch::stable::empty(images.sizes(), images.scalar_type(), std::nullopt, device,
+                                             std::nullopt, at.format());
+  with_type(features.scalar_type(), [&](auto type) {
+    combine<typename decltype(type)::type, A>(torch::stable::contiguous(features), weights, surface);
+  });
+  UpsampledMaps<A> maps(at.batch, h, w, at.height, at.width, kind);
+  parallel(at.batch, [&](int64_t image) { maps.prepare(image, read<A>(surface) + image * h * w); });
+  with_type(images.scalar_type(), [&](auto type) {
+    mask<typename decltype(type)::type, A>(torch::stable::contiguous(images, at.format()), at, maps, map, masked);
+  });
+  return {masked, map, weights, surface};
+}
+
+Masked saliency_mask(Tensor features, Tensor logits, Tensor images, std::string normalization) {
+  const Normalization kind = normalization_of(normalization);
+  return with_sum_type(features, logits, [&](auto type) {
+    return run<typename decltype(type)::type>(features, logits, images, kind);
+  });
+}
+
+}  // namespace opticam

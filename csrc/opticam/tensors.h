@@ -1,0 +1,91 @@
+// Types and layouts of the tensors that come from Python.
+#pragma once
+
+#include <string>
+
+#include "kernel_table.h"
+#include "stable.h"
+
+namespace opticam {
+
+template <class T>
+struct Type {
+  using type = T;
+};
+
+// Calls f with the Type of `dtype`, and returns what it returns.
+template <class F>
+auto with_type(ScalarType dtype, const F& f) {
+  switch (dtype) {
+    case ScalarType::Double: return f(Type<double>{});
+    case ScalarType::BFloat16: return f(Type<BFloat16>{});
+    case ScalarType::Half: return f(Type<Half>{});
+    default:
+      STD_TORCH_CHECK(dtype == ScalarType::Float, "accepted: float32, bfloat16, float16, float64");
+      return f(Type<float>{});
+  }
+}
+
+// Calls f with the Type that sums are kept in: double if either tensor is, else float.
+template <class F>
+auto with_sum_type(const Tensor& first, const Tensor& second, const F& f) {
+  const bool wide = first.scalar_type() == ScalarType::Double || second.scalar_type() == ScalarType::Double;
+  return wide ? f(Type<double>{}) : f(Type<float>{});
+}
+
+template <class A>
+constexpr ScalarType scalar_type() {
+  return sizeof(A) == sizeof(double) ? ScalarType::Double : ScalarType::Float;
+}
+
+template <class T>
+const T* read(const Tensor& tensor) {
+  return static_cast<const T*>(tensor.const_data_ptr());
+}
+
+template <class T>
+T* write(const Tensor& tensor) {
+  return static_cast<T*>(tensor.mutable_data_ptr());
+}
+
+inline Normalization normalization_of(const std::string& name) {
+  if (name == "max") return Normalization::max;
+  if (name == "sigmoid") return Normalization::sigmoid;
+  STD_TORCH_CHECK(name == "range", "normalization is ", name, "; accepted: range, max, sigmoid");
+  return Normalization::range;
+}
+
+// Images [B,C,H,W] stored colour by colour, or with the colours of a pixel together.
+struct ImageLayout {
+  explicit ImageLayout(const Tensor& images)
+      : batch(images.size(0)), colours(images.size(1)), height(images.size(2)), width(images.size(3)),
+        interleaved(colours > 1 && !images.is_contiguous() && has_interleaved_strides(images)) {}
+
+  MemoryFormat format() const { return interleaved ? MemoryFormat::ChannelsLast : MemoryFormat::Contiguous; }
+  int64_t plane() const { return interleaved ? 1 : height * width; }
+  int64_t pixel(int64_t image, int64_t row) const {
+    return image * colours * height * width + row * width * (interleaved ? colours : 1);
+  }
+
+  int64_t batch, colours, height, width;
+  bool interleaved;
+
+ private:
+  static bool has_interleaved_strides(const Tensor& images) {
+    int64_t expected = 1;
+    for (const int64_t axis : {1, 3, 2, 0}) {
+      if (images.size(axis) != 1 && images.stride(axis) != expected) return false;
+      expected *= images.size(axis);
+    }
+    return true;
+  }
+};
+
+template <class F>
+void parallel(int64_t tasks, const F& f) {
+  torch::stable::parallel_for(0, tasks, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t task = begin; task < end; ++task) f(task);
+  });
+}
+
+}  // namespace opticam
