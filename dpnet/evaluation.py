@@ -18,22 +18,25 @@ def outputs(
     features: Tensor,
     *,
     batch_size: int = 256,
-    dtype: torch.dtype = torch.float32,
+    dtype: torch.dtype | None = None,
     with_entropy: bool = False,
 ) -> Iterator[PartOutput | Tensor]:
-    """What the model gives for feature maps [N,d,h,w], batch by batch, in evaluation mode."""
-    device = next(model.parameters()).device
+    """What the model gives for feature maps [N,d,h,w], batch by batch, in evaluation mode.
+
+    The maps are cast to ``dtype``, or to that of the parameters where it is None.
+    """
+    parameter = next(model.parameters())
     options = {"with_entropy": True} if with_entropy else {}
     training = model.training
     model.eval()
     try:
         for indices in torch.arange(len(features)).split(batch_size):
-            yield model(features[indices].to(device, dtype), **options)
+            yield model(features[indices].to(parameter.device, dtype or parameter.dtype), **options)
     finally:
         model.train(training)
 
 
-def predict(model: nn.Module, features: Tensor, *, dtype: torch.dtype = torch.float32) -> Tensor:
+def predict(model: nn.Module, features: Tensor, *, dtype: torch.dtype | None = None) -> Tensor:
     """Logits [N,C] of feature maps [N,d,h,w], on the CPU."""
     batches = outputs(model, features, dtype=dtype)
     logits = [output.logits if isinstance(output, PartOutput) else output for output in batches]
@@ -41,7 +44,7 @@ def predict(model: nn.Module, features: Tensor, *, dtype: torch.dtype = torch.fl
 
 
 def accuracy(
-    model: nn.Module, features: Tensor, labels: Tensor, *, dtype: torch.dtype = torch.float32
+    model: nn.Module, features: Tensor, labels: Tensor, *, dtype: torch.dtype | None = None
 ) -> float:
     """Fraction of the images whose largest logit is their label, in [0,1]."""
     return (predict(model, features, dtype=dtype).argmax(dim=1) == labels.cpu()).double().mean().item()
@@ -66,7 +69,7 @@ def off_class_mass(weight: Tensor, parts_per_class: int) -> float:
 
 @torch.no_grad()
 def interpretability(
-    model: PartClassifier, features: Tensor, labels: Tensor, *, dtype: torch.dtype = torch.float32
+    model: PartClassifier, features: Tensor, labels: Tensor, *, dtype: torch.dtype | None = None
 ) -> dict[str, float]:
     """The figures that tell constraint settings apart, measured on labelled feature maps [N,d,h,w].
 

@@ -1,0 +1,35 @@
+"""Check that no picture is in both the training and the test split, by content."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from torch import Tensor
+
+
+def file_hashes(paths: Iterable[Path]) -> list[str]:
+    """SHA-256 of each file, as 64 hexadecimal digits."""
+    return [hashlib.sha256(path.read_bytes()).hexdigest() for path in paths]
+
+
+def image_hashes(images: Tensor) -> list[str]:
+    """SHA-256 of each picture of uint8 [N,3,H,W], for data that is not in files."""
+    return [hashlib.sha256(image.contiguous().numpy().tobytes()).hexdigest() for image in images]
+
+
+def check_no_leak(train: Sequence[str], test: Sequence[str]) -> None:
+    """Raise ValueError when a hash is in both splits, naming how many and the first test position."""
+    seen = set(train)
+    shared = [position for position, value in enumerate(test) if value in seen]
+    if shared:
+        raise ValueError(
+            f"{len(shared)} test pictures are also training pictures, first at test position {shared[0]}: "
+            "accuracy would be too high"
+        )
+
+
+def combined_hash(hashes: Iterable[str]) -> str:
+    """One hash, 16 hexadecimal digits, of pictures in this order; the identity of a split in a manifest."""
+    return hashlib.sha256("".join(hashes).encode()).hexdigest()[:16]
