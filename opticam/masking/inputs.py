@@ -40,7 +40,7 @@ def check_features(features: Tensor, images: Tensor) -> None:
         )
     if 0 in features.shape[1:] or features.shape[1] > MAX_CHANNELS:
         raise ValueError(
-            f"features have shape {tuple(features.shape)}; accepted: 1 to {MAX_CHANNELS} channels, 1x1 or more"
+            f"features have shape {tuple(features.shape)}; accepted: K up to {MAX_CHANNELS}, h, w at least 1"
         )
 
 

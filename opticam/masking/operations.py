@@ -27,8 +27,8 @@ def saliency_mask(
 
     Returns masked [B,C,H,W] in the images' dtype and layout, and the map [B,H,W] in float32 (or float64).
     Both are differentiable in logits_u alone: features and images count as constants.
-    Raises ValueError or TypeError naming the argument that does not fit, and RuntimeError with the reason when
-    a backend asked for by name cannot run.
+    Raises ValueError or TypeError naming the argument that does not fit, and RuntimeError with the reason
+    when a backend asked for by name cannot run.
     """
     inputs.check_saliency_mask(features, logits_u, images, normalization)
     features, images = features.detach(), images.detach()
@@ -60,8 +60,8 @@ def step_masks(
 
     out[b, i, :, y, x] = images[b, :, y, x] where ranks[b, y, x] < steps[i], else baseline[b, :, y, x].
     ranks: integers [B,H,W], 0 for the pixel changed first; images [B,C,H,W]; baseline broadcastable to
-    images; steps: integers [t]. Insertion takes the sharp images and a blurred baseline; deletion takes the substrate
-    (zeros, say) as images and the image itself as baseline. Returns [B,t,C,H,W]; no gradient.
+    images; steps: integers [t]. Insertion takes the sharp images and a blurred baseline; deletion takes the
+    substrate (zeros, say) as images and the image itself as baseline. Returns [B,t,C,H,W]; no gradient.
     """
     inputs.check_step_masks(ranks, images, baseline)
     steps = inputs.check_steps(steps, images.device)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -11,11 +12,14 @@ import torch
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def environment(device: str | torch.device = "cpu") -> dict[str, str]:
-    """Commit, versions, device name and thread count as strings, ready to be columns of a CSV row."""
+def environment(device: str | torch.device = "cpu", sources: Sequence[str] = ()) -> dict[str, str]:
+    """Commit, versions, device name and thread count as strings, ready to be columns of a CSV row.
+
+    sources: the files or folders, relative to the repository, that the figure measures.
+    """
     device = torch.device(device)
     return {
-        "commit": commit(),
+        "commit": commit(sources),
         "python": platform.python_version(),
         "torch": torch.__version__,
         "triton": triton_version(),
@@ -24,12 +28,12 @@ def environment(device: str | torch.device = "cpu") -> dict[str, str]:
     }
 
 
-def commit() -> str:
-    """The short hash of the checked-out commit, with "+" where tracked files differ; "unknown" outside git."""
+def commit(sources: Sequence[str] = ()) -> str:
+    """The checked-out commit's short hash, with "+" where tracked `sources` differ; "unknown" outside git."""
     head = _git("rev-parse", "--short=12", "HEAD")
     if not head:
         return "unknown"
-    return head + ("+" if _git("status", "--porcelain", "--untracked-files=no") else "")
+    return head + ("+" if _git("status", "--porcelain", "--untracked-files=no", "--", *sources) else "")
 
 
 def device_name(device: torch.device) -> str:
