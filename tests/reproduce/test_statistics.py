@@ -39,12 +39,13 @@ def test_interval_agrees_with_the_normal_closed_form():
 
 
 def test_interval_agrees_with_scipy_s_percentile_bootstrap():
-    values = sample(63)
+    values = sample(63, k=2)
     theirs = stats.bootstrap(
-        (values,), np.mean, method="percentile", n_resamples=8000, rng=np.random.default_rng(11), axis=0
+        (values,), np.mean, method="percentile", n_resamples=8000, random_state=11, axis=0
     ).confidence_interval
     for column, estimate in enumerate(bootstrap(values, resamples=8000)):
-        atol = 0.12 * estimate.sd / math.sqrt(63)
+        # Two quantiles of 8,000 resamples differ by about 0.04 standard errors.
+        atol = 0.16 * estimate.sd / math.sqrt(63)
         assert estimate.low == pytest.approx(theirs.low[column], abs=atol)
         assert estimate.high == pytest.approx(theirs.high[column], abs=atol)
 
