@@ -78,12 +78,6 @@ def union_mask(boxes: Tensor, height: int, width: int) -> Tensor:
     return spans_union(*box_spans(boxes, height, width))
 
 
-def clip_boxes(boxes: Tensor, height: int, width: int) -> Tensor:
-    """Boxes [..., 4] cut to the image (0, 0, W, H); a box outside of it keeps its place with no area."""
-    limits = torch.tensor([width, height, width, height], dtype=boxes.dtype, device=boxes.device)
-    return boxes.clamp(min=0).minimum(limits)
-
-
 def _stack(boxes: Sequence[Tensor]) -> Tensor:
     if not len(boxes):
         return torch.empty(0, 0, 4)

@@ -1,0 +1,111 @@
+"""ImageNet validation pictures, or any folder of them, with class ids and object boxes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor
+from torch.utils.data import Dataset
+from torchvision.ops import clip_boxes_to_image
+
+from opticam.data.imagenet_boxes import ObjectBoxes, read_boxes
+from opticam.data.imagenet_labels import read_labels
+from opticam.data.imagenet_transforms import (
+    SIDE,
+    TRANSFORMS,
+    check_transform,
+    legacy_boxes,
+    transform_boxes,
+    transform_image,
+)
+
+SUFFIXES = (".jpeg", ".jpg", ".png")
+
+
+class CorruptImageError(ValueError):
+    """A picture that cannot be decoded: `path` is its file, `reason` goes into the record of skips."""
+
+    def __init__(self, path: str | Path, reason: str) -> None:
+        super().__init__(f"image {str(path)!r} cannot be read: {reason}")
+        self.path = Path(path)
+        self.reason = reason
+
+
+class ImageNetSet(Dataset):
+    """Labelled pictures of a folder; item i is (image float32 [3, 224, 224] in [0, 1], class id).
+
+    images: folder with the pictures, in any depth. labels: file for `read_labels`; the set holds the labelled
+    pictures that the folder has, in the order of this file. boxes: file or folder for `read_boxes`, or None.
+    transform: "resize256+centercrop224" (Opti-CAM's Appendix A) or "squash224". limit: take the first ones.
+
+    names: picture names without suffix. labels: int64 [N]. paths: the files.
+    Raises `FileNotFoundError` for a missing folder or file, `ValueError` when the folder has no labelled
+    picture; an item raises `CorruptImageError` when its picture cannot be decoded.
+    """
+
+    def __init__(
+        self,
+        images: str | Path,
+        labels: str | Path,
+        boxes: str | Path | None = None,
+        transform: str = TRANSFORMS[0],
+        limit: int | None = None,
+    ) -> None:
+        self.transform = check_transform(transform)
+        files = find_images(images)
+        class_ids = read_labels(labels)
+        self.names = [name for name in class_ids if name in files][:limit]
+        if not self.names:
+            raise ValueError(f"labels: {str(labels)!r} names none of the pictures in {str(images)!r}")
+        self.paths = [files[name] for name in self.names]
+        self.labels = torch.tensor([class_ids[name] for name in self.names])
+        self._annotations: Mapping[str, ObjectBoxes] = {} if boxes is None else read_boxes(boxes)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        return transform_image(open_image(self.paths[index]), self.transform), int(self.labels[index])
+
+    def object_boxes(self, index: int, protocol: str = "paper") -> Tensor:
+        """Boxes float32 [n, 4] of one picture in pixels of its 224 x 224 image; n = 0 without annotation.
+
+        protocol "paper": carried through the transform and clipped to the image. "legacy": `legacy_boxes`.
+        Raises `ValueError` for another protocol.
+        """
+        if protocol not in ("paper", "legacy"):
+            raise ValueError(f"protocol must be 'paper' or 'legacy', got {protocol!r}")
+        if self.names[index] not in self._annotations:
+            return torch.empty(0, 4)
+        boxes, size = self._annotations[self.names[index]]
+        size = size or open_image(self.paths[index]).size
+        if protocol == "legacy":
+            return legacy_boxes(boxes, size, self.transform)
+        return clip_boxes_to_image(transform_boxes(boxes, size, self.transform), (SIDE, SIDE))
+
+
+def find_images(folder: str | Path) -> dict[str, Path]:
+    """Files of the pictures in a folder, in any depth, by name without suffix.
+
+    Raises `FileNotFoundError` when the folder does not exist, `ValueError` when it holds no picture.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise FileNotFoundError(f"images: no folder {str(folder)!r}")
+    files = {file.stem: file for file in sorted(folder.rglob("*")) if file.suffix.lower() in SUFFIXES}
+    if not files:
+        raise ValueError(f"images: folder {str(folder)!r} holds no {', '.join(SUFFIXES)} file")
+    return files
+
+
+def open_image(path: str | Path) -> Image.Image:
+    """The picture of a file, decoded; `CorruptImageError` when that is not possible."""
+    try:
+        with Image.open(path) as image:
+            image.load()
+            return image
+    except (OSError, UnidentifiedImageError, SyntaxError, Image.DecompressionBombError) as error:
+        raise CorruptImageError(path, str(error)) from error

@@ -1,0 +1,40 @@
+"""Class ids of ImageNet pictures, read from a two-column text file."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path, PurePosixPath
+
+
+def read_labels(path: str | Path) -> dict[str, int]:
+    """Class id by picture name without folder and suffix, in the order of the file.
+
+    `path`: lines "file,label", with a header line or without one. This covers wsolevaluation's
+    class_labels.txt and the authors' revisited_imagenet_2012_val.csv.
+
+    Raises `FileNotFoundError` when there is no such file, `ValueError` when a line does not fit or a picture
+    comes twice.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"labels: no file {str(path)!r}")
+    with path.open(newline="") as stream:
+        rows = [row for row in csv.reader(stream) if row]
+    if rows and not _is_class_id(rows[0][-1]):
+        rows = rows[1:]
+    labels = dict(_parse(row, path) for row in rows)
+    if len(labels) != len(rows):
+        raise ValueError(f"labels: {str(path)!r} names a picture twice")
+    if not labels:
+        raise ValueError(f"labels: {str(path)!r} holds no line 'file,label'")
+    return labels
+
+
+def _parse(row: list[str], path: Path) -> tuple[str, int]:
+    if len(row) < 2 or not _is_class_id(row[1]):
+        raise ValueError(f"labels: {str(path)!r} must hold lines 'file,label', got {','.join(row)!r}")
+    return PurePosixPath(row[0].strip()).stem, int(row[1])
+
+
+def _is_class_id(word: str) -> bool:
+    return word.strip().isdecimal()
