@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-import torch
 from torch import Tensor
 
 from opticam.metrics.boxes import Boxes, pack_boxes, union_mask
