@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from opticam import METHODS, Classifier
+from opticam.command_line import add_pixel_options, pixel_options
 from opticam.metrics import target_probability
 from opticam.networks import class_names
 from opticam.photo import RESIZES, read_photo
@@ -29,7 +30,9 @@ def main(arguments: list[str] | None = None) -> int:
 def explain(options: argparse.Namespace) -> None:
     """Write the explanation of one photograph and print the class and its probabilities."""
     if options.output.is_dir() or not options.output.parent.is_dir():
-        raise FileNotFoundError(f"output: {options.output} cannot be written: name a file in an existing folder")
+        raise FileNotFoundError(
+            f"output: {options.output} cannot be written: name a file in an existing folder"
+        )
     photo = read_photo(options.photo, options.size, options.resize)
     classifier = _classifier(options).to(options.device)
     names = _class_names(options)
@@ -64,16 +67,18 @@ def _parser() -> argparse.ArgumentParser:
     add.set_defaults(run=explain)
     add.add_argument("photo", type=Path)
     add.add_argument("--network", required=True, help="torchvision or timm name, for example resnet50")
-    add.add_argument("--weights", default="default", help="state dictionary; without it the library downloads its own")
+    add.add_argument(
+        "--weights", default="default", help="state dictionary; without it the library downloads its own"
+    )
     add.add_argument("--class", dest="class_", default="predicted", metavar="NAME|ID|predicted")
     add.add_argument("--method", default="Opti-CAM", type=_method, help=", ".join(METHODS))
     add.add_argument("-o", "--output", type=Path, required=True, help="picture to write: .png, .pdf, ...")
-    add.add_argument("--layer", help="target layer, for example layer4.2; default: the papers' layer of the family")
+    add.add_argument(
+        "--layer", help="target layer, for example layer4.2; default: the papers' layer of the family"
+    )
     add.add_argument("--num-classes", type=int, help="outputs of the network, if not 1000")
     add.add_argument("--class-names", type=Path, help="text file, one class name a line")
-    add.add_argument("--mean", type=_triple, help="pixel mean R,G,B; default: the library's")
-    add.add_argument("--std", type=_triple, help="pixel standard deviation R,G,B; default: the library's")
-    add.add_argument("--pixel-range", type=float, default=1, help="value of white that --mean and --std refer to")
+    add_pixel_options(add)
     add.add_argument("--resize", choices=RESIZES, default="crop")
     add.add_argument("--size", type=int, default=224, help="side of the network's input in pixels")
     add.add_argument("--iterations", type=int, help="optimisation steps of Opti-CAM (default 100)")
@@ -89,25 +94,13 @@ def _method(text: str) -> str:
     raise argparse.ArgumentTypeError(f"unknown method {text!r}; accepted: {', '.join(METHODS)}")
 
 
-def _triple(text: str) -> tuple[float, float, float]:
-    values = tuple(float(part) for part in text.split(","))
-    if len(values) != 3:
-        raise argparse.ArgumentTypeError(f"expected R,G,B, got {text!r}")
-    return values
-
-
 def _classifier(options: argparse.Namespace) -> Classifier:
-    statistics = {
-        name: tuple(value / options.pixel_range for value in values)
-        for name, values in (("mean", options.mean), ("std", options.std))
-        if values
-    }
     return Classifier.from_name(
         options.network,
         options.weights,
         num_classes=options.num_classes,
         target_layer=options.layer,
-        **statistics,
+        **pixel_options(options),
     )
 
 

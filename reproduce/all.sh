@@ -9,5 +9,6 @@ done
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 begin=$SECONDS
 prepare
+cd "$CALLED_FROM"  # paths among the options are the caller's
 stage "experiments" "$PYTHON" -m reproduce run "${arguments[@]+"${arguments[@]}"}"
 printf '== all done in %d s\n' $((SECONDS - begin))

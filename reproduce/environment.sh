@@ -1,7 +1,9 @@
 # Sourced by reproduce/all.sh and tests/all.sh: make or reuse the Python environment and build the extensions.
 # Sets PYTHON to the interpreter to use. Honours NO_VENV=1 (use the current Python, install nothing).
 
+CALLED_FROM=$PWD
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
+export PYTHONPATH=$PWD${PYTHONPATH:+:$PYTHONPATH}
 
 stage() { # stage NAME COMMAND...: run a command, say what it is and how long it took
     local name=$1 start=$SECONDS
@@ -72,7 +74,7 @@ prepare() {
         PYTHON=$(find_python) || exit 1
         stage "make .venv with $("$PYTHON" --version)" "$PYTHON" -m venv .venv
     fi
-    PYTHON=.venv/bin/python
+    PYTHON=$PWD/.venv/bin/python
     unless_done .venv/.installed "$(digest requirements.lock)" "install the pinned packages (about 6 GB)" install_packages
     unless_done .venv/.built "$(digest requirements.lock csrc setup.py pyproject.toml)" "build the extensions" build_extensions
 }

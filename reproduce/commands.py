@@ -1,0 +1,112 @@
+"""The subcommands of `python -m reproduce`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+
+from reproduce.benchmarks.environment import commit, environment
+from reproduce.evaluation import EXPERIMENT as SALIENCY
+from reproduce.experiments import EXPERIMENTS, Experiment
+from reproduce.options import output_folder, workspace
+from reproduce.outputs import write_claims, write_figures, write_tables
+from reproduce.processes import gather, merge_ranks, process_group, wait
+from reproduce.profile import Profile
+from reproduce.workspace import Workspace
+
+
+def list_experiments(options: argparse.Namespace) -> int:
+    """Print every experiment with the published table or figure it stands for."""
+    given = workspace(options)
+    for experiment in EXPERIMENTS.values():
+        mark = " " if experiment.applies(given.profile) else "-"
+        print(f"{mark} {experiment.name:28} {experiment.paper:9} {experiment.title}")
+    print("\n- : not part of this profile")
+    return 0
+
+
+def run(options: argparse.Namespace) -> int:
+    """Compute what is missing, then write tables, figures and claims."""
+    given = workspace(options)
+    chosen = select(options.only, given.profile)
+    with process_group() as rank:
+        if rank == 0:
+            merge_ranks(given)
+            record = _start(given, options)
+        wait()
+        for experiment in chosen:
+            start = time.perf_counter()
+            if options.force and rank == 0:
+                experiment.forget(given)
+            experiment.run(given)
+            if rank == 0:
+                print(f"{experiment.name}: computed in {time.perf_counter() - start:.1f} s", flush=True)
+        gather(given)
+    if rank:
+        return 0
+    given.store.end_run(record)
+    _write(given, chosen, options, ("tables", "figures"))
+    return _report_skips(given, options)
+
+
+def tables(options: argparse.Namespace) -> int:
+    """Write the tables and claims from what is stored."""
+    given = workspace(options)
+    _write(given, select(options.only, given.profile), options, ("tables",))
+    return 0
+
+
+def figures(options: argparse.Namespace) -> int:
+    """Draw the figures from what is stored."""
+    given = workspace(options)
+    _write(given, select(options.only, given.profile), options, ("figures",))
+    return 0
+
+
+def select(only: list[str] | None, profile: Profile) -> list[Experiment]:
+    """The experiments named, or all that the profile has. Raises ValueError for an unknown name."""
+    unknown = set(only or ()) - set(EXPERIMENTS)
+    if unknown:
+        raise ValueError(f"only: no experiment {sorted(unknown)}; accepted: {', '.join(EXPERIMENTS)}")
+    chosen = [EXPERIMENTS[name] for name in only or EXPERIMENTS]
+    outside = [experiment.name for experiment in chosen if not experiment.applies(profile)]
+    if only and outside:
+        raise ValueError(f"only: the profile {profile.name!r} has no {', '.join(outside)}")
+    return [experiment for experiment in chosen if experiment.applies(profile)]
+
+
+def _write(
+    given: Workspace, chosen: list[Experiment], options: argparse.Namespace, kinds: tuple[str, ...]
+) -> None:
+    folder = output_folder(options, given)
+    if "tables" in kinds:
+        for path in write_tables(given, chosen, folder):
+            print(f"table   {path}")
+        for claim in write_claims(given, chosen, folder):
+            verdict = {True: "holds", False: "DOES NOT HOLD", None: "not tested"}[claim.holds]
+            print(f"claim   {verdict}: {claim.text} ({claim.evidence})")
+    if "figures" in kinds:
+        for path in write_figures(given, chosen, folder):
+            print(f"figure  {path}")
+
+
+def _start(given: Workspace, options: argparse.Namespace) -> str:
+    arguments = {name: str(value) for name, value in vars(options).items() if name != "run" and value}
+    return given.store.start_run(
+        commit=commit(),
+        versions={k: v for k, v in environment(given.device).items() if k in ("python", "torch", "triton")},
+        device=environment(given.device)["device"],
+        seed=0,
+        arguments=arguments,
+    )
+
+
+def _report_skips(given: Workspace, options: argparse.Namespace) -> int:
+    skips = given.store.skips(given.profile.name, SALIENCY)
+    if not len(skips):
+        return 0
+    print(
+        f"{len(skips)} images were skipped, for example {skips.image[0]}: {skips.reason[0]}", file=sys.stderr
+    )
+    return 0 if options.allow_skips else 1

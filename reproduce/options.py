@@ -1,0 +1,87 @@
+"""Command-line options shared by the subcommands, and the workspace they describe."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from pathlib import Path
+
+import torch
+
+from opticam.command_line import add_pixel_options, pixel_options
+from opticam.data.imagenet_transforms import TRANSFORMS
+from reproduce.profile import Profile, load_profile, profile_names
+from reproduce.workspace import ROOT, RealInput, Workspace
+
+
+def add_selection_options(parser: argparse.ArgumentParser) -> None:
+    """What to run, at which size, and where results go."""
+    parser.add_argument("--profile", default="sample", help=f"one of {', '.join(profile_names())}")
+    parser.add_argument(
+        "--only", action="append", metavar="NAME", help="only this experiment; may be repeated"
+    )
+    parser.add_argument("--limit", type=_positive, help="a first look: so many images, and one seed a model")
+    parser.add_argument("--force", action="store_true", help="compute again what is stored")
+    parser.add_argument("--allow-skips", action="store_true", help="exit 0 although images could not be read")
+    parser.add_argument("--results", type=Path, help="folder of the store; default results/PROFILE")
+    parser.add_argument("--output", type=Path, help="folder for tables and figures; default figures/")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--quiet", action="store_true", help="no progress bars")
+
+
+def add_input_options(parser: argparse.ArgumentParser) -> None:
+    """Pictures and network of a profile that has none built in."""
+    group = parser.add_argument_group("real input")
+    group.add_argument("--images", type=Path, help="folder of pictures")
+    group.add_argument("--labels", type=Path, help="CSV file of file names and class ids")
+    group.add_argument("--resize", choices=TRANSFORMS, default=TRANSFORMS[0])
+    group.add_argument("--network", help="torchvision or timm name, instead of the profile's networks")
+    group.add_argument("--weights", help="state dictionary of --network; default: the library's own download")
+    add_pixel_options(group)
+
+
+def workspace(options: argparse.Namespace) -> Workspace:
+    """The workspace the options describe. Raises ValueError or FileNotFoundError, naming the option."""
+    for name in ("images", "labels", "weights"):
+        value = getattr(options, name)
+        if value is not None and not Path(value).exists():
+            raise FileNotFoundError(f"{name}: there is no {value}")
+    if options.weights and not options.network:
+        raise ValueError("weights: say with --network which architecture they are for")
+    profile = _profile(options)
+    if options.images and profile.saliency.source != "folder":
+        raise ValueError(f"images: the profile {profile.name!r} has its own; use --profile imagenet")
+    real = RealInput(
+        images=options.images and options.images.resolve(),
+        labels=options.labels and options.labels.resolve(),
+        transform=options.resize,
+        weights=str(Path(options.weights).resolve()) if options.weights else "default",
+        **pixel_options(options),
+    )
+    return Workspace(
+        profile, real, options.results, device=torch.device(options.device), progress=not options.quiet
+    )
+
+
+def output_folder(options: argparse.Namespace, given: Workspace) -> Path:
+    """Where tables and figures go: figures/ for the whole sample profile, beside the results otherwise."""
+    if options.output:
+        return options.output
+    whole = options.profile == "sample" and options.limit is None and options.results is None
+    return ROOT / "figures" if whole else given.results / "figures"
+
+
+def _profile(options: argparse.Namespace) -> Profile:
+    profile = dataclasses.replace(load_profile(options.profile), limit=options.limit)
+    if options.network:
+        stands_for = profile.saliency.networks.get(options.network, options.network)
+        saliency = dataclasses.replace(profile.saliency, networks={options.network: stands_for})
+        profile = dataclasses.replace(profile, saliency=saliency)
+    return profile
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, got {value}")
+    return value
