@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 from scipy.cluster.vq import kmeans2
-from torch import Tensor
+from torch import Tensor, nn
 
 from dpnet.constraints import own_class_mask
 from dpnet.model import PartClassifier
@@ -46,6 +46,18 @@ def initialise_parts(
         model.parts.copy_(normalise_rows(parts))
 
 
+@torch.no_grad()
+def fit_centre(model: nn.Module, features: Tensor, *, batch_size: int = 256) -> None:
+    """Set the centre of ``model`` in place to the mean over all cells of the training maps [N,d,h,w].
+
+    Do this before `initialise_parts`, whose regions are centred ones.
+    """
+    total = torch.zeros(len(model.centre), dtype=torch.float64)
+    for indices in torch.arange(len(features)).split(batch_size):
+        total += features[indices].float().mean(dim=(2, 3)).sum(dim=0).double().cpu()
+    model.centre.copy_(total / len(features))
+
+
 def initialise_classifier(model: PartClassifier, method: str = "default", scale: float = 1.0) -> None:
     """Set V and its bias in place: "default" of `torch.nn.Linear`, or ``scale`` times one of two patterns.
 
@@ -73,7 +85,7 @@ def _regions_of_classes(
         if not len(images):
             raise ValueError(f"class {label} has no training image; its parts cannot be initialised")
         chosen = images[torch.randperm(len(images), generator=generator)[:limit]]
-        regions.append(model.scheme(features[chosen].float()).cpu())
+        regions.append(model.regions(features[chosen].to(model.centre)).detach().cpu())
     return regions
 
 

@@ -29,6 +29,10 @@ class PartClassifier(nn.Module):
     nothing else: with unit regions and a temperature of 1 the entropy is constant to the third digit, and the
     assignment constraint cannot act. ``backend`` is handed to `part_similarity`.
 
+    ``centre`` [d] is subtracted from every cell of the feature maps before regions are formed; it starts at 0,
+    and `dpnet.initialisation.fit_centre` sets it to the mean of the training cells. It is not in the slides:
+    features behind a ReLU point into one octant, where all cosines are close to 1, and centring spreads them.
+
     The part layer computes in the dtype of the features it is given, V in its own. Max pooling is not written
     in the slides; it is what the part models before and after the paper use.
     """
@@ -55,6 +59,7 @@ class PartClassifier(nn.Module):
         num_parts = parts_per_class * num_classes
         self.parts = nn.Parameter(normalise_rows(torch.randn(num_parts, feature_dim)))
         self.classifier = nn.Linear(num_parts, num_classes, bias=bias)
+        self.register_buffer("centre", torch.zeros(feature_dim))
 
     @property
     def num_classes(self) -> int:
@@ -73,8 +78,7 @@ class PartClassifier(nn.Module):
 
     def forward(self, features: Tensor, with_entropy: bool = False) -> PartOutput:
         """Classify feature maps [B,d,h,w]; the entropy of the assignment is computed only when asked for."""
-        self._check(features)
-        regions = self.scheme(features)
+        regions = self.regions(features)
         temperature = self.temperature if with_entropy else None
         scores, argmax_region, entropy = part_similarity(
             self.parts, regions, temperature=temperature, backend=self.backend
@@ -84,20 +88,19 @@ class PartClassifier(nn.Module):
 
     def similarity(self, features: Tensor) -> Tensor:
         """The whole matrix S [B,P,R], which training never builds; heat maps read it."""
-        self._check(features)
-        regions = self.scheme(features)
+        regions = self.regions(features)
         return self.unit_parts.to(regions.dtype) @ regions.transpose(1, 2)
 
-    def _check(self, features: Tensor) -> None:
-        if features.ndim != 4 or features.shape[1] != self.parts.shape[1]:
-            expected = f"[B, {self.parts.shape[1]}, h, w]"
-            raise ValueError(f"features has shape {tuple(features.shape)}; expected {expected}")
+    def regions(self, features: Tensor) -> Tensor:
+        """Regions X [B,R,d] of feature maps [B,d,h,w]: centred, averaged in windows, normalised."""
+        return self.scheme(_centred(features, self.centre))
 
 
 class GlobalClassifier(nn.Module):
     """The Global row of the result tables: average pooling, optional unit length, one linear layer.
 
-    Reads the same frozen feature maps [B,d,h,w] as `PartClassifier`; the linear layer is newly trained.
+    Reads the same frozen feature maps [B,d,h,w] as `PartClassifier`, with the same optional ``centre``; the
+    linear layer is newly trained.
     """
 
     def __init__(self, feature_dim: int, num_classes: int, *, x_norm: str = "l2", bias: bool = True) -> None:
@@ -107,6 +110,7 @@ class GlobalClassifier(nn.Module):
             raise ValueError(f"x_norm is {x_norm!r}; accepted: {', '.join(NORMS)}")
         self.x_norm = x_norm
         self.classifier = nn.Linear(feature_dim, num_classes, bias=bias)
+        self.register_buffer("centre", torch.zeros(feature_dim))
 
     @property
     def num_classes(self) -> int:
@@ -115,9 +119,15 @@ class GlobalClassifier(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Logits [B,C] of feature maps [B,d,h,w]."""
-        pooled = features.mean(dim=(2, 3))
+        pooled = _centred(features, self.centre).mean(dim=(2, 3))
         pooled = normalise_rows(pooled) if self.x_norm == "l2" else pooled
         return self.classifier(pooled.to(self.classifier.weight.dtype))
+
+
+def _centred(features: Tensor, centre: Tensor) -> Tensor:
+    if features.ndim != 4 or features.shape[1] != len(centre):
+        raise ValueError(f"features has shape {tuple(features.shape)}; expected [B, {len(centre)}, h, w]")
+    return features - centre.to(features.dtype)[:, None, None]
 
 
 def _check_sizes(**sizes: int) -> None:

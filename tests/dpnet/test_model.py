@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from dpnet.initialisation import fit_centre
 from dpnet.model import GlobalClassifier, PartClassifier
 from dpnet.regions import RegionScheme
 
@@ -83,3 +84,15 @@ def test_the_baseline_is_a_linear_layer_on_the_unit_average(features):
 def test_bad_arguments_are_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize("build", [lambda: PartClassifier(13, 3, 2), lambda: GlobalClassifier(13, 3)])
+def test_centring_is_subtracting_the_mean_of_the_training_cells(build, features):
+    model = build().double()
+    shifted = features - features.mean(dim=(0, 2, 3), keepdim=True)
+    before = model(shifted)
+    fit_centre(model, features, batch_size=2)
+    after = model(features)
+    torch.testing.assert_close(model.centre, features.mean(dim=(0, 2, 3)), rtol=1e-5, atol=0)
+    for mine, expected in zip(after, before):
+        assert mine is None or torch.allclose(mine.double(), expected.double(), atol=1e-6)
