@@ -1,6 +1,33 @@
 """Explain a classifier with a saliency map and judge the explanation (Opti-CAM, CVIU 2024)."""
 
 from opticam.classifier import Classifier
-from opticam.saliency import METHODS, FakeCAM, GradCAM, OptiCAM
+from opticam.saliency import (
+    CAM,
+    METHODS,
+    AblationCAM,
+    FakeCAM,
+    GradCAM,
+    GradCAMPlusPlus,
+    HiResCAM,
+    LayerCAM,
+    OptiCAM,
+    ScoreCAM,
+    XGradCAM,
+    applicable_methods,
+)
 
-__all__ = ["METHODS", "Classifier", "FakeCAM", "GradCAM", "OptiCAM"]
+__all__ = [
+    "CAM",
+    "METHODS",
+    "AblationCAM",
+    "Classifier",
+    "FakeCAM",
+    "GradCAM",
+    "GradCAMPlusPlus",
+    "HiResCAM",
+    "LayerCAM",
+    "OptiCAM",
+    "ScoreCAM",
+    "XGradCAM",
+    "applicable_methods",
+]

@@ -9,8 +9,10 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from opticam.layers import find_layer
+from opticam.layers import find_layer, layer_name
 from opticam.networks import build_network, pixel_statistics
+from opticam.optimization import LEVELS, PreparedNetwork, fingerprint, prepare
+from opticam.recording import only_output, recording, replacing
 from opticam.tokens import tokens_to_map
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -28,6 +30,12 @@ class Classifier(nn.Module):
     target_layer: module, dotted name ("layer4.2", "features[42]") or None for the papers' layer of the family.
     mean, std: per channel, of pixels in [0,1].
     reshape: function from the target layer's output to [B,K,h,w]; None handles maps and token sequences.
+    optimize: what runs in place of the network. "exact": the network itself. "fast": a copy with batch norms
+        folded into convolutions and channels_last memory; no logit moves by more than 1e-4 of the largest.
+        "half": that copy under autocast to `half_dtype`. The copy is made at first use, compared with the
+        network on those images, and made again when the network changes; where it disagrees, or the network
+        has hooks of its own, the network itself runs. `in_effect` tells which, and why.
+    half_dtype: torch.bfloat16, or torch.float16 on CUDA.
     Raises ValueError or TypeError, naming the argument.
     """
 
@@ -39,17 +47,29 @@ class Classifier(nn.Module):
         mean: Sequence[float] = IMAGENET_MEAN,
         std: Sequence[float] = IMAGENET_STD,
         reshape: Callable[[torch.Tensor], torch.Tensor] | None = None,
+        optimize: str = "fast",
+        half_dtype: torch.dtype = torch.bfloat16,
     ) -> None:
         super().__init__()
         if not isinstance(network, nn.Module):
             raise TypeError(f"network: expected a torch module, got {type(network).__name__}")
         if len(mean) != len(std) or min(std) <= 0:
-            raise ValueError(f"mean, std: need as many positive std as means, got {tuple(mean)} and {tuple(std)}")
+            raise ValueError(
+                f"mean, std: need as many positive std as means, got {tuple(mean)} and {tuple(std)}"
+            )
+        if optimize not in LEVELS:
+            raise ValueError(f"optimize: expected one of {', '.join(LEVELS)}, got {optimize!r}")
         self.network = network
         self._target_layer = [find_layer(network, target_layer)]  # in a list, so it is registered only once
         self.reshape = reshape
-        self._frozen = False
+        self.optimize = optimize
+        self.half_dtype = half_dtype
         self.num_classes: int | None = None  # known after the first forward pass
+        self._frozen = False
+        self._running: PreparedNetwork | None = None
+        self._prepared: PreparedNetwork | None = None
+        self._state: tuple = ()  # of the network when it was prepared
+        self._read = {layer_name(network, self.target_layer)}  # layers whose output is read
         like = next(network.parameters(), torch.zeros(()))
         for name, values in (("mean", mean), ("std", std)):
             buffer = torch.tensor(values, dtype=like.dtype, device=like.device).reshape(1, -1, 1, 1)
@@ -65,6 +85,7 @@ class Classifier(nn.Module):
         target_layer: str | None = None,
         mean: Sequence[float] | None = None,
         std: Sequence[float] | None = None,
+        optimize: str = "fast",
     ) -> Classifier:
         """A torchvision or timm classifier by name, such as "resnet50", "vgg16_bn", "vit_b_16".
 
@@ -73,17 +94,29 @@ class Classifier(nn.Module):
         """
         network = build_network(name, weights, num_classes)
         library_mean, library_std = pixel_statistics(name)
-        return cls(network, target_layer, mean=mean or library_mean, std=std or library_std)
+        mean, std = mean or library_mean, std or library_std
+        return cls(network, target_layer, mean=mean, std=std, optimize=optimize)
+
+    def exact(self) -> Classifier:
+        """A classifier of the same network, layer and pixels that always runs the network itself."""
+        statistics = {"mean": self.mean.flatten().tolist(), "std": self.std.flatten().tolist()}
+        options = {"reshape": self.reshape, "optimize": "exact"}
+        return Classifier(self.network, self.target_layer, **statistics, **options)
 
     @property
     def target_layer(self) -> nn.Module:
-        """The module whose output is the feature map A (Opti-CAM, section 3)."""
+        """The module of `network` whose output is the feature map A (Opti-CAM, section 3)."""
         return self._target_layer[0]
+
+    @property
+    def in_effect(self) -> PreparedNetwork:
+        """What ran last: its `level`, the `reason` where that is not `optimize`, the logits' `difference`."""
+        return self._prepared or PreparedNetwork(self.network)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Logits [B,C] of images [B,3,H,W] in [0,1]; differentiable in the images."""
-        with self.frozen():
-            logits = self.network((images - self.mean) / self.std)
+        with self.running(images) as network:
+            logits = network(self._normalised(images))
         if logits.dim() != 2:
             raise ValueError(f"network: expected logits [B,C], got an output of shape {tuple(logits.shape)}")
         self.num_classes = logits.shape[1]
@@ -97,9 +130,17 @@ class Classifier(nn.Module):
     @torch.no_grad()
     def features_and_logits(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Feature maps A [B,K,h,w] and logits [B,C] of one forward pass, detached."""
-        with self._recording(differentiable=False) as outputs:
+        (features,), logits = self.features_of(images, [self.target_layer])
+        return features, logits
+
+    @torch.no_grad()
+    def features_of(
+        self, images: torch.Tensor, layers: Sequence[nn.Module | str]
+    ) -> tuple[list[torch.Tensor], torch.Tensor]:
+        """Feature maps [B,K,h,w] of several layers and logits [B,C] of one forward pass, detached."""
+        with self.running(images, layers), recording([self.own_layer(layer) for layer in layers]) as records:
             logits = self(images)
-        return self._as_map(outputs, images), logits
+        return [self._as_map(record, images) for record in records], logits
 
     @torch.enable_grad()
     def gradients(
@@ -110,16 +151,17 @@ class Classifier(nn.Module):
         score: from logits [B,C] to one number y an image [B]. Only the layers behind the target layer are
         differentiated, and no parameter is.
         """
-        with self._recording(differentiable=True) as outputs:
+        with self.running(images), recording([self.own_layer(self.target_layer)], True) as (record,):
             logits = self(images)
-        if not outputs:
-            return self._as_map(outputs, images), logits, logits  # raises
-        (gradient,) = torch.autograd.grad(score(logits).sum(), outputs[0])
-        return (
-            self._as_map(outputs, images).detach(),
-            self._as_map([gradient], images),
-            logits.detach(),
-        )
+        (gradient,) = torch.autograd.grad(score(logits).sum(), only_output(record))
+        features, gradients = self._as_map(record, images), self._as_map([gradient], images)
+        return features.detach(), gradients, logits.detach()
+
+    @torch.no_grad()
+    def logits_with(self, images: torch.Tensor, edit: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
+        """Logits where the target layer's output is replaced by `edit` of it; `edit` may enlarge the batch."""
+        with self.running(images), replacing(self.own_layer(self.target_layer), edit):
+            return self(images)
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
@@ -137,39 +179,56 @@ class Classifier(nn.Module):
                 parameter.requires_grad_(False)
             yield
         finally:
-            self._frozen = False
+            self._frozen, self._running = False, None
             for module in trained:
                 module.training = True
             for parameter in learned:
                 parameter.requires_grad_(True)
 
     @contextmanager
-    def _recording(self, differentiable: bool) -> Iterator[list[torch.Tensor]]:
-        """Collect the target layer's output of the forward passes inside."""
-        outputs: list[torch.Tensor] = []
+    def running(
+        self, images: torch.Tensor, layers: Sequence[nn.Module | str] = ()
+    ) -> Iterator[PreparedNetwork]:
+        """What runs in place of the network, frozen; made ready for `images` where it is not yet.
 
-        def record(module: nn.Module, inputs: tuple, output: torch.Tensor) -> torch.Tensor:
-            outputs.append(output.detach().requires_grad_(differentiable))
-            # The copy protects the record from an in-place ReLU behind the layer.
-            return outputs[-1].clone()
+        layers: further layers whose output is to be read. Until the outermost `running` or `frozen` ends,
+        the choice stays as it is.
+        """
+        with self.frozen():
+            read = self._read | {layer_name(self.network, layer) for layer in layers}
+            if self._running is None or read != self._read:
+                self._running = self._prepare(images, read)
+            yield self._running
 
-        handle = self.target_layer.register_forward_hook(record)
-        try:
-            yield outputs
-        finally:
-            handle.remove()
+    def own_layer(self, layer: nn.Module | str) -> nn.Module:
+        """The module that stands for a layer of `network` in what is running; for use inside `running`."""
+        if self._running is None:
+            raise RuntimeError("own_layer: use it inside `with classifier.running(images)`")
+        return self._running.network.get_submodule(layer_name(self.network, layer))
+
+    def _prepare(self, images: torch.Tensor, read: set[str]) -> PreparedNetwork:
+        if self.optimize == "exact" or not len(images):
+            return PreparedNetwork(self.network)
+        state = fingerprint(self.network)
+        if self._prepared is None or self._state != state or read != self._read:
+            self._state, self._read = state, read
+            probe = self._normalised(images[:2])
+            self._prepared = prepare(self.network, self.optimize, probe, read, self.half_dtype)
+        return self._prepared
+
+    def _normalised(self, images: torch.Tensor) -> torch.Tensor:
+        return (images - self.mean) / self.std
 
     def _as_map(self, outputs: list[torch.Tensor], images: torch.Tensor) -> torch.Tensor:
-        if len(outputs) != 1:
-            raise ValueError(f"target_layer: ran {len(outputs)} times in one forward pass, expected once")
-        output = outputs[0]
+        """Feature maps [B,K,h,w] from the one output of a layer, at least float32."""
+        output = only_output(outputs)
         if self.reshape is not None:
             output = self.reshape(output)
         elif output.dim() == 3:
             output = tokens_to_map(output, self.network, tuple(images.shape[-2:]))
         if output.dim() != 4:
             raise ValueError(
-                f"target_layer: its output has shape {tuple(output.shape)}; expected [B,K,h,w] or tokens [B,N,K]; "
-                "give Classifier(reshape=...) for other layouts"
+                f"target_layer: its output has shape {tuple(output.shape)}; expected [B,K,h,w] or tokens "
+                "[B,N,K]; give Classifier(reshape=...) for other layouts"
             )
-        return output
+        return output.to(torch.promote_types(output.dtype, torch.float32))

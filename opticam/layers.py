@@ -32,6 +32,12 @@ def find_layer(network: nn.Module, target_layer: nn.Module | str | None) -> nn.M
     return target_layer
 
 
+def layer_name(network: nn.Module, layer: nn.Module | str) -> str:
+    """The dotted name of a layer of `network`, given as module or name; raises as `find_layer` does."""
+    found = find_layer(network, layer)
+    return next(name for name, module in network.named_modules() if module is found)
+
+
 def default_layer(network: nn.Module) -> nn.Module:
     """The papers' layer of a known family, otherwise the last convolution (Opti-CAM, App. A).
 

@@ -1,11 +1,50 @@
 """Saliency methods, one a file, all with one protocol."""
 
+from opticam.classifier import Classifier
+from opticam.saliency.ablation_cam import AblationCAM
 from opticam.saliency.base import SaliencyMethod
+from opticam.saliency.cam import CAM
 from opticam.saliency.fake_cam import FakeCAM
 from opticam.saliency.grad_cam import GradCAM
+from opticam.saliency.grad_cam_plus_plus import GradCAMPlusPlus
+from opticam.saliency.hires_cam import HiResCAM
+from opticam.saliency.layer_cam import LayerCAM
 from opticam.saliency.opti_cam import OptiCAM
+from opticam.saliency.score_cam import ScoreCAM
+from opticam.saliency.xgrad_cam import XGradCAM
 
-METHODS: dict[str, type[SaliencyMethod]] = {"Fake-CAM": FakeCAM, "Grad-CAM": GradCAM, "Opti-CAM": OptiCAM}
+METHODS: dict[str, type[SaliencyMethod]] = {
+    "Fake-CAM": FakeCAM,
+    "Grad-CAM": GradCAM,
+    "Grad-CAM++": GradCAMPlusPlus,
+    "Score-CAM": ScoreCAM,
+    "Ablation-CAM": AblationCAM,
+    "XGrad-CAM": XGradCAM,
+    "Layer-CAM": LayerCAM,
+    "HiRes-CAM": HiResCAM,
+    "CAM": CAM,
+    "Opti-CAM": OptiCAM,
+}
 """The papers' names of the methods, in the order of their tables."""
 
-__all__ = ["METHODS", "FakeCAM", "GradCAM", "OptiCAM", "SaliencyMethod"]
+
+def applicable_methods(classifier: Classifier) -> list[str]:
+    """Names of the methods that are defined for this classifier's network and can run here."""
+    return [name for name, method in METHODS.items() if method.applies_to(classifier)]
+
+
+__all__ = [
+    "CAM",
+    "METHODS",
+    "AblationCAM",
+    "FakeCAM",
+    "GradCAM",
+    "GradCAMPlusPlus",
+    "HiResCAM",
+    "LayerCAM",
+    "OptiCAM",
+    "SaliencyMethod",
+    "ScoreCAM",
+    "XGradCAM",
+    "applicable_methods",
+]

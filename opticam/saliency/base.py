@@ -21,6 +21,11 @@ class SaliencyMethod(ABC):
             )
         self.classifier = classifier
 
+    @classmethod
+    def applies_to(cls, classifier: Classifier) -> bool:
+        """Whether the method is defined for this network and can run in this installation."""
+        return True
+
     def __call__(self, images: torch.Tensor, targets: Targets = None) -> torch.Tensor:
         """Saliency maps [B,H,W], float32 in [0,1] (float64 for float64 images), of images [B,3,H,W] in [0,1].
 

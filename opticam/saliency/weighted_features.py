@@ -1,0 +1,25 @@
+"""What the CAM family shares: feature maps, weighted, added, clipped at zero, upsampled and normalised."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+import torch
+
+from opticam.masking import upsample_and_normalize
+from opticam.saliency.base import SaliencyMethod
+from opticam.saliency.targets import Score
+
+
+class WeightedFeatures(SaliencyMethod):
+    """n(up(relu(sum_k w_k A^k))); a method of the family says what the weights w are."""
+
+    def compute(self, images: torch.Tensor, score: Score) -> torch.Tensor:
+        """Maps [B,H,W] from the weights of `weigh`."""
+        features, weights = self.weigh(images, score)
+        combined = (weights * features).sum(1).relu()
+        return upsample_and_normalize(combined, tuple(images.shape[-2:]))
+
+    @abstractmethod
+    def weigh(self, images: torch.Tensor, score: Score) -> tuple[torch.Tensor, torch.Tensor]:
+        """Feature maps A [B,K,h,w] and their weights, [B,K,1,1] or [B,K,h,w]."""

@@ -1,0 +1,166 @@
+import pytest
+import torch
+import torchvision
+from captum.attr import LayerGradCam
+from torch import nn
+
+from opticam import (
+    CAM,
+    AblationCAM,
+    Classifier,
+    GradCAM,
+    GradCAMPlusPlus,
+    HiResCAM,
+    LayerCAM,
+    ScoreCAM,
+    XGradCAM,
+)
+from opticam.masking import upsample_and_normalize
+
+FAMILY = (CAM, GradCAM, GradCAMPlusPlus, HiResCAM, LayerCAM, XGradCAM, ScoreCAM, AblationCAM)
+
+
+@pytest.mark.parametrize("method", [GradCAM, XGradCAM, HiResCAM])
+def test_methods_coincide_on_global_average_and_one_linear_layer(classify, images, targets, method):
+    classifier = classify("gap", torch.float64)
+    expected = CAM(classifier)(images.double(), targets)
+    torch.testing.assert_close(method(classifier)(images.double(), targets), expected, rtol=0, atol=1e-5)
+
+
+def test_cam_is_the_average_of_the_class_evidence(classify, images, targets):
+    classifier = classify("gap")
+    weight = classifier.network.fc.weight[targets]
+    evidence = (weight[:, :, None, None] * classifier.features(images)).sum(1)
+    logits = evidence.mean((1, 2)) + classifier.network.fc.bias[targets]
+    torch.testing.assert_close(logits, classifier(images).gather(1, targets[:, None])[:, 0])
+    expected = upsample_and_normalize(evidence.relu(), (35, 35)).detach()
+    torch.testing.assert_close(CAM(classifier)(images, targets), expected, rtol=0, atol=1e-5)
+
+
+def test_cam_reads_a_convolutional_head():
+    torch.manual_seed(1)
+    network = torchvision.models.squeezenet1_1(num_classes=6).eval()
+    classifier, pixels = Classifier(network), torch.rand(2, 3, 65, 70)
+    weight = network.classifier[1].weight[4].detach()
+    expected = upsample_and_normalize((weight * classifier.features(pixels)).sum(1).relu(), (65, 70))
+    torch.testing.assert_close(CAM(classifier)(pixels, 4), expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["vgg", "vit"])
+def test_cam_refuses_other_networks(classify, images, name):
+    classifier = classify(name)
+    assert not CAM.applies_to(classifier)
+    with pytest.raises(ValueError, match="classifier: CAM needs logits that are one layer on"):
+        CAM(classifier)(images)
+
+
+def test_cam_refuses_a_layer_in_front_of_the_last(classify, images):
+    classifier = classify("gap", target_layer="block")
+    assert not CAM.applies_to(classifier)
+    with pytest.raises(ValueError, match="classifier: CAM needs"):
+        CAM(classifier)(images)
+
+
+@pytest.mark.parametrize("name", ["gap", "vgg"])
+def test_grad_cam_equals_captums(classify, images, targets, name):
+    # Captum's map is neither upsampled nor normalised, and it takes the normalised tensor.
+    classifier = classify(name)
+    layer = LayerGradCam(classifier.network, classifier.target_layer)
+    tensor = (images - classifier.mean) / classifier.std
+    raw = layer.attribute(tensor, targets, relu_attributions=True)[:, 0].detach()
+    expected = upsample_and_normalize(raw, (35, 35))
+    torch.testing.assert_close(GradCAM(classifier)(images, targets), expected, rtol=0, atol=1e-3)
+
+
+def slow_ablation_weights(network, features, target):
+    full = network.last_part(features)[target]
+    weights = []
+    for channel in range(features.shape[0]):
+        changed = features.clone()
+        changed[channel] = 0
+        weights.append((full - network.last_part(changed)[target]) / full)
+    return torch.stack(weights)
+
+
+@pytest.mark.parametrize("max_batch", [1, 4, 1000])
+def test_ablation_cam_equals_the_loop_over_channels(classify, images, targets, max_batch):
+    classifier = classify("vgg", torch.float64)
+    network, images = classifier.network, images.double()
+    network.last_part = lambda maps: network[5:](maps[None].clone())[0]
+    features = classifier.features(images)
+    weights = torch.stack([slow_ablation_weights(network, a, int(c)) for a, c in zip(features, targets)])
+    expected = upsample_and_normalize((weights[:, :, None, None] * features).sum(1).relu(), (35, 35))
+    maps = AblationCAM(classifier, max_batch=max_batch)(images, targets)
+    torch.testing.assert_close(maps, expected.detach(), rtol=0, atol=1e-6)
+
+
+class Joining(nn.Module):
+    """Behind its target layer the maps meet others of the input's batch size: added, or concatenated."""
+
+    def __init__(self, concatenate):
+        super().__init__()
+        self.first, self.target = nn.Conv2d(3, 6, 3, 2), nn.Conv2d(6, 6, 3, padding=1)
+        self.fc = nn.Linear(12 if concatenate else 6, 5)
+        self.concatenate = concatenate
+
+    def forward(self, images):
+        first = self.first(images).relu()
+        target = self.target(first)
+        joined = torch.cat([first, target], 1) if self.concatenate else first + target.relu()
+        return self.fc(joined.square().mean((2, 3)))
+
+
+@pytest.mark.parametrize(("concatenate", "branches"), [(False, True), (True, False)])
+def test_ablation_cam_behind_a_skip_connection(images, concatenate, branches):
+    torch.manual_seed(0)
+    classifier = Classifier(Joining(concatenate), "target")
+    method = AblationCAM(classifier, max_batch=4)
+    assert method._branches(images[:1]) == branches
+    features, weights = method.weigh(images, lambda logits: logits[:, 2])
+    full = classifier(images)[:, 2]
+
+    def without_channel_3(output):
+        return output * (torch.arange(6) != 3)[:, None, None]
+
+    changed = classifier.logits_with(images, without_channel_3)[:, 2]
+    torch.testing.assert_close(weights[:, 3, 0, 0], (full - changed) / full, rtol=1e-4, atol=1e-6)
+
+
+def test_ablation_cam_is_not_for_tokens(classify, images):
+    assert not AblationCAM.applies_to(classify("vit"))
+    with pytest.raises(TypeError, match="target_layer: Ablation-CAM needs maps"):
+        AblationCAM(classify("vit"))(images)
+
+
+@pytest.mark.parametrize("method", [ScoreCAM, AblationCAM])
+@pytest.mark.parametrize("max_batch", [1, 3, 8, 1000])
+def test_chunks_change_nothing_and_are_bounded(classify, images, targets, method, max_batch):
+    classifier = classify("gap", optimize="exact")
+    expected = method(classifier)(images, targets)
+    sizes = []
+    classifier.network.fc.register_forward_pre_hook(lambda module, inputs: sizes.append(len(inputs[0])))
+    maps = method(classifier, max_batch=max_batch)(images, lambda y: y.gather(1, targets[:, None])[:, 0])
+    torch.testing.assert_close(maps, expected, rtol=0, atol=1e-5)
+    assert max(sizes) <= max(max_batch, len(images))
+
+
+@pytest.mark.parametrize("method", [ScoreCAM, AblationCAM])
+def test_max_batch_must_be_positive(classify, method):
+    with pytest.raises(ValueError, match="max_batch: must be 1 or more, got 0"):
+        method(classify("gap"), max_batch=0)
+
+
+@pytest.mark.parametrize("method", FAMILY)
+def test_a_map_does_not_depend_on_batch_mates(classify, images, targets, method):
+    method, images = method(classify("gap", torch.float64)), images.double()
+    together = method(images, targets)
+    alone = torch.cat([method(images[i : i + 1], targets[i : i + 1]) for i in range(len(images))])
+    torch.testing.assert_close(together, alone, rtol=0, atol=1e-6)
+
+
+def test_dead_channels_give_finite_maps(classify, images):
+    classifier = classify("gap")
+    with torch.no_grad():
+        classifier.network.fc.weight.zero_()
+    for method in FAMILY:
+        assert torch.isfinite(method(classifier)(images, 2)).all(), method.__name__
