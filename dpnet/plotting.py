@@ -1,0 +1,136 @@
+"""Figures of parts: where they are, what they add, what they look like."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from torch import Tensor
+
+from dpnet.comparison import ClassParts
+from opticam.plotting import overlay
+
+PART_COLOURS = matplotlib.colormaps["tab10"].colors
+POSITIVE, NEGATIVE = "#2166ac", "#b2182b"
+
+
+def photo_explanation(
+    image: Tensor,
+    heat_maps: Tensor,
+    boxes: Tensor,
+    participations: Tensor,
+    names: Sequence[str],
+    title: str,
+) -> Figure:
+    """One photo [3,H,W], its n top parts: best boxes [n,4], heat maps [n,H,W], what each adds to the logit [n].
+
+    Heat maps are scaled to [0,1] for display; their real range is written under each.
+    """
+    columns = len(names) + 1
+    figure = Figure(figsize=(2.1 * columns, 4.6), layout="constrained")
+    grid = figure.add_gridspec(2, columns, height_ratios=(1.2, 1))
+    first = figure.add_subplot(grid[0, 0])
+    _show(first, image, "best boxes")
+    for position in range(len(names)):
+        draw_box(first, boxes[position], position)
+        axis = figure.add_subplot(grid[0, position + 1])
+        low, high = heat_maps[position].min().item(), heat_maps[position].max().item()
+        shown = (heat_maps[position] - low) / max(high - low, 1e-12)
+        axis.imshow(overlay(image, shown))
+        draw_box(axis, boxes[position], position)
+        axis.set_title(names[position], fontsize=8)
+        axis.set_xlabel(f"{low:.2f} to {high:.2f}", fontsize=7)
+        _no_ticks(axis)
+    participation_bars(figure.add_subplot(grid[1, :]), participations, names)
+    figure.suptitle(title, fontsize=10)
+    return figure
+
+
+def participation_bars(axis: Axes, participations: Tensor, names: Sequence[str]) -> None:
+    """Horizontal bars of what each part adds to the logit [n], the first part on top."""
+    values = participations.detach().cpu().numpy()
+    rows = np.arange(len(names))
+    axis.barh(rows, values, color=[POSITIVE if value >= 0 else NEGATIVE for value in values])
+    axis.set_yticks(rows, names, fontsize=7)
+    axis.invert_yaxis()
+    axis.axvline(0, color="black", linewidth=0.6)
+    axis.set_xlabel("added to the logit", fontsize=8)
+    axis.tick_params(axis="x", labelsize=7)
+
+
+def part_gallery(
+    images: Sequence[Sequence[Tensor]],
+    boxes: Tensor,
+    responses: Tensor,
+    row_names: Sequence[str],
+    title: str = "",
+) -> Figure:
+    """One row a part, its k best images [3,H,W] with the box where it was found.
+
+    ``images`` is n rows of k, ``boxes`` [n,k,4] in pixels, ``responses`` b_p [n,k].
+    """
+    rows, columns = responses.shape
+    figure = Figure(figsize=(1.3 * columns + 0.9, 1.4 * rows + 0.4), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False)
+    for row in range(rows):
+        for column in range(columns):
+            axis = axes[row, column]
+            _show(axis, images[row][column], "")
+            draw_box(axis, boxes[row, column], row)
+            axis.set_xlabel(f"{responses[row, column].item():.2f}", fontsize=6, labelpad=1)
+        axes[row, 0].set_ylabel(row_names[row], fontsize=7)
+    figure.suptitle(title, fontsize=9)
+    return figure
+
+
+def constraint_comparison(images: Tensor, settings: Mapping[str, ClassParts], title: str) -> Figure:
+    """The same images [B,3,H,W] under each constraint setting, one row each, with its figures beside it."""
+    rows, columns = len(settings), len(images)
+    figure = Figure(figsize=(1.7 * columns + 2.4, 1.75 * rows + 0.4), layout="constrained")
+    axes = figure.subplots(rows, columns + 1, squeeze=False, width_ratios=[1] * columns + [1.3])
+    for row, (name, result) in enumerate(settings.items()):
+        for column in range(columns):
+            _show(axes[row, column], images[column], "")
+            for position, box in enumerate(result.boxes[column]):
+                draw_box(axes[row, column], box, position)
+        axes[row, 0].set_ylabel(name, fontsize=9)
+        text = "\n".join(f"{key.replace('_', ' ')}: {value:.2f}" for key, value in result.figures.items())
+        axes[row, -1].text(0, 0.5, text, fontsize=7, va="center")
+        axes[row, -1].axis("off")
+    figure.suptitle(title, fontsize=10)
+    return figure
+
+
+def draw_box(axis: Axes, box: Tensor, position: int) -> None:
+    """Outline a box (x1, y1, x2, y2) in the colour of the part's position; later ones are drawn smaller."""
+    x1, y1, x2, y2 = (float(value) for value in box)
+    inset = 0.012 * position * (axis.get_xlim()[1] - axis.get_xlim()[0]) % (0.4 * min(x2 - x1, y2 - y1))
+    corner, width, height = (x1 + inset, y1 + inset), x2 - x1 - 2 * inset, y2 - y1 - 2 * inset
+    colour = PART_COLOURS[position % len(PART_COLOURS)]
+    axis.add_patch(Rectangle(corner, width, height, fill=False, edgecolor=colour, linewidth=1.4))
+
+
+def save_figure(figure: Figure, stem: str | Path) -> list[Path]:
+    """Write a figure as STEM.png and STEM.pdf, making the folder; returns the two paths."""
+    stem = Path(stem)
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    paths = [stem.parent / f"{stem.name}.{suffix}" for suffix in ("png", "pdf")]
+    for path in paths:
+        figure.savefig(path, dpi=150)
+    return paths
+
+
+def _show(axis: Axes, image: Tensor, title: str) -> None:
+    axis.imshow(image.detach().float().permute(1, 2, 0).clamp(0, 1).cpu().numpy())
+    axis.set_title(title, fontsize=8)
+    _no_ticks(axis)
+
+
+def _no_ticks(axis: Axes) -> None:
+    axis.set_xticks([])
+    axis.set_yticks([])

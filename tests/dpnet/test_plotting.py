@@ -1,0 +1,60 @@
+import numpy as np
+import pytest
+import torch
+from matplotlib.patches import Rectangle
+from PIL import Image
+
+from dpnet.comparison import ClassParts
+from dpnet.plotting import constraint_comparison, part_gallery, photo_explanation, save_figure
+
+
+def boxes_on(axis):
+    outlines = [patch for patch in axis.patches if isinstance(patch, Rectangle) and not patch.get_fill()]
+    return [(*patch.get_xy(), patch.get_width(), patch.get_height()) for patch in outlines]
+
+
+def test_a_photo_explanation_shows_every_part_with_its_box_and_its_share():
+    boxes = torch.tensor([[0.0, 0, 10, 12], [20, 6, 30, 18], [5, 5, 25, 25]])
+    shares = torch.tensor([1.5, 0.25, -0.5])
+    figure = photo_explanation(
+        torch.rand(3, 30, 40), torch.rand(3, 30, 40), boxes, shares, ["a", "b", "c"], "casino"
+    )
+    photo, *parts, bars = figure.axes
+    assert len(boxes_on(photo)) == 3 and len(parts) == 3
+    assert boxes_on(parts[0]) == [(0, 0, 10, 12)]
+    assert [axis.get_title() for axis in parts] == ["a", "b", "c"]
+    assert [bar.get_width() for bar in bars.patches] == [1.5, 0.25, -0.5]
+    assert figure.get_suptitle() == "casino"
+
+
+def test_a_gallery_has_a_row_a_part_and_a_column_an_image():
+    images = [[torch.rand(3, 8, 8) for _ in range(4)] for _ in range(2)]
+    figure = part_gallery(
+        images, torch.tensor([0.0, 0, 4, 4]).repeat(2, 4, 1), torch.rand(2, 4), ["p0", "p1"]
+    )
+    assert len(figure.axes) == 8 and all(len(boxes_on(axis)) == 1 for axis in figure.axes)
+    assert [figure.axes[0].get_ylabel(), figure.axes[4].get_ylabel()] == ["p0", "p1"]
+
+
+def test_the_constraint_comparison_prints_the_figures_of_each_setting():
+    def parts(value):
+        return ClassParts(torch.arange(2), torch.rand(3, 2, 4).cumsum(-1) * 5, {"box_iou": value})
+
+    settings = {"none": parts(0.75), "orthogonal": parts(0.125)}
+    figure = constraint_comparison(torch.rand(3, 3, 16, 16), settings, "casino")
+    texts = [text.get_text() for axis in figure.axes for text in axis.texts]
+    assert texts == ["box iou: 0.75", "box iou: 0.12"]
+    assert sum(len(boxes_on(axis)) for axis in figure.axes) == 2 * 3 * 2
+
+
+@pytest.mark.parametrize("suffix", ["png", "pdf"])
+def test_figures_are_written_as_png_and_pdf(tmp_path, suffix):
+    images = [[torch.rand(3, 8, 8)]]
+    figure = part_gallery(images, torch.tensor([[[0.0, 0, 4, 4]]]), torch.rand(1, 1), ["p0"])
+    paths = {path.suffix: path for path in save_figure(figure, tmp_path / "new" / "gallery.v1")}
+    path = paths[f".{suffix}"]
+    assert path.name == f"gallery.v1.{suffix}"
+    if suffix == "png":
+        assert np.asarray(Image.open(path)).std() > 1
+    else:
+        assert path.read_bytes().startswith(b"%PDF")
