@@ -40,7 +40,7 @@ class RealInput:
         return hashlib.sha256(repr(self).encode()).hexdigest()[:8]
 
 
-@dataclass
+@dataclass(eq=False)
 class Workspace:
     """One profile at work. `results` holds the store and arrays, `cache` the sample data and networks."""
 
