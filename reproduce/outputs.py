@@ -25,7 +25,7 @@ def write_tables(workspace: Workspace, experiments: Iterable[Experiment], folder
                 ("tex", to_latex(table)),
             ):
                 path = target / f"{name}.{suffix}"
-                path.write_text(text)
+                path.write_text(text, encoding="utf-8")
                 yield path
 
 
