@@ -98,6 +98,12 @@ def describe(
     )
 
 
+def short_hash(manifest: Manifest) -> str:
+    """Eight hexadecimal digits that change with anything that makes the features another thing."""
+    facts = {name: value for name, value in asdict(manifest).items() if name not in NOT_COMPARED}
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:8]
+
+
 def weights_hash(network: nn.Module) -> str:
     """SHA-256 over the names and values of all parameters and buffers, first 16 hexadecimal digits."""
     digest = hashlib.sha256()

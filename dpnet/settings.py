@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 
 import torch
 
@@ -86,6 +86,14 @@ class TrainingSettings:
     def dtype(self) -> torch.dtype:
         """The dtype features are cast to."""
         return PRECISIONS[self.precision]
+
+    def with_seed(self, seed: int) -> TrainingSettings:
+        """The same settings under another seed."""
+        return replace(self, seed=seed)
+
+    def with_constraints(self, constraints: ConstraintWeights) -> TrainingSettings:
+        """The same settings with other constraints."""
+        return replace(self, constraints=constraints)
 
     def as_dict(self) -> dict:
         """A plain dictionary for records and checkpoints."""

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Protocol
 
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
@@ -19,6 +18,7 @@ from dpnet.checkpoint import load_checkpoint, save_checkpoint
 from dpnet.diagnostics import early_diagnostics
 from dpnet.evaluation import accuracy
 from dpnet.losses import batch_loss
+from dpnet.processes import mean_over_processes, rank, world_size
 from dpnet.settings import TrainingSettings
 
 
@@ -34,7 +34,7 @@ class Features(Protocol):
 
 @dataclass
 class TrainingRecord:
-    """What a run leaves besides the weights; accuracies in [0,1], seconds of this process's run."""
+    """What a run leaves besides the weights; accuracies in [0,1], seconds over all epochs."""
 
     settings: TrainingSettings
     history: list[dict] = field(default_factory=list)
@@ -63,7 +63,6 @@ def train(
     Raises ValueError for labels that do not match, and for a checkpoint of another run.
     """
     _check(model, features, labels, settings)
-    start = time.perf_counter()
     optimiser = build_optimiser(model, settings)
     record = TrainingRecord(settings)
     checkpoint = Path(checkpoint) if checkpoint else None
@@ -71,18 +70,18 @@ def train(
         record.history = load_checkpoint(checkpoint, model, optimiser, settings.as_dict())
     forward = _distributed(model)
     epochs = range(len(record.history), settings.epochs)
-    for epoch in tqdm(epochs, desc="training", unit="epoch", disable=not progress or _rank() > 0):
+    for epoch in tqdm(epochs, desc="training", unit="epoch", disable=not progress or rank() > 0):
         entry = train_epoch(model, forward, optimiser, features, labels, settings, epoch)
         if validation:
             entry["validation_accuracy"] = accuracy(model, *validation, dtype=settings.dtype)
         record.history.append(entry)
         if epoch + 1 == settings.diagnose_after:
             record.problems = _diagnose(model, features, record.history, settings)
-        if checkpoint and _rank() == 0:
+        if checkpoint and rank() == 0:
             save_checkpoint(checkpoint, model, optimiser, record.history, settings.as_dict())
     record.accuracy = accuracy(model, features, labels, dtype=settings.dtype)
     record.validation_accuracy = record.history[-1].get("validation_accuracy")
-    record.seconds = time.perf_counter() - start
+    record.seconds = sum(entry["seconds"] for entry in record.history)
     return record
 
 
@@ -125,23 +124,23 @@ def train_epoch(
 ) -> dict:
     """One pass over the images in an order drawn from (seed, epoch); returns the mean of every loss term."""
     start, device = time.perf_counter(), next(model.parameters()).device
-    world, rank = _world_size(), _rank()
+    processes, this = world_size(), rank()
     generator = torch.Generator().manual_seed(settings.seed * 1_000_003 + epoch)
     batches = torch.randperm(len(labels), generator=generator).split(settings.batch_size)
     sums: dict[str, Tensor] = {}
     model.train()
     for step, batch in enumerate(batches):
         _set_learning_rate(optimiser, (epoch + step / len(batches)) / settings.epochs)
-        mine = batch[rank::world]
+        mine = batch[this::processes]
         maps = features[mine].to(device, settings.dtype, non_blocking=True)
-        share = len(mine) * world / len(batch)
+        share = len(mine) * processes / len(batch)
         loss, terms = batch_loss(model, forward, maps, labels[mine].to(device), settings, share)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()
         for name, term in terms.items():
             sums[name] = sums.get(name, 0.0) + term * len(batch)
-    entry = {name: _mean_over_processes(total).item() / len(labels) for name, total in sums.items()}
+    entry = {name: mean_over_processes(total).item() / len(labels) for name, total in sums.items()}
     return {"epoch": epoch, **entry, "seconds": time.perf_counter() - start}
 
 
@@ -172,26 +171,11 @@ def _check(model: nn.Module, features: Features, labels: Tensor, settings: Train
         raise ValueError(f"labels have dtype {labels.dtype}; expected torch.int64")
     if labels.min() < 0 or labels.max() >= model.num_classes:
         raise ValueError(f"labels reach {labels.max().item()}; the model has {model.num_classes} classes")
-    if settings.constraints.balance and _world_size() > 1:
+    if settings.constraints.balance and world_size() > 1:
         raise ValueError("balance reads the whole batch; it is not available with several processes")
 
 
 def _distributed(model: nn.Module) -> nn.Module:
-    if _world_size() == 1:
+    if world_size() == 1:
         return model
     return nn.parallel.DistributedDataParallel(model)
-
-
-def _mean_over_processes(value: Tensor) -> Tensor:
-    if _world_size() > 1:
-        dist.all_reduce(value)
-        value = value / _world_size()
-    return value
-
-
-def _rank() -> int:
-    return dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
-
-
-def _world_size() -> int:
-    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1

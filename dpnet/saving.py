@@ -1,0 +1,103 @@
+"""Keep a trained model in a folder, with all that is needed to use it again."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+
+import safetensors.torch
+from safetensors import SafetensorError
+from torch import nn
+
+from dpnet.model import GlobalClassifier, PartClassifier
+from dpnet.regions import RegionScheme
+from dpnet.sources import BackboneSource, DataSource
+
+WEIGHTS_NAME, CARD_NAME = "model.safetensors", "model.json"
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What a model was trained on and how; ``results`` holds what was measured then."""
+
+    backbone: BackboneSource
+    data: DataSource
+    class_names: tuple[str, ...]
+    settings: dict
+    results: dict
+    feature_dtype: str = "bfloat16"
+
+    def with_run(self, settings: dict, results: dict) -> ModelCard:
+        """The card of one run on the same data."""
+        return replace(self, settings=settings, results=results)
+
+
+def save_model(folder: str | Path, model: nn.Module, card: ModelCard) -> Path:
+    """Write weights and card into a folder, making it; returns the folder."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    state = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
+    partial = folder / (WEIGHTS_NAME + ".partial")
+    safetensors.torch.save_file(state, partial)
+    partial.replace(folder / WEIGHTS_NAME)
+    text = json.dumps({"model": _shape(model), "card": asdict(card)}, indent=2)
+    partial = folder / (CARD_NAME + ".partial")
+    partial.write_text(text + "\n")
+    partial.replace(folder / CARD_NAME)
+    return folder
+
+
+def load_model(folder: str | Path) -> tuple[nn.Module, ModelCard]:
+    """The model in a folder, in evaluation mode, and its card.
+
+    Raises FileNotFoundError when the folder holds no model, ValueError when its files cannot be read.
+    """
+    folder = Path(folder)
+    for name in (WEIGHTS_NAME, CARD_NAME):
+        if not (folder / name).is_file():
+            raise FileNotFoundError(f"model: there is no {folder / name}; `python -m dpnet train` writes it")
+    try:
+        content = json.loads((folder / CARD_NAME).read_text())
+        model = _build(content["model"])
+        model.load_state_dict(safetensors.torch.load_file(folder / WEIGHTS_NAME))
+        return model.eval(), _card(content["card"])
+    except (KeyError, TypeError, RuntimeError, json.JSONDecodeError, SafetensorError) as error:
+        raise ValueError(f"model: {folder} cannot be read: {str(error).splitlines()[0]}") from None
+
+
+def _shape(model: nn.Module) -> dict:
+    """The arguments that build an empty model like this one."""
+    shape = {
+        "feature_dim": len(model.centre),
+        "num_classes": model.num_classes,
+        "bias": model.classifier.bias is not None,
+    }
+    if isinstance(model, GlobalClassifier):
+        return {"kind": "global", **shape, "x_norm": model.x_norm}
+    scheme, temperature = asdict(model.scheme), model.temperature
+    return {
+        "kind": "parts",
+        **shape,
+        "parts_per_class": model.parts_per_class,
+        "scheme": scheme,
+        "temperature": temperature,
+    }
+
+
+def _build(shape: dict) -> nn.Module:
+    arguments = dict(shape)
+    if arguments.pop("kind") == "global":
+        return GlobalClassifier(**arguments)
+    scheme = arguments.pop("scheme")
+    return PartClassifier(
+        **arguments, scheme=RegionScheme(scheme["name"], tuple(scheme["sizes"]), scheme["x_norm"])
+    )
+
+
+def _card(content: dict) -> ModelCard:
+    backbone = {name: tuple(v) if isinstance(v, list) else v for name, v in content["backbone"].items()}
+    values = {field.name: content[field.name] for field in fields(ModelCard)}
+    values |= {"backbone": BackboneSource(**backbone), "data": DataSource(**content["data"])}
+    values["class_names"] = tuple(content["class_names"])
+    return ModelCard(**values)

@@ -1,0 +1,99 @@
+"""Where pictures and backbones come from: files and library networks, or the built-in samples."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch.utils.data import Dataset
+
+from dpnet.backbone import load_backbone
+from dpnet.data import PictureData, load_pictures
+from dpnet.features import FeatureCache, extract_features
+from dpnet.leakage import check_no_leak, combined_hash, file_hashes, image_hashes
+from dpnet.manifest import describe, short_hash
+from opticam.classifier import Classifier
+from opticam.data import SAMPLE_NETWORKS, SampleSet, sample_network, sample_set
+
+SAMPLE_PREFIX = "sample:"
+
+
+@dataclass(frozen=True)
+class DataSource:
+    """A data set: ``where`` is a folder, or "sample:many", "sample:scenes" or "sample:fine".
+
+    The other fields are those of `dpnet.data.load_pictures`; sample pictures have one size and no layout.
+    """
+
+    where: str
+    layout: str = "auto"
+    size: int = 224
+    resize: str = "squash"
+
+    def open(self, cache_dir: Path) -> PictureData:
+        """The training and test pictures; errors as in `load_pictures` and `sample_set`."""
+        if not self.where.startswith(SAMPLE_PREFIX):
+            return load_pictures(self.where, self.layout, size=self.size, resize=self.resize)
+        variant = self.where.removeprefix(SAMPLE_PREFIX)
+        train, test = (sample_set(variant, split, cache_dir) for split in ("train", "test"))
+        return PictureData(f"sample-{variant}", train, test)
+
+
+@dataclass(frozen=True)
+class BackboneSource:
+    """A frozen network: a torchvision or timm name with a weights file, or a sample network by name."""
+
+    name: str
+    weights: str | None = "default"
+    target_layer: str | None = None
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+
+    def open(self, cache_dir: Path) -> Classifier:
+        """The backbone; a sample network is trained on first use. Errors as in `load_backbone`."""
+        if self.name not in SAMPLE_NETWORKS:
+            options = {"target_layer": self.target_layer, "mean": self.mean, "std": self.std}
+            return load_backbone(self.name, self.weights, **options)
+        network, record = sample_network(self.name, cache_dir, progress=False)
+        layer = self.target_layer or record.target_layer
+        return Classifier(network, layer, mean=record.mean, std=record.std)
+
+
+def picture_hashes(pictures: Dataset) -> list[str]:
+    """A hash of the content of each picture of a split."""
+    if isinstance(pictures, SampleSet):
+        return image_hashes(pictures.images)
+    return file_hashes(pictures.paths)
+
+
+def open_features(
+    backbone: Classifier,
+    source: BackboneSource,
+    data: PictureData,
+    cache_dir: Path,
+    *,
+    dtype: str = "bfloat16",
+    progress: bool = False,
+) -> tuple[FeatureCache, FeatureCache]:
+    """Feature maps of the training and the test split, extracted on first use.
+
+    The folder's name carries a hash of what is in it, so caches of several networks, layers, sizes and data
+    sets lie side by side. Raises ValueError when a picture is in both splits.
+    """
+    splits = {"train": data.train, "test": data.test}
+    hashes = {split: picture_hashes(pictures) for split, pictures in splits.items()}
+    check_no_leak(hashes["train"], hashes["test"])
+    caches = []
+    for split, pictures in splits.items():
+        manifest = describe(
+            backbone,
+            network=source.name,
+            image_size=tuple(pictures[0][0].shape[1:]),
+            dataset=f"{data.name} {split} {getattr(pictures, 'resize', 'as drawn')}",
+            dataset_hash=combined_hash(hashes[split]),
+            num_images=len(pictures),
+            dtype=dtype,
+        )
+        folder = Path(cache_dir) / f"{source.name}-{data.name}-{split}-{short_hash(manifest)}"
+        caches.append(extract_features(backbone, pictures, folder, manifest, progress=progress))
+    return caches[0], caches[1]
