@@ -9,22 +9,24 @@ from pathlib import Path, PurePosixPath
 def read_labels(path: str | Path) -> dict[str, int]:
     """Class id by picture name without folder and suffix, in the order of the file.
 
-    `path`: lines "file,label", with a header line or without one. This covers wsolevaluation's
-    class_labels.txt and the authors' revisited_imagenet_2012_val.csv.
+    `path`: lines "file,label", with a header line or without one; further columns do not matter. This covers
+    wsolevaluation's class_labels.txt and the authors' revisited_imagenet_2012_val.csv.
 
     Raises `FileNotFoundError` when there is no such file, `ValueError` when a line does not fit or a picture
-    comes twice.
+    comes with two classes.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"labels: no file {str(path)!r}")
     with path.open(newline="") as stream:
         rows = [row for row in csv.reader(stream) if row]
-    if rows and not _is_class_id(rows[0][-1]):
+    if rows and not (len(rows[0]) > 1 and _is_class_id(rows[0][1])):
         rows = rows[1:]
-    labels = dict(_parse(row, path) for row in rows)
-    if len(labels) != len(rows):
-        raise ValueError(f"labels: {str(path)!r} names a picture twice")
+    labels: dict[str, int] = {}
+    for row in rows:
+        name, label = _parse(row, path)
+        if labels.setdefault(name, label) != label:
+            raise ValueError(f"labels: {str(path)!r} gives two classes to {name}")
     if not labels:
         raise ValueError(f"labels: {str(path)!r} holds no line 'file,label'")
     return labels

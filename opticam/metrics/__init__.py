@@ -1,5 +1,16 @@
-"""Measures of a saliency map."""
+"""Measures of a saliency map: faithfulness, causal, localisation, bounding-box study, robustness.
 
+Every metric takes a whole batch and gives one value an image, in percent unless its docstring says otherwise.
+A classifier is any callable from images [B, 3, H, W] in [0, 1] to logits [B, C]; maps are [B, H, W] in [0, 1].
+"""
+
+from opticam.metrics.accumulators import MeanScore, ScoreMean
+from opticam.metrics.baselines import centre_map, whole_image_map
+from opticam.metrics.box_accuracy import BoxAccuracy, box_accuracy, box_overlaps
+from opticam.metrics.box_study import REGIONS, box_study, region_masks
+from opticam.metrics.boxes import box_iou, pack_boxes, union_mask
+from opticam.metrics.causal import CausalCurve, deletion, insertion, rise_blur, saliency_ranks
+from opticam.metrics.components import largest_component_box
 from opticam.metrics.faithfulness import (
     average_drop,
     average_gain,
@@ -8,12 +19,59 @@ from opticam.metrics.faithfulness import (
     faithfulness_scores,
     target_probability,
 )
+from opticam.metrics.legacy_protocol import legacy_union_mask
+from opticam.metrics.localization import (
+    energy_pointing_game,
+    localization,
+    localization_error,
+    official_metric,
+    pixel_f1,
+    pointing_game,
+)
+from opticam.metrics.robustness import adcc, aopc, max_sensitivity
+from opticam.metrics.saliency_metric import saliency_metric
+from opticam.metrics.sanity import cascading_randomization, map_similarity, randomization_check
+from opticam.metrics.uniform_map import uniform_map_scores
 
 __all__ = [
+    "REGIONS",
+    "BoxAccuracy",
+    "CausalCurve",
+    "MeanScore",
+    "ScoreMean",
+    "adcc",
+    "aopc",
     "average_drop",
     "average_gain",
     "average_increase",
+    "box_accuracy",
+    "box_iou",
+    "box_overlaps",
+    "box_study",
+    "cascading_randomization",
+    "centre_map",
+    "deletion",
+    "energy_pointing_game",
     "faithfulness",
     "faithfulness_scores",
+    "insertion",
+    "largest_component_box",
+    "legacy_union_mask",
+    "localization",
+    "localization_error",
+    "map_similarity",
+    "max_sensitivity",
+    "official_metric",
+    "pack_boxes",
+    "pixel_f1",
+    "pointing_game",
+    "randomization_check",
+    "region_masks",
+    "rise_blur",
+    "saliency_metric",
+    "saliency_ranks",
     "target_probability",
+    "uniform_map_scores",
+    "union_mask",
+    "whole_image_map",
 ]

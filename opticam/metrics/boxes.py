@@ -73,6 +73,11 @@ def spans_sum(values: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     return (torch.bmm(rows.to(values.dtype), values) * columns).sum(2)
 
 
+def masked_sum(values: Tensor, mask: Tensor) -> Tensor:
+    """Sum of `values` [B, H, W] where the bool `mask` [B, H, W] is set: [B]."""
+    return torch.where(mask, values, 0.0).sum((1, 2))
+
+
 def union_mask(boxes: Tensor, height: int, width: int) -> Tensor:
     """The union U of the boxes [B, M, 4] of each image as pixels: bool [B, H, W]."""
     return spans_union(*box_spans(boxes, height, width))

@@ -41,7 +41,7 @@ def _boxes(masks: np.ndarray) -> np.ndarray:
 def _largest_components(masks: np.ndarray) -> np.ndarray:
     labels, count = ndimage.label(masks, SIDES_WITHIN_AN_IMAGE)
     sizes = np.bincount(labels.ravel(), minlength=count + 1)
-    last = np.maximum.accumulate(labels.reshape(len(masks), -1).max(1, initial=0))
+    last = np.maximum.accumulate(labels.max((1, 2), initial=0))
     first = np.concatenate([[0], last[:-1]]) + 1
     winners = [a + sizes[a : b + 1].argmax() if a <= b else -1 for a, b in zip(first, last)]
     return labels == np.array(winners).reshape(-1, 1, 1)

@@ -21,7 +21,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from opticam.metrics.boxes import box_area, box_iou, box_spans, spans_sum, spans_union
+from opticam.metrics.boxes import box_area, box_iou, box_spans, masked_sum, spans_sum, spans_union
 from opticam.metrics.components import largest_component_box
 
 EPSILON = 1e-6
@@ -44,32 +44,37 @@ def overlap(predicted: Tensor, boxes: Tensor) -> Tensor:
     return (box_iou(predicted, boxes.trunc()).amax(1) > 0.5).to(boxes.dtype)
 
 
-def pixel_f1(maps: Tensor, boxes: Tensor) -> Tensor:
-    """Largest F1 in [0, 1] over the single boxes of an image: [B]; R divides by the unclipped area."""
+def pixel_scores(maps: Tensor, boxes: Tensor) -> dict[str, Tensor]:
+    """F1, SP and EP, each [B] in [0, 1], of maps [B, H, W] and their boxes [B, M, 4]; 0 for a map of zeros."""
     boxes = boxes.trunc()
+    whole = maps.sum((1, 2))
+    inside = masked_sum(maps, legacy_union_mask(boxes, *maps.shape[1:]))
+    return {
+        "F1": _best_f1(maps, whole, boxes),
+        "SP": _pointing(maps, boxes),
+        "EP": inside / (whole + torch.finfo(torch.float64).eps),
+    }
+
+
+def _best_f1(maps: Tensor, whole: Tensor, boxes: Tensor) -> Tensor:
+    """Largest F1 over the single boxes of an image; the recall divides by the unclipped area."""
     inside = spans_sum(maps, *box_spans(boxes, *maps.shape[1:]))
     area = box_area(boxes)
-    precision = inside / (maps.sum((1, 2))[:, None] + EPSILON)
+    precision = inside / (whole[:, None] + EPSILON)
     recall = inside / area
     f1 = 2 * precision * recall / (precision + recall + EPSILON)
     return torch.where(area > 0, f1, 0.0).amax(1)
 
 
-def pointing(maps: Tensor, boxes: Tensor) -> Tensor:
-    """1 if any maximum of S has its row in [x1, x2] and its column in [y1, y2], ends included: [B]."""
+def _pointing(maps: Tensor, boxes: Tensor) -> Tensor:
+    """1 if any maximum of S has its row in [x1, x2] and its column in [y1, y2], ends included."""
     height, width = maps.shape[1:]
-    x1, y1, x2, y2 = boxes.trunc()[..., None].unbind(2)
+    x1, y1, x2, y2 = boxes[..., None].unbind(2)
     rows = torch.arange(height, device=maps.device)
     columns = torch.arange(width, device=maps.device)
-    reached = spans_union((rows >= x1) & (rows <= x2), (columns >= y1) & (columns <= y2))
-    maxima = maps == maps.amax((1, 2), keepdim=True)
-    return (maxima & reached).flatten(1).any(1).to(maps.dtype)
-
-
-def energy(maps: Tensor, boxes: Tensor) -> Tensor:
-    """Σ S over `legacy_union_mask` / ΣS in [0, 1]: [B]; 0 for a map of zeros."""
-    inside = (maps * legacy_union_mask(boxes, *maps.shape[1:])).sum((1, 2))
-    return inside / (maps.sum((1, 2)) + torch.finfo(torch.float64).eps)
+    maxima = (maps == maps.amax((1, 2), keepdim=True)).to(maps.dtype)
+    hits = spans_sum(maxima, (rows >= x1) & (rows <= x2), (columns >= y1) & (columns <= y2))
+    return (hits > 0).any(1).to(maps.dtype)
 
 
 def legacy_union_mask(boxes: Tensor, height: int, width: int) -> Tensor:

@@ -37,10 +37,7 @@ def localization(maps: Tensor, boxes: Boxes, correct: Tensor, protocol: str = "p
     return {
         "OM": 100 * (1 - overlap * correct.to(maps.device)),
         "LE": 100 * (1 - overlap),
-        "F1": 100 * rules.pixel_f1(maps, boxes),
-        "SP": 100 * rules.pointing(maps, boxes),
-        "EP": 100 * rules.energy(maps, boxes),
-    }
+    } | {name: 100 * score for name, score in rules.pixel_scores(maps, boxes).items()}
 
 
 def official_metric(maps: Tensor, boxes: Boxes, correct: Tensor, protocol: str = "paper") -> Tensor:
@@ -70,7 +67,7 @@ def pixel_f1(maps: Tensor, boxes: Boxes, protocol: str = "paper") -> Tensor:
     Source: Opti-CAM eqs. B.3 and B.4.
     """
     rules, boxes = _prepare(maps, boxes, protocol)
-    return 100 * rules.pixel_f1(maps, boxes)
+    return 100 * rules.pixel_scores(maps, boxes)["F1"]
 
 
 def pointing_game(maps: Tensor, boxes: Boxes, protocol: str = "paper") -> Tensor:
@@ -80,7 +77,7 @@ def pointing_game(maps: Tensor, boxes: Boxes, protocol: str = "paper") -> Tensor
     Arguments as in `localization`. Source: Opti-CAM Appendix B.1.
     """
     rules, boxes = _prepare(maps, boxes, protocol)
-    return 100 * rules.pointing(maps, boxes)
+    return 100 * rules.pixel_scores(maps, boxes)["SP"]
 
 
 def energy_pointing_game(maps: Tensor, boxes: Boxes, protocol: str = "paper") -> Tensor:
@@ -90,7 +87,7 @@ def energy_pointing_game(maps: Tensor, boxes: Boxes, protocol: str = "paper") ->
     Source: Opti-CAM Appendix B.1, where EP = P of eq. B.3.
     """
     rules, boxes = _prepare(maps, boxes, protocol)
-    return 100 * rules.energy(maps, boxes)
+    return 100 * rules.pixel_scores(maps, boxes)["EP"]
 
 
 def protocol_rules(protocol: str) -> ModuleType:

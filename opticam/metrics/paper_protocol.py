@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from opticam.metrics.boxes import box_iou, union_mask
+from opticam.metrics.boxes import box_iou, masked_sum, union_mask
 from opticam.metrics.components import largest_component_box
 
 
@@ -22,24 +22,21 @@ def overlap(predicted: Tensor, boxes: Tensor) -> Tensor:
     return box_iou(predicted, boxes).amax(1)
 
 
-def pixel_f1(maps: Tensor, boxes: Tensor) -> Tensor:
-    """F1 = 2PR / (P + R) in [0, 1] with P = Σ_U S / ΣS and R = Σ_U S / |U|: [B]; 0 where both are 0."""
+def pixel_scores(maps: Tensor, boxes: Tensor) -> dict[str, Tensor]:
+    """F1, SP and EP, each [B] in [0, 1], of maps [B, H, W] and their boxes [B, M, 4]; U is the boxes' union.
+
+    F1 = 2PR / (P + R) with P = Σ_U S / ΣS and R = Σ_U S / |U|; EP = P; SP = 1[argmax S ∈ U], where the first of
+    several maxima in raster order points. A map of zeros gives 0 for F1 and EP.
+    """
     union = union_mask(boxes, *maps.shape[1:])
-    inside = (maps * union).sum((1, 2))
-    # 2PR / (P + R) written without the fractions, which an empty map or union would make 0 / 0.
-    return _ratio(2 * inside, maps.sum((1, 2)) + union.sum((1, 2)))
-
-
-def pointing(maps: Tensor, boxes: Tensor) -> Tensor:
-    """1[argmax S ∈ U]: [B]; of several maxima the first in raster order points."""
-    union = union_mask(boxes, *maps.shape[1:]).flatten(1)
-    return union.gather(1, maps.flatten(1).argmax(1, keepdim=True))[:, 0].to(maps.dtype)
-
-
-def energy(maps: Tensor, boxes: Tensor) -> Tensor:
-    """P = Σ_U S / ΣS in [0, 1]: [B]; 0 for a map of zeros."""
-    inside = (maps * union_mask(boxes, *maps.shape[1:])).sum((1, 2))
-    return _ratio(inside, maps.sum((1, 2)))
+    inside, whole = masked_sum(maps, union), maps.sum((1, 2))
+    peak = maps.flatten(1).argmax(1, keepdim=True)
+    return {
+        # 2PR / (P + R) without its fractions, which an empty map or union would make 0 / 0.
+        "F1": _ratio(2 * inside, whole + union.sum((1, 2))),
+        "SP": union.flatten(1).gather(1, peak)[:, 0].to(maps.dtype),
+        "EP": _ratio(inside, whole),
+    }
 
 
 def _ratio(part: Tensor, whole: Tensor) -> Tensor:

@@ -48,10 +48,7 @@ def uniform_map_scores(boxes_dir: str | Path, protocol: str = "legacy") -> dict[
         scores = {
             "LE": 1 - rules.overlap(predicted.expand(count, 4), boxes),
             "LE clipped": 1 - rules.overlap(predicted.expand(count, 4), clipped),
-            "F1": rules.pixel_f1(maps, boxes),
-            "SP": rules.pointing(maps, boxes),
-            "EP": rules.energy(maps, boxes),
-        }
+        } | rules.pixel_scores(maps, boxes)
         batches.append(scores)
     columns = {name: torch.cat([scores[name] for scores in batches]) for name in batches[0]}
     means = {name: 100 * column.double().mean().item() for name, column in columns.items()}

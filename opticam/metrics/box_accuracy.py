@@ -1,0 +1,90 @@
+"""BA, box accuracy: how often the best threshold of a map gives a box that fits the object."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+from opticam.masking import normalize_map
+from opticam.metrics.boxes import Boxes, box_iou, pack_boxes
+from opticam.metrics.checks import check_maps
+from opticam.metrics.components import largest_component_box
+from opticam.metrics.localization import protocol_rules
+
+THRESHOLDS = tuple(index / 20 for index in range(20))
+DELTAS = (0.3, 0.5, 0.7)
+
+
+def box_overlaps(
+    maps: Tensor, boxes: Boxes, protocol: str = "paper", thresholds: Sequence[float] = THRESHOLDS
+) -> Tensor:
+    """max_B IoU(B_p^η, B) for every threshold η: [B, T] in [0, 1], all that BA needs of an image.
+
+    `maps` [B, H, W] in [0, 1], normalised to the range [0, 1] again here; B_p^η is the box of the largest
+    component of S > η. `thresholds`: rising, in [0, 1), by default 0, 0.05, ..., 0.95. `boxes` as in
+    `localization`; for "legacy" B_p^η loses its last row and column and the boxes are not clipped.
+    A constant map has no component and overlaps nothing.
+    """
+    protocol_rules(protocol)
+    check_maps(maps)
+    _check_thresholds(thresholds)
+    boxes = pack_boxes(boxes, len(maps), maps.device)
+    normalized = normalize_map(maps)
+    lost = 0
+    if protocol == "legacy":
+        boxes, lost = boxes.trunc(), 1
+    overlaps = []
+    for threshold in thresholds:
+        predicted = largest_component_box(normalized > threshold)
+        overlaps.append(box_iou(predicted - predicted.new_tensor([0, 0, lost, lost]), boxes).amax(1))
+    return torch.stack(overlaps, dim=1)
+
+
+def box_accuracy(overlaps: Tensor, deltas: Sequence[float] = DELTAS) -> float:
+    """BA = 100 · mean_δ max_η mean_x 1[max_B IoU(B_p^η, B) >= δ] of the `box_overlaps` [N, T] of N images.
+
+    In percent, 0 to 100; higher is better. `deltas`: 0.3, 0.5, 0.7 as in MaxBoxAccV2 (Choe et al., 2020); the
+    paper does not say which. A mean over a data set: one image has no BA.
+    Source: Opti-CAM eq. B.5 and the text below it.
+    """
+    return 100 * _hit_rates(overlaps, deltas).amax(1).mean().item()
+
+
+class BoxAccuracy:
+    """`box_accuracy` of a data set, batch by batch, without keeping the overlaps."""
+
+    def __init__(self, deltas: Sequence[float] = DELTAS) -> None:
+        self.deltas = tuple(deltas)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all images."""
+        self._hits: Tensor | None = None
+        self._n = 0
+
+    def update(self, overlaps: Tensor) -> None:
+        """Add the `box_overlaps` [B, T] of a batch; T must stay the same."""
+        hits = _hit_rates(overlaps, self.deltas) * len(overlaps)
+        self._hits = hits if self._hits is None else self._hits + hits
+        self._n += len(overlaps)
+
+    def summary(self) -> dict[str, float]:
+        """{"BA": percent, "n": images}; BA of no image is NaN."""
+        if self._hits is None:
+            return {"BA": float("nan"), "n": 0}
+        return {"BA": 100 * (self._hits / self._n).amax(1).mean().item(), "n": self._n}
+
+
+def _hit_rates(overlaps: Tensor, deltas: Sequence[float]) -> Tensor:
+    """Share of images [D, T] whose overlap reaches each δ at each threshold."""
+    limits = torch.tensor(deltas, dtype=overlaps.dtype, device=overlaps.device)
+    return (overlaps >= limits[:, None, None]).double().mean(1)
+
+
+def _check_thresholds(thresholds: Sequence[float]) -> None:
+    rising = all(a < b for a, b in pairwise(thresholds))
+    if not thresholds or not rising or thresholds[0] < 0 or thresholds[-1] >= 1:
+        raise ValueError(f"thresholds must rise from 0 or more to less than 1, got {tuple(thresholds)}")

@@ -1,0 +1,126 @@
+"""The sanity check of Adebayo et al. (2018): does a map change when the network forgets what it learned?
+
+Blocks of a copied network are randomised one after the other, from the output down; after each the map is
+compared with the map of the trained network. A map that stays the same does not explain the network.
+Source: Opti-CAM Appendix G, five blocks of a ResNet-50.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+import torch
+from scipy.stats import rankdata
+from skimage.feature import hog
+from skimage.metrics import structural_similarity
+from torch import Tensor, nn
+
+from opticam.metrics.checks import check_maps
+
+HOG_CELL = (16, 16)
+
+
+def cascading_randomization(
+    network: nn.Module, blocks: Sequence[str], seed: int = 0
+) -> Iterator[tuple[str, nn.Module]]:
+    """After each of `blocks`, its name and the network with this block and all before it randomised.
+
+    `network` stays as it is; the one yielded is a copy and changes with every step. `blocks`: module names as
+    in `named_modules`, from the output down, such as "fc", "layer4", "layer3". Each module is drawn anew by
+    its own initialisation; parameters without one get a normal distribution of standard deviation 0.02.
+    Raises `ValueError` when the network has no module of that name.
+    """
+    modules = dict(network.named_modules())
+    unknown = [name for name in blocks if name not in modules]
+    if unknown:
+        raise ValueError(
+            f"blocks must be modules of the network, got {unknown}; it has {list(modules)[1:9]} ..."
+        )
+    randomized = copy.deepcopy(network)
+    for index, name in enumerate(blocks):
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed + index)
+            randomize(randomized.get_submodule(name))
+        yield name, randomized
+
+
+@torch.no_grad()
+def randomize(block: nn.Module) -> None:
+    """Draw all parameters of a module and its children anew, in place."""
+    covered = set()
+    for module in block.modules():
+        reset = getattr(module, "reset_parameters", None) or getattr(module, "_reset_parameters", None)
+        if reset is not None:
+            reset()
+            covered.update(map(id, module.parameters()))
+    for parameter in block.parameters():
+        if id(parameter) not in covered:
+            parameter.normal_(std=0.02)
+
+
+def map_similarity(maps: Tensor, others: Tensor) -> dict[str, Tensor]:
+    """Four similarities of two batches of maps [B, H, W] in [0, 1]; each [B], 1 for equal maps.
+
+    {"spearman", "spearman_abs", "hog", "ssim"}, all in [-1, 1]; under randomisation, lower is better. Spearman's
+    rank correlation is taken of the maps and of their absolute values (the same for maps in [0, 1]). "hog" is
+    the Pearson correlation of scikit-image's histograms of oriented gradients in cells of 16 x 16 pixels, "ssim"
+    scikit-image's structural similarity with Gaussian weights. NaN where a constant map leaves one undefined.
+    """
+    check_maps(maps)
+    check_maps(others)
+    if maps.shape != others.shape:
+        raise ValueError(
+            f"others must have the shape of maps, {tuple(maps.shape)}, got {tuple(others.shape)}"
+        )
+    first, second = (batch.detach().double().cpu().numpy() for batch in (maps, others))
+    scores = {
+        "spearman": _spearman(first, second),
+        "spearman_abs": _spearman(np.abs(first), np.abs(second)),
+        "hog": _pearson(_hog(first), _hog(second)),
+        "ssim": np.array([_ssim(a, b) for a, b in zip(first, second)]),
+    }
+    return {name: torch.from_numpy(values).to(maps) for name, values in scores.items()}
+
+
+def randomization_check(
+    method: Callable[[nn.Module], Callable[[Tensor, Tensor], Tensor]],
+    classifier: nn.Module,
+    images: Tensor,
+    targets: Tensor,
+    blocks: Sequence[str],
+    seed: int = 0,
+) -> dict[str, dict[str, Tensor]]:
+    """Similarity of the trained classifier's maps to those after each step of `cascading_randomization`.
+
+    `method(classifier) -> saliency method`, such as `GradCAM`; `blocks`: module names within `classifier`.
+    Returns {block: `map_similarity`}; the target class stays the same throughout.
+    """
+    maps = method(classifier)(images, targets)
+    return {
+        name: map_similarity(maps, method(randomized)(images, targets))
+        for name, randomized in cascading_randomization(classifier, blocks, seed)
+    }
+
+
+def _spearman(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    return _pearson(*(rankdata(batch.reshape(len(batch), -1), axis=1) for batch in (first, second)))
+
+
+def _pearson(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    first, second = (rows - rows.mean(1, keepdims=True) for rows in (first, second))
+    scale = np.linalg.norm(first, axis=1) * np.linalg.norm(second, axis=1)
+    defined = scale > 0
+    correlation = (first * second).sum(1) / np.where(defined, scale, 1)
+    return np.where(defined, correlation, np.nan)
+
+
+def _hog(maps: np.ndarray) -> np.ndarray:
+    return np.stack([hog(saliency_map, pixels_per_cell=HOG_CELL) for saliency_map in maps])
+
+
+def _ssim(first: np.ndarray, second: np.ndarray) -> float:
+    return structural_similarity(
+        first, second, data_range=1.0, gaussian_weights=True, use_sample_covariance=False
+    )

@@ -1,0 +1,59 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from torchvision import transforms
+
+from opticam.data.imagenet_transforms import TRANSFORMS, legacy_boxes, transform_boxes, transform_image
+
+side = st.integers(60, 900)
+
+
+def marked_picture(width, height, box):
+    """Black with a white box."""
+    pixels = np.zeros((height, width, 3), np.uint8)
+    x1, y1, x2, y2 = box
+    pixels[y1:y2, x1:x2] = 255
+    return Image.fromarray(pixels)
+
+
+@pytest.mark.parametrize("size", [(500, 375), (375, 500), (256, 256), (231, 702)])
+def test_image_is_torchvisions_composition(size):
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (*size[::-1], 3), dtype=np.uint8))
+    compose = transforms.Compose([transforms.Resize(256), transforms.CenterCrop(224), transforms.ToTensor()])
+    assert torch.equal(transform_image(picture, TRANSFORMS[0]), compose(picture))
+    squash = transforms.Compose([transforms.Resize((224, 224)), transforms.ToTensor()])
+    assert torch.equal(transform_image(picture, TRANSFORMS[1]), squash(picture))
+
+
+@settings(max_examples=25, deadline=None)
+@given(side, side, st.sampled_from(TRANSFORMS), st.data())
+def test_boxes_move_with_the_pixels(width, height, transform, data):
+    """Where the transformed white box is brighter than half lies where the transformed box says, to a pixel."""
+    x1 = data.draw(st.integers(0, width // 2))
+    y1 = data.draw(st.integers(0, height // 2))
+    box = (x1, y1, x1 + width // 3, y1 + height // 3)
+    image = transform_image(marked_picture(width, height, box), transform)[0] > 0.5
+    moved = transform_boxes(torch.tensor([box]), (width, height), transform)[0].clamp(0, 224)
+    rows, columns = image.nonzero(as_tuple=True)
+    if len(rows):
+        found = torch.stack([columns.min(), rows.min(), columns.max() + 1, rows.max() + 1])
+        assert (moved - found).abs().max() <= 1.0
+    else:
+        assert (moved[2:] - moved[:2]).min() <= 1.0
+
+
+@given(side, side, st.lists(st.integers(0, 900), min_size=4, max_size=4))
+def test_legacy_boxes_follow_the_authors_arithmetic(width, height, corners):
+    scale = 224 / min(width, height)
+    left = (width * scale - 224) / 2 if width > height else 0
+    top = 0 if width > height else (height * scale - 224) / 2
+    expected = [int(scale * end - cut) for end, cut in zip(corners, (left, top, left, top))]
+    assert legacy_boxes(torch.tensor([corners]), (width, height), TRANSFORMS[0])[0].tolist() == expected
+
+
+def test_unknown_transforms_are_refused():
+    with pytest.raises(ValueError, match="transform must be one of"):
+        transform_boxes(torch.ones(1, 4), (300, 300), "crop")

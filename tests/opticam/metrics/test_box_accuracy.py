@@ -1,0 +1,59 @@
+import numpy as np
+import pytest
+import torch
+from scipy import ndimage
+
+from opticam.metrics import BoxAccuracy, box_accuracy, box_overlaps, whole_image_map
+
+
+def overlap_by_loops(saliency_map, boxes, threshold, lost):
+    labels, count = ndimage.label((saliency_map - saliency_map.min()) / np.ptp(saliency_map) > threshold)
+    sizes = np.bincount(labels.ravel(), minlength=count + 1)[1:]
+    rows, columns = ndimage.find_objects(labels)[int(sizes.argmax())]
+    x1, y1, x2, y2 = columns.start, rows.start, columns.stop - lost, rows.stop - lost
+    best = 0.0
+    for a, b, c, d in boxes:
+        common = max(0, min(x2, c) - max(x1, a)) * max(0, min(y2, d) - max(y1, b))
+        both = (x2 - x1) * (y2 - y1) + (c - a) * (d - b) - common
+        best = max(best, common / both if both else 0.0)
+    return best
+
+
+@pytest.mark.parametrize(("protocol", "lost"), [("paper", 0), ("legacy", 1)])
+def test_overlaps_match_plain_loops(protocol, lost):
+    rng = np.random.default_rng(8)
+    maps = ndimage.gaussian_filter(rng.random((6, 18, 23)), (0, 2, 2)).astype(np.float32)
+    boxes = [torch.tensor([[2, 3, 12, 14], [10, 1, 20, 9]]), torch.tensor([[-4, 0, 9, 30]])] * 3
+    thresholds = (0.0, 0.3, 0.62, 0.9)
+    overlaps = box_overlaps(torch.from_numpy(maps), boxes, protocol, thresholds)
+    expected = [
+        [overlap_by_loops(saliency_map, image.tolist(), threshold, lost) for threshold in thresholds]
+        for saliency_map, image in zip(maps, boxes)
+    ]
+    np.testing.assert_allclose(overlaps, expected, atol=1e-6)
+
+
+def test_accuracy_takes_the_best_threshold_of_each_delta():
+    """delta 0.3: 3 of 4 at the second threshold; 0.5: 2 of 4 at either; 0.7: 2 of 4 at the first."""
+    overlaps = torch.tensor([[0.9, 0.4], [0.8, 0.6], [0.1, 0.55], [0.0, 0.0]])
+    expected = 100 * (3 / 4 + 2 / 4 + 2 / 4) / 3
+    assert box_accuracy(overlaps) == pytest.approx(expected)
+    accumulator = BoxAccuracy()
+    accumulator.update(overlaps[:1])
+    accumulator.update(overlaps[1:])
+    assert accumulator.summary() == {"BA": pytest.approx(expected), "n": 4}
+    accumulator.reset()
+    assert accumulator.summary()["n"] == 0
+
+
+def test_trivial_maps():
+    boxes = [torch.tensor([[0, 0, 12, 10]])] * 2
+    assert (box_overlaps(whole_image_map(2, 10, 12), boxes) == 1).all()
+    assert (box_overlaps(torch.full((2, 10, 12), 0.4), boxes) == 0).all()
+    assert (box_overlaps(torch.full((2, 10, 12), 0.4), boxes, "legacy") == 0).all()
+
+
+@pytest.mark.parametrize("thresholds", [(), (0.5, 0.2), (0.0, 1.0), (-0.1,)])
+def test_bad_thresholds_are_refused(thresholds):
+    with pytest.raises(ValueError, match="thresholds must rise"):
+        box_overlaps(torch.rand(1, 4, 4), [torch.ones(1, 4)], thresholds=thresholds)

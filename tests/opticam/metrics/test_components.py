@@ -1,0 +1,45 @@
+import numpy as np
+import pytest
+import torch
+from scipy import ndimage
+
+from opticam.metrics import largest_component_box
+
+
+def box_by_regions(mask):
+    """One mask at a time, through scipy's own list of object slices."""
+    labels, count = ndimage.label(mask)
+    if count == 0:
+        return [0, 0, 0, 0]
+    sizes = ndimage.sum_labels(mask, labels, index=range(1, count + 1))
+    rows, columns = ndimage.find_objects(labels)[int(np.argmax(sizes))]
+    return [columns.start, rows.start, columns.stop, rows.stop]
+
+
+@pytest.mark.parametrize("density", [0.02, 0.3, 0.55, 0.8])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_random_masks_match_scipy(density, threads):
+    masks = np.random.default_rng(int(density * 100)).random((23, 19, 27)) < density
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        boxes = largest_component_box(torch.from_numpy(masks))
+    finally:
+        torch.set_num_threads(before)
+    assert boxes.tolist() == [box_by_regions(mask) for mask in masks]
+
+
+def test_diagonal_neighbours_are_apart_and_images_do_not_join():
+    masks = torch.zeros(3, 4, 4, dtype=torch.bool)
+    masks[0, 0, 0] = masks[0, 1, 1] = masks[0, 1, 2] = True
+    masks[1] = True
+    assert largest_component_box(masks).tolist() == [[1, 1, 3, 2], [0, 0, 4, 4], [0, 0, 0, 0]]
+
+
+def test_the_first_of_equal_components_wins():
+    mask = torch.tensor([[[0, 1, 0, 1], [0, 0, 0, 0], [1, 0, 0, 0]]], dtype=torch.bool)
+    assert largest_component_box(mask).tolist() == [[1, 0, 2, 1]]
+
+
+def test_no_map_gives_no_box():
+    assert largest_component_box(torch.zeros(0, 5, 5, dtype=torch.bool)).shape == (0, 4)

@@ -1,0 +1,123 @@
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+
+from opticam.metrics import adcc, aopc, max_sensitivity, target_probability
+from opticam.metrics.robustness import pearson, salient_patches
+
+
+def classifier(images):
+    weights = torch.randn(
+        4, images[0].numel(), generator=torch.Generator().manual_seed(0), dtype=torch.float64
+    )
+    return images.double().flatten(1) @ weights.T
+
+
+def inputs(batch=3, height=30, width=26):
+    generator = torch.Generator().manual_seed(1)
+    images = torch.rand(batch, 3, height, width, generator=generator)
+    maps = torch.rand(batch, height, width, generator=generator)
+    return images, maps, torch.arange(batch) % 4
+
+
+def patches_by_loops(saliency_map, patch, regions):
+    """All patches by falling sum, each kept if it meets none before it."""
+    height, width = saliency_map.shape
+    padded = np.pad(saliency_map.astype(float), ((0, patch), (0, patch)))
+    corners = [(row, column) for row in range(height) for column in range(width)]
+    corners.sort(key=lambda c: -padded[c[0] : c[0] + patch, c[1] : c[1] + patch].sum())
+    chosen = []
+    for row, column in corners:
+        if all(abs(row - r) >= patch or abs(column - c) >= patch for r, c in chosen):
+            chosen.append((row, column))
+    return chosen[:regions]
+
+
+def test_aopc_matches_a_plain_loop():
+    images, maps, targets = inputs()
+    scores = aopc(classifier, images, maps, targets, patch=5, regions=6, max_batch=7)
+    for index in range(3):
+        target = targets[index : index + 1]
+        plain = target_probability(classifier, images[index : index + 1], target)
+        perturbed, drops = images[index : index + 1].clone(), []
+        for row, column in patches_by_loops(maps[index].numpy(), 5, 6):
+            perturbed[:, :, row : row + 5, column : column + 5] = 0
+            drops.append(plain - target_probability(classifier, perturbed, target))
+        assert scores[index].item() == pytest.approx(100 * torch.stack(drops).mean().item(), abs=1e-6)
+
+
+def test_patches_of_ties_come_in_raster_order():
+    ranks = salient_patches(torch.ones(1, 9, 9), 2, 3)[0]
+    assert [(ranks == region).nonzero()[0].tolist() for region in range(3)] == [[0, 0], [0, 2], [0, 4]]
+    with pytest.raises(ValueError, match="regions must be between 1 and"):
+        salient_patches(torch.ones(1, 9, 9), 4, 10)
+    with pytest.raises(ValueError, match="patch must be between 1 and"):
+        salient_patches(torch.ones(1, 9, 9), 10, 1)
+
+
+def channel_mean(images, targets):
+    return images.mean(1)
+
+
+def test_max_sensitivity_matches_a_plain_loop():
+    images, maps, targets = inputs()
+    maps = channel_mean(images, targets)
+    scores = max_sensitivity(channel_mean, images, maps, targets, radius=0.1, samples=4, seed=7)
+    generator = torch.Generator().manual_seed(7)
+    noises = [0.1 * (2 * torch.rand(images.shape[1:], generator=generator) - 1) for _ in range(4)]
+    for index, image in enumerate(images):
+        changes = [((image + noise).clamp(0, 1).mean(0) - maps[index]).norm() for noise in noises]
+        assert scores[index].item() == pytest.approx((max(changes) / maps[index].norm()).item(), rel=1e-5)
+    by_image = max_sensitivity(
+        channel_mean, images, maps, targets, radius=0.1, samples=4, seed=7, denominator="image"
+    )
+    ratio = maps.flatten(1).norm(dim=1) / images.flatten(1).norm(dim=1)
+    torch.testing.assert_close(by_image, scores * ratio)
+
+
+def test_max_sensitivity_of_a_constant_method_is_zero():
+    images, maps, targets = inputs()
+    zeros = torch.zeros_like(maps)
+    assert (max_sensitivity(lambda *_: maps, images, maps, targets) == 0).all()
+    assert (max_sensitivity(lambda *_: zeros, images, zeros, targets) == 0).all()
+    assert torch.isinf(max_sensitivity(lambda *_: maps, images, zeros, targets)).all()
+
+
+def test_adcc_from_its_parts():
+    images, maps, targets = inputs()
+    scores = adcc(classifier, channel_mean, images, maps, targets)
+    masked = images * maps[:, None]
+    for index in range(3):
+        second = channel_mean(masked, targets)[index].numpy().ravel()
+        coherency = (stats.pearsonr(maps[index].numpy().ravel(), second).statistic + 1) / 2
+        complexity = maps[index].abs().mean().item()
+        p, o = (target_probability(classifier, x, targets)[index].item() for x in (images, masked))
+        parts = coherency, 1 - complexity, 1 - max(0, p - o) / p
+        assert scores["coherency"][index].item() == pytest.approx(100 * coherency, abs=1e-3)
+        assert scores["complexity"][index].item() == pytest.approx(100 * complexity, abs=1e-3)
+        assert scores["ADCC"][index].item() == pytest.approx(100 * stats.hmean(parts), rel=1e-4)
+
+
+def test_adcc_takes_the_predicted_class_and_bounds_degenerate_maps():
+    images, maps, _ = inputs()
+    predicted = classifier(images).argmax(1)
+    by_default = adcc(classifier, channel_mean, images, maps)
+    torch.testing.assert_close(by_default, adcc(classifier, channel_mean, images, maps, predicted))
+    zeros = torch.zeros_like(maps)
+    scores = adcc(classifier, channel_mean, images, zeros)
+    assert (scores["ADCC"] == 0).all() and (scores["coherency"] == 0).all()
+
+
+def test_pearson_of_equal_opposite_and_constant_maps():
+    maps = torch.rand(2, 4, 5)
+    torch.testing.assert_close(pearson(maps, maps), torch.ones(2))
+    torch.testing.assert_close(pearson(maps, 1 - maps), -torch.ones(2))
+    assert pearson(maps, torch.zeros_like(maps)).tolist() == [-1, -1]
+
+
+@pytest.mark.parametrize("options", [{"radius": 0.0}, {"samples": 0}, {"denominator": "norm"}])
+def test_bad_options_are_refused(options):
+    images, maps, targets = inputs()
+    with pytest.raises(ValueError, match=next(iter(options))):
+        max_sensitivity(channel_mean, images, maps, targets, **options)

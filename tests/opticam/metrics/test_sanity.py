@@ -1,0 +1,105 @@
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+from skimage.feature import hog
+from skimage.metrics import structural_similarity
+from torch import nn
+
+from opticam.metrics import cascading_randomization, map_similarity, randomization_check
+
+
+class Attention(nn.Module):
+    """A module with a parameter of its own, without a way to draw it anew."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(3))
+        self.linear = nn.Linear(3, 2)
+
+    def forward(self, features):
+        return self.linear(features * self.scale)
+
+
+def network():
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(3, 3, 3), nn.BatchNorm2d(3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), Attention()
+    )
+
+
+def test_randomization_cascades_on_a_copy():
+    original = network()
+    before = {name: value.clone() for name, value in original.state_dict().items()}
+    steps = [
+        {key: value.clone() for key, value in randomized.state_dict().items()}
+        for _, randomized in cascading_randomization(original, ["4", "0"])
+    ]
+    assert all(torch.equal(before[name], value) for name, value in original.state_dict().items())
+
+    def changed(state):
+        return {name for name, value in state.items() if not torch.equal(before[name], value)}
+
+    assert changed(steps[0]) == {"4.scale", "4.linear.weight", "4.linear.bias"}
+    assert changed(steps[1]) == changed(steps[0]) | {"0.weight", "0.bias"}
+    assert torch.equal(steps[0]["4.linear.weight"], steps[1]["4.linear.weight"])
+
+
+def test_randomization_depends_on_the_seed_alone():
+    first, second, third = (
+        next(iter(cascading_randomization(network(), ["0"], seed=seed)))[1][0].weight for seed in (1, 1, 2)
+    )
+    assert torch.equal(first, second) and not torch.equal(first, third)
+    original, state = network(), torch.random.get_rng_state()
+    list(cascading_randomization(original, ["4"]))
+    assert torch.equal(state, torch.random.get_rng_state())
+    with pytest.raises(ValueError, match="blocks must be modules"):
+        next(cascading_randomization(network(), ["fc"]))
+
+
+def test_similarities_match_the_libraries():
+    rng = np.random.default_rng(0)
+    first = rng.random((3, 48, 64)).astype(np.float32)
+    second = (0.6 * first + 0.4 * rng.random((3, 48, 64))).astype(np.float32)
+    scores = map_similarity(torch.from_numpy(first), torch.from_numpy(second))
+    for index in range(3):
+        a, b = first[index].astype(float), second[index].astype(float)
+        expected = {
+            "spearman": stats.spearmanr(a.ravel(), b.ravel()).statistic,
+            "spearman_abs": stats.spearmanr(a.ravel(), b.ravel()).statistic,
+            "hog": stats.pearsonr(*(hog(m, pixels_per_cell=(16, 16)) for m in (a, b))).statistic,
+            "ssim": structural_similarity(
+                a, b, data_range=1.0, gaussian_weights=True, use_sample_covariance=False
+            ),
+        }
+        for name, value in expected.items():
+            assert scores[name][index].item() == pytest.approx(value, abs=1e-6)
+
+
+def test_spearman_of_absolute_values_ignores_signs():
+    maps = torch.rand(2, 48, 48) - 0.5
+    scores = map_similarity(maps, -maps)
+    torch.testing.assert_close(scores["spearman"], -torch.ones(2))
+    torch.testing.assert_close(scores["spearman_abs"], torch.ones(2))
+
+
+def test_equal_and_constant_maps():
+    maps = torch.rand(2, 48, 48)
+    assert all(torch.allclose(values, torch.ones(2)) for values in map_similarity(maps, maps).values())
+    constant = map_similarity(maps, torch.zeros_like(maps))
+    assert constant["spearman"].isnan().all() and not constant["ssim"].isnan().any()
+
+
+def test_check_compares_with_the_trained_network():
+    def method(classifier):
+        return lambda images, targets: images.mean(1) * classifier(images).softmax(1)[:, :1, None].detach()
+
+    def blind(classifier):
+        return lambda images, targets: images.mean(1)
+
+    images, targets = torch.rand(2, 3, 48, 48), torch.zeros(2, dtype=torch.int64)
+    scores = randomization_check(method, network().eval(), images, targets, ["4", "0"])
+    assert list(scores) == ["4", "0"]
+    assert (scores["4"]["ssim"] < 1).all()
+    unmoved = randomization_check(blind, network().eval(), images, targets, ["4"])
+    torch.testing.assert_close(unmoved["4"]["ssim"], torch.ones(2))
