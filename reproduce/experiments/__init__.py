@@ -1,6 +1,6 @@
 """One file a published table or figure: what to compute, how to lay it out, which claims it judges."""
 
-from reproduce.experiments import dpnet_constraints, dpnet_main, opticam_main, opticam_maps
+from reproduce.experiments import dpnet_constraints, dpnet_main, dpnet_parts, opticam_main, opticam_maps
 from reproduce.experiments.base import Claim, Experiment
 
 EXPERIMENTS: dict[str, Experiment] = {
@@ -10,6 +10,7 @@ EXPERIMENTS: dict[str, Experiment] = {
         opticam_maps.MapsFigure(),
         dpnet_main.MainTable(),
         dpnet_constraints.ConstraintTable(),
+        dpnet_parts.PartFigures(),
     )
 }
 
