@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
 from opticam.classifier import Classifier
-from opticam.saliency.targets import Score, Targets, class_ids, class_score
+from opticam.saliency.targets import ClassScore, Score, Targets, class_ids
 
 
 class SaliencyMethod(ABC):
     """Maps images and target classes to saliency maps, batched; an image's map ignores its batch mates."""
+
+    selector = "logit"
+    """What of the logits stands for the target class; see `opticam.saliency.selectors`."""
 
     def __init__(self, classifier: Classifier) -> None:
         if not isinstance(classifier, Classifier):
@@ -32,27 +37,35 @@ class SaliencyMethod(ABC):
         targets: None explains the predicted class; a class id, one id an image, or a function from logits
         [B,C] to scores [B]. Raises ValueError or TypeError, naming the argument, before any work starts.
         """
-        check_images(images)
-        if not len(images):
-            return images.new_zeros(0, *images.shape[-2:])
-        with self.classifier.frozen():
-            maps = self.compute(images, self._score(images, targets)).detach()
+        with self.explaining(images, targets) as score:
+            if not len(images):
+                return images.new_zeros(0, *images.shape[-2:])
+            maps = self.compute(images, score).detach()
         return maps if maps.dtype == torch.float64 else maps.float()
 
     @abstractmethod
     def compute(self, images: torch.Tensor, score: Score) -> torch.Tensor:
         """Maps [B,H,W] in [0,1] that explain `score`, a function from logits [B,C] to [B]."""
 
+    @contextmanager
+    def explaining(self, images: torch.Tensor, targets: Targets) -> Iterator[Score]:
+        """Check the arguments, freeze the network, and hand out the score that the targets mean."""
+        check_images(images)
+        with self.classifier.frozen():
+            yield self._score(images, targets)
+
     @torch.no_grad()
     def _score(self, images: torch.Tensor, targets: Targets) -> Score:
         if callable(targets):
             return targets
+        if not len(images):
+            return ClassScore(torch.zeros(0, dtype=torch.long))
         if targets is None:
-            return class_score(self.classifier(images).argmax(1))
+            return ClassScore(self.classifier(images).argmax(1), self.selector)
         if self.classifier.num_classes is None:
             self.classifier(images[:1])
         ids = class_ids(targets, len(images), self.classifier.num_classes)
-        return class_score(ids.to(images.device))
+        return ClassScore(ids.to(images.device), self.selector)
 
 
 def check_images(images: torch.Tensor) -> None:

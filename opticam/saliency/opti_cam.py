@@ -2,24 +2,60 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import torch
+from torch import nn
+from torch.nn import functional as F
 
 from opticam.classifier import Classifier
-from opticam.masking import saliency_mask
+from opticam.masking.reference import NORMALIZATIONS
+from opticam.saliency.ascent import Ascent
 from opticam.saliency.base import SaliencyMethod
-from opticam.saliency.targets import Score
+from opticam.saliency.captured_ascent import CapturedAscent
+from opticam.saliency.objectives import OBJECTIVES
+from opticam.saliency.selectors import SELECTORS
+from opticam.saliency.targets import ClassScore, Score, Targets
+
+ITERATES = ("last", "best")
+PATIENCE = 10
+"""Iterations between looks at whether all images have stopped; a look makes a GPU wait."""
+
+
+@dataclass(frozen=True)
+class Optimisation:
+    """What Opti-CAM found. maps [B,H,W]; logits_u [B,K], the u of the maps.
+
+    objectives [T+1,B]: F before each of the T iterations and after the last. steps [B]: updates of each
+    image's u, T unless it stopped early.
+    """
+
+    maps: torch.Tensor
+    logits_u: torch.Tensor
+    objectives: torch.Tensor
+    steps: torch.Tensor
 
 
 class OptiCAM(SaliencyMethod):
     """Softmax weights of the feature maps, optimised so that the masked image scores high (Opti-CAM, section 3).
 
     S = sum_k softmax(u)_k A^k (eq. 8); the map is n(up(S)); u maximises g(f(x * n(up(S)))) (eq. 10, "Mask")
-    by Adam from u = 0, which is the mean of the channels. The last iterate is returned. The loss is a sum
-    over images and Adam works element by element, so batching changes no image's map.
+    by Adam from u = 0, which is the mean of the channels. The loss is a sum over images and Adam works
+    element by element, so batching changes no image's map.
 
     iterations: Adam steps; the papers use 100 (50 in some tables). learning_rate: 0.1 in the paper.
+    objective: "Mask", "Diff", "IOMask" or "IODiff" (Table A.12). selector: g, "logit", "margin" (the logit
+        minus the largest other), "log-probability" or "probability"; a callable target brings its own.
     normalization: n, "range" (eq. 4), "max" or "sigmoid" (Table 6).
     relu_features: clip the feature maps at zero first, as the authors' code does; the paper does not.
+    layers: several layers, names or modules, in place of the target layer; their maps are resized to the
+        largest grid and share one softmax.
+    stop_change: an image stops when its objective changes by less than this between iterations (1e-10 in
+        App. A); None runs all iterations. Other than in the authors' code, no image stops another.
+    iterate: "last", or "best" for the largest objective seen.
+    cuda_graph: on a GPU, record the iteration once and replay it for this and smaller batches; the graph
+        keeps the memory of one iteration. Callable targets run without.
     """
 
     def __init__(
@@ -28,31 +64,89 @@ class OptiCAM(SaliencyMethod):
         *,
         iterations: int = 100,
         learning_rate: float = 0.1,
+        objective: str = "Mask",
+        selector: str = "logit",
         normalization: str = "range",
         relu_features: bool = False,
+        layers: Sequence[nn.Module | str] | None = None,
+        stop_change: float | None = None,
+        iterate: str = "last",
+        cuda_graph: bool = True,
     ) -> None:
         super().__init__(classifier)
         if iterations < 0:
             raise ValueError(f"iterations: must be 0 or more, got {iterations}")
         if learning_rate <= 0:
             raise ValueError(f"learning_rate: must be positive, got {learning_rate}")
+        _check_choice("objective", objective, OBJECTIVES)
+        _check_choice("selector", selector, SELECTORS)
+        _check_choice("normalization", normalization, NORMALIZATIONS)
+        _check_choice("iterate", iterate, ITERATES)
         self.iterations = iterations
         self.learning_rate = learning_rate
+        self.objective = objective
+        self.selector = selector
         self.normalization = normalization
         self.relu_features = relu_features
+        self.layers = [classifier.target_layer] if layers is None else list(layers)
+        self.stop_change = stop_change
+        self.iterate = iterate
+        self.cuda_graph = cuda_graph
+        self._captured: CapturedAscent | None = None
 
     def compute(self, images: torch.Tensor, score: Score) -> torch.Tensor:
-        """Maps [B,H,W] after the last iteration."""
-        features = self.classifier.features(images)
-        if self.relu_features:
-            features = features.relu()
-        logits_u = features.new_zeros(features.shape[:2], requires_grad=True)
-        adam = torch.optim.Adam([logits_u], lr=self.learning_rate, maximize=True)
-        for _ in range(self.iterations):
-            with torch.enable_grad():
-                masked, _ = saliency_mask(features, logits_u, images, self.normalization)
-                objective = score(self.classifier(masked)).sum()
-            (logits_u.grad,) = torch.autograd.grad(objective, [logits_u])
-            adam.step()
-        with torch.no_grad():
-            return saliency_mask(features, logits_u, images, self.normalization)[1]
+        """Maps [B,H,W] of the iterate asked for."""
+        return self._optimise(images, score).maps
+
+    def optimise(self, images: torch.Tensor, targets: Targets = None) -> Optimisation:
+        """The maps with the course of the objective; arguments and errors as in calling the method."""
+        with self.explaining(images, targets) as score:
+            return self._optimise(images, score)
+
+    def _optimise(self, images: torch.Tensor, score: Score) -> Optimisation:
+        ascent = self._ascent(images, score)
+        objectives = []
+        for iteration in range(self.iterations):
+            ascent.step()
+            objectives.append(ascent.values.clone())
+            if self.stop_change is not None and iteration % PATIENCE == 0 and not ascent.running.any():
+                break
+        ascent.finish()
+        objectives.append(ascent.values)
+        logits_u = ascent.best_u if self.iterate == "best" else ascent.logits_u.detach()
+        maps, count = ascent.maps(logits_u), len(images)  # a captured batch may be padded
+        objectives = torch.stack(objectives)
+        return Optimisation(
+            maps[:count], logits_u[:count].clone(), objectives[:, :count], ascent.steps[:count].clone()
+        )
+
+    def _ascent(self, images: torch.Tensor, score: Score) -> Ascent:
+        features = self._features(images)
+        options = {
+            "objective": OBJECTIVES[self.objective],
+            "learning_rate": self.learning_rate,
+            "normalization": self.normalization,
+            "stop_change": self.stop_change,
+        }
+        if not (self.cuda_graph and images.is_cuda and isinstance(score, ClassScore)):
+            return Ascent(self.classifier, features, images, score, **options)
+        if self._captured is None or not self._captured.fits(features, images):
+            self._captured = CapturedAscent(self.classifier, features, images, score, **options)
+        self._captured.restart(features, images, score.ids)
+        return self._captured
+
+    def _features(self, images: torch.Tensor) -> torch.Tensor:
+        """The feature maps [B,K,h,w] that u weighs."""
+        features, _ = self.classifier.features_of(images, self.layers)
+        size = max((tuple(maps.shape[2:]) for maps in features), key=lambda size: size[0] * size[1])
+        resized = [
+            F.interpolate(maps, size, mode="bilinear") if maps.shape[2:] != size else maps
+            for maps in features
+        ]
+        features = torch.cat(resized, 1) if len(resized) > 1 else resized[0]
+        return features.relu() if self.relu_features else features
+
+
+def _check_choice(name: str, value: str, choices: Sequence[str]) -> None:
+    if value not in choices:
+        raise ValueError(f"{name}: expected one of {', '.join(choices)}, got {value!r}")

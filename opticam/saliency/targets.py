@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
+
+from opticam.saliency.selectors import SELECTORS
 
 Targets = None | int | Sequence[int] | torch.Tensor | Callable[[torch.Tensor], torch.Tensor]
 Score = Callable[[torch.Tensor], torch.Tensor]
@@ -27,6 +30,16 @@ def class_ids(targets: int | Sequence[int] | torch.Tensor, batch: int, classes: 
     return ids.long()
 
 
-def class_score(ids: torch.Tensor) -> Score:
-    """The score y_c: from logits [B,C] to the logit [B] of each image's class id."""
-    return lambda logits: logits.gather(1, ids[:, None]).squeeze(1)
+@dataclass(frozen=True)
+class ClassScore:
+    """The score g_c: from logits [B,C] to one number [B] for each image's class id.
+
+    ids: [B] int64. selector: a name of `SELECTORS`; "logit" gives y_c.
+    """
+
+    ids: torch.Tensor
+    selector: str = "logit"
+
+    def __call__(self, logits: torch.Tensor) -> torch.Tensor:
+        """Scores [B] of logits [B,C]."""
+        return SELECTORS[self.selector](logits, self.ids)

@@ -116,7 +116,7 @@ def test_ablation_cam_behind_a_skip_connection(images, concatenate, branches):
     classifier = Classifier(Joining(concatenate), "target")
     method = AblationCAM(classifier, max_batch=4)
     assert method._branches(images[:1]) == branches
-    features, weights = method.weigh(images, lambda logits: logits[:, 2])
+    _, weights = method.weigh(images, lambda logits: logits[:, 2])
     full = classifier(images)[:, 2]
 
     def without_channel_3(output):

@@ -1,0 +1,152 @@
+import pytest
+import torch
+from torch.nn import functional as F
+
+from opticam import OptiCAM
+from opticam.saliency.objectives import OBJECTIVES
+from opticam.saliency.selectors import SELECTORS
+
+
+def scores(classifier, images, targets):
+    with torch.no_grad():
+        return classifier(images).gather(1, targets[:, None])[:, 0]
+
+
+def written_out(objective, image, masked, rest):
+    """The paper's formulas: eq. (10), (19), (F.1), (F.2)."""
+    return {
+        "Mask": masked,
+        "Diff": -abs(image - masked),
+        "IOMask": masked - rest,
+        "IODiff": -abs(image - masked) + abs(image - rest),
+    }[objective]
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.parametrize("normalization", ["range", "max", "sigmoid"])
+def test_objectives_are_the_papers_and_improve(classify, images, targets, objective, normalization):
+    classifier = classify("vgg", torch.float64)
+    images = images.double()
+    method = OptiCAM(
+        classifier, objective=objective, normalization=normalization, iterations=40, iterate="best"
+    )
+    found = method.optimise(images, targets)
+    masked = images * found.maps[:, None]
+    parts = [scores(classifier, pixels, targets) for pixels in (images, masked, images - masked)]
+    expected = torch.stack([written_out(objective, *values) for values in zip(*parts)])
+    torch.testing.assert_close(found.objectives.amax(0), expected, rtol=0, atol=1e-9)
+    assert (found.objectives.amax(0) > found.objectives[0]).all()
+
+
+@pytest.mark.parametrize("selector", SELECTORS)
+def test_selectors_are_maximised(classify, images, targets, selector):
+    classifier = classify("vgg", torch.float64)
+    images = images.double()
+    found = OptiCAM(classifier, selector=selector, iterations=30).optimise(images, targets)
+    with torch.no_grad():
+        logits = classifier(images * found.maps[:, None])
+    rows = torch.arange(5)
+    others = torch.stack([row[torch.arange(7) != c].max() for row, c in zip(logits, targets)])
+    expected = {
+        "logit": logits[rows, targets],
+        "margin": logits[rows, targets] - others,
+        "log-probability": -F.cross_entropy(logits, targets, reduction="none"),
+        "probability": logits.softmax(1)[rows, targets],
+    }[selector]
+    torch.testing.assert_close(found.objectives[-1], expected, rtol=0, atol=1e-9)
+    assert (found.objectives[-1] > found.objectives[0]).all()
+
+
+def test_history_and_maps_are_those_of_plain_calls(classify, images, targets):
+    classifier = classify("gap", torch.float64)
+    images = images.double()
+    found = OptiCAM(classifier, iterations=6).optimise(images, targets)
+    assert found.objectives.shape == (7, 5)
+    assert found.steps.tolist() == [6] * 5
+    torch.testing.assert_close(found.maps, OptiCAM(classifier, iterations=6)(images, targets), rtol=0, atol=0)
+    for iterations in (0, 1, 4):
+        maps = OptiCAM(classifier, iterations=iterations)(images, targets)
+        objective = scores(classifier, images * maps[:, None], targets)
+        torch.testing.assert_close(found.objectives[iterations], objective, rtol=0, atol=1e-9)
+
+
+def test_best_returns_the_largest_objective_seen(classify, images, targets):
+    classifier = classify("vgg", torch.float64)
+    images = images.double()
+    options = {"iterations": 25, "learning_rate": 3.0}  # large steps overshoot
+    last = OptiCAM(classifier, **options).optimise(images, targets)
+    best = OptiCAM(classifier, iterate="best", **options).optimise(images, targets)
+    torch.testing.assert_close(best.objectives, last.objectives, rtol=0, atol=0)
+    assert (last.objectives.amax(0) > last.objectives[-1]).any()
+    found = scores(classifier, images * best.maps[:, None], targets)
+    torch.testing.assert_close(found, last.objectives.amax(0), rtol=0, atol=1e-9)
+
+
+def test_an_image_that_stops_keeps_its_map_and_stops_no_other(classify, images, targets):
+    classifier = classify("gap", torch.float64)
+    images = images.double()
+    images[2] = 0.0  # a masked black image never changes
+    found = OptiCAM(classifier, iterations=15, stop_change=1e-10).optimise(images, targets)
+    assert found.steps.tolist() == [15, 15, 1, 15, 15]
+    for index in range(5):
+        row = slice(index, index + 1)
+        alone = OptiCAM(classifier, iterations=15, stop_change=1e-10).optimise(images[row], targets[row])
+        assert alone.steps[0] == found.steps[index]
+        torch.testing.assert_close(alone.maps[0], found.maps[index], rtol=0, atol=1e-6)
+
+
+def test_a_wide_stop_ends_each_image_at_its_own_iteration(classify, images, targets):
+    classifier = classify("gap", torch.float64)
+    images = images.double()
+    full = OptiCAM(classifier, iterations=40).optimise(images, targets).objectives
+    change = float(full.diff(dim=0).abs().median())
+    found = OptiCAM(classifier, iterations=40, stop_change=change).optimise(images, targets)
+    for index in range(5):
+        small = (full[1:, index] - full[:-1, index]).abs() < change
+        expected = int(small.nonzero()[0]) + 1 if small[:-1].any() else 40
+        assert found.steps[index] == expected
+        torch.testing.assert_close(found.objectives[-1, index], full[expected, index], rtol=0, atol=1e-9)
+    assert found.steps.unique().numel() > 1
+
+
+def test_all_images_stopped_ends_the_run(classify):
+    black = torch.zeros(2, 3, 35, 35)
+    found = OptiCAM(classify("gap"), iterations=100, stop_change=1e-10).optimise(black, 1)
+    assert len(found.objectives) < 20
+    assert found.steps.tolist() == [1, 1]
+
+
+def test_several_layers_share_one_softmax(classify, images, targets):
+    classifier = classify("vgg", torch.float64)
+    images = images.double()
+    layers = ["4", classifier.network[5]]  # 20 channels each, the second on a coarser grid
+    found = OptiCAM(classifier, layers=layers, iterations=20).optimise(images, targets)
+    first, second = classifier.features_of(images, layers)[0]
+    assert first.shape[2:] != second.shape[2:]
+    features = torch.cat([first, F.interpolate(second, first.shape[2:], mode="bilinear")], 1)
+    assert found.logits_u.shape == (5, 40)
+    surface = (found.logits_u.softmax(1)[:, :, None, None] * features).sum(1, keepdim=True)
+    surface = F.interpolate(surface, (35, 35), mode="bilinear")[:, 0]
+    low, high = surface.amin((1, 2), keepdim=True), surface.amax((1, 2), keepdim=True)
+    torch.testing.assert_close(found.maps, (surface - low) / (high - low), rtol=0, atol=1e-9)
+    assert (found.objectives[-1] > found.objectives[0]).all()
+
+
+def test_relu_features_changes_maps_of_signed_features_only(classify, images, targets):
+    for name, changes in (("gap", False), ("vit", True)):
+        classifier = classify(name)
+        plain, clipped = (
+            OptiCAM(classifier, iterations=1, relu_features=clip)(images, targets) for clip in (False, True)
+        )
+        assert bool((plain - clipped).abs().max() > 1e-3) == changes
+
+
+@pytest.mark.parametrize("option", ["objective", "selector", "normalization", "iterate"])
+def test_unknown_choices_are_refused(classify, option):
+    with pytest.raises(ValueError, match=f"{option}: expected one of .*, got 'none'"):
+        OptiCAM(classify("gap"), **{option: "none"})
+
+
+def test_unknown_layers_are_refused(classify, images):
+    with pytest.raises(ValueError, match="target_layer: Sequential has no layer 'layer9'"):
+        OptiCAM(classify("vgg"), layers=["layer9"])(images)
