@@ -1,23 +1,127 @@
-"""Build the C++ (and, when a CUDA compiler is found, CUDA) extensions opticam._C and dpnet._C."""
+"""Build the extensions opticam._C and dpnet._C from csrc/.
 
+The C++ part is always built, against PyTorch's stable interface: one library serves every later release.
+
+CUDA joins dpnet._C when FORCE_CUDA=1, when TORCH_CUDA_ARCH_LIST is set, or when this machine has a GPU; each time
+the compiler is looked for in CUDA_HOME, on the path, in /usr/local/cuda and where pip installs it. A machine with
+a compiler but no GPU gets C++ only unless asked, because CUDA takes minutes to compile; FORCE_CUDA=0 always
+leaves it out. TORCH_CUDA_ARCH_LIST is "8.0;9.0+PTX" where neither it nor a GPU says otherwise; MAX_JOBS limits
+the compilers that run at once. Without a C++ compiler nothing is built and the eager implementations serve.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import sysconfig
 from pathlib import Path
 
 from setuptools import setup
-from torch.utils.cpp_extension import BuildExtension, CppExtension
 
 ROOT = Path(__file__).parent
+OLDEST_PYTHON = "0x030A0000"
+ARCHITECTURES = "8.0;9.0+PTX"
 
 
-def extension(package: str) -> list:
-    """The extension module of one package, or nothing while csrc/<package> holds no source."""
-    sources = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "csrc" / package).glob("*.cpp"))
+def cuda_home() -> Path | None:
+    """The root of a CUDA toolkit: where bin/nvcc and include/cuda_runtime.h are."""
+    on_path = shutil.which("nvcc")
+    packages = Path(sysconfig.get_paths()["purelib"]) / "nvidia"
+    candidates = [os.environ.get("CUDA_HOME"), on_path and Path(on_path).resolve().parent.parent]
+    candidates += ["/usr/local/cuda", packages / "cu13", packages / "cuda_nvcc"]
+    for root in map(Path, filter(None, candidates)):
+        if (root / "bin" / "nvcc").exists() and (root / "include" / "cuda_runtime.h").exists():
+            return root
+    return None
+
+
+def wants_cuda() -> bool:
+    """Whether to compile the CUDA kernels; raises where they are demanded and there is no compiler."""
+    forced = os.environ.get("FORCE_CUDA")
+    if forced == "0":
+        return False
+    if cuda_home() is None:
+        if forced:
+            raise SystemExit("FORCE_CUDA is set but no CUDA compiler was found; set CUDA_HOME to its toolkit")
+        return False
+    import torch
+
+    return bool(forced or os.environ.get("TORCH_CUDA_ARCH_LIST") or torch.cuda.is_available())
+
+
+def set_architectures() -> None:
+    """Compile for the GPU that is here, or for ARCHITECTURES where there is none."""
+    import torch
+
+    if not torch.cuda.is_available():
+        os.environ.setdefault("TORCH_CUDA_ARCH_LIST", ARCHITECTURES)
+
+
+def runtime_folder(home: Path) -> Path:
+    """A folder with libcudart.so: the toolkit's, or a link to the one of pip, which has another name."""
+    for folder in (home / "lib64", home / "lib"):
+        if (folder / "libcudart.so").exists():
+            return folder
+    library = next((home / "lib").glob("libcudart.so.*"))
+    folder = ROOT / "build" / "cudart"
+    folder.mkdir(parents=True, exist_ok=True)
+    link = folder / "libcudart.so"
+    link.unlink(missing_ok=True)
+    link.symlink_to(library)
+    return folder
+
+
+def extension(package: str, cuda: bool):
+    """The extension of one package, or None while csrc/<package> holds no source."""
+    from torch.utils.cpp_extension import CppExtension, CUDAExtension
+
+    patterns = ("*.cpp", "*.cu") if cuda else ("*.cpp",)
+    folder = ROOT / "csrc" / package
+    sources = sorted(str(path.relative_to(ROOT)) for pattern in patterns for path in folder.glob(pattern))
     if not sources:
-        return []
-    flags = {"cxx": ["-O3", "-std=c++17", "-fopenmp"]}
-    return [CppExtension(f"{package}._C", sources, extra_compile_args=flags, extra_link_args=["-fopenmp"])]
+        return None
+    common = ["-O3", "-g0", "-std=c++17", f"-DPy_LIMITED_API={OLDEST_PYTHON}"]
+    options = {"py_limited_api": True, "extra_compile_args": {"cxx": [*common, "-fopenmp-simd"]}}
+    if not any(source.endswith(".cu") for source in sources):
+        return CppExtension(f"{package}._C", sources, **options)
+    options["extra_compile_args"]["cxx"] += ["-DUSE_CUDA", "-DDPNET_WITH_CUDA"]
+    options["extra_compile_args"]["nvcc"] = [*common, "-DUSE_CUDA", "-DDPNET_WITH_CUDA", "--use_fast_math"]
+    return CUDAExtension(f"{package}._C", sources, library_dirs=[str(runtime_folder(cuda_home()))], **options)
 
 
-setup(
-    ext_modules=extension("opticam") + extension("dpnet"),
-    cmdclass={"build_ext": BuildExtension.with_options(use_ninja=True)},
-)
+def build_command():
+    """PyTorch's build_ext, which leaves beside each library the versions that it was built with."""
+    import torch
+    from torch.utils.cpp_extension import BuildExtension
+
+    class Build(BuildExtension.with_options(use_ninja=True)):
+        def run(self) -> None:
+            super().run()
+            for built in self.extensions:
+                facts = {
+                    "torch": torch.__version__,
+                    "python": sys.version.split()[0],
+                    "cuda": torch.version.cuda if any(s.endswith(".cu") for s in built.sources) else None,
+                    "architectures": os.environ.get("TORCH_CUDA_ARCH_LIST"),
+                }
+                Path(self.get_ext_fullpath(built.name)).with_name("_C.json").write_text(json.dumps(facts))
+
+    return Build
+
+
+def extensions() -> dict:
+    """The arguments of `setup` that concern extensions."""
+    if not shutil.which(os.environ.get("CXX", "c++").split()[0]):
+        print("No C++ compiler found (set CXX): installing without extensions, on eager implementations.")
+        return {}
+    cuda = wants_cuda()
+    if cuda:
+        os.environ["CUDA_HOME"] = str(cuda_home())  # before PyTorch's build tools are imported
+        set_architectures()
+    modules = [module for module in (extension("opticam", False), extension("dpnet", cuda)) if module]
+    return {"ext_modules": modules, "cmdclass": {"build_ext": build_command()}}
+
+
+setup(**extensions(), options={"bdist_wheel": {"py_limited_api": "cp310"}})

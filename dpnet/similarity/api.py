@@ -44,7 +44,7 @@ def part_similarity(
     """
     _check_tensors(parts, regions)
     _check_temperature(temperature)
-    backend = select_backend(parts, regions, temperature, backend)
+    backend = select_backend(backend, parts, regions)
     scores, argmax, entropy, _ = part_similarity_op(parts, regions, temperature, backend)
     return scores, argmax, None if temperature is None else entropy
 

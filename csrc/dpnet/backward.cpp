@@ -1,0 +1,68 @@
+// The backward operations on the CPU: tensors in, tensors out.
+#include "backward.h"
+
+#include "operators.h"
+
+namespace dpnet {
+namespace {
+
+template <class T>
+const T* data(const Tensor& tensor) {
+  return static_cast<const T*>(tensor.const_data_ptr());
+}
+
+struct Results {
+  Tensor parts, regions;
+
+  Results(const Tensor& like, const Sizes& sizes, bool need_regions)
+      : parts(torch::stable::new_empty(like, {sizes.parts, sizes.depth})),
+        regions(need_regions ? torch::stable::new_zeros(like, {sizes.images, sizes.regions, sizes.depth})
+                             : torch::stable::new_empty(like, {0})) {}
+};
+
+template <class T>
+Gradients through_argmax(const Tensor& grad_scores, const Tensor& parts, const Tensor& regions,
+                         const Tensor& argmax, bool need_regions) {
+  BackwardInputs<T> in{sizes_of(parts, regions), data<T>(parts), RegionRows<T>(regions), data<int32_t>(argmax)};
+  in.grad_scores = data<T>(grad_scores);
+  Results results(parts, in.sizes, need_regions);
+  parts_through_argmax(in, static_cast<T*>(results.parts.mutable_data_ptr()));
+  if (need_regions) regions_through_argmax(in, static_cast<T*>(results.regions.mutable_data_ptr()));
+  return {results.parts, results.regions};
+}
+
+template <class T>
+Gradients through_entropy(const OptionalTensor& grad_scores, const Tensor& grad_entropy, const Tensor& parts,
+                          const Tensor& regions, const Tensor& argmax, const Tensor& entropy,
+                          const Tensor& log_partition, double temperature, bool need_regions) {
+  BackwardInputs<T> in{sizes_of(parts, regions), data<T>(parts), RegionRows<T>(regions), data<int32_t>(argmax)};
+  in.grad_scores = grad_scores ? data<T>(*grad_scores) : nullptr;
+  in.grad_entropy = data<T>(grad_entropy);
+  in.entropy = data<T>(entropy);
+  in.log_partition = data<T>(log_partition);
+  in.scale = T(1 / temperature);
+  Results results(parts, in.sizes, need_regions);
+  parts_through_entropy(in, static_cast<T*>(results.parts.mutable_data_ptr()));
+  if (need_regions) regions_through_entropy(in, static_cast<T*>(results.regions.mutable_data_ptr()));
+  return {results.parts, results.regions};
+}
+
+bool is_double(const Tensor& tensor) { return tensor.scalar_type() == ScalarType::Double; }
+
+}  // namespace
+
+Gradients backward_argmax_cpu(const Tensor& grad_scores, const Tensor& parts, const Tensor& regions,
+                              const Tensor& argmax, bool need_regions) {
+  const auto function = is_double(parts) ? through_argmax<double> : through_argmax<float>;
+  return function(grad_scores, parts, regions, argmax, need_regions);
+}
+
+Gradients backward_entropy_cpu(const OptionalTensor& grad_scores, const Tensor& grad_entropy, const Tensor& parts,
+                               const Tensor& regions, const Tensor& argmax, const Tensor& entropy,
+                               const Tensor& log_partition, double temperature, bool need_regions) {
+  const auto function = is_double(parts) ? through_entropy<double> : through_entropy<float>;
+  return function(grad_scores, grad_entropy, parts, regions, argmax, entropy, log_partition, temperature,
+                  need_regions);
+}
+
+}  // namespace dpnet

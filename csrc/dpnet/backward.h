@@ -1,0 +1,45 @@
+// The two ways back on the CPU: through the argmax alone, a row for each part and image; through the entropy,
+// whose gradient is dense, by recomputing the similarities a tile at a time.
+#pragma once
+
+#include "workspace.h"
+
+namespace dpnet {
+
+template <class T>
+struct BackwardInputs {
+  Sizes sizes;
+  const T* parts;
+  RegionRows<T> regions;
+  const int32_t* argmax;
+  const T* grad_scores = nullptr;   // [images, parts]; may stay null where there is an entropy
+  const T* grad_entropy = nullptr;  // [images, regions], like the two that follow
+  const T* entropy = nullptr;
+  const T* log_partition = nullptr;
+  T scale = 0;  // 1 / temperature
+
+  int32_t best(int64_t image, int64_t part) const { return argmax[image * sizes.parts + part]; }
+  T grad(int64_t image, int64_t part) const { return grad_scores[image * sizes.parts + part]; }
+};
+
+// Every gradient of a part is written once, by one thread, in a fixed order: the same bits on every run.
+template <class T>
+void parts_through_argmax(const BackwardInputs<T>& in, T* grad_parts);
+template <class T>
+void regions_through_argmax(const BackwardInputs<T>& in, T* grad_regions);
+template <class T>
+void parts_through_entropy(const BackwardInputs<T>& in, T* grad_parts);
+template <class T>
+void regions_through_entropy(const BackwardInputs<T>& in, T* grad_regions);
+
+// From the gradient of a unit part to that of the part: drop the radial component, divide by the norm.
+template <class T>
+void remove_radial(const T* part, int64_t depth, T* gradient) {
+  const double scale = inverse_norm(part, depth);
+  double along = 0;
+  for (int64_t k = 0; k < depth; ++k) along += double(part[k]) * double(gradient[k]);
+  const T radial = T(along * scale * scale);
+  for (int64_t k = 0; k < depth; ++k) gradient[k] = (gradient[k] - radial * part[k]) * T(scale);
+}
+
+}  // namespace dpnet

@@ -1,0 +1,38 @@
+// Registers the operations `dpnet_kernels::*` and their implementations for the CPU.
+#include "loops.h"
+#include "operators.h"
+
+namespace dpnet {
+namespace {
+
+std::string cpu_instructions() { return loops<float>().instructions; }
+
+}  // namespace
+}  // namespace dpnet
+
+STABLE_TORCH_LIBRARY(dpnet_kernels, m) {
+  m.def(
+      "forward(Tensor parts, Tensor regions, float? temperature, bool tf32) -> (Tensor, Tensor, Tensor, Tensor)");
+  m.def(
+      "backward_argmax(Tensor grad_scores, Tensor parts, Tensor regions, Tensor argmax, bool need_regions) "
+      "-> (Tensor, Tensor)");
+  m.def(
+      "backward_entropy(Tensor? grad_scores, Tensor grad_entropy, Tensor parts, Tensor regions, Tensor argmax, "
+      "Tensor entropy, Tensor log_partition, float temperature, bool need_regions) -> (Tensor, Tensor)");
+  m.def("best_region(Tensor product) -> (Tensor, Tensor)");
+  m.def("assignment(Tensor product, float temperature) -> (Tensor, Tensor)");
+  m.def(
+      "entropy_slope_(Tensor(a!) product, Tensor weight, Tensor entropy, Tensor log_partition, "
+      "float temperature) -> ()");
+  m.def("cpu_instructions() -> str");
+}
+
+STABLE_TORCH_LIBRARY_IMPL(dpnet_kernels, CPU, m) {
+  m.impl("forward", TORCH_BOX(&dpnet::forward_cpu));
+  m.impl("backward_argmax", TORCH_BOX(&dpnet::backward_argmax_cpu));
+  m.impl("backward_entropy", TORCH_BOX(&dpnet::backward_entropy_cpu));
+}
+
+STABLE_TORCH_LIBRARY_IMPL(dpnet_kernels, CompositeExplicitAutograd, m) {
+  m.impl("cpu_instructions", TORCH_BOX(&dpnet::cpu_instructions));
+}

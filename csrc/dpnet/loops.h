@@ -1,0 +1,56 @@
+// The inner loops, one table for each instruction set; `select.cpp` chooses when the library loads.
+// T is float or double. A panel holds `lanes` unit parts side by side, [depth][lanes]; a tile holds their
+// similarities to some regions, [rows][lanes].
+#pragma once
+
+#include <cstdint>
+
+namespace dpnet {
+
+// Softmax over the parts seen so far, of one region: the largest logit, and over all of them the sums of
+// e^(logit - peak) and of (logit - peak) e^(logit - peak).
+template <class T>
+struct Partition {
+  T peak;
+  T mass;
+  T moment;
+};
+
+// Where the factors of a product lie: step s of row r takes scalars[r * row + s * step].
+struct Strides {
+  int64_t row;
+  int64_t step;
+};
+
+// What the entropy gradient of one region needs: dH/dlogit = -share (log share + H).
+template <class T>
+struct EntropyRow {
+  T log_partition;
+  T entropy;
+  T weight;  // upstream gradient divided by the temperature
+};
+
+template <class T>
+struct Loops {
+  const char* instructions;
+  int64_t lanes;
+  // out[r][lane] = sum over steps of vectors[step * vector_step + lane] * scalars[step of r]; added where
+  // `accumulate` is set.
+  void (*multiply)(const T* vectors, int64_t vector_step, const T* scalars, Strides strides, int64_t rows,
+                   int64_t steps, T* out, int64_t out_pitch, bool accumulate);
+  // Running maximum of each lane and the lowest row that reaches it; a NaN counts as the largest.
+  void (*update_best)(const T* tile, int64_t rows, int64_t first_row, T* best, int32_t* index);
+  // Extend each row's softmax by the first `count` lanes; logit = similarity * scale. Clears other lanes.
+  void (*update_partition)(T* tile, int64_t rows, int64_t count, T scale, Partition<T>* partitions);
+  // Turn similarities into the gradient of the entropies, in place.
+  void (*entropy_slope)(T* tile, int64_t rows, T scale, const EntropyRow<T>* entropies);
+  // sum[k] = sum over `count` terms of weights[i * weight_step] * rows[i][k].
+  void (*gather)(const T* const* rows, const T* weights, int64_t count, int64_t depth, T* sum);
+  // sum[k] += weight * row[k].
+  void (*add)(const T* row, T weight, int64_t depth, T* sum);
+};
+
+template <class T>
+const Loops<T>& loops();
+
+}  // namespace dpnet

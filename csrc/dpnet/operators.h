@@ -1,0 +1,20 @@
+// The operations, one implementation a device; `library.cpp` registers them.
+#pragma once
+
+#include "stable.h"
+
+namespace dpnet {
+
+using Outputs = std::tuple<Tensor, Tensor, Tensor, Tensor>;  // scores, argmax, entropy, log-partition
+using Gradients = std::tuple<Tensor, Tensor>;                // of parts, of regions
+
+Outputs forward_cpu(const Tensor& parts, const Tensor& regions, std::optional<double> temperature, bool tf32);
+
+Gradients backward_argmax_cpu(const Tensor& grad_scores, const Tensor& parts, const Tensor& regions,
+                              const Tensor& argmax, bool need_regions);
+
+Gradients backward_entropy_cpu(const OptionalTensor& grad_scores, const Tensor& grad_entropy, const Tensor& parts,
+                               const Tensor& regions, const Tensor& argmax, const Tensor& entropy,
+                               const Tensor& log_partition, double temperature, bool need_regions);
+
+}  // namespace dpnet

@@ -1,0 +1,52 @@
+"""The C++ implementation for the CPU: tiles of similarities that are reduced while they are in cache."""
+
+from __future__ import annotations
+
+import torch
+
+from dpnet.similarity.reference import accumulation_dtype
+
+
+def forward(
+    parts: torch.Tensor, regions: torch.Tensor, temperature: float | None
+) -> tuple[torch.Tensor, ...]:
+    """As `reference.forward`, never storing the similarities."""
+    return torch.ops.dpnet_kernels.forward(accumulated(parts), regions, temperature, False)
+
+
+def backward(
+    grad_scores: torch.Tensor | None,
+    grad_entropy: torch.Tensor | None,
+    parts: torch.Tensor,
+    regions: torch.Tensor,
+    argmax: torch.Tensor,
+    entropy: torch.Tensor,
+    log_partition: torch.Tensor,
+    temperature: float | None,
+    need_regions: bool,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """As `reference.backward`, never storing the similarities; the same bits on every run."""
+    wide = accumulated(parts)
+    if grad_entropy is None:
+        grads = torch.ops.dpnet_kernels.backward_argmax(
+            grad_scores.contiguous(), wide, regions, argmax, need_regions
+        )
+    else:
+        grad_scores = None if grad_scores is None else grad_scores.contiguous()
+        grads = torch.ops.dpnet_kernels.backward_entropy(
+            grad_scores,
+            grad_entropy.contiguous(),
+            wide,
+            regions,
+            argmax,
+            entropy,
+            log_partition,
+            temperature,
+            need_regions,
+        )
+    return grads[0].to(parts.dtype), grads[1].to(regions.dtype)
+
+
+def accumulated(parts: torch.Tensor) -> torch.Tensor:
+    """Parts in the accumulation dtype, rows one after the other in memory: the same tensor where they are."""
+    return parts.detach().to(accumulation_dtype(parts.dtype)).contiguous()
