@@ -13,10 +13,6 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
-# A batch is labelled as one volume; without links along the first axis images stay apart.
-SIDES_WITHIN_AN_IMAGE = np.zeros((3, 3, 3), dtype=bool)
-SIDES_WITHIN_AN_IMAGE[1] = ndimage.generate_binary_structure(2, 1)
-
 
 def largest_component_box(masks: Tensor) -> Tensor:
     """Box B_p of the largest 4-connected component of each mask.
@@ -32,23 +28,27 @@ def largest_component_box(masks: Tensor) -> Tensor:
 
 
 def _boxes(masks: np.ndarray) -> np.ndarray:
-    largest = _largest_components(masks)
-    x1, x2 = _ends(largest.any(1))
-    y1, y2 = _ends(largest.any(2))
-    return np.stack([x1, y1, x2, y2], axis=1)
+    return np.array([_box(mask) for mask in masks], dtype=np.int64).reshape(-1, 4)
 
 
-def _largest_components(masks: np.ndarray) -> np.ndarray:
-    labels, count = ndimage.label(masks, SIDES_WITHIN_AN_IMAGE)
-    sizes = np.bincount(labels.ravel(), minlength=count + 1)
-    last = np.maximum.accumulate(labels.max((1, 2), initial=0))
-    first = np.concatenate([[0], last[:-1]]) + 1
-    winners = [a + sizes[a : b + 1].argmax() if a <= b else -1 for a, b in zip(first, last)]
-    return labels == np.array(winners).reshape(-1, 1, 1)
+def _box(mask: np.ndarray) -> tuple[int, int, int, int]:
+    if not mask.any():
+        return 0, 0, 0, 0
+    x1, y1, x2, y2 = _bounds(mask)
+    labels, count = ndimage.label(mask[y1:y2, x1:x2])  # sides only, no corners
+    if count == 1:
+        return x1, y1, x2, y2
+    largest = 1 + np.bincount(labels.ravel())[1:].argmax()
+    left, top, right, bottom = _bounds(labels == largest)
+    return x1 + left, y1 + top, x1 + right, y1 + bottom
 
 
-def _ends(line: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """First set position and one past the last of each row of bool [B, N]; 0 and 0 where none is set."""
-    start = line.argmax(1)
-    end = line.shape[1] - line[:, ::-1].argmax(1)
-    return start, np.where(line.any(1), end, 0)
+def _bounds(mask: np.ndarray) -> tuple[int, int, int, int]:
+    """Box of everything that is set, in a mask that is not empty."""
+    x1, x2 = _ends(mask.any(0))
+    y1, y2 = _ends(mask.any(1))
+    return x1, y1, x2, y2
+
+
+def _ends(line: np.ndarray) -> tuple[int, int]:
+    return int(line.argmax()), len(line) - int(line[::-1].argmax())

@@ -41,13 +41,15 @@ def aopc(
     ranks = salient_patches(maps, patch, regions)
     steps = torch.arange(1, regions + 1, device=maps.device)
     black = torch.zeros_like(images)
-    perturbed = []
-    for rows in torch.arange(len(images), device=images.device).split(max(1, max_batch // regions)):
+    plain = target_probability(classifier, images, targets)
+    perturbed = torch.empty(len(images), regions, dtype=plain.dtype, device=plain.device)
+    group = max(1, max_batch // regions)
+    for start in range(0, len(images), group):
+        rows = slice(start, start + group)
         masked = step_masks(ranks[rows], black[rows], images[rows], steps).flatten(0, 1)
         repeated = targets[rows].repeat_interleave(regions)
-        perturbed.append(target_probability(classifier, masked, repeated).view(-1, regions))
-    plain = target_probability(classifier, images, targets)
-    return 100 * (plain - torch.cat(perturbed).mean(1))
+        perturbed[rows] = target_probability(classifier, masked, repeated).view(-1, regions)
+    return 100 * (plain - perturbed.mean(1))
 
 
 def salient_patches(maps: Tensor, patch: int, regions: int) -> Tensor:

@@ -20,7 +20,7 @@ from opticam.metrics.baselines import whole_image_map
 from opticam.metrics.boxes import pack_boxes
 from opticam.metrics.localization import protocol_rules
 
-BATCH = 50
+BATCH = 16
 
 
 def uniform_map_scores(boxes_dir: str | Path, protocol: str = "legacy") -> dict[str, float]:
