@@ -51,3 +51,21 @@ def only_output(record: list[torch.Tensor]) -> torch.Tensor:
     if len(record) != 1:
         raise ValueError(f"target_layer: ran {len(record)} times in one forward pass, expected once")
     return record[0]
+
+
+@contextmanager
+def recording_calls(
+    modules: Sequence[nn.Module],
+) -> Iterator[dict[nn.Module, tuple[torch.Tensor, torch.Tensor]]]:
+    """Keep first input and output of each module's last call inside, both detached."""
+    calls: dict[nn.Module, tuple[torch.Tensor, torch.Tensor]] = {}
+
+    def keep(module: nn.Module, inputs: tuple, output: torch.Tensor) -> None:
+        calls[module] = (inputs[0].detach(), output.detach())
+
+    handles = [module.register_forward_hook(keep) for module in modules]
+    try:
+        yield calls
+    finally:
+        for handle in handles:
+            handle.remove()

@@ -2,6 +2,7 @@
 
 from opticam.classifier import Classifier
 from opticam.saliency.ablation_cam import AblationCAM
+from opticam.saliency.attention_rollout import AttentionRollout
 from opticam.saliency.base import SaliencyMethod
 from opticam.saliency.cam import CAM
 from opticam.saliency.fake_cam import FakeCAM
@@ -10,7 +11,9 @@ from opticam.saliency.grad_cam_plus_plus import GradCAMPlusPlus
 from opticam.saliency.hires_cam import HiResCAM
 from opticam.saliency.layer_cam import LayerCAM
 from opticam.saliency.opti_cam import OptiCAM
+from opticam.saliency.raw_attention import RawAttention
 from opticam.saliency.score_cam import ScoreCAM
+from opticam.saliency.transformer_attribution import TransformerAttribution
 from opticam.saliency.xgrad_cam import XGradCAM
 
 METHODS: dict[str, type[SaliencyMethod]] = {
@@ -23,6 +26,9 @@ METHODS: dict[str, type[SaliencyMethod]] = {
     "Layer-CAM": LayerCAM,
     "HiRes-CAM": HiResCAM,
     "CAM": CAM,
+    "Raw attention": RawAttention,
+    "Rollout": AttentionRollout,
+    "TIBAV": TransformerAttribution,
     "Opti-CAM": OptiCAM,
 }
 """The papers' names of the methods, in the order of their tables."""
@@ -37,14 +43,17 @@ __all__ = [
     "CAM",
     "METHODS",
     "AblationCAM",
+    "AttentionRollout",
     "FakeCAM",
     "GradCAM",
     "GradCAMPlusPlus",
     "HiResCAM",
     "LayerCAM",
     "OptiCAM",
+    "RawAttention",
     "SaliencyMethod",
     "ScoreCAM",
+    "TransformerAttribution",
     "XGradCAM",
     "applicable_methods",
 ]

@@ -1,0 +1,78 @@
+"""Record the attention of a transformer, whichever library built it, while it runs unchanged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+
+@dataclass(frozen=True)
+class Attention:
+    """One self-attention: queries, keys, values [B,h,N,d] and probabilities [B,h,N,N], part of the graph."""
+
+    queries: torch.Tensor
+    keys: torch.Tensor
+    values: torch.Tensor
+    probabilities: torch.Tensor
+
+    def mean_over_heads(self) -> torch.Tensor:
+        """Probabilities [B,N,N], at least float32."""
+        dtype = torch.promote_types(self.probabilities.dtype, torch.float32)
+        return self.probabilities.to(dtype).mean(1)
+
+
+@contextmanager
+def recording_attention(network: nn.Module) -> Iterator[list[Attention]]:
+    """The attention of the forward passes inside, one record a layer and pass, in order.
+
+    Meanwhile PyTorch's scaled dot product attention, through which torchvision's and timm's layers go, is
+    computed step by step, and the layers are kept from their other shortcuts. This holds for the whole
+    process: run no other attention in another thread. Raises ValueError where no attention was seen.
+    """
+    records: list[Attention] = []
+    fused = {module: module.fused_attn for module in network.modules() if hasattr(module, "fused_attn")}
+    shortcut, original = torch.backends.mha.get_fastpath_enabled(), F.scaled_dot_product_attention
+    try:
+        torch.backends.mha.set_fastpath_enabled(False)
+        F.scaled_dot_product_attention = _open_attention(records)
+        for module in fused:
+            module.fused_attn = True  # timm's name for calling scaled_dot_product_attention
+        yield records
+    finally:
+        torch.backends.mha.set_fastpath_enabled(shortcut)
+        F.scaled_dot_product_attention = original
+        for module, value in fused.items():
+            module.fused_attn = value
+    if not records:
+        raise ValueError(f"classifier: no attention could be read from this {type(network).__name__}")
+
+
+def _open_attention(records: list[Attention]) -> Callable[..., torch.Tensor]:
+    """A scaled dot product attention that keeps what it computes."""
+
+    def attend(
+        query: torch.Tensor,
+        key: torch.Tensor,
+        value: torch.Tensor,
+        attn_mask: torch.Tensor | None = None,
+        dropout_p: float = 0.0,
+        is_causal: bool = False,
+        scale: float | None = None,
+        **options: Any,
+    ) -> torch.Tensor:
+        if attn_mask is not None or dropout_p or is_causal or any(options.values()):
+            raise ValueError(
+                "classifier: only plain self-attention, without mask or dropout, can be recorded"
+            )
+        products = query @ key.transpose(-2, -1) * (query.shape[-1] ** -0.5 if scale is None else scale)
+        probabilities = products.softmax(-1)
+        records.append(Attention(query, key, value, probabilities))
+        return probabilities @ value
+
+    return attend

@@ -1,0 +1,271 @@
+import pytest
+import timm
+import torch
+from torch import nn
+
+from opticam import AttentionRollout, Classifier, RawAttention, TransformerAttribution
+from opticam.attention import recording_attention
+from opticam.masking import upsample_and_normalize
+from opticam.recording import recording_calls
+from opticam.relevance import balance, through_linear, through_product, through_sum
+from opticam.saliency.transformer_attribution import through_block
+from opticam.transformers import transformer_blocks
+
+METHODS = (RawAttention, AttentionRollout, TransformerAttribution)
+
+
+def randomise(network, seed=0):
+    torch.manual_seed(seed)
+    for parameter in network.parameters():
+        nn.init.normal_(parameter, std=0.3)
+    return network.eval()
+
+
+def timm_network(**options):
+    options = {"img_size": (35, 45), "patch_size": 5, "embed_dim": 24, "depth": 3, "num_heads": 3} | options
+    return randomise(timm.models.VisionTransformer(num_classes=7, **options))
+
+
+def timm_images():
+    return torch.rand(2, 3, 35, 45, generator=torch.Generator().manual_seed(1))
+
+
+def attention_of_timm(network, images):
+    """timm's own computation in the open, read by hooks."""
+    records = []
+    for block in network.blocks:
+        block.attn.fused_attn = False
+        block.attn.attn_drop.register_forward_hook(lambda module, inputs, output: records.append(output))
+    network(images)
+    return [record.detach() for record in records]
+
+
+def attention_of_torchvision(network, images):
+    """What nn.MultiheadAttention returns when asked for its weights."""
+    records = []
+
+    def ask(module, args, kwargs):
+        records.append(
+            nn.MultiheadAttention.forward(module, *args, need_weights=True, average_attn_weights=False)[1]
+        )
+
+    for block in network.encoder.layers:
+        block.self_attention.register_forward_pre_hook(ask, with_kwargs=True)
+    network(images)
+    return [record.detach() for record in records]
+
+
+def test_recorded_attention_is_timms():
+    network, images = timm_network(), timm_images()
+    with recording_attention(network) as records, torch.no_grad():
+        logits = network(images)
+    expected = attention_of_timm(network, images)
+    assert [record.probabilities.shape for record in records] == [(2, 3, 64, 64)] * 3
+    for record, probabilities in zip(records, expected):
+        torch.testing.assert_close(record.probabilities, probabilities)
+    torch.testing.assert_close(logits, network(images), rtol=1e-4, atol=1e-4)
+
+
+def test_recorded_attention_is_torchvisions(classify, images):
+    network = classify("vit").network
+    with recording_attention(network) as records, torch.no_grad():
+        logits = network(images)
+    for record, probabilities in zip(records, attention_of_torchvision(network, images)):
+        torch.testing.assert_close(record.probabilities, probabilities)
+    torch.testing.assert_close(logits, network(images), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("failing", [False, True])
+def test_recording_leaves_the_network_and_pytorch_as_they_were(failing):
+    network = timm_network()
+    network.blocks[1].attn.fused_attn = False
+    before = [block.attn.fused_attn for block in network.blocks]
+    if failing:
+        with pytest.raises(ValueError, match="stop"), recording_attention(network):
+            raise ValueError("stop")
+    else:
+        TransformerAttribution(Classifier(network))(timm_images())
+    assert [block.attn.fused_attn for block in network.blocks] == before
+    assert torch.backends.mha.get_fastpath_enabled()
+    assert not any(module._forward_hooks for module in network.modules())
+
+
+def test_raw_attention_is_the_class_tokens_row_of_the_last_block():
+    network, images = timm_network(), timm_images()
+    maps = RawAttention(Classifier(network, mean=(0,) * 3, std=(1,) * 3))(images)
+    rows = attention_of_timm(network, images)[-1].mean(1)[:, 0, 1:]
+    expected = upsample_and_normalize(rows.reshape(2, 7, 9), (35, 45))
+    torch.testing.assert_close(maps, expected, rtol=0, atol=1e-5)
+
+
+def test_rollout_is_the_product_of_the_blocks():
+    network, images = timm_network(), timm_images()
+    classifier = Classifier(network, mean=(0,) * 3, std=(1,) * 3)
+    product = torch.eye(64)
+    for attention in attention_of_timm(network, images):
+        product = (0.5 * attention.mean(1) + 0.5 * torch.eye(64)) @ product
+    method = AttentionRollout(classifier)
+    torch.testing.assert_close(method.token_relevance(images, None), product, rtol=1e-4, atol=1e-6)
+    expected = upsample_and_normalize(product[:, 0, 1:].reshape(2, 7, 9), (35, 45))
+    torch.testing.assert_close(method(images), expected, rtol=0, atol=1e-5)
+
+
+def test_linear_rule_by_hand():
+    # Contributions x_j w_ij: output 0 gets 1 and -4, output 1 gets -3 and 2; only the positive ones share.
+    inputs, weight = torch.tensor([[1.0, -2.0]]), torch.tensor([[1.0, 2.0], [-3.0, -1.0]])
+    found = through_linear(torch.tensor([[10.0, 7.0]]), inputs, weight)
+    assert found.tolist() == [[10.0, 7.0]]
+    # With inputs (1, 2): output 0 gets 1 and 4, output 1 nothing positive, so its relevance ends there.
+    found = through_linear(torch.tensor([[10.0, 7.0]]), inputs.abs(), weight)
+    assert found.tolist() == [[2.0, 8.0]]
+
+
+def test_balance_by_hand():
+    left, right = balance(torch.tensor([[6.0]]), torch.tensor([[1.0, 1.0]]), torch.tensor([[-1.0, 0.0]]))
+    assert left.tolist() == [[2.0, 2.0]]  # |2| of |2| + |-1| shares, of 6
+    assert right.tolist() == [[2.0, 0.0]]
+
+
+def by_gradient(function, relevance, *inputs):
+    """x times the gradient of f, weighted by R / f: the rule of eqs. (8) and (9) through autograd."""
+    inputs = [tensor.detach().clone().requires_grad_() for tensor in inputs]
+    output = function(*inputs)
+    gradients = torch.autograd.grad(output, inputs, relevance / output.detach())
+    return [tensor.detach() * gradient for tensor, gradient in zip(inputs, gradients)]
+
+
+def test_product_and_sum_rules_equal_input_times_gradient():
+    generator = torch.Generator().manual_seed(0)
+    left, right = (
+        torch.randn(shape, dtype=torch.float64, generator=generator) for shape in ((2, 3, 4, 5), (2, 3, 5, 6))
+    )
+    relevance = torch.rand(2, 3, 4, 6, dtype=torch.float64, generator=generator)
+    # Each factor of a product receives the whole relevance, so each is halved.
+    for found, expected in zip(
+        through_product(relevance, left, right), by_gradient(torch.matmul, relevance, left, right)
+    ):
+        torch.testing.assert_close(found, expected / 2)
+    other = torch.randn(2, 3, 4, 5, dtype=torch.float64, generator=generator)
+    relevance = torch.rand(2, 3, 4, 5, dtype=torch.float64, generator=generator)
+    parts = by_gradient(torch.add, relevance, left, other)
+    sums = [part.flatten(1).sum(1) for part in parts]
+    for found, part, own in zip(through_sum(relevance, left, other), parts, sums):
+        factor = own.abs() / (sums[0].abs() + sums[1].abs()) * relevance.flatten(1).sum(1) / own
+        torch.testing.assert_close(found, part * factor[:, None, None, None])
+
+
+@pytest.mark.parametrize("library", ["timm", "torchvision"])
+def test_relevance_is_conserved_through_every_block(classify, library):
+    own = library == "timm"
+    classifier = Classifier(timm_network().double()) if own else classify("vit", torch.float64)
+    images = torch.rand(2, 3, 35, 45 if own else 35, dtype=torch.float64)
+    blocks = transformer_blocks(classifier.network)
+    read = [part for block in blocks for part in (block.module, block.norm1, block.norm2, block.fc2)]
+    with (
+        torch.no_grad(),
+        recording_attention(classifier.network) as attention,
+        recording_calls(read) as calls,
+    ):
+        classifier.exact()(images)
+    relevance = torch.rand_like(calls[blocks[-1].module][1])
+    total = relevance.sum((1, 2))
+    for block, record in zip(reversed(blocks), reversed(attention)):
+        relevance, of_attention = through_block(relevance, block, record, calls)
+        torch.testing.assert_close(relevance.sum((1, 2)), total, rtol=1e-6, atol=1e-6)
+        assert of_attention.shape == record.probabilities.shape
+
+
+def test_attribution_of_one_block_written_out():
+    """One block, one head, without the mlp's part: relevance by hand-written sums over tokens."""
+    network = timm_network(depth=1, num_heads=1, embed_dim=6).double()
+    nn.init.zeros_(network.blocks[0].mlp.fc2.weight)
+    nn.init.zeros_(network.blocks[0].mlp.fc2.bias)
+    images, block = timm_images().double(), network.blocks[0]
+    classifier = Classifier(network, mean=(0,) * 3, std=(1,) * 3)
+    found = TransformerAttribution(classifier).token_relevance(images, lambda logits: logits[:, 4])
+
+    kept = {}
+    block.norm1.register_forward_hook(lambda m, i, o: kept.update(inputs=i[0].detach(), normed=o.detach()))
+    block.attn.proj.register_forward_hook(
+        lambda m, i, o: kept.update(context=i[0].detach(), branch=o.detach())
+    )
+    network.head.register_forward_pre_hook(lambda m, i: kept.update(token=i[0].detach()))
+    probabilities = attention_of_timm(network, images)[0][:, 0]
+    values = nn.functional.linear(
+        kept["normed"], block.attn.qkv.weight[12:], block.attn.qkv.bias[12:]
+    ).detach()
+
+    contributions = (kept["token"] * network.head.weight[4].detach()).clamp(min=0)
+    of_token = contributions / contributions.sum(1, keepdim=True)
+    share = of_token / (kept["inputs"] + kept["branch"])[:, 0]
+    of_skip, of_branch = share * kept["inputs"][:, 0], share * kept["branch"][:, 0]
+    sums = of_skip.sum(1).abs(), of_branch.sum(1).abs()
+    of_branch = of_branch / of_branch.sum(1, keepdim=True) * (sums[1] / (sums[0] + sums[1]))[:, None]
+    contributions = (kept["context"][:, 0, None] * block.attn.proj.weight.detach()).clamp(min=0)
+    of_context = (of_branch[:, :, None] * contributions / contributions.sum(2, keepdim=True)).sum(1)
+    terms = probabilities[:, 0, :, None] * values  # what token j adds to the class token's context
+    of_attention = (terms / terms.sum(1, keepdim=True) * of_context[:, None]).sum(2) / 2
+    gradient = gradient_at_class_token(network, images, values, kept, block)
+    expected = torch.eye(64, dtype=torch.float64)[0] + (gradient * of_attention).clamp(min=0)
+    torch.testing.assert_close(found[:, 0], expected, rtol=1e-6, atol=1e-9)
+
+
+def gradient_at_class_token(network, images, values, kept, block):
+    """dy/dA of the class token's row, through the projection, the skip connection and the head."""
+    token = (kept["inputs"] + kept["branch"])[:, :1].clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(network.head(network.norm(token)[:, 0])[:, 4].sum(), token)
+    return (values @ (gradient @ block.attn.proj.weight.detach()).transpose(1, 2))[:, :, 0]
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        "deit_tiny_patch16_224",
+        "vit_tiny_patch16_224",
+        "deit3_small_patch16_224",
+        "deit_tiny_distilled_patch16_224",
+    ],
+)
+def test_timm_transformers_of_several_builds(method, name):
+    torch.manual_seed(0)
+    network = timm.create_model(name, img_size=(48, 64), depth=2).eval()
+    classifier, images = Classifier(network), torch.rand(2, 3, 48, 64)
+    if method is TransformerAttribution and "distilled" in name:
+        assert not method.applies_to(classifier)
+        with pytest.raises(ValueError, match="needs a vision transformer"):
+            method(classifier)
+        return
+    maps = method(classifier)(images, 7)
+    assert maps.shape == (2, 48, 64)
+    assert torch.isfinite(maps).all()
+    assert maps.amax((1, 2)).tolist() == [1, 1]
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("level", ["exact", "half"])
+def test_a_map_does_not_depend_on_batch_mates(classify, images, targets, method, level):
+    dtype = torch.float64 if level == "exact" else torch.float32
+    method, images = method(classify("vit", dtype, optimize=level)), images.to(dtype)
+    together = method(images, targets)
+    alone = torch.cat([method(images[i : i + 1], targets[i : i + 1]) for i in range(len(images))])
+    torch.testing.assert_close(together, alone, rtol=0, atol=1e-6 if level == "exact" else 0.05)
+
+
+def test_only_attribution_tells_classes_apart(classify, images):
+    for method, differs in zip(METHODS, (False, False, True)):
+        method = method(classify("vit"))
+        assert bool((method(images, 1) - method(images, 2)).abs().max() > 1e-3) == differs
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_convolutional_networks_are_refused(classify, method):
+    assert not method.applies_to(classify("gap"))
+    with pytest.raises(ValueError, match="needs a vision transformer with a class token, not GapNetwork"):
+        method(classify("gap"))
+
+
+def test_networks_without_a_class_token_are_refused():
+    network = timm_network(class_token=False, global_pool="avg")
+    for method in METHODS:
+        assert not method.applies_to(Classifier(network, "norm"))
