@@ -39,8 +39,9 @@ def cascading_randomization(
             f"blocks must be modules of the network, got {unknown}; it has {list(modules)[1:9]} ..."
         )
     randomized = copy.deepcopy(network)
+    devices = {parameter.device for parameter in randomized.parameters() if parameter.is_cuda}
     for index, name in enumerate(blocks):
-        with torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(devices=devices):
             torch.manual_seed(seed + index)
             randomize(randomized.get_submodule(name))
         yield name, randomized
