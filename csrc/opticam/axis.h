@@ -12,12 +12,11 @@ template <class A>
 class Axis {
  public:
   Axis(int64_t cells, int64_t pixels) : begin_(cells + 1, pixels), cell_(pixels), fraction_(pixels) {
-    const double scale = double(cells) / double(pixels);
     for (int64_t p = pixels - 1; p >= 0; --p) {
-      const double centre = std::max(scale * (p + 0.5) - 0.5, 0.0);
-      const int64_t cell = std::min(int64_t(centre), cells - 1);
+      const int64_t centre = std::max<int64_t>((2 * p + 1) * cells - pixels, 0);  // in 1 / (2 pixels) of a cell
+      const int64_t cell = std::min(centre / (2 * pixels), cells - 1);
       cell_[p] = cell;
-      fraction_[p] = cell + 1 < cells ? A(centre - cell) : A(0);
+      fraction_[p] = cell + 1 < cells ? A(centre - cell * 2 * pixels) / A(2 * pixels) : A(0);
       begin_[cell] = p;
     }
     for (int64_t j = cells - 1; j >= 0; --j) begin_[j] = std::min(begin_[j], begin_[j + 1]);

@@ -32,9 +32,11 @@ void narrow(const A* pixels, AxisView<A> axis, A* cells) {
 
 // Between two cells a bilinear surface is linear along either axis, so over a block of pixels it is extreme at
 // the outermost ones: the first and last pixel of each interval, on each axis, are all that need be looked at.
+// Comparisons pass over NaN, so it is returned instead: whether one was met.
 template <class A>
-void extremes_of_row(const A* upper, const A* lower, A fraction, int64_t row, AxisView<A> columns,
+bool extremes_of_row(const A* upper, const A* lower, A fraction, int64_t row, AxisView<A> columns,
                      Extreme<A>* least, Extreme<A>* greatest) {
+  bool nan = false;
   for (int64_t j = 0; j < columns.cells; ++j) {
     const int64_t next = j + 1 < columns.cells ? j + 1 : j;
     const int64_t ends[2] = {columns.begin[j], columns.begin[j + 1] - 1};
@@ -45,25 +47,26 @@ void extremes_of_row(const A* upper, const A* lower, A fraction, int64_t row, Ax
       const A value = between(above, below, fraction);
       if (value < least->value) *least = {value, row, column};
       if (value > greatest->value) *greatest = {value, row, column};
+      nan |= value != value;
     }
   }
+  return nan;
 }
 
 template <class A>
 void extremes(const A* cells, AxisView<A> rows, AxisView<A> columns, Extreme<A>* least, Extreme<A>* greatest) {
   *least = {A(__builtin_inf()), 0, 0};
   *greatest = {A(-__builtin_inf()), 0, 0};
+  bool nan = false;
   for (int64_t j = 0; j < rows.cells; ++j) {
     const int64_t ends[2] = {rows.begin[j], rows.begin[j + 1] - 1};
     if (ends[1] < ends[0]) continue;
     const A* upper = cells + j * columns.cells;
     const A* lower = j + 1 < rows.cells ? upper + columns.cells : upper;
     for (const int64_t row : ends)
-      extremes_of_row(upper, lower, rows.fraction[row], row, columns, least, greatest);
+      nan |= extremes_of_row(upper, lower, rows.fraction[row], row, columns, least, greatest);
   }
-  bool nan = false;
-  for (int64_t i = 0; i < rows.cells * columns.cells; ++i) nan |= cells[i] != cells[i];
-  if (nan) least->value = greatest->value = A(__builtin_nan(""));  // comparisons above pass over NaN
+  if (nan) least->value = greatest->value = A(__builtin_nan(""));
 }
 
 // exp(x) to within 2 units of rounding, without a call, so that the loop around it stays vectorised: x is split

@@ -4,6 +4,14 @@
 
 #include "kernel_table.h"
 
+static std::string instruction_set() { return opticam::instruction_set(); }
+
+STABLE_TORCH_LIBRARY_FRAGMENT(opticam, m) { m.def("instruction_set() -> str"); }
+
+STABLE_TORCH_LIBRARY_IMPL(opticam, CompositeExplicitAutograd, m) {
+  m.impl("instruction_set", TORCH_BOX(&instruction_set));
+}
+
 STABLE_TORCH_LIBRARY_IMPL(opticam, CPU, m) {
   m.impl("saliency_mask", TORCH_BOX(&opticam::saliency_mask));
   m.impl("saliency_mask_backward", TORCH_BOX(&opticam::saliency_mask_backward));

@@ -16,6 +16,6 @@ def load() -> str:
         return "the C++ library is not built: run `pip install .` or `python setup.py build_ext --inplace`"
     try:
         torch.ops.load_library(candidates[0])
-    except OSError as error:
+    except (OSError, RuntimeError) as error:
         return f"{candidates[0].name} does not load with torch {torch.__version__}: {error}"
     return ""

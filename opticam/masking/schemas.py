@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 from torch.library import Library
 
-from opticam.masking import closed_form, library, reference
+from opticam.masking import closed_form, cuda, library, reference
+from opticam.masking.layout import layout
 
 LIBRARY = Library("opticam", "DEF")
 SCHEMAS = {
@@ -17,19 +18,16 @@ SCHEMAS = {
     " -> (Tensor masked, Tensor saliency_map, Tensor weights, Tensor surface)",
     "saliency_mask_backward": "(Tensor? grad_masked, Tensor? grad_map, Tensor features, Tensor images,"
     " Tensor saliency_map, Tensor weights, Tensor surface, str normalization) -> Tensor",
+    "saliency_mask_adam_": "(Tensor(a!) logits_u, Tensor(b!) first_moment, Tensor(c!) second_moment,"
+    " Tensor iteration, Tensor? grad_masked, Tensor? grad_map, Tensor features, Tensor images,"
+    " Tensor saliency_map, Tensor weights, Tensor surface, str normalization, float rate, float beta1,"
+    " float beta2, float epsilon) -> ()",
     "channel_masks": "(Tensor features, Tensor images, Tensor channels) -> Tensor",
     "step_masks": "(Tensor ranks, Tensor images, Tensor baseline, Tensor steps) -> Tensor",
 }
 OPERATIONS = tuple(SCHEMAS)
 for _name, _schema in SCHEMAS.items():
     LIBRARY.define(_name + _schema)
-
-
-def layout(images: Tensor) -> torch.memory_format:
-    """channels_last for images stored so, else contiguous: the layout of the masked images."""
-    last = torch.channels_last
-    is_last = images.is_contiguous(memory_format=last) and not images.is_contiguous()
-    return last if is_last else torch.contiguous_format
 
 
 def _saliency_mask(
@@ -47,10 +45,45 @@ def _step_masks(ranks: Tensor, images: Tensor, baseline: Tensor, steps: Tensor) 
     return reference.step_masks(ranks, images, baseline, steps).contiguous()
 
 
-LIBRARY.impl("saliency_mask", _saliency_mask, "CompositeExplicitAutograd")
-LIBRARY.impl("saliency_mask_backward", closed_form.saliency_mask_backward, "CompositeExplicitAutograd")
-LIBRARY.impl("channel_masks", reference.channel_masks, "CompositeExplicitAutograd")
-LIBRARY.impl("step_masks", _step_masks, "CompositeExplicitAutograd")
+def _saliency_mask_adam_(
+    logits_u: Tensor,
+    first_moment: Tensor,
+    second_moment: Tensor,
+    iteration: Tensor,
+    grad_masked: Tensor | None,
+    grad_map: Tensor | None,
+    features: Tensor,
+    images: Tensor,
+    saliency_map: Tensor,
+    weights: Tensor,
+    surface: Tensor,
+    normalization: str,
+    rate: float,
+    beta1: float,
+    beta2: float,
+    epsilon: float,
+) -> None:
+    """The gradient by whatever implementation the device has, then Adam element by element."""
+    saved = (features, images, saliency_map, weights, surface)
+    grad = torch.ops.opticam.saliency_mask_backward(grad_masked, grad_map, *saved, normalization)
+    first_moment.mul_(beta1).add_(grad, alpha=1 - beta1)
+    second_moment.mul_(beta2).addcmul_(grad, grad, value=1 - beta2)
+    count = iteration.double()
+    corrected = second_moment / (1 - beta2**count).to(grad.dtype)
+    step = first_moment / (1 - beta1**count).to(grad.dtype)
+    logits_u.sub_(rate * step / (corrected.sqrt_() + epsilon))
+
+
+IMPLEMENTATIONS = {
+    "saliency_mask": _saliency_mask,
+    "saliency_mask_backward": closed_form.saliency_mask_backward,
+    "saliency_mask_adam_": _saliency_mask_adam_,
+    "channel_masks": reference.channel_masks,
+    "step_masks": _step_masks,
+}
+for _name, _implementation in IMPLEMENTATIONS.items():
+    LIBRARY.impl(_name, _implementation, "CompositeExplicitAutograd")
+    cuda.register(LIBRARY, _name, _implementation)
 
 
 @torch.library.register_fake("opticam::saliency_mask", lib=LIBRARY)
@@ -76,6 +109,11 @@ def _(features: Tensor, images: Tensor, channels: Tensor) -> Tensor:
 @torch.library.register_fake("opticam::step_masks", lib=LIBRARY)
 def _(ranks: Tensor, images: Tensor, baseline: Tensor, steps: Tensor) -> Tensor:
     return images.new_empty(images.shape[0], steps.shape[0], *images.shape[1:])
+
+
+@torch.library.register_fake("opticam::saliency_mask_adam_", lib=LIBRARY)
+def _(*arguments) -> None:
+    return None
 
 
 def _save_for_backward(ctx, inputs, output) -> None:

@@ -1,0 +1,62 @@
+"""Block sizes and warps of the Triton kernels: a fixed table, since tuning at run time would change results."""
+
+from __future__ import annotations
+
+import math
+
+
+def power_of_two(number: int) -> int:
+    """The least power of two not below `number` (at least 1)."""
+    return 1 << max(number - 1, 0).bit_length()
+
+
+def combine(channels: int, cells: int) -> dict[str, int]:
+    """Narrow blocks of cells, so that a batch of one still spreads over the GPU."""
+    width = 16 if cells <= 64 else 32
+    return {"BLOCK_ALL": power_of_two(channels), "BLOCK_K": 2048 // width, "BLOCK_P": width, "num_warps": 8}
+
+
+def mask(h: int, w: int) -> dict[str, int]:
+    """Pixels a program, and samples looked at together for the extremes."""
+    return {"BLOCK": 1024, "BLOCK_S": min(power_of_two(4 * h * w), 1024), "num_warps": 4}
+
+
+def step() -> dict[str, int]:
+    """Pixels a program of `step_masks`."""
+    return {"BLOCK": 1024, "num_warps": 4}
+
+
+def interval(h: int, w: int, height: int, width: int) -> dict[str, int]:
+    """A tile about the size of the block of pixels between four cells, at most 1024 pixels."""
+    block_x = min(power_of_two(-(-width // w)), 64)
+    block_y = min(power_of_two(-(-height // h)), 1024 // block_x)
+    return {"BLOCK_Y": block_y, "BLOCK_X": block_x, "num_warps": 4 if block_x * block_y >= 512 else 1}
+
+
+def cell(h: int, w: int) -> dict[str, int]:
+    """Cells and samples a program holds at once; one program an image."""
+    return {
+        "BLOCK": min(power_of_two(h * w), 1024),
+        "BLOCK_S": min(power_of_two(4 * h * w), 1024),
+        "num_warps": 4,
+    }
+
+
+def project(cells: int) -> dict[str, int]:
+    """A tile of channels by cells."""
+    width = min(power_of_two(cells), 64)
+    return {"BLOCK_K": max(2048 // width, 16), "BLOCK_P": width, "num_warps": 4}
+
+
+def adam(settings: tuple[float, float, float, float] | None) -> dict[str, float | bool]:
+    """Adam's rate, betas and epsilon as constants of the kernel; None for no step."""
+    rate, beta1, beta2, epsilon = settings or (0.0, 0.5, 0.5, 1.0)
+    return {
+        "ADAM": settings is not None,
+        "RATE": rate,
+        "BETA1": beta1,
+        "BETA2": beta2,
+        "EPSILON": epsilon,
+        "LOG_BETA1": math.log(beta1) if beta1 else -math.inf,
+        "LOG_BETA2": math.log(beta2) if beta2 else -math.inf,
+    }
