@@ -1,0 +1,196 @@
+"""The CUDA kernels' own source, run on the CPU by an emulation of a block of threads: indices, masks, reductions."""
+
+from __future__ import annotations
+
+import ctypes
+import math
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import torch
+from torch.nn.functional import normalize
+
+HERE = Path(__file__).parent / "emulation"
+DTYPES = {"bf16": torch.bfloat16, "f16": torch.float16, "tf32": torch.float32, "tf32x3": torch.float32}
+NAMES = {torch.float32: "float32", torch.bfloat16: "bfloat16", torch.float16: "float16"}
+pytestmark = pytest.mark.skipif(shutil.which("g++") is None, reason="the emulation needs g++")
+
+
+@pytest.fixture(scope="session")
+def kernels(tmp_path_factory):
+    library = tmp_path_factory.mktemp("emulation") / "kernels.so"
+    flags = ["-O1", "-std=c++17", "-fPIC", "-shared", "-fno-strict-aliasing", "-w"]
+    subprocess.run(["g++", *flags, str(HERE / "kernels.cpp"), "-o", str(library)], check=True)
+    return ctypes.CDLL(str(library))
+
+
+class ForwardArguments(ctypes.Structure):
+    _fields_ = [
+        *((name, ctypes.c_void_p) for name in ("units", "regions", "scores", "argmax", "shares")),
+        *((name, ctypes.c_int64) for name in ("region_pitch", "images")),
+        *((name, ctypes.c_int) for name in ("parts", "regions_per_image", "images_per_block", "row_bytes")),
+        ("scale", ctypes.c_float),
+    ]
+
+
+class ArgmaxArguments(ctypes.Structure):
+    _fields_ = [
+        *((name, ctypes.c_void_p) for name in ("grad_scores", "argmax", "parts_data", "inverse_norms")),
+        *((name, ctypes.c_int64) for name in ("image_stride", "region_stride", "images")),
+        *((name, ctypes.c_int) for name in ("parts", "regions", "depth", "threads_per_row")),
+    ]
+
+
+def pointer(tensor):
+    return ctypes.c_void_p(tensor.data_ptr())
+
+
+def padded(regions):
+    step = 16 // regions.element_size()
+    return torch.nn.functional.pad(regions, (0, -regions.shape[-1] % step)).contiguous()
+
+
+def unit_parts(kernels, parts, dtype):
+    count, depth = parts.shape
+    pitch = padded(parts.to(dtype)).shape[1]
+    units, norms = torch.full((count, pitch), math.nan, dtype=dtype), torch.full((count,), math.nan)
+    getattr(kernels, f"unit_parts_{NAMES[dtype]}")(
+        pointer(parts), count, depth, pitch, pointer(units), pointer(norms)
+    )
+    return units, norms
+
+
+def forward(kernels, parts, regions, name, temperature, images_per_block):
+    batch, count = regions.shape[:2]
+    units, _ = unit_parts(kernels, parts, regions.dtype)
+    rows = padded(regions)
+    scores, argmax = torch.full((batch, len(parts)), math.nan), torch.full((batch, len(parts)), -1)
+    argmax, tiles = argmax.int(), -(-len(parts) // 128)
+    shares = torch.full((tiles, batch * count, 3), math.nan)
+    bytes_per_row = rows.shape[2] * rows.element_size()
+    pointers = [t.data_ptr() for t in (units, rows, scores, argmax, shares)]
+    sizes = [bytes_per_row, batch, len(parts), count, images_per_block, bytes_per_row]
+    arguments = ForwardArguments(*pointers, *sizes, 1 / temperature)
+    failed = kernels.forward(ctypes.byref(arguments), list(DTYPES).index(name), 1)
+    assert not failed
+    entropy, log_partition = torch.empty(batch, count), torch.empty(batch, count)
+    kernels.merge_shares(
+        pointer(shares), ctypes.c_int64(batch * count), tiles, pointer(entropy), pointer(log_partition)
+    )
+    return scores, argmax, entropy, log_partition
+
+
+def inputs(dtype, parts, batch, regions, depth):
+    generator = torch.Generator().manual_seed(parts + regions)
+    u = torch.randn(parts, depth, generator=generator)
+    x = normalize(torch.randn(batch, regions, depth, generator=generator), dim=2)
+    return u, x.to(dtype)
+
+
+CASES = [
+    ("bf16", 129, 3, 49, 63, 2),
+    ("f16", 70, 5, 37, 130, 4),
+    ("tf32", 40, 2, 140, 40, 1),
+    ("tf32x3", 129, 5, 13, 63, 5),
+    ("tf32x3", 33, 2, 70, 100, 1),
+    ("bf16", 10, 7, 1, 200, 3),
+    ("bf16", 20, 1, 300, 24, 1),
+]
+
+
+@pytest.mark.parametrize(("name", "parts", "batch", "regions", "depth", "images_per_block"), CASES)
+def test_forward_agrees_with_float64(kernels, name, parts, batch, regions, depth, images_per_block):
+    u, x = inputs(DTYPES[name], parts, batch, regions, depth)
+    scores, argmax, entropy, log_partition = forward(kernels, u, x, name, 0.1, images_per_block)
+    exact = normalize(u.double(), dim=1) @ x.double().mT
+    tolerance = {"bf16": 4e-3, "f16": 5e-4, "tf32": 5e-4, "tf32x3": 1e-6}[name]
+    assert (scores - exact.amax(dim=2)).abs().max() < tolerance
+    reached = exact.gather(2, argmax.long().unsqueeze(2)).squeeze(2)
+    assert (reached - exact.amax(dim=2)).abs().max() < 2 * tolerance
+    true_entropy = torch.special.entr((exact / 0.1).softmax(dim=1)).sum(dim=1)
+    assert (entropy - true_entropy).abs().max() < 10 * tolerance
+    assert (log_partition - (exact / 0.1).logsumexp(dim=1)).abs().max() < 10 * tolerance
+
+
+def test_forward_ties_and_nan(kernels):
+    u, x = inputs(torch.bfloat16, 40, 3, 20, 48)
+    x[:, 10:] = x[:, :10]
+    x[1, 4, 2] = x[1, 6, 3] = math.nan
+    scores, argmax, entropy, _ = forward(kernels, u, x, "bf16", 0.1, 2)
+    assert argmax.max() < 10
+    assert scores[1].isnan().all() and (argmax[1] == 4).all()
+    assert not scores[[0, 2]].isnan().any()
+    assert torch.equal(entropy.isnan(), x.isnan().any(dim=2))
+
+
+@pytest.mark.parametrize("dtype", NAMES, ids=str)
+@pytest.mark.parametrize(
+    ("parts", "batch", "regions", "depth"), [(5, 3, 7, 63), (3, 130, 2, 200), (2, 2, 3, 1100)]
+)
+def test_backward_through_the_argmax(kernels, dtype, parts, batch, regions, depth):
+    u, x = inputs(dtype, parts, batch, regions, depth)
+    exact = [u.double().requires_grad_(), x.double().requires_grad_()]
+    product = normalize(exact[0], dim=1) @ exact[1].mT
+    best, argmax = product.max(dim=2)
+    weights = torch.randn(batch, parts, generator=torch.Generator().manual_seed(1))
+    true = torch.autograd.grad((best * weights).sum(), exact)
+
+    rows, argmax = padded(x), argmax.int()
+    norms = unit_parts(kernels, u, torch.float32)[1]
+    vectors = rows.shape[2] * rows.element_size() // 16
+    threads = min(128, 1 << (vectors - 1).bit_length())
+    grads = torch.full_like(u, math.nan), torch.full_like(x, math.nan)
+    arguments = ArgmaxArguments(
+        *(t.data_ptr() for t in (weights, argmax, u, norms)),
+        *(rows.stride(0), rows.stride(1), batch, parts, regions, depth, threads),
+    )
+    getattr(kernels, f"grad_parts_{NAMES[dtype]}")(ctypes.byref(arguments), pointer(rows), pointer(grads[0]))
+    getattr(kernels, f"grad_regions_{NAMES[dtype]}")(ctypes.byref(arguments), pointer(grads[1]))
+    torch.testing.assert_close(grads[0].double(), true[0], rtol=1e-4, atol=1e-5)
+    eps = torch.finfo(dtype).eps
+    torch.testing.assert_close(grads[1].double(), true[1], rtol=2 * eps, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", NAMES, ids=str)
+def test_reductions_of_stored_similarities(kernels, dtype):
+    batch, regions, parts = 2, 5, 300
+    product = torch.randn(batch, regions, parts, generator=torch.Generator().manual_seed(0)).to(dtype)
+    scores, argmax = torch.full((batch, parts), math.nan), torch.full((batch, parts), -1, dtype=torch.int32)
+    name = NAMES[dtype]
+    getattr(kernels, f"best_region_{name}")(
+        pointer(product), batch, regions, parts, pointer(scores), pointer(argmax)
+    )
+    expected = product.max(dim=1)
+    assert torch.equal(scores, expected.values.float()) and torch.equal(argmax.long(), expected.indices)
+
+    rows, scale = ctypes.c_int64(batch * regions), ctypes.c_float(2.0)
+    entropy, log_partition = torch.empty(batch, regions), torch.empty(batch, regions)
+    getattr(kernels, f"assignment_{name}")(
+        pointer(product), rows, parts, scale, pointer(entropy), pointer(log_partition)
+    )
+    exact = product.double().requires_grad_()
+    share = (2 * exact).softmax(dim=2)
+    true = torch.special.entr(share).sum(dim=2)
+    torch.testing.assert_close(entropy.double(), true.detach(), rtol=1e-5, atol=1e-5)
+    weights = torch.randn(batch, regions)
+    slope = torch.autograd.grad((true * weights).sum(), exact)[0]
+    doubled = 2 * weights
+    getattr(kernels, f"entropy_slope_{name}")(
+        pointer(product), rows, parts, scale, pointer(doubled), pointer(entropy), pointer(log_partition)
+    )
+    torch.testing.assert_close(product.double(), slope, rtol=2 * torch.finfo(dtype).eps, atol=1e-5)
+
+
+@pytest.mark.parametrize("regions", [1, 49, 140, 196, 1015])
+def test_blocks_take_images_only_while_all_processors_have_work(kernels, regions):
+    chosen = [
+        kernels.images_per_block_for(
+            *(ctypes.c_int64(n) for n in (regions, batch, 16)), ctypes.c_int(128), ctypes.c_int(132)
+        )
+        for batch in (1, 64, 4096)
+    ]
+    assert chosen[0] == 1 and all(1 <= count <= 16 for count in chosen)
+    tiles = -(-chosen[2] * regions // 128)
+    assert tiles * 128 <= 1.15 * chosen[2] * regions or regions < 8
