@@ -87,7 +87,7 @@ def extension(package: str, cuda: bool):
     if not any(source.endswith(".cu") for source in sources):
         return CppExtension(f"{package}._C", sources, **options)
     options["extra_compile_args"]["cxx"] += ["-DUSE_CUDA", "-DDPNET_WITH_CUDA"]
-    options["extra_compile_args"]["nvcc"] = [*common, "-DUSE_CUDA", "-DDPNET_WITH_CUDA", "--use_fast_math"]
+    options["extra_compile_args"]["nvcc"] = [*common, "-DUSE_CUDA", "-DDPNET_WITH_CUDA"]
     return CUDAExtension(f"{package}._C", sources, library_dirs=[str(runtime_folder(cuda_home()))], **options)
 
 
