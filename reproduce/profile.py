@@ -21,6 +21,8 @@ class SaliencyProfile:
     """Images, networks and sizes of the Opti-CAM experiments.
 
     networks: network to explain -> the published network it stands beside. images: how many (None for all).
+    iterations: of Opti-CAM; ablation_iterations: of its variants in the ablations. counts: images of single
+    experiments and methods, by name, where they take fewer. options: arguments of methods, by name.
     """
 
     source: str
@@ -29,11 +31,15 @@ class SaliencyProfile:
     iterations: int
     comparable: bool
     images: int | None = None
+    ablation_iterations: int = 50
+    counts: Mapping[str, int] = field(default_factory=dict)
+    options: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.source not in SOURCES:
             raise ValueError(f"saliency.source: expected one of {SOURCES}, got {self.source!r}")
-        if min(self.batch_size, self.images or 1) < 1 or self.iterations < 0:
+        smallest = min(self.batch_size, self.images or 1, *self.counts.values())
+        if smallest < 1 or min(self.iterations, self.ablation_iterations) < 0:
             raise ValueError("saliency: batch_size and images must be positive, iterations not negative")
 
 
@@ -42,6 +48,8 @@ class PartsProfile:
     """Data sets, backbones and sizes of the DP-Net experiments.
 
     datasets, backbones: name -> the published one it stands beside. seeds: how many runs of each model.
+    train_images: how many training pictures of a data set are used at most. Learning rates are lists: the one
+    used is chosen on a quarter of the training pictures, for each data set, backbone and model.
     """
 
     source: str
@@ -53,10 +61,15 @@ class PartsProfile:
     parts_per_class: int
     epochs: int
     batch_size: int
+    train_images: int
+    learning_rates_global: tuple[float, ...]
+    learning_rates_parts: tuple[float, ...]
+    learning_rate_classifier: float
     comparable: bool
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "constraint_datasets", tuple(self.constraint_datasets))
+        for name in ("constraint_datasets", "learning_rates_global", "learning_rates_parts"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
         unknown = set(self.constraint_datasets) - set(self.datasets)
         if unknown or self.constraint_backbone not in self.backbones:
             raise ValueError("parts: constraint_datasets and constraint_backbone must be among the others")
@@ -73,6 +86,12 @@ class Profile:
     saliency: SaliencyProfile | None = None
     parts: PartsProfile | None = None
     limit: int | None = field(default=None, compare=False)
+
+    def image_count(self, *names: str) -> int | None:
+        """How many images the experiments and methods called `names` take together; None for all there are."""
+        counts = [self.saliency.counts[name] for name in names if name in self.saliency.counts]
+        given = [count for count in (*counts, self.saliency.images, self.limit) if count is not None]
+        return min(given, default=None)
 
 
 def profile_names() -> list[str]:

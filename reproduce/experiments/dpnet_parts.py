@@ -16,7 +16,7 @@ from opticam.data import SampleSet
 from reproduce.experiments.base import Experiment
 from reproduce.experiments.dpnet_constraints import ConstraintTable
 from reproduce.experiments.dpnet_main import UNCONSTRAINED, MainTable
-from reproduce.part_models import PartRun, cached_features, dataset_split, load_model, parts_label
+from reproduce.part_models import PartRun, dataset_split, features_and_labels, load_model, parts_label
 from reproduce.profile import Profile
 from reproduce.workspace import Workspace
 
@@ -84,8 +84,8 @@ def comparison_figure(workspace: Workspace, runs: Mapping[str, PartRun], dataset
 
 
 def _features_and_data(workspace: Workspace, run: PartRun) -> tuple[torch.Tensor, SampleSet]:
-    features = cached_features(workspace, run.dataset, run.backbone, "test")
-    return features[torch.arange(len(features))], dataset_split(workspace, run.dataset, "test")
+    features, _ = features_and_labels(workspace, run.dataset, run.backbone, "test")
+    return features, dataset_split(workspace, run.dataset, "test")
 
 
 def _region_boxes(model: PartClassifier, features: torch.Tensor, images: torch.Tensor) -> torch.Tensor:
