@@ -49,23 +49,25 @@ static std::vector<A> to_cells(const Gradients& gradients, const Tensor& images,
   return cells;
 }
 
-// Adds the two rows of every interval into the cells above and below it: the rest of the transpose.
+// Adds the two rows of every interval into the cells above and below it: the rest of the transpose. From here to
+// the end of `unscale` sums are double: they cancel, and there are few of them.
 template <class A>
-static void fold(const A* intervals, int64_t h, int64_t w, A* coarse) {
+static void fold(const A* intervals, int64_t h, int64_t w, double* coarse) {
   for (int64_t j = 0; j < h; ++j) {
     const A* sum = intervals + j * 2 * w;
     const A* weighted = sum + w;
     const A* above = sum - w;  // the weighted row of the interval before
-    for (int64_t i = 0; i < w; ++i) coarse[j * w + i] = sum[i] - weighted[i] + (j ? above[i] : A(0));
+    for (int64_t i = 0; i < w; ++i) coarse[j * w + i] = double(sum[i]) - weighted[i] + (j ? above[i] : A(0));
   }
 }
 
 // Adds `value` to the four cells that pixel is interpolated from.
 template <class A>
-static void add_at(const Extreme<A>& pixel, A value, const Axis<A>& rows, const Axis<A>& columns, A* coarse) {
+static void add_at(const Extreme<A>& pixel, double value, const Axis<A>& rows, const Axis<A>& columns,
+                   double* coarse) {
   const int64_t top = rows.cell(pixel.row), left = columns.cell(pixel.column);
   const int64_t bottom = rows.next(top), right = columns.next(left), w = columns.cells();
-  const A down = rows.fraction(pixel.row), along = columns.fraction(pixel.column);
+  const double down = rows.fraction(pixel.row), along = columns.fraction(pixel.column);
   coarse[top * w + left] += value * (1 - down) * (1 - along);
   coarse[top * w + right] += value * (1 - down) * along;
   coarse[bottom * w + left] += value * down * (1 - along);
@@ -76,14 +78,14 @@ static void add_at(const Extreme<A>& pixel, A value, const Axis<A>& rows, const 
 // terms of the minimum and maximum need, of g and of g n, can be taken over cells.
 template <class A>
 static void unscale(const A* surface, Normalization kind, const Axis<A>& rows, const Axis<A>& columns,
-                    A* coarse) {
+                    double* coarse) {
   Extreme<A> least, greatest;
   map_loops<A>().extremes(surface, rows.view(), columns.view(), &least, &greatest);
   const Scaling<A> scaling = scaling_of(kind, least.value, greatest.value);
-  A total = 0, product = 0;
+  double total = 0, product = 0;
   for (int64_t i = 0; i < rows.cells() * columns.cells(); ++i) {
     total += coarse[i];
-    product += coarse[i] * (surface[i] - scaling.low) * scaling.scale;
+    product += coarse[i] * (double(surface[i]) - scaling.low) * scaling.scale;
     coarse[i] *= scaling.scale;
   }
   add_at(greatest, -product * scaling.scale, rows, columns, coarse);
@@ -120,13 +122,18 @@ static Tensor run(Gradients gradients, const Tensor& features, const Tensor& ima
         gradients, torch::stable::contiguous(images, at.format()), at, rows, columns);
   });
   std::vector<A> coarse(at.batch * cells), offsets(at.batch);
-  for (int64_t image = 0; image < at.batch; ++image) {
+  parallel(at.batch, [&](int64_t image) {
     const A* values = read<A>(surface) + image * cells;
-    A* gradient = coarse.data() + image * cells;
-    fold(intervals.data() + image * 2 * cells, rows.cells(), columns.cells(), gradient);
-    if (kind != Normalization::sigmoid) unscale(values, kind, rows, columns, gradient);
-    for (int64_t i = 0; i < cells; ++i) offsets[image] += values[i] * gradient[i];  // = sum of weights x dL/dw
-  }
+    std::vector<double> gradient(cells);
+    fold(intervals.data() + image * 2 * cells, rows.cells(), columns.cells(), gradient.data());
+    if (kind != Normalization::sigmoid) unscale(values, kind, rows, columns, gradient.data());
+    double offset = 0;  // sum over channels of weights x dL/dweights
+    for (int64_t i = 0; i < cells; ++i) {
+      coarse[image * cells + i] = A(gradient[i]);
+      offset += values[i] * gradient[i];
+    }
+    offsets[image] = A(offset);
+  });
   const Tensor result = torch::stable::empty(weights.sizes(), scalar_type<A>(), std::nullopt, images.device());
   with_type(features.scalar_type(), [&](auto type) {
     project<typename decltype(type)::type, A>(torch::stable::contiguous(features), weights, coarse, offsets,

@@ -55,8 +55,6 @@ def _through_normalization(grad: Tensor, saliency_map: Tensor, surface: Tensor, 
 
 def _upsample_adjoint(grad: Tensor, size: torch.Size) -> Tensor:
     """The transpose of `upsample_map`: [B,H,W] -> [B,h,w]."""
-    if grad.shape[0] == 0:
-        return grad.new_zeros(0, *size)
     batch, height, width = grad.shape
     return torch.ops.aten.upsample_bilinear2d_backward(
         grad.unsqueeze(1), [height, width], [batch, 1, *size], False

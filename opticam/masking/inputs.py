@@ -35,9 +35,7 @@ def check_features(features: Tensor, images: Tensor) -> None:
     if 0 in images.shape[2:]:
         raise ValueError(f"images have shape {tuple(images.shape)}; height and width must be at least 1")
     if features.shape[0] not in (1, images.shape[0]):
-        raise ValueError(
-            f"features hold {features.shape[0]} images; accepted: {images.shape[0]}, or 1 to share"
-        )
+        raise ValueError(f"features are of {features.shape[0]} images; accepted: {images.shape[0]}, or 1")
     if 0 in features.shape[1:] or features.shape[1] > MAX_CHANNELS:
         raise ValueError(
             f"features have shape {tuple(features.shape)}; accepted: K up to {MAX_CHANNELS}, h, w at least 1"
@@ -50,7 +48,7 @@ def check_channels(channels: Tensor | list[int], features: Tensor, images: Tenso
     Numbers already on a GPU are not read back: there, one out of range gives a mask of NaN.
     """
     channels = torch.as_tensor(channels)
-    if channels.is_floating_point() or channels.is_complex() or channels.dtype == torch.bool:
+    if channels.numel() and (channels.is_floating_point() or channels.dtype == torch.bool):
         raise TypeError(f"channels are {channels.dtype}; accepted: an integer dtype")
     if channels.dim() == 1:
         channels = channels.expand(images.shape[0], -1)
@@ -67,7 +65,7 @@ def check_channels(channels: Tensor | list[int], features: Tensor, images: Tenso
 def check_step_masks(ranks: Tensor, images: Tensor, baseline: Tensor) -> None:
     """Raise unless ranks are integers [B,H,W] and baseline broadcasts to images in their dtype."""
     _floating("images", images, 4, "[B,C,H,W]")
-    if ranks.is_floating_point() or ranks.is_complex() or ranks.dtype == torch.bool:
+    if ranks.is_floating_point() or ranks.dtype == torch.bool:
         raise TypeError(f"ranks are {ranks.dtype}; accepted: an integer dtype")
     expected = (images.shape[0], *images.shape[2:])
     if tuple(ranks.shape) != expected:
@@ -89,7 +87,7 @@ def check_steps(steps: Tensor | list[int], device: torch.device) -> Tensor:
     steps = torch.as_tensor(steps, device=device)
     if steps.dim() != 1:
         raise ValueError(f"steps have shape {tuple(steps.shape)}; accepted: [t]")
-    if steps.numel() and (steps.is_floating_point() or steps.is_complex() or steps.dtype == torch.bool):
+    if steps.numel() and (steps.is_floating_point() or steps.dtype == torch.bool):
         raise TypeError(f"steps are {steps.dtype}; accepted: an integer dtype")
     return steps.long()
 

@@ -29,8 +29,6 @@ def combine(features: Tensor, logits_u: Tensor) -> Tensor:
 
 def upsample_map(maps: Tensor, size: tuple[int, int]) -> Tensor:
     """Bilinear upsampling with align_corners=False: [B,h,w] -> [B,H,W], same dtype."""
-    if maps.shape[0] == 0:
-        return maps.new_zeros(0, *size)
     return F.interpolate(maps.unsqueeze(1), size=tuple(size), mode="bilinear", align_corners=False).squeeze(1)
 
 

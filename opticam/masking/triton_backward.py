@@ -65,18 +65,22 @@ def interval_kernel(
 
 
 @triton.jit
+def part(partial, kind: tl.constexpr, exists):
+    """One of the four sums of each interval in float64: from here to the cells sums cancel, and are few."""
+    return tl.load(partial + kind, mask=exists, other=0.0).to(tl.float64)
+
+
+@triton.jit
 def folded(partial, cell, inside, h: tl.constexpr, w: tl.constexpr):
     """dL/d(cell) from the four intervals that touch it: the transpose of bilinear upsampling."""
     row, column = cell // w, cell % w
     here, left = partial + cell * 4, partial + (cell - 1) * 4
     above, corner = partial + (cell - w) * 4, partial + (cell - w - 1) * 4
     has_left, has_above = inside & (column > 0), inside & (row > 0)
-    both = has_left & has_above
-    total = tl.load(here, mask=inside, other=0.0) + tl.load(here + 3, mask=inside, other=0.0)
-    total -= tl.load(here + 1, mask=inside, other=0.0) + tl.load(here + 2, mask=inside, other=0.0)
-    total += tl.load(left + 1, mask=has_left, other=0.0) - tl.load(left + 3, mask=has_left, other=0.0)
-    total += tl.load(above + 2, mask=has_above, other=0.0) - tl.load(above + 3, mask=has_above, other=0.0)
-    return total + tl.load(corner + 3, mask=both, other=0.0)
+    total = part(here, 0, inside) - part(here, 1, inside) - part(here, 2, inside) + part(here, 3, inside)
+    total += part(left, 1, has_left) - part(left, 3, has_left)
+    total += part(above, 2, has_above) - part(above, 3, has_above)
+    return total + part(corner, 3, has_left & has_above)
 
 
 @triton.jit
@@ -112,7 +116,9 @@ def cell_kernel(
     partial += image * h * w * 4
     surface += image * h * w
     low, scale, at_low, at_high = 0.0, 1.0, 0, 0
-    total, product = 0.0, 0.0
+    total = tl.zeros([], tl.float64)
+    product = tl.zeros([], tl.float64)
+    inner = tl.zeros([], tl.float64)
     if MODE != SIGMOID:
         least, greatest, at_low, at_high = extremes(surface, h, w, H, W, BLOCK_S)
         low, scale = scaling(least, greatest, MODE)
@@ -122,7 +128,6 @@ def cell_kernel(
             value = tl.load(surface + cell, mask=cell < h * w, other=0.0)
             total += tl.sum(gradient)
             product += tl.sum(tl.where(cell < h * w, gradient * (value - low) * scale, 0.0))
-    inner = 0.0
     for start in range(0, h * w, BLOCK):
         cell = start + tl.arange(0, BLOCK)
         gradient = folded(partial, cell, cell < h * w, h, w)

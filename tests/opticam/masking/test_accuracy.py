@@ -1,0 +1,74 @@
+"""A backend may err from float64 at most twice as much as eager does in the same dtype, plus 1e-5."""
+
+import pytest
+import torch
+
+from opticam.masking import channel_masks, saliency_mask, schemas
+from opticam.masking.reference import NORMALIZATIONS
+
+pytestmark = pytest.mark.skipif(bool(schemas.CPP_REASON), reason=schemas.CPP_REASON or "built")
+DTYPES = [torch.float32, torch.bfloat16, torch.float16]
+
+
+def run(features, logits_u, images, normalization, backend):
+    """Both outputs and the gradient of a loss that reads both, all as float64."""
+    logits_u = logits_u.detach().clone().requires_grad_()
+    masked, saliency_map = saliency_mask(features, logits_u, images, normalization, backend)
+    wave = torch.cos(torch.arange(masked.numel()).double()).view_as(masked).to(masked.dtype)
+    loss = (masked * wave).double().sum() + saliency_map.double().square().sum()
+    (gradient,) = torch.autograd.grad(loss, logits_u)
+    return masked.double(), saliency_map.double(), gradient.double()
+
+
+def assert_accurate(inputs, normalization):
+    exact = run(*(t.double() for t in inputs), normalization, "eager")
+    eager = run(*inputs, normalization, "eager")
+    fused = run(*inputs, normalization, "cpp")
+    for name, truth, reference, ours in zip(("masked", "map", "gradient"), exact, eager, fused):
+        allowed = 2 * (reference - truth).abs().max() + 1e-5
+        assert (ours - truth).abs().max() <= allowed, name
+
+
+@pytest.mark.parametrize("normalization", NORMALIZATIONS)
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_within_twice_eagers_error(shape, inputs, dtype, normalization):
+    assert_accurate(inputs(shape, dtype), normalization)
+
+
+def test_features_of_one_image_serve_all(shape, inputs):
+    assert_accurate(inputs(shape, shared=True), "range")
+
+
+def test_channels_last_keeps_its_layout(shape, inputs):
+    features, logits_u, images = inputs(shape)
+    last = images.contiguous(memory_format=torch.channels_last)
+    plain = run(features, logits_u, images, "range", "cpp")
+    ours = run(features, logits_u, last, "range", "cpp")
+    torch.testing.assert_close(ours, plain, atol=1e-5, rtol=1e-5)
+    masked, _ = saliency_mask(features, logits_u, last, backend="cpp")
+    assert masked.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_mixed_dtypes_keep_the_images_dtype(inputs, shape):
+    features, logits_u, images = inputs(shape)
+    masked, saliency_map = saliency_mask(features.half(), logits_u.bfloat16(), images.double(), backend="cpp")
+    assert (masked.dtype, saliency_map.dtype) == (torch.float64, torch.float32)
+    wide = features.half().double(), logits_u.bfloat16().double(), images.double()
+    torch.testing.assert_close(masked, saliency_mask(*wide, backend="eager")[0], atol=2e-4, rtol=1e-5)
+
+
+def test_float64_is_exact(shape, inputs, definition):
+    wide = [t.double() for t in inputs(shape)]
+    expected = definition(*wide)
+    for ours, truth in zip(saliency_mask(*wide, backend="cpp"), expected):
+        torch.testing.assert_close(ours, truth, atol=1e-9, rtol=1e-9)
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_channel_masks(shape, inputs, dtype):
+    features, _, images = inputs(shape, dtype)
+    channels = torch.tensor([[4, 0, 1]]).expand(shape.batch, -1)
+    exact = channel_masks(features.double(), images.double(), channels, backend="eager")
+    eager = channel_masks(features, images, channels, backend="eager").double()
+    ours = channel_masks(features, images, channels, backend="cpp").double()
+    assert (ours - exact).abs().max() <= 2 * (eager - exact).abs().max() + 1e-5

@@ -1,0 +1,72 @@
+"""What only the C++ library promises: the same bits for any batch and thread count, on any instruction set."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from opticam.masking import saliency_mask, schemas
+
+pytestmark = pytest.mark.skipif(bool(schemas.CPP_REASON), reason=schemas.CPP_REASON or "built")
+
+
+def run(features, logits_u, images):
+    logits_u = logits_u.detach().clone().requires_grad_()
+    masked, saliency_map = saliency_mask(features, logits_u, images, backend="cpp")
+    (gradient,) = torch.autograd.grad(masked.square().sum(), logits_u)
+    return masked.detach(), saliency_map.detach(), gradient
+
+
+def test_an_image_does_not_depend_on_its_batch():
+    inputs = torch.randn(5, 700, 7, 7), torch.randn(5, 700), torch.rand(5, 3, 64, 61)
+    together = run(*inputs)
+    alone = run(*(t[3:4] for t in inputs))
+    assert all(torch.equal(a[3:4], b) for a, b in zip(together, alone))
+
+
+def test_results_do_not_depend_on_threads():
+    inputs = torch.randn(2, 700, 7, 7), torch.randn(2, 700), torch.rand(2, 3, 64, 61)
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        one = run(*inputs)
+        torch.set_num_threads(3)
+        three = run(*inputs)
+    finally:
+        torch.set_num_threads(threads)
+    assert all(torch.equal(a, b) for a, b in zip(one, three))
+
+
+CHECK = """
+import torch
+from opticam.masking import saliency_mask
+torch.manual_seed(0)
+features, logits_u, images = torch.randn(2, 63, 7, 5), torch.randn(2, 63), torch.rand(2, 3, 101, 67)
+def run(f, u, x, normalization, backend):
+    u = u.clone().requires_grad_()
+    masked, maps = saliency_mask(f, u, x, normalization, backend)
+    return masked, maps, torch.autograd.grad(masked.sum() + maps.square().sum(), u)[0]
+for normalization in ("range", "max", "sigmoid"):
+    exact = run(features.double(), logits_u.double(), images.double(), normalization, "eager")
+    eager = run(features, logits_u, images, normalization, "eager")
+    ours = run(features, logits_u, images, normalization, "cpp")
+    for truth, theirs, mine in zip(exact, eager, ours):
+        assert (mine - truth).abs().max() <= 2 * (theirs - truth).abs().max() + 1e-5
+print(torch.ops.opticam.instruction_set())
+"""
+
+
+@pytest.mark.parametrize(("capability", "name"), [("default", "baseline"), ("avx2", "AVX2"), (None, None)])
+def test_every_instruction_set_is_accurate(capability, name):
+    environment = dict(os.environ, OMP_NUM_THREADS="1")
+    environment.pop("ATEN_CPU_CAPABILITY", None)
+    if capability:
+        environment["ATEN_CPU_CAPABILITY"] = capability
+    result = subprocess.run([sys.executable, "-c", CHECK], env=environment, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    supported = torch.backends.cpu.get_cpu_capability()
+    if name is None or supported == "DEFAULT":
+        name = {"DEFAULT": "baseline", "AVX2": "AVX2"}.get(supported, "AVX-512")
+    assert result.stdout.strip() == name
