@@ -95,8 +95,8 @@ __global__ void __launch_bounds__(THREADS) grad_parts_kernel(const ArgmaxArgumen
         total += partial[(row * Piece<T>::size + k % Piece<T>::size) * width + k / Piece<T>::size];
       out[start + k] = total;
     }
+    __syncthreads();
   }
-  __syncthreads();
   remove_radial_component(in.parts_data + int64_t(part) * in.depth, in.inverse_norms[part], in.depth, out);
 }
 

@@ -1,4 +1,4 @@
-// Registers the operations `dpnet_kernels::*` and their implementations for the CPU.
+// Registers the operations `dpnet_kernels::*` and their implementations, on the CPU and, where compiled, CUDA.
 #include "loops.h"
 #include "operators.h"
 
@@ -36,3 +36,13 @@ STABLE_TORCH_LIBRARY_IMPL(dpnet_kernels, CPU, m) {
 STABLE_TORCH_LIBRARY_IMPL(dpnet_kernels, CompositeExplicitAutograd, m) {
   m.impl("cpu_instructions", TORCH_BOX(&dpnet::cpu_instructions));
 }
+
+#ifdef DPNET_WITH_CUDA
+STABLE_TORCH_LIBRARY_IMPL(dpnet_kernels, CUDA, m) {
+  m.impl("forward", TORCH_BOX(&dpnet::forward_cuda));
+  m.impl("backward_argmax", TORCH_BOX(&dpnet::backward_argmax_cuda));
+  m.impl("best_region", TORCH_BOX(&dpnet::best_region_cuda));
+  m.impl("assignment", TORCH_BOX(&dpnet::assignment_cuda));
+  m.impl("entropy_slope_", TORCH_BOX(&dpnet::entropy_slope_cuda));
+}
+#endif

@@ -41,8 +41,9 @@ __device__ __forceinline__ void finish_share(Share share, int64_t row, float* en
 }
 
 // A thread a region: the softmax over all parts from those over the parts of each tile.
-__global__ void __launch_bounds__(THREADS) merge_shares_kernel(const Share* shares, int64_t rows, int tiles,
-                                                               float* entropy, float* log_partition) {
+template <class Shares>
+__global__ void __launch_bounds__(THREADS) merge_shares_kernel(Shares shares, int64_t rows, int tiles, float* entropy,
+                                                               float* log_partition) {
   const int64_t row = int64_t(blockIdx.x) * THREADS + threadIdx.x;
   if (row >= rows) return;
   Share total = shares[row];

@@ -54,6 +54,4 @@ def _obstacle(backend: str, device: str, dtype: torch.dtype) -> str:
     wanted = "cpu" if backend == "cpp" else "cuda"
     if device != wanted:
         return f"it runs on {wanted}, not on {device}"
-    if library.LOAD_ERROR:
-        return library.LOAD_ERROR
-    return cuda.obstacle(dtype) if backend == "cuda" else ""
+    return cuda.obstacle(dtype) if backend == "cuda" else library.LOAD_ERROR

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import torch
 
+from dpnet.similarity import gather
 from dpnet.similarity.reductions import add_at_best, assignment, best_region, entropy_slope
 from dpnet.similarity.reference import accumulation_dtype, remove_radial, unit_parts
 
@@ -43,6 +44,8 @@ def backward(
     need_regions: bool,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """As `reference.backward`, storing at most CHUNK_BYTES of similarities and as much of their gradient."""
+    if grad_entropy is None and gather.is_faster(regions):
+        return gather.backward(grad_scores, parts, regions, argmax, need_regions)
     wide, norm = unit_parts(parts)
     unit = wide.to(regions.dtype)
     grad_unit = torch.zeros_like(wide)

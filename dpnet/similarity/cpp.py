@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from dpnet.similarity.reference import accumulation_dtype
+from dpnet.similarity.reference import accumulated
 
 
 def forward(
@@ -45,8 +45,3 @@ def backward(
             need_regions,
         )
     return grads[0].to(parts.dtype), grads[1].to(regions.dtype)
-
-
-def accumulated(parts: torch.Tensor) -> torch.Tensor:
-    """Parts in the accumulation dtype, rows one after the other in memory: the same tensor where they are."""
-    return parts.detach().to(accumulation_dtype(parts.dtype)).contiguous()

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import torch
 
-from dpnet.similarity import chunked, library
-from dpnet.similarity.cpp import accumulated
+from dpnet.similarity import chunked, gather, library
+from dpnet.similarity.reference import accumulated
 
 FUSED_BELOW_DEPTH = 1024
-"""From this depth on, a plain matrix product followed by a reduction is expected to be faster (d = 2048)."""
+"""From this depth on, a plain product and a reduction are expected to be faster than the tile kernel."""
 
 
 @torch.compiler.assume_constant_result
 def obstacle(dtype: torch.dtype) -> str:
     """Why the kernels cannot run here on this dtype, or ""."""
+    if library.LOAD_ERROR:
+        return library.LOAD_ERROR
     if not library.HAS_CUDA:
         return "dpnet._C was built without CUDA; build it again with FORCE_CUDA=1"
     if not torch.cuda.is_available():
@@ -25,14 +27,20 @@ def obstacle(dtype: torch.dtype) -> str:
 
 def is_faster(parts: torch.Tensor, regions: torch.Tensor) -> bool:
     """Whether the kernel is expected to beat `chunked`: a small depth, or float32 accuracy on tensor cores."""
-    return parts.shape[1] < FUSED_BELOW_DEPTH or (regions.dtype == torch.float32 and not _allows_tf32())
+    return parts.shape[1] < FUSED_BELOW_DEPTH or (regions.dtype == torch.float32 and not allows_tf32())
+
+
+def allows_tf32() -> bool:
+    """Whether float32 products may round their factors to TF32, as `torch.matmul` does on this setting."""
+    return torch.backends.cuda.matmul.allow_tf32
 
 
 def forward(
     parts: torch.Tensor, regions: torch.Tensor, temperature: float | None
 ) -> tuple[torch.Tensor, ...]:
     """As `reference.forward`, never storing the similarities."""
-    return torch.ops.dpnet_kernels.forward(accumulated(parts), regions, temperature, _allows_tf32())
+    kernel = torch.ops.dpnet_kernels.forward
+    return kernel(accumulated(parts), gather.aligned_rows(regions), temperature, allows_tf32())
 
 
 def backward(
@@ -46,16 +54,8 @@ def backward(
     temperature: float | None,
     need_regions: bool,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """As `reference.backward`: a gather through the argmax; through the entropy, dense, a few images at a time."""
-    if grad_entropy is not None:
-        saved = parts, regions, argmax, entropy, log_partition
-        return chunked.backward(grad_scores, grad_entropy, *saved, temperature, need_regions)
-    grad_parts, grad_regions = torch.ops.dpnet_kernels.backward_argmax(
-        grad_scores.contiguous(), accumulated(parts), regions, argmax, need_regions
-    )
-    return grad_parts.to(parts.dtype), grad_regions.to(regions.dtype)
-
-
-def _allows_tf32() -> bool:
-    """Whether float32 products may round their factors to TF32, as `torch.matmul` does on this setting."""
-    return torch.backends.cuda.matmul.allow_tf32
+    """As `reference.backward`: a gather through the argmax; through the entropy, some images at a time."""
+    if grad_entropy is None:
+        return gather.backward(grad_scores, parts, regions, argmax, need_regions)
+    saved = parts, regions, argmax, entropy, log_partition
+    return chunked.backward(grad_scores, grad_entropy, *saved, temperature, need_regions)

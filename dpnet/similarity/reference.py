@@ -13,6 +13,11 @@ def accumulation_dtype(dtype: torch.dtype) -> torch.dtype:
     return torch.float64 if dtype == torch.float64 else torch.float32
 
 
+def accumulated(parts: torch.Tensor) -> torch.Tensor:
+    """Parts in the accumulation dtype, rows one after the other in memory: the same tensor where they are."""
+    return parts.detach().to(accumulation_dtype(parts.dtype)).contiguous()
+
+
 def unit_parts(parts: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Parts divided by their norm [P, d], and that norm [P, 1], in the accumulation dtype."""
     parts = parts.to(accumulation_dtype(parts.dtype))
