@@ -1,11 +1,13 @@
-"""Command line of the experiments: list, run, tables, figures."""
+"""Command line of the experiments: list, run, tables, figures, check."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 
 from reproduce import commands
+from reproduce.checks import CHECKS
 from reproduce.options import add_input_options, add_selection_options
 
 
@@ -35,6 +37,10 @@ def _parser() -> argparse.ArgumentParser:
         subparser.set_defaults(run=function)
         add_selection_options(subparser)
         add_input_options(subparser)
+    subparser = subparsers.add_parser("check", help="recompute published numbers that need no pictures")
+    subparser.set_defaults(run=commands.check)
+    subparser.add_argument("what", choices=CHECKS)
+    subparser.add_argument("--boxes", type=Path, help="folder with localization.txt and image_sizes.txt")
     return parser
 
 

@@ -7,7 +7,9 @@ import sys
 import time
 
 from reproduce.benchmarks.environment import commit, environment
+from reproduce.checks import CHECKS
 from reproduce.evaluation import EXPERIMENT as SALIENCY
+from reproduce.evaluation import WITHOUT_BOXES, evaluate
 from reproduce.experiments import EXPERIMENTS, Experiment
 from reproduce.options import output_folder, workspace
 from reproduce.outputs import write_claims, write_figures, write_tables
@@ -34,20 +36,21 @@ def run(options: argparse.Namespace) -> int:
         if rank == 0:
             merge_ranks(given)
             record = _start(given, options)
-        wait()
-        for experiment in chosen:
-            start = time.perf_counter()
-            if options.force and rank == 0:
+            for experiment in chosen if options.force else ():
                 experiment.forget(given)
-            experiment.run(given)
-            if rank == 0:
-                print(f"{experiment.name}: computed in {time.perf_counter() - start:.1f} s", flush=True)
+        wait()
+        _compute(given, chosen, rank)
         gather(given)
     if rank:
         return 0
     given.store.end_run(record)
     _write(given, chosen, options, ("tables", "figures"))
     return _report_skips(given, options)
+
+
+def check(options: argparse.Namespace) -> int:
+    """Recompute what published numbers follow from, without pictures; exit status 1 where they do not."""
+    return CHECKS[options.what](options)
 
 
 def tables(options: argparse.Namespace) -> int:
@@ -74,6 +77,20 @@ def select(only: list[str] | None, profile: Profile) -> list[Experiment]:
     if only and outside:
         raise ValueError(f"only: the profile {profile.name!r} has no {', '.join(outside)}")
     return [experiment for experiment in chosen if experiment.applies(profile)]
+
+
+def _compute(given: Workspace, chosen: list[Experiment], rank: int) -> None:
+    """Every saliency map once, for all experiments together; then what else each of them computes."""
+    start = time.perf_counter()
+    requests = [request for experiment in chosen for request in experiment.requests(given)]
+    evaluate(given, requests)
+    if requests and rank == 0:
+        print(f"saliency maps and their metrics: {time.perf_counter() - start:.1f} s", flush=True)
+    for experiment in chosen:
+        start = time.perf_counter()
+        experiment.run(given)
+        if rank == 0 and type(experiment).run is not Experiment.run:
+            print(f"{experiment.name}: computed in {time.perf_counter() - start:.1f} s", flush=True)
 
 
 def _write(
@@ -103,10 +120,9 @@ def _start(given: Workspace, options: argparse.Namespace) -> str:
 
 
 def _report_skips(given: Workspace, options: argparse.Namespace) -> int:
-    skips = given.store.skips(given.profile.name, SALIENCY)
-    if not len(skips):
-        return 0
-    print(
-        f"{len(skips)} images were skipped, for example {skips.image[0]}: {skips.reason[0]}", file=sys.stderr
-    )
-    return 0 if options.allow_skips else 1
+    found = [given.store.skips(given.profile.name, kind) for kind in (SALIENCY, WITHOUT_BOXES)]
+    for skips, what in zip(found, ("were skipped", "have no object boxes and no localisation")):
+        if len(skips):
+            example = f"{skips.image[0]}: {skips.reason[0]}"
+            print(f"{len(skips)} images {what}, for example {example}", file=sys.stderr)
+    return 1 if any(map(len, found)) and not options.allow_skips else 0

@@ -3,164 +3,174 @@
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache, partial
 
 import torch
 from tqdm.auto import tqdm
 
-from opticam import METHODS, Classifier
-from opticam.metrics import faithfulness, target_probability
+from opticam import Classifier
 from opticam.saliency import SaliencyMethod
+from reproduce.evaluated import Evaluated, View
+from reproduce.map_cache import classifier_digest, map_key
+from reproduce.metric_groups import GROUPS
+from reproduce.requests import Request, by_network
 from reproduce.sources import Batch, load_batch
-from reproduce.store import Row, batch_rows
+from reproduce.store import batch_rows
 from reproduce.workspace import Workspace
 
 EXPERIMENT = "saliency"  # one name in the store for all experiments that read the same maps
+WITHOUT_BOXES = "saliency/boxes"  # skips: images whose localisation cannot be measured
 
-
-@dataclass(frozen=True)
-class Evaluated:
-    """What a metric may read: a batch, its maps [B,H,W] and the class probabilities [B] of the plain images."""
-
-    classifier: Classifier
-    batch: Batch
-    maps: torch.Tensor
-    probabilities: torch.Tensor
-
-
-def _faithfulness(given: Evaluated) -> Mapping[str, torch.Tensor]:
-    batch = given.batch
-    return faithfulness(given.classifier, batch.images, given.maps, batch.labels, given.probabilities)
-
-
-@dataclass(frozen=True)
-class MetricGroup:
-    """Metrics that are computed together."""
-
-    names: tuple[str, ...]
-    compute: Callable[[Evaluated], Mapping[str, torch.Tensor]]
-
-
-GROUPS: dict[str, MetricGroup] = {"faithfulness": MetricGroup(("AD", "AG", "AI"), _faithfulness)}
-
-
-@dataclass(frozen=True)
-class Request:
-    """Maps that an experiment needs: a method on a network, and what to measure on them.
-
-    method: the label in the store. options: arguments of the method's class that make the variant.
-    """
-
-    network: str
-    method: str
-    groups: tuple[str, ...] = ("faithfulness",)
-    kind: str | None = None
-    options: Mapping[str, object] = field(default_factory=dict)
-
-    def build(self, classifier: Classifier) -> SaliencyMethod:
-        """The method, ready to explain."""
-        return METHODS[self.kind or self.method](classifier, **self.options)
-
-    @property
-    def metrics(self) -> list[str]:
-        """Names of all metrics asked for, with the seconds an image."""
-        return ["seconds", *(name for group in self.groups for name in GROUPS[group].names)]
-
-
-def merged(requests: Iterable[Request]) -> list[Request]:
-    """One request a network and method, with the metric groups of all; so that no map is computed twice."""
-    by_key: dict[tuple[str, str], Request] = {}
-    for request in requests:
-        key = request.network, request.method
-        known = by_key.get(key, request)
-        if (known.kind, dict(known.options)) != (request.kind, dict(request.options)):
-            raise ValueError(f"requests: {key} is asked for with different options")
-        groups = tuple(dict.fromkeys(known.groups + request.groups))
-        by_key[key] = Request(*key, groups, request.kind, request.options)
-    return list(by_key.values())
+Lacking = Mapping[str, tuple[Request, list[str]]]
+"""By method: its definition, and the names of the metric groups that a batch lacks."""
 
 
 def evaluate(workspace: Workspace, requests: Iterable[Request]) -> None:
     """Compute and store what is missing of `requests`.
 
-    Batches are cut from the image list at fixed places, so a resumed run sees the same batches as an
-    uninterrupted one and ends with the same numbers. Under torchrun each process takes every n-th batch.
+    Batches are cut from the image list at fixed places and always computed whole, so a resumed run sees the
+    same batches as an uninterrupted one and ends with the same numbers. Under torchrun each process takes
+    every n-th batch. Images that cannot be read, with a label that the network does not know, or without the
+    boxes that a metric needs are recorded as skips.
     """
-    by_network: dict[str, list[Request]] = {}
-    for request in merged(requests):
-        by_network.setdefault(request.network, []).append(request)
-    for network, wanted in by_network.items():
-        todo = _missing(workspace, wanted)
+    for methods in by_network(requests).values():
+        todo = _missing(workspace, methods)
         if todo:
-            _evaluate_network(workspace, network, todo)
+            _evaluate_network(workspace, todo)
 
 
 def forget(workspace: Workspace, requests: Iterable[Request]) -> None:
-    """Delete the stored rows of `requests`, all metrics of them."""
-    for request in merged(requests):
-        names = {"network": request.network, "method": request.method}
-        workspace.store.delete(workspace.profile.name, EXPERIMENT, **names)
+    """Delete what `requests` ask for, their metrics only, and the skips."""
+    for network, methods in by_network(requests).items():
+        for method, wanted in methods.items():
+            names = {name for request in wanted for group in request.groups for name in GROUPS[group].names}
+            workspace.store.delete(
+                workspace.profile.name, EXPERIMENT, network=network, method=method, metric=names
+            )
 
 
-def _missing(workspace: Workspace, requests: list[Request]) -> dict[range, list[Request]]:
-    """Requests that lack rows, for each batch of this process."""
-    names = workspace.source.names
-    size = workspace.profile.saliency.batch_size
-    batches = [range(start, min(start + size, len(names))) for start in range(0, len(names), size)]
+def batches(workspace: Workspace) -> list[range]:
+    """Indices of all batches, of all processes."""
+    count, size = len(workspace.source.names), workspace.profile.saliency.batch_size
+    return [range(start, min(start + size, count)) for start in range(0, count, size)]
+
+
+def _missing(workspace: Workspace, methods: Mapping[str, list[Request]]) -> dict[range, Lacking]:
+    """What each batch of this process lacks."""
     rank, world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
-    skipped = set(workspace.store.skips(workspace.profile.name, EXPERIMENT).image)
-    done = {
-        request.method: skipped
-        | workspace.store.done(
-            workspace.profile.name, EXPERIMENT, request.network, request.method, request.metrics
-        )
-        for request in requests
-    }
-    todo = {
-        batch: [r for r in requests if any(names[index] not in done[r.method] for index in batch)]
-        for batch in batches[rank::world]
-    }
-    return {batch: lacking for batch, lacking in todo.items() if lacking}
+    done = lru_cache(maxsize=None)(lambda *key: _done(workspace, *key))
+    todo = {}
+    for batch in batches(workspace)[rank::world]:
+        names = [workspace.source.names[index] for index in batch]
+        lacking = {}
+        for method, wanted in methods.items():
+            first = wanted[0]
+            due = [r for r in wanted if r.images is None or batch.start < r.images]
+            groups = dict.fromkeys(group for request in due for group in request.groups)
+            left = [g for g in groups if not done(first.stored_network, method, g).issuperset(names)]
+            if left:
+                lacking[method] = first, left
+        if lacking:
+            todo[batch] = lacking
+    return todo
 
 
-def _evaluate_network(workspace: Workspace, network: str, todo: dict[range, list[Request]]) -> None:
-    classifier = workspace.classifier(network)
-    methods = {r.method: r.build(classifier) for lacking in todo.values() for r in lacking}
+def _done(workspace: Workspace, network: str, method: str, group: str) -> set[str]:
+    """Images that need no more work for a group of metrics: measured, or known to be unreadable."""
+    profile, store = workspace.profile.name, workspace.store
+    return store.done(profile, EXPERIMENT, network, method, GROUPS[group].names) | set(
+        store.skips(profile, EXPERIMENT).image
+    )
+
+
+def _evaluate_network(workspace: Workspace, todo: Mapping[range, Lacking]) -> None:
+    bench = _Bench(workspace, [request for lacking in todo.values() for request, _ in lacking.values()])
     total = sum(len(batch) * len(lacking) for batch, lacking in todo.items())
-    with tqdm(total=total, desc=network, unit="map", disable=not workspace.progress) as bar:
+    with tqdm(total=total, desc=bench.name, unit="map", disable=not workspace.progress) as bar:
         for indices, lacking in todo.items():
-            batch, unreadable = load_batch(workspace.source, indices)
-            for name, reason in unreadable.items():
-                workspace.sink.skip(workspace.profile.name, EXPERIMENT, name, reason)
-            if batch is None:
-                continue
-            batch = batch.to(workspace.device)
-            probabilities = target_probability(classifier, batch.images, batch.labels)
-            for request in lacking:
-                bar.set_postfix_str(request.method)
-                rows = _measure(workspace, request, methods[request.method], batch, probabilities)
-                workspace.sink.write(rows)
+            groups = {group for _, wanted in lacking.values() for group in wanted}
+            view = _view(workspace, bench.classifier, indices, any(GROUPS[g].needs_boxes for g in groups))
+            for method, (request, wanted) in lacking.items() if view else ():
+                bar.set_postfix_str(method)
+                _measure(workspace, bench.evaluated(view, request, indices), wanted)
                 bar.update(len(indices))
 
 
-def _measure(
-    workspace: Workspace,
-    request: Request,
-    method: SaliencyMethod,
-    batch: Batch,
-    probabilities: torch.Tensor,
-) -> list[Row]:
-    start = time.perf_counter()
-    maps = method(batch.images, batch.labels)
-    if maps.is_cuda:
-        torch.cuda.synchronize(maps.device)
-    seconds = (time.perf_counter() - start) / len(batch)
-    given = Evaluated(method.classifier, batch, maps, probabilities)
-    values = {"seconds": [seconds] * len(batch)}
-    for group in request.groups:
+def evaluated(workspace: Workspace, requests: list[Request], indices: range) -> Iterator[Evaluated]:
+    """The maps of one network's requests on a batch, ready to be read; nothing is stored."""
+    bench = _Bench(workspace, requests)
+    view = _view(workspace, bench.classifier, indices, with_boxes=False)
+    for request in requests if view else ():
+        yield bench.evaluated(view, request, indices)
+
+
+class _Bench:
+    """One network with the methods of the requests on it, each made at first use."""
+
+    def __init__(self, workspace: Workspace, requests: list[Request]) -> None:
+        first = requests[0]
+        self.workspace, self.name = workspace, first.stored_network
+        self.classifier = workspace.classifier(first.network, first.normalised)
+        self._digest = classifier_digest(self.classifier)
+        self._methods: dict[str, SaliencyMethod] = {}
+
+    def evaluated(self, view: View, request: Request, indices: range) -> Evaluated:
+        """A view under one method, with the maps' place in the cache."""
+        cache = self.workspace.map_cache(indices)
+        key = map_key(request, self._digest, self.workspace.picture_set, view.batch.names)
+        return Evaluated(view, request, partial(self._method, request), cache and (cache, key))
+
+    def _method(self, request: Request) -> SaliencyMethod:
+        if request.method not in self._methods:
+            self._methods[request.method] = request.build(self.classifier)
+        return self._methods[request.method]
+
+
+def _view(workspace: Workspace, classifier: Classifier, indices: range, with_boxes: bool) -> View | None:
+    """The batch and its logits; images that cannot be measured are recorded and left out."""
+    batch, unreadable = load_batch(workspace.source, indices, with_boxes)
+    _skip(workspace, EXPERIMENT, unreadable)
+    if batch is None:
+        return None
+    batch = batch.to(workspace.device)
+    with torch.no_grad():
+        logits = classifier(batch.images)
+    known = batch.labels < logits.shape[1]
+    if not known.all():
+        reason = f"its label is not among the network's {logits.shape[1]} classes"
+        unknown = (~known).nonzero()[:, 0].tolist()
+        _skip(workspace, EXPERIMENT, {batch.names[row]: reason for row in unknown})
+        rows = known.nonzero()[:, 0].tolist()
+        batch, logits = batch.part(rows), logits[rows]
+    if with_boxes:
+        _skip(workspace, WITHOUT_BOXES, _boxless(batch))
+    return View(classifier, batch, logits) if len(batch) else None
+
+
+def _boxless(batch: Batch) -> dict[str, str]:
+    return {
+        name: "no object boxes" for name, boxes in zip(batch.names, batch.boxes["paper"]) if not len(boxes)
+    }
+
+
+def _skip(workspace: Workspace, experiment: str, reasons: Mapping[str, str]) -> None:
+    for name, reason in reasons.items():
+        workspace.sink.skip(workspace.profile.name, experiment, name, reason)
+
+
+def _measure(workspace: Workspace, given: Evaluated, groups: list[str]) -> None:
+    """Compute the groups and store their rows in one transaction."""
+    values = {}
+    for group in groups:
         values |= {name: column.tolist() for name, column in GROUPS[group].compute(given).items()}
-    return batch_rows(
-        workspace.profile.name, EXPERIMENT, request.network, request.method, batch.names, values
+    request = given.request
+    rows = batch_rows(
+        workspace.profile.name,
+        EXPERIMENT,
+        request.stored_network,
+        request.method,
+        given.batch.names,
+        values,
     )
+    workspace.sink.write(rows)

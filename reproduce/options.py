@@ -10,8 +10,11 @@ import torch
 
 from opticam.command_line import add_pixel_options, pixel_options
 from opticam.data.imagenet_transforms import TRANSFORMS
-from reproduce.profile import Profile, load_profile, profile_names
+from reproduce.profile import Profile, SaliencyProfile, load_profile, profile_names
+from reproduce.published_numbers import published
 from reproduce.workspace import ROOT, RealInput, Workspace
+
+NETWORK_TABLES = ("opticam_table1", "opticam_table2")
 
 
 def add_selection_options(parser: argparse.ArgumentParser) -> None:
@@ -26,6 +29,7 @@ def add_selection_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--results", type=Path, help="folder of the store; default results/PROFILE")
     parser.add_argument("--output", type=Path, help="folder for tables and figures; default figures/")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--map-cache", type=Path, metavar="DIR", help="keep every saliency map there, too")
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
 
 
@@ -34,32 +38,44 @@ def add_input_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("real input")
     group.add_argument("--images", type=Path, help="folder of pictures")
     group.add_argument("--labels", type=Path, help="CSV file of file names and class ids")
+    group.add_argument("--boxes", type=Path, help="object boxes, in a format that ImageNet's come in")
     group.add_argument("--resize", choices=TRANSFORMS, default=TRANSFORMS[0])
     group.add_argument("--network", help="torchvision or timm name, instead of the profile's networks")
+    group.add_argument(
+        "--beside", metavar="NETWORK", help="published network that --network stands beside; default resnet50"
+    )
     group.add_argument("--weights", help="state dictionary of --network; default: the library's own download")
     add_pixel_options(group)
 
 
 def workspace(options: argparse.Namespace) -> Workspace:
     """The workspace the options describe. Raises ValueError or FileNotFoundError, naming the option."""
-    for name in ("images", "labels", "weights"):
+    for name in ("images", "labels", "boxes", "weights"):
         value = getattr(options, name)
         if value is not None and not Path(value).exists():
             raise FileNotFoundError(f"{name}: there is no {value}")
     if options.weights and not options.network:
         raise ValueError("weights: say with --network which architecture they are for")
+    if options.beside and not options.network:
+        raise ValueError("beside: say with --network which network stands beside it")
     profile = _profile(options)
     if options.images and profile.saliency.source != "folder":
         raise ValueError(f"images: the profile {profile.name!r} has its own; use --profile imagenet")
     real = RealInput(
         images=options.images and options.images.resolve(),
         labels=options.labels and options.labels.resolve(),
+        boxes=options.boxes and options.boxes.resolve(),
         transform=options.resize,
         weights=str(Path(options.weights).resolve()) if options.weights else "default",
         **pixel_options(options),
     )
     return Workspace(
-        profile, real, options.results, device=torch.device(options.device), progress=not options.quiet
+        profile,
+        real,
+        options.results,
+        device=torch.device(options.device),
+        progress=not options.quiet,
+        all_maps=options.map_cache,
     )
 
 
@@ -74,10 +90,22 @@ def output_folder(options: argparse.Namespace, given: Workspace) -> Path:
 def _profile(options: argparse.Namespace) -> Profile:
     profile = dataclasses.replace(load_profile(options.profile), limit=options.limit)
     if options.network:
-        stands_for = profile.saliency.networks.get(options.network, options.network)
-        saliency = dataclasses.replace(profile.saliency, networks={options.network: stands_for})
-        profile = dataclasses.replace(profile, saliency=saliency)
+        profile = dataclasses.replace(profile, saliency=_one_network(profile.saliency, options))
     return profile
+
+
+def _one_network(saliency: SaliencyProfile, options: argparse.Namespace) -> SaliencyProfile:
+    """The profile's saliency part with --network alone; only a network of the papers can be compared."""
+    own = saliency.networks.get(options.network)
+    known = {network for table in NETWORK_TABLES for network in published(table)["network"]}
+    beside = options.beside or own or "resnet50"
+    if beside not in known:
+        raise ValueError(f"beside: expected one of {', '.join(sorted(known))}, got {beside!r}")
+    return dataclasses.replace(
+        saliency,
+        networks={options.network: beside},
+        comparable=saliency.comparable and beside == own,
+    )
 
 
 def _positive(text: str) -> int:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
+from urllib.error import URLError
 
 import torch
 
 from opticam import Classifier
 from opticam.data import sample_network
 from opticam.data.imagenet_transforms import TRANSFORMS
+from reproduce.map_cache import MapCache
 from reproduce.profile import Profile
 from reproduce.sources import FolderSource, ImageSource, SampleSource
 from reproduce.store import Store
@@ -27,6 +30,7 @@ class RealInput:
 
     images: Path | None = None
     labels: Path | None = None
+    boxes: Path | None = None
     transform: str = TRANSFORMS[0]
     weights: str = "default"
     mean: Sequence[float] | None = None
@@ -42,7 +46,11 @@ class RealInput:
 
 @dataclass(eq=False)
 class Workspace:
-    """One profile at work. `results` holds the store and arrays, `cache` the sample data and networks."""
+    """One profile at work.
+
+    results: folder of the store and arrays. cache: folder of the sample data and networks. all_maps: folder
+    for every saliency map; without it only those of the first batch, for the figures, are kept.
+    """
 
     profile: Profile
     real: RealInput = field(default_factory=RealInput)
@@ -50,6 +58,7 @@ class Workspace:
     cache: Path = ROOT / "cache"
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     progress: bool = True
+    all_maps: Path | None = None
 
     def __post_init__(self) -> None:
         if self.results is None:
@@ -70,21 +79,42 @@ class Workspace:
     @cached_property
     def source(self) -> ImageSource:
         """The images to explain, the profile's number of them or the first `limit`."""
-        counts = [count for count in (self.profile.saliency.images, self.profile.limit) if count is not None]
-        limit = min(counts, default=None)
+        limit = self.profile.image_count()
         if self.profile.saliency.source == "sample":
             return SampleSource(self.cache, limit)
         if self.real.images is None or self.real.labels is None:
             raise ValueError(f"images, labels: the profile {self.profile.name!r} needs --images and --labels")
-        return FolderSource(self.real.images, self.real.labels, self.real.transform, limit)
+        return FolderSource(self.real.images, self.real.labels, self.real.boxes, self.real.transform, limit)
+
+    @property
+    def picture_set(self) -> str:
+        """Differs between pictures whose maps must not mix."""
+        return f"{self.profile.name} {dataclasses.replace(self.real, boxes=None).fingerprint}"
+
+    def map_cache(self, batch: range) -> MapCache | None:
+        """Where the maps of a batch are kept, if they are."""
+        if self.all_maps:
+            return MapCache(self.all_maps)
+        return None if batch.start else MapCache(self.results / "maps")
 
     @lru_cache(maxsize=1)  # noqa: B019 - one workspace a process; the network is freed with the next one
-    def classifier(self, network: str) -> Classifier:
-        """The classifier called `network`, on the device."""
+    def classifier(self, network: str, normalised: bool = True) -> Classifier:
+        """The classifier called `network`, on the device; without `normalised` it takes raw pixels."""
+        classifier = self._classifier(network)
+        if normalised:
+            return classifier
+        plain = {"mean": (0, 0, 0), "std": (1, 1, 1)}
+        return Classifier(classifier.network, classifier.target_layer, **plain).to(self.device)
+
+    def _classifier(self, network: str) -> Classifier:
         if network.startswith("sample_"):
             module, record = sample_network(network, self.cache, progress=self.progress)
             classifier = Classifier(module, record.target_layer, mean=record.mean, std=record.std)
             return classifier.to(self.device)
-        return Classifier.from_name(network, self.real.weights, mean=self.real.mean, std=self.real.std).to(
-            self.device
-        )
+        statistics = {"mean": self.real.mean, "std": self.real.std}
+        try:
+            return Classifier.from_name(network, self.real.weights, **statistics).to(self.device)
+        except URLError as error:
+            raise FileNotFoundError(
+                f"weights: those of {network} cannot be downloaded ({error.reason}); give --network, --weights"
+            ) from None

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from reproduce.layout import Table
 from reproduce.profile import Profile
+from reproduce.requests import Request
 from reproduce.workspace import Workspace
 
 
@@ -33,8 +34,12 @@ class Experiment(ABC):
         """Whether the profile has what this experiment runs on."""
         return True
 
+    def requests(self, workspace: Workspace) -> list[Request]:
+        """Saliency maps that this experiment needs; those of all experiments are computed together."""
+        return []
+
     def run(self, workspace: Workspace) -> None:
-        """Compute and store what is missing."""
+        """Compute and store what is missing, beside the maps asked for."""
 
     def forget(self, workspace: Workspace) -> None:
         """Delete what this experiment has stored, so that it is computed again."""

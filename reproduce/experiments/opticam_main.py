@@ -2,135 +2,127 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import pandas as pd
 
-from reproduce.evaluation import EXPERIMENT, Request, evaluate, forget
-from reproduce.experiments.base import Claim, Experiment
-from reproduce.layout import Table, cells, summarise
-from reproduce.profile import Profile
+from reproduce.experiments.base import Claim
+from reproduce.experiments.comparisons import best, means, of_network
+from reproduce.experiments.saliency_experiment import SaliencyExperiment, plain_methods
+from reproduce.layout import Table, summarise
 from reproduce.published_numbers import published
+from reproduce.requests import Request
 from reproduce.workspace import Workspace
 
-METHODS = ("Fake-CAM", "Grad-CAM", "Opti-CAM")
+METRICS = ("AD", "AG", "AI")
+USELESS = 0.1  # Fake-CAM's gain counts as useless below this share of Opti-CAM's; published: 0.008 to 0.024
 
 
-class MainTable(Experiment):
+class MainTable(SaliencyExperiment):
     """AD, AG, AI, and the time a batch of 8 images takes."""
 
     name = "opticam-main"
-    paper = "Opti-CAM"
     title = "Tables 1 and 2: AD, AG, AI of every method"
 
-    def applies(self, profile: Profile) -> bool:
-        """Wherever there are images and networks to explain."""
-        return profile.saliency is not None
+    def networks(self, workspace: Workspace) -> dict[str, str]:
+        """All networks of the profile."""
+        return dict(workspace.profile.saliency.networks)
 
     def requests(self, workspace: Workspace) -> list[Request]:
-        """Every method on every network of the profile."""
-        iterations = {"iterations": workspace.profile.saliency.iterations}
+        """Every method on every network of the profile, and the network's accuracy."""
         return [
-            Request(network, method, options=iterations if method == "Opti-CAM" else {})
-            for network in workspace.profile.saliency.networks
-            for method in METHODS
+            request
+            for network in self.networks(workspace)
+            for request in (
+                Request(network, "Network", ("accuracy",)),
+                *(
+                    self.request(workspace, network, method, "seconds", "faithfulness")
+                    for method in plain_methods(workspace, network)
+                ),
+            )
         ]
-
-    def run(self, workspace: Workspace) -> None:
-        """Compute the maps and metrics that are missing."""
-        evaluate(workspace, self.requests(workspace))
-
-    def forget(self, workspace: Workspace) -> None:
-        """Delete the rows of all methods."""
-        forget(workspace, self.requests(workspace))
 
     def tables(self, workspace: Workspace) -> Mapping[str, Table]:
         """One table for convolutional networks (Table 1), one for transformers (Table 2)."""
-        measured = measured_means(workspace, self.requests(workspace))
-        return {
-            f"opticam_{table}": Table(
-                opticam_cells(workspace, table, measured),
-                caption=f"Opti-CAM {title}; {stand_ins(workspace, table)}",
-            )
-            for table, title in (("table1", "Table 1"), ("table2", "Table 2"))
-            if networks_of(workspace, table)
-        }
+        rows = with_batch_seconds(self.rows(workspace, (*METRICS, "seconds")))
+        tables = {}
+        for table, title in (("opticam_table1", "Table 1"), ("opticam_table2", "Table 2")):
+            part = _Part(table)
+            names = list(part.networks(workspace))
+            if names:
+                measured = summarise(rows[rows["network"].isin(names)])
+                caption = f"Opti-CAM {title}; {accuracies(self, workspace, names)}"
+                tables[table] = part.table_of(workspace, measured, caption)
+        return tables
 
     def claims(self, workspace: Workspace) -> list[Claim]:
-        """Lowest drop after Fake-CAM's trivial one, highest gain and increase, on each network."""
-        measured = measured_means(workspace, self.requests(workspace))
+        """Section 5.2 on each network: Opti-CAM's figures are best, and what Fake-CAM's tell."""
+        rows = self.rows(workspace, METRICS)
         return [
             claim
-            for network, published_network in workspace.profile.saliency.networks.items()
-            for claim in best_claims(network, measured[measured["network"] == published_network])
+            for network in self.networks(workspace)
+            for claim in (
+                *opticam_claims(network, of_network(rows, network)),
+                *fake_cam_claims(network, of_network(rows, network)),
+            )
         ]
 
 
-def measured_means(workspace: Workspace, requests: Sequence[Request]) -> pd.DataFrame:
-    """Means over the profile's images, under the names of the published networks the measured ones stand for."""
-    profile = workspace.profile
-    frame = workspace.store.frame(
-        profile.name,
-        EXPERIMENT,
-        network=[request.network for request in requests],
-        method=[request.method for request in requests],
-        image=workspace.source.names,
+class _Part(MainTable):
+    """The networks of one of the two published tables."""
+
+    def __init__(self, table: str) -> None:
+        self.table = table
+
+    def networks(self, workspace: Workspace) -> dict[str, str]:
+        known = set(published(self.table)["network"])
+        pairs = workspace.profile.saliency.networks
+        return {name: paper for name, paper in pairs.items() if paper in known}
+
+
+def with_batch_seconds(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows with the seconds of an image as those of a batch of 8, as the paper prints them."""
+    seconds = rows["metric"] == "seconds"
+    return rows.assign(
+        metric=rows["metric"].where(~seconds, "seconds_per_batch8"),
+        value=rows["value"].where(~seconds, rows["value"] * 8),
     )
-    seconds = frame["metric"] == "seconds"
-    frame.loc[seconds, "metric"] = "seconds_per_batch8"
-    frame.loc[seconds, "value"] *= 8
-    wanted = {
-        (r.network, r.method, metric) for r in requests for metric in (*r.metrics, "seconds_per_batch8")
-    }
-    keys = zip(frame["network"], frame["method"], frame["metric"])
-    frame = frame[[key in wanted for key in keys]]
-    return summarise(frame.assign(network=frame["network"].map(profile.saliency.networks)))
 
 
-def networks_of(workspace: Workspace, table: str) -> list[str]:
-    """The published networks of a table that the profile's networks stand beside; unknown ones join Table 1."""
-    stand_beside = list(workspace.profile.saliency.networks.values())
-    known = {name: set(published(f"opticam_{name}")["network"]) for name in ("table1", "table2")}
-    if table == "table1":
-        return [name for name in stand_beside if name not in known["table2"]]
-    return [name for name in stand_beside if name in known[table]]
+def accuracies(experiment: SaliencyExperiment, workspace: Workspace, networks: list[str]) -> str:
+    """The accuracy of each network on the images, in words."""
+    rows = experiment.rows(workspace, ("accuracy",), lambda label: label == "Network")
+    found = rows.groupby("network")["value"].agg(["mean", "size"])
+    texts = [
+        f"{name} {found.loc[name, 'mean']:.1f} % on {found.loc[name, 'size']} images"
+        for name in networks
+        if name in found.index
+    ]
+    return f"accuracy of {', '.join(texts)}" if texts else "accuracy not measured"
 
 
-def opticam_cells(workspace: Workspace, table: str, measured: pd.DataFrame) -> pd.DataFrame:
-    """Cells of one published table, for the networks and methods of this profile."""
-    columns = networks_of(workspace, table)
-    paper = published(f"opticam_{table}")
-    kept = measured[measured["network"].isin(columns)]
-    comparable = workspace.profile.saliency.comparable
-    return cells(paper, kept, columns=columns, comparable=comparable)
+def opticam_claims(network: str, rows: pd.DataFrame) -> list[Claim]:
+    """Lowest drop after Fake-CAM's trivial one, highest gain and increase."""
+    others = [name for name in rows["method"].unique() if name != "Fake-CAM"]
+    return [
+        best(
+            f"Opti-CAM has the lowest average drop after Fake-CAM on {network}",
+            rows,
+            "AD",
+            "Opti-CAM",
+            others,
+        ),
+        best(f"Opti-CAM has the highest average gain on {network}", rows, "AG", "Opti-CAM"),
+        best(f"Opti-CAM has the highest average increase on {network}", rows, "AI", "Opti-CAM"),
+    ]
 
 
-def stand_ins(workspace: Workspace, table: str) -> str:
-    """Which measured network stands beside which published one, in words."""
-    columns = networks_of(workspace, table)
-    pairs = workspace.profile.saliency.networks.items()
-    return "measured: " + ", ".join(f"{name} for {paper}" for name, paper in pairs if paper in columns)
-
-
-def best_claims(network: str, measured: pd.DataFrame) -> list[Claim]:
-    """The three claims of section 5.2 on one network, from the means of all methods."""
-    rules = (
-        ("AD", "lowest average drop after Fake-CAM", True),
-        ("AG", "highest average gain", False),
-        ("AI", "highest average increase", False),
-    )
-    claims = []
-    for metric, words, lower_is_better in rules:
-        means = measured[measured["metric"] == metric].set_index("method")["measured"]
-        if metric == "AD":
-            means = means.drop("Fake-CAM", errors="ignore")
-        others = means.drop("Opti-CAM", errors="ignore")
-        text = f"Opti-CAM has the {words} on {network}"
-        if "Opti-CAM" not in means or others.empty:
-            claims.append(Claim(text, None, "not run"))
-            continue
-        rival = others.idxmin() if lower_is_better else others.idxmax()
-        ours, best = means["Opti-CAM"], others[rival]
-        holds = bool(ours < best if lower_is_better else ours > best)
-        claims.append(Claim(text, holds, f"{metric} {ours:.1f} against {best:.1f} of {rival}"))
-    return claims
+def fake_cam_claims(network: str, rows: pd.DataFrame) -> list[Claim]:
+    """A map that explains nothing has the lowest drop, but gains next to nothing: AG tells, AD does not."""
+    lowest = best(f"Fake-CAM has the lowest average drop of all on {network}", rows, "AD", "Fake-CAM")
+    text = f"Fake-CAM's average gain is useless on {network}: less than a tenth of Opti-CAM's"
+    gains = means(rows, "AG", ("Fake-CAM", "Opti-CAM"))
+    if gains is None:
+        return [lowest, Claim(text, None, "not run")]
+    evidence = f"AG {gains['Fake-CAM']:.1f} against {gains['Opti-CAM']:.1f}"
+    return [lowest, Claim(text, bool(gains["Fake-CAM"] < USELESS * gains["Opti-CAM"]), evidence)]

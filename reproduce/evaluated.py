@@ -1,0 +1,145 @@
+"""A batch under one method on one network; what several metrics read is computed once, when first read."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+
+from opticam import Classifier
+from opticam.metrics import CausalCurve, deletion, insertion
+from opticam.saliency import SaliencyMethod
+from reproduce.map_cache import MapCache, MapKey
+from reproduce.requests import Request, explained_class
+from reproduce.sources import Batch
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """A batch as one network sees it: logits [B,C] of the plain images."""
+
+    classifier: Classifier
+    batch: Batch
+    logits: torch.Tensor
+
+    @cached_property
+    def predicted(self) -> torch.Tensor:
+        """Predicted class ids [B]."""
+        return self.logits.argmax(1)
+
+    @cached_property
+    def correct(self) -> torch.Tensor:
+        """Bool [B]: the predicted class is the true one."""
+        return self.predicted == self.batch.labels
+
+    @cached_property
+    def probabilities(self) -> torch.Tensor:
+        """Softmax probabilities [B] of the true classes."""
+        wide = self.logits.to(torch.promote_types(self.logits.dtype, torch.float32))
+        return wide.softmax(1).gather(1, self.batch.labels[:, None])[:, 0]
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluated:
+    """What a metric may read: a view and the maps of one method.
+
+    method: makes the method at first use. cache: where maps are kept between runs, and the key of these.
+    """
+
+    view: View
+    request: Request
+    method: Callable[[], SaliencyMethod]
+    cache: tuple[MapCache, MapKey] | None = None
+
+    @property
+    def classifier(self) -> Classifier:
+        """The network."""
+        return self.view.classifier
+
+    @property
+    def batch(self) -> Batch:
+        """The images."""
+        return self.view.batch
+
+    @property
+    def maps(self) -> torch.Tensor:
+        """Saliency maps [B,H,W] of the request's class."""
+        return self._timed_maps[0]
+
+    @property
+    def seconds(self) -> float:
+        """Seconds an image that making the maps took."""
+        return self._timed_maps[1]
+
+    @cached_property
+    def predicted_maps(self) -> torch.Tensor:
+        """Saliency maps [B,H,W] of the predicted classes; made anew only where that is another class."""
+        explained = explained_class(self.request.target, self.view.logits, self.batch.labels)
+        other = (explained != self.view.predicted).nonzero()[:, 0]
+        if not len(other):
+            return self.maps
+        maps = self.maps.clone()
+        maps[other] = self.method()(self.batch.images[other], self.view.predicted[other])
+        return maps
+
+    @cached_property
+    def insertion(self) -> CausalCurve:
+        """Insertion of the predicted class, as many steps as an image has rows."""
+        return self._causal(insertion)
+
+    @cached_property
+    def deletion(self) -> CausalCurve:
+        """Deletion to black of the predicted class, as many steps as an image has rows."""
+        return self._causal(deletion)
+
+    @cached_property
+    def grey_deletion(self) -> CausalCurve:
+        """Deletion to the network's mean colour, which is what zeros in a normalised image mean."""
+        return self._causal(deletion, substrate=self.classifier.mean.flatten().clamp(0, 1).tolist())
+
+    def _causal(self, metric: Callable[..., CausalCurve], **options: object) -> CausalCurve:
+        images = self.batch.images
+        return metric(
+            self.classifier, images, self.maps, self.view.predicted, steps=images.shape[-1], **options
+        )
+
+    @cached_property
+    def _timed_maps(self) -> tuple[torch.Tensor, float]:
+        kept = self._kept_maps()
+        if kept is not None:
+            return kept
+        targets = explained_class(self.request.target, self.view.logits, self.batch.labels)
+        method = self.method()
+        with _stopwatch(self.batch.images.device) as elapsed:
+            maps = method(self.batch.images, targets)
+        seconds = elapsed() / len(self.batch)
+        if self.cache:
+            store, key = self.cache
+            store.save(key, maps, seconds)
+        return maps, seconds
+
+    def _kept_maps(self) -> tuple[torch.Tensor, float] | None:
+        if self.cache is None:
+            return None
+        store, key = self.cache
+        kept = store.load(key)
+        return kept and (kept[0].to(self.batch.images.device), kept[1])
+
+
+@contextmanager
+def _stopwatch(device: torch.device) -> Iterator[Callable[[], float]]:
+    """Gives a function that tells the seconds the block took, a GPU's work included."""
+    _finish(device)
+    start, end = time.perf_counter(), [0.0]
+    yield lambda: end[0] - start
+    _finish(device)
+    end[0] = time.perf_counter()
+
+
+def _finish(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

@@ -1,0 +1,123 @@
+"""What the Opti-CAM experiments share: their networks, their requests, and their rows in the store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import pandas as pd
+
+from opticam import applicable_methods
+from reproduce.evaluation import EXPERIMENT, forget
+from reproduce.experiments.base import Experiment
+from reproduce.layout import Table, cells
+from reproduce.profile import Profile
+from reproduce.published_numbers import published, split_label
+from reproduce.requests import Request
+from reproduce.workspace import Workspace
+
+
+class SaliencyExperiment(Experiment):
+    """An experiment on saliency maps.
+
+    table: the published table whose networks it runs on. stands_in: where the profile has none of these,
+    run on its first network, beside the table's first.
+    """
+
+    paper = "Opti-CAM"
+    table: str
+    stands_in = False
+
+    def applies(self, profile: Profile) -> bool:
+        """Wherever there are images and networks to explain."""
+        return profile.saliency is not None
+
+    def forget(self, workspace: Workspace) -> None:
+        """Delete the rows asked for."""
+        forget(workspace, self.requests(workspace))
+
+    def networks(self, workspace: Workspace) -> dict[str, str]:
+        """The profile's networks of this experiment, each with the published one it stands beside."""
+        known = list(dict.fromkeys(published(self.table)["network"]))
+        pairs = workspace.profile.saliency.networks
+        chosen = {name: paper for name, paper in pairs.items() if paper in known}
+        if not chosen and self.stands_in:
+            return {next(iter(pairs)): known[0]}
+        return chosen
+
+    def count(self, workspace: Workspace, method: str) -> int:
+        """How many images a method, or a variant of it, is measured on."""
+        count = workspace.profile.image_count(self.name, split_label(method)[0])
+        available = len(workspace.source.names)
+        return available if count is None else min(count, available)
+
+    def request(
+        self, workspace: Workspace, network: str, method: str, *groups: str, **details: object
+    ) -> Request:
+        """A method with the profile's options, on this experiment's number of images."""
+        given = {
+            "options": method_options(workspace.profile, method),
+            "images": self.count(workspace, method),
+        }
+        return Request(network, method, groups, **{**given, **details})
+
+    def rows(
+        self, workspace: Workspace, metrics: Sequence[str], methods: Callable[[str], bool] | None = None
+    ) -> pd.DataFrame:
+        """Stored rows of this experiment's networks and images: network, method, image, metric, value.
+
+        methods: which labels to keep; by default those without a variant in brackets.
+        """
+        keep = methods or (lambda label: not split_label(label)[1])
+        names = workspace.source.names
+        frame = workspace.store.frame(
+            workspace.profile.name,
+            EXPERIMENT,
+            network=list(self.stored_networks(workspace)),
+            metric=metrics,
+            image=names,
+        )
+        frame = frame[frame["method"].map(keep).astype(bool)]
+        place = frame["image"].map({name: index for index, name in enumerate(names)})
+        limits = {label: self.count(workspace, label) for label in frame["method"].unique()}
+        return frame[place < frame["method"].map(limits)].reset_index(drop=True)
+
+    def stored_networks(self, workspace: Workspace) -> Mapping[str, str]:
+        """The labels of the networks in the store, each with the published network it stands beside."""
+        return self.networks(workspace)
+
+    def table_of(
+        self,
+        workspace: Workspace,
+        measured: pd.DataFrame,
+        caption: str,
+        *,
+        table: str = "",
+        **options: object,
+    ) -> Table:
+        """A published table with the measured means beside it, for this experiment's networks."""
+        beside = self.stored_networks(workspace)
+        paper = published(table or self.table)
+        wanted = {"comparable": self._comparable(workspace), "why": "another network or data set"}
+        wanted |= {name: options.pop(name) for name in ("comparable", "why", "rows") if name in options}
+        columns = list(dict.fromkeys(beside.values()))
+        found = cells(paper, measured, beside=beside, columns=columns, **wanted)
+        return Table(found, caption, **options)
+
+    def _comparable(self, workspace: Workspace) -> Callable[[pd.Series], bool]:
+        """Whether a cell's measured network is the published one."""
+        saliency, beside = workspace.profile.saliency, self.stored_networks(workspace)
+        own = {label: saliency.networks[split_label(label)[0]] == paper for label, paper in beside.items()}
+        return lambda cell: saliency.comparable and own.get(cell["measured_network"], True)
+
+
+def plain_methods(workspace: Workspace, network: str) -> list[str]:
+    """Names of the methods that are defined for a network, in the order of the papers' tables."""
+    if not workspace.source.names:  # asked first: wrong images are told before a network is loaded
+        return []
+    return applicable_methods(workspace.classifier(network))
+
+
+def method_options(profile: Profile, method: str) -> dict[str, object]:
+    """The profile's arguments of a method's class."""
+    own = {"iterations": profile.saliency.iterations} if method == "Opti-CAM" else {}
+    return own | dict(profile.saliency.options.get(method, {}))
