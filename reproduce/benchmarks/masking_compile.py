@@ -48,7 +48,9 @@ class Case:
 
 
 def compile_report(
-    architectures: tuple[int, ...] = ARCHITECTURES, dtypes: tuple[str, ...] = ("fp32", "bf16")
+    architectures: tuple[int, ...] = ARCHITECTURES,
+    dtypes: tuple[str, ...] = ("fp32", "bf16"),
+    shapes: tuple[str, ...] = tuple(SHAPES),
 ) -> list[dict[str, Any]]:
     """One row a kernel, shape, dtype and architecture: registers, spilled bytes and shared bytes.
 
@@ -63,8 +65,8 @@ def compile_report(
             "sm": sm,
             **resources(case, dtype, sm),
         }
-        for shape, sizes in SHAPES.items()
-        for case in cases(*sizes)
+        for shape in shapes
+        for case in cases(*SHAPES[shape])
         for dtype in dtypes
         for sm in architectures
     ]

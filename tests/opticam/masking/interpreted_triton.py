@@ -1,0 +1,164 @@
+"""The Triton kernels in Triton's interpreter, run by test_triton.py in a process of its own.
+
+Every output and intermediate of the kernels starts as NaN, so one they leave unwritten shows.
+"""
+
+import pytest
+import torch
+from triton.runtime.interpreter import InterpretedFunction
+
+from opticam.masking import closed_form, reference, schemas, triton_launch
+from opticam.masking.reference import NORMALIZATIONS
+
+SHAPES = [
+    (2, 63, (4, 3), 3, (25, 19)),
+    (1, 9, (1, 6), 1, (1, 13)),
+    (2, 5, (1, 1), 2, (9, 8)),
+    (2, 17, (6, 5), 4, (4, 3)),
+]
+EMPTY, EMPTY_LIKE = torch.empty, torch.empty_like
+
+
+@pytest.fixture(autouse=True)
+def poisoned(monkeypatch):
+    def poison(tensor):
+        return tensor.fill_(torch.nan) if tensor.is_floating_point() else tensor
+
+    monkeypatch.setattr(torch, "empty", lambda *a, **k: poison(EMPTY(*a, **k)))
+    monkeypatch.setattr(torch, "empty_like", lambda *a, **k: poison(EMPTY_LIKE(*a, **k)))
+    new_empty = torch.Tensor.new_empty
+    monkeypatch.setattr(torch.Tensor, "new_empty", lambda *a, **k: poison(new_empty(*a, **k)))
+
+
+def make(shape, dtype=torch.float32, shared=False):
+    batch, channels, cells, colours, pixels = shape
+    generator = torch.Generator().manual_seed(0)
+    features = torch.randn(1 if shared else batch, channels, *cells, generator=generator).to(dtype)
+    logits_u = 2 * torch.randn(batch, channels, generator=generator)
+    return features, logits_u, torch.rand(batch, colours, *pixels, generator=generator).to(dtype)
+
+
+def close(ours, expected, exact):
+    """At most twice the error of plain float32, plus 1e-5."""
+    allowed = 2 * (expected.double() - exact).abs().max() + 1e-5
+    assert (ours.double() - exact).abs().max() <= allowed
+
+
+def both(inputs, gradients, normalization):
+    """Forward outputs and dL/du in plain PyTorch."""
+    outputs = schemas.IMPLEMENTATIONS["saliency_mask"](*inputs, normalization)
+    saved = inputs[0], inputs[2], *outputs[1:]
+    return *outputs, closed_form.saliency_mask_backward(*gradients, *saved, normalization)
+
+
+@pytest.mark.parametrize("normalization", NORMALIZATIONS)
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("given", ["masked", "both"])
+def test_forward_and_backward(shape, normalization, given):
+    assert_accurate(shape, normalization, given)
+
+
+def test_odd_shape_at_full_size():
+    assert_accurate((1, 63, (7, 5), 3, (101, 67)), "range", "masked")
+
+
+def assert_accurate(shape, normalization, given):
+    inputs = make(shape)
+    gradients = torch.randn_like(inputs[2]), None if given == "masked" else torch.randn(shape[0], *shape[4])
+    exact = both(
+        [t.double() for t in inputs], [g if g is None else g.double() for g in gradients], normalization
+    )
+    plain = both(inputs, gradients, normalization)
+    ours = triton_launch.saliency_mask(*inputs, normalization)
+    saved = inputs[0], inputs[2], *ours[1:]
+    ours = *ours, triton_launch.saliency_mask_backward(*gradients, *saved, normalization)
+    for values in zip(ours, plain, exact):
+        close(*values)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+def test_low_precision_shared_features_and_channels_last(dtype):
+    features, logits_u, images = make(SHAPES[0], dtype, shared=True)
+    images = images.contiguous(memory_format=torch.channels_last)
+    gradients = torch.randn_like(images), None
+    exact = both([t.double() for t in (features, logits_u, images)], (gradients[0].double(), None), "range")
+    plain = both((features, logits_u, images), gradients, "range")
+    ours = triton_launch.saliency_mask(features, logits_u, images, "range")
+    assert ours[0].is_contiguous(memory_format=torch.channels_last)
+    saved = features, images, *ours[1:]
+    ours = *ours, triton_launch.saliency_mask_backward(*gradients, *saved, "range")
+    for values in zip(ours, plain, exact):
+        close(*values)
+
+
+def test_two_kernels_forward_and_three_backward(monkeypatch):
+    launched = []
+    run = InterpretedFunction.run
+    monkeypatch.setattr(
+        InterpretedFunction, "run", lambda self, *a, **k: launched.append(self) or run(self, *a, **k)
+    )
+    features, logits_u, images = make(SHAPES[0])
+    outputs = triton_launch.saliency_mask(features, logits_u, images, "range")
+    assert len(launched) == 2
+    triton_launch.saliency_mask_backward(images, None, features, images, *outputs[1:], "range")
+    assert len(launched) == 5
+
+
+def test_constant_maps_and_nan():
+    images = torch.rand(3, 3, 21, 17) + 0.1
+    features = torch.rand(3, 5, 4, 4)
+    features[0], features[1, 2, 1, 3] = 0.3, torch.nan
+    outputs = triton_launch.saliency_mask(features, torch.zeros(3, 5), images, "range")
+    gradient = triton_launch.saliency_mask_backward(
+        torch.ones_like(images), None, features, images, *outputs[1:], "range"
+    )
+    for result in (outputs[0], outputs[1], gradient):
+        assert torch.equal(result[0], torch.zeros_like(result[0]))
+        assert result[1].isnan().all()
+        assert result[2].isfinite().all()
+
+
+def test_empty_batch():
+    outputs = triton_launch.saliency_mask(*(t[:0] for t in make(SHAPES[0])), "range")
+    assert [len(t) for t in outputs] == [0, 0, 0, 0]
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_channel_masks(shared):
+    features, _, images = make(SHAPES[0], shared=shared)
+    channels = torch.tensor([[0, 62], [5, 5]])
+    ours = triton_launch.channel_masks(features, images, channels)
+    torch.testing.assert_close(
+        ours, reference.channel_masks(features, images, channels), atol=1e-5, rtol=1e-5
+    )
+    outside = triton_launch.channel_masks(features, images, torch.tensor([[63, 1], [1, -1]]))
+    assert outside[0, 0].isnan().all()
+    assert outside[1, 1].isnan().all()
+    assert outside[0, 1].isfinite().all()
+
+
+@pytest.mark.parametrize("size", [(2, 3, 25, 19), (1, 3, 1, 1), (1, 1, 25, 1), (1, 1, 1, 19)], ids=str)
+def test_step_masks(size):
+    images, baseline = make(SHAPES[0])[2], torch.rand(size)
+    ranks = torch.stack([torch.randperm(25 * 19).view(25, 19) for _ in range(2)])
+    steps = torch.tensor([0, 200, 25 * 19])
+    expected = reference.step_masks(ranks, images, baseline, steps)
+    assert torch.equal(triton_launch.step_masks(ranks, images, baseline, steps), expected)
+
+
+def test_adam_step_equals_torchs():
+    features, logits_u, images = make(SHAPES[0])
+    outputs = triton_launch.saliency_mask(features, logits_u, images, "range")
+    grad_masked = torch.randn_like(images)
+    saved = grad_masked, None, features, images, *outputs[1:], "range"
+    gradient = triton_launch.saliency_mask_backward(*saved)
+    peer = logits_u.clone().requires_grad_()
+    adam = torch.optim.Adam([peer], lr=0.1)
+    moments = torch.zeros_like(logits_u), torch.zeros_like(logits_u)
+    for iteration in (1, 2, 3):
+        peer.grad = gradient.clone()
+        adam.step()
+        triton_launch.saliency_mask_adam_(
+            logits_u, *moments, torch.tensor(iteration), *saved, 0.1, 0.9, 0.999, 1e-8
+        )
+    torch.testing.assert_close(logits_u, peer.detach(), atol=1e-5, rtol=1e-5)

@@ -1,0 +1,44 @@
+import pytest
+import torch
+
+from opticam.masking import MaskOptimizer, saliency_mask
+
+
+def loss(masked):
+    return (masked - 0.3).abs().pow(1.5).sum()
+
+
+@pytest.mark.parametrize("normalization", ["range", "sigmoid"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_follows_torchs_adam(dtype, normalization):
+    generator = torch.Generator().manual_seed(0)
+    features = torch.randn(2, 20, 5, 4, generator=generator, dtype=dtype)
+    images = torch.rand(2, 3, 23, 21, generator=generator, dtype=dtype)
+    logits_u = torch.zeros(2, 20, dtype=dtype, requires_grad=True)
+    peer = torch.optim.Adam([logits_u], lr=0.1)
+    ours = MaskOptimizer(features, images, normalization)
+    for _ in range(30):
+        masked, _ = saliency_mask(features, logits_u, images, normalization, backend="eager")
+        peer.zero_grad()
+        loss(masked).backward()
+        peer.step()
+        masked = ours.mask()
+        ours.step(torch.autograd.grad(loss(masked), masked)[0])
+    torch.testing.assert_close(ours.logits_u, logits_u.detach(), atol=2e-3, rtol=1e-3)
+    _, expected = saliency_mask(features, ours.logits_u, images, normalization)
+    ours.mask()
+    assert torch.equal(ours.saliency_map, expected)
+
+
+def test_first_step_moves_every_logit_by_the_rate():
+    # Adam's first step is rate * g / (|g| + epsilon): the sign of the gradient times the rate.
+    features, images = torch.randn(1, 30, 5, 4), torch.rand(1, 3, 23, 21)
+    optimizer = MaskOptimizer(features, images, rate=0.25)
+    masked = optimizer.mask()
+    optimizer.step(torch.autograd.grad(loss(masked), masked)[0])
+    torch.testing.assert_close(optimizer.logits_u.abs(), torch.full((1, 30), 0.25), atol=1e-4, rtol=0)
+
+
+def test_bad_features_are_named():
+    with pytest.raises(ValueError, match="features have shape"):
+        MaskOptimizer(torch.rand(2, 5000, 3, 3), torch.rand(2, 3, 9, 9))

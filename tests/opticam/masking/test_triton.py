@@ -1,0 +1,38 @@
+"""The Triton kernels without a GPU: in the interpreter, and compiled ahead of time."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("triton", reason="Triton is not installed on this platform")
+
+
+def test_kernels_in_the_interpreter():
+    """In a process of its own: Triton decides at import whether to interpret."""
+    environment = dict(os.environ, TRITON_INTERPRET="1", OMP_NUM_THREADS="1")
+    cases = Path(__file__).with_name("interpreted_triton.py")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(cases)]
+    result = subprocess.run(command, env=environment, cwd=cases.parents[3], capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout[-4000:] + result.stderr[-2000:]
+    assert " passed" in result.stdout or "100%" in result.stdout
+
+
+@pytest.mark.parametrize("sm", [80, 90, 100])
+def test_kernels_compile_ahead_of_time(sm):
+    from reproduce.benchmarks.masking_compile import compile_report
+
+    rows = compile_report(architectures=(sm,), dtypes=("bf16",), shapes=("odd",))
+    assert {row["kernel"] for row in rows} == {
+        "combine_kernel",
+        "mask_kernel",
+        "channel_kernel",
+        "step_kernel",
+        "interval_kernel",
+        "cell_kernel",
+        "project_kernel",
+    }
+    assert all(row["spilled"] == 0 for row in rows)
+    assert all(0 < row["registers"] <= 255 and row["shared"] <= 48 * 1024 for row in rows)
