@@ -3,12 +3,15 @@
 from opticam.classifier import Classifier
 from opticam.saliency import (
     CAM,
+    LIME,
     METHODS,
     AblationCAM,
     AttentionRollout,
+    ExtremalPerturbation,
     FakeCAM,
     GradCAM,
     GradCAMPlusPlus,
+    GradientSHAP,
     HiResCAM,
     LayerCAM,
     OptiCAM,
@@ -21,13 +24,16 @@ from opticam.saliency import (
 
 __all__ = [
     "CAM",
+    "LIME",
     "METHODS",
     "AblationCAM",
     "AttentionRollout",
     "Classifier",
+    "ExtremalPerturbation",
     "FakeCAM",
     "GradCAM",
     "GradCAMPlusPlus",
+    "GradientSHAP",
     "HiResCAM",
     "LayerCAM",
     "OptiCAM",

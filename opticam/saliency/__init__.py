@@ -5,11 +5,14 @@ from opticam.saliency.ablation_cam import AblationCAM
 from opticam.saliency.attention_rollout import AttentionRollout
 from opticam.saliency.base import SaliencyMethod
 from opticam.saliency.cam import CAM
+from opticam.saliency.extremal_perturbation import ExtremalPerturbation
 from opticam.saliency.fake_cam import FakeCAM
 from opticam.saliency.grad_cam import GradCAM
 from opticam.saliency.grad_cam_plus_plus import GradCAMPlusPlus
+from opticam.saliency.gradient_shap import GradientSHAP
 from opticam.saliency.hires_cam import HiResCAM
 from opticam.saliency.layer_cam import LayerCAM
+from opticam.saliency.lime import LIME
 from opticam.saliency.opti_cam import OptiCAM
 from opticam.saliency.raw_attention import RawAttention
 from opticam.saliency.score_cam import ScoreCAM
@@ -18,17 +21,20 @@ from opticam.saliency.xgrad_cam import XGradCAM
 
 METHODS: dict[str, type[SaliencyMethod]] = {
     "Fake-CAM": FakeCAM,
+    "CAM": CAM,
     "Grad-CAM": GradCAM,
     "Grad-CAM++": GradCAMPlusPlus,
     "Score-CAM": ScoreCAM,
     "Ablation-CAM": AblationCAM,
     "XGrad-CAM": XGradCAM,
     "Layer-CAM": LayerCAM,
-    "HiRes-CAM": HiResCAM,
-    "CAM": CAM,
+    "Extremal Perturbation": ExtremalPerturbation,
     "Raw attention": RawAttention,
     "Rollout": AttentionRollout,
     "TIBAV": TransformerAttribution,
+    "HiRes-CAM": HiResCAM,
+    "LIME": LIME,
+    "GradientSHAP": GradientSHAP,
     "Opti-CAM": OptiCAM,
 }
 """The papers' names of the methods, in the order of their tables."""
@@ -41,12 +47,15 @@ def applicable_methods(classifier: Classifier) -> list[str]:
 
 __all__ = [
     "CAM",
+    "LIME",
     "METHODS",
     "AblationCAM",
     "AttentionRollout",
+    "ExtremalPerturbation",
     "FakeCAM",
     "GradCAM",
     "GradCAMPlusPlus",
+    "GradientSHAP",
     "HiResCAM",
     "LayerCAM",
     "OptiCAM",

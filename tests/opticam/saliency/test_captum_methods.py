@@ -1,0 +1,137 @@
+# ruff: noqa: NPY002 -- Captum draws from NumPy's global generator
+import sys
+
+import captum.attr
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import Ridge
+
+from opticam import LIME, Classifier, GradientSHAP
+from opticam.saliency.captum_support import seeded
+from opticam.saliency.lime import mean_colours, superpixels
+from opticam.saliency.weighted_ridge import WeightedRidge
+
+METHODS = {"lime": lambda c: LIME(c, samples=60), "shap": GradientSHAP}
+methods = pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
+
+
+def test_weighted_ridge_is_sklearns():
+    generator = torch.Generator().manual_seed(0)
+    inputs = torch.rand(40, 7, generator=generator).round()
+    targets, weights = torch.rand(40, generator=generator), torch.rand(40, generator=generator)
+    model = WeightedRidge()
+    model.fit([(inputs[:25], targets[:25], weights[:25]), (inputs[25:], targets[25:], weights[25:])])
+    expected = Ridge(alpha=1).fit(inputs, targets, sample_weight=weights).coef_
+    np.testing.assert_allclose(model.representation(), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_gradient_shap_is_captums(classify, images, targets):
+    classifier = classify("vgg")
+    maps = GradientSHAP(classifier, samples=6, seed=3)(images, targets)
+    shap = captum.attr.GradientShap(classifier)
+    for index, target in enumerate(targets.tolist()):
+        image = images[index : index + 1]
+        with seeded(3):
+            attribution = shap.attribute(image, torch.zeros_like(image), 6, 0.09, target=target)
+        raw = attribution.sum(1).relu()[0].detach()
+        torch.testing.assert_close(maps[index], raw / raw.max(), rtol=0, atol=1e-4)
+
+
+def test_gradient_shap_of_a_linear_network_is_gradient_times_pixel(images):
+    torch.manual_seed(0)
+    network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 35 * 35, 4)).double()
+    classifier = Classifier(network, "0", reshape=lambda output: output[:, :, None, None])
+    images = images.double()
+    attribution = GradientSHAP(classifier, samples=5, noise=0.0)._attribute(images, 1, lambda y: y[:, 2])
+    gradient = network[1].weight[2].reshape(3, 35, 35) / classifier.std[0]
+    torch.testing.assert_close(attribution[0], (gradient * images[1]).detach())
+    gained = classifier(images[1:2]) - classifier(torch.zeros_like(images[1:2]))
+    torch.testing.assert_close(attribution.sum(), gained[0, 2].detach())
+
+
+class Additive(torch.nn.Module):
+    """Its first probability is a weighted sum of pixels, so it is linear in the superpixels' switches."""
+
+    def __init__(self, weight):
+        super().__init__()
+        self.weight = weight
+
+    def forward(self, images):
+        probability = 0.5 + (images * self.weight).sum((1, 2, 3))
+        return torch.stack([probability, 1 - probability], 1).log()
+
+
+def test_lime_finds_what_each_superpixel_adds():
+    generator = torch.Generator().manual_seed(0)
+    blocks = torch.rand(1, 3, 4, 4, generator=generator)
+    texture = 0.9 + 0.1 * torch.rand(90, 70, generator=generator)
+    image = torch.nn.functional.interpolate(blocks, (90, 70)) * texture
+    weight = torch.randn(3, 90, 70, generator=generator) / 2000
+    classifier = Classifier(Additive(weight), "", mean=(0,) * 3, std=(1,) * 3)
+    segments = superpixels(image[0])
+    gains = (weight * (image - mean_colours(image, segments))[0]).sum(0).flatten()
+    expected = torch.zeros(int(segments.max()) + 1).index_add(0, segments.flatten(), gains)[segments]
+    method = LIME(classifier, samples=600)
+    found = method._explain(image, 0, lambda logits: logits.softmax(1)[:, 0])
+    assert segments.max() > 5
+    torch.testing.assert_close(found, expected, rtol=0, atol=0.05 * float(expected.abs().max()))
+    positive = expected.relu()
+    torch.testing.assert_close(method(image, 0)[0], positive / positive.max(), rtol=0, atol=0.05)
+
+
+def test_mean_colours_by_hand():
+    image = torch.tensor([[[[0.0, 0.5], [1.0, 0.25]]]])
+    segments = torch.tensor([[0, 0], [1, 0]])
+    assert mean_colours(image, segments).tolist() == [[[[0.25, 0.25], [1.0, 0.25]]]]
+
+
+@methods
+def test_maps_do_not_depend_on_batch_mates_or_on_global_seeds(classify, images, targets, method):
+    method = method(classify("gap", torch.float64))
+    images = images.double()
+    torch.manual_seed(1)
+    together = method(images[:3], targets[:3])
+    torch.manual_seed(2)
+    np.random.seed(5)
+    alone = torch.cat([method(images[i : i + 1], targets[i : i + 1]) for i in range(3)])
+    torch.testing.assert_close(together, alone, rtol=0, atol=1e-5)
+
+
+@methods
+def test_random_generators_go_on_undisturbed(classify, images, method):
+    torch.manual_seed(4)
+    np.random.seed(4)
+    method(classify("gap"))(images[:1], 1)
+    drawn = torch.rand(3), np.random.rand(3)
+    torch.manual_seed(4)
+    np.random.seed(4)
+    torch.testing.assert_close(drawn[0], torch.rand(3), rtol=0, atol=0)
+    np.testing.assert_array_equal(drawn[1], np.random.rand(3))
+
+
+@methods
+def test_callable_targets(classify, images, method):
+    method = method(classify("gap"))
+    if isinstance(method, LIME):
+        expected, target = method(images[:2], [3, 1]), [3, 1]
+        found = method(images[:2], lambda y: y.softmax(1).gather(1, torch.tensor(target)[:, None])[:, 0])
+    else:
+        expected = method(images[:2], [3, 1])
+        found = method(images[:2], lambda y: y.gather(1, torch.tensor([[3], [1]]))[:, 0])
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("method", [LIME, GradientSHAP])
+def test_without_captum_the_error_says_what_to_install(classify, method, monkeypatch):
+    monkeypatch.setitem(sys.modules, "captum.attr", None)
+    monkeypatch.setitem(sys.modules, "captum", None)
+    with pytest.raises(ImportError, match="pip install captum"):
+        method(classify("gap"))
+
+
+@pytest.mark.parametrize("method", [LIME, GradientSHAP])
+@pytest.mark.parametrize("options", [{"samples": 0}, {"max_batch": 0}])
+def test_bad_options_are_named(classify, method, options):
+    with pytest.raises(ValueError, match=next(iter(options))):
+        method(classify("gap"), **options)

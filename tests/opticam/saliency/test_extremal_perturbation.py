@@ -1,0 +1,148 @@
+import numpy as np
+import pytest
+import scipy.ndimage
+import torch
+
+from opticam import ExtremalPerturbation
+from opticam.saliency.perturbation import PerturbedImages, blur
+from opticam.saliency.smooth_masks import SmoothMasks
+
+SMALL = {"step": 2, "sigma": 4.0}  # of 35 pixels, about what the defaults are of 224
+
+
+def slow_smooth_maximum(cells, y, x, step, sigma, radius):
+    """The smooth maximum at one point, over the cells within `radius` cells, in float64."""
+    numerator = denominator = 0.0
+    for row in range(int(y // step) - radius, int(y // step) + radius + 1):
+        for column in range(int(x // step) - radius, int(x // step) + radius + 1):
+            inside = 0 <= row < cells.shape[0] and 0 <= column < cells.shape[1]
+            distance = np.hypot(y - (row + 0.5) * step + 0.5, x - (column + 0.5) * step + 0.5) / sigma
+            value = np.exp(-2 * max(0, distance - 0.5) ** 2) * (float(cells[row, column]) if inside else 0)
+            numerator += value * np.exp(20 * value)
+            denominator += np.exp(20 * value)
+    return numerator / denominator
+
+
+@pytest.mark.parametrize("size", [(28, 20), (15, 22)])
+def test_smooth_masks_equal_the_formula(size):
+    step, sigma = 4, 7.0
+    smooth = SmoothMasks(size, step, sigma, torch.zeros(1, dtype=torch.float64))
+    parameters = torch.rand(2, *smooth.grid, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    rows = [(i + 0.5) * size[0] / -(-size[0] // 2) - 0.5 for i in range(-(-size[0] // 2))]
+    columns = [(i + 0.5) * size[1] / -(-size[1] // 2) - 0.5 for i in range(-(-size[1] // 2))]
+    expected = torch.tensor(
+        [
+            [[slow_smooth_maximum(cells, y, x, step, sigma, 3) for x in columns] for y in rows]
+            for cells in parameters
+        ]
+    )
+    expected = torch.nn.functional.interpolate(expected[:, None], size, mode="bilinear")[:, 0]
+    torch.testing.assert_close(smooth(parameters), expected)
+
+
+def test_one_cell_lifts_a_disc_of_the_radius_to_one():
+    smooth = SmoothMasks((63, 63), 3, 12.0, torch.zeros(1, dtype=torch.float64))
+    parameters = torch.zeros(1, *smooth.grid, dtype=torch.float64)
+    parameters[0, 10, 10] = 1
+    mask = smooth(parameters)[0]
+    distance = torch.hypot(
+        *(torch.arange(63.0)[index] - 31 for index in ((slice(None), None), (None, slice(None))))
+    )
+    assert mask[distance < 4].min() > 0.99
+    assert mask[distance > 25].max() < 0.01
+
+
+@pytest.mark.parametrize("sigma", [0.1, 0.5])
+def test_blur_is_scipys(images, sigma):
+    expected = scipy.ndimage.gaussian_filter(
+        images.double().numpy(),
+        (0, 0, sigma * 20, sigma * 20),
+        mode="mirror",
+        radius=(0, 0, *[min(34, round(60 * sigma))] * 2),
+    )
+    np.testing.assert_allclose(blur(images.double(), sigma), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("perturbation", ["blur", "fade"])
+def test_masks_blend_the_levels(images, perturbation):
+    perturbed = PerturbedImages(images, perturbation)
+    ones = torch.ones(5, 35, 35)
+    torch.testing.assert_close(perturbed(ones), images)
+    strongest = {"blur": blur(images, 1.0), "fade": torch.zeros_like(images)}[perturbation]
+    torch.testing.assert_close(perturbed(0 * ones), strongest)
+    between = perturbed(ones * 2.25 / 7)
+    torch.testing.assert_close(between, 0.75 * perturbed(ones * 2 / 7) + 0.25 * perturbed(ones * 3 / 7))
+    if perturbation == "fade":
+        torch.testing.assert_close(perturbed(0.4 * ones), 0.4 * images)
+
+
+@pytest.mark.parametrize("perturbation", ["blur", "fade"])
+def test_blending_has_the_gradient_of_its_slope(images, perturbation):
+    perturbed = PerturbedImages(images[:1, :, :4, :5].double(), perturbation)
+    masks = torch.rand(
+        1, 4, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0)
+    ).requires_grad_()
+    assert torch.autograd.gradcheck(perturbed, masks)
+
+
+def random_masks(count, area, generator):
+    """Binary masks of smooth blobs that cover `area` of the image."""
+    noise = torch.randn(count, 3, 35, 35, generator=generator)
+    smooth = blur(noise, 0.15)[:, 0].flatten(1)
+    return (smooth >= smooth.quantile(1 - area, dim=1, keepdim=True)).float().unflatten(1, (35, 35))
+
+
+def test_masks_have_the_area_asked_for_and_beat_random_masks_of_it(classify, images):
+    classifier = classify("vgg")
+    images = torch.cat([images, images.flip(2)])
+    targets = torch.arange(10) % 7
+
+    def score(logits):
+        return logits.gather(1, targets[:, None])[:, 0]
+
+    method = ExtremalPerturbation(classifier, areas=(0.1, 0.3), iterations=400, **SMALL)
+    masks = method.masks(images, score).detach()
+    torch.testing.assert_close(
+        masks.mean((2, 3)), torch.tensor([[0.1, 0.3]]).expand(10, -1), rtol=0, atol=0.02
+    )
+    perturbed, generator = PerturbedImages(images, "blur"), torch.Generator().manual_seed(0)
+    for index, area in enumerate(method.areas):
+        with torch.no_grad():
+            found = score(classifier(perturbed(masks[:, index])))
+            random = score(classifier(perturbed(random_masks(10, area, generator))))
+        assert (found > random).float().mean() >= 0.9
+
+
+@pytest.mark.parametrize("areas", [(0.2,), (0.1, 0.4)])
+def test_a_map_does_not_depend_on_batch_mates(classify, images, targets, areas):
+    method = ExtremalPerturbation(classify("gap", torch.float64), areas=areas, iterations=12, **SMALL)
+    images = images.double()
+    together = method(images, targets)
+    alone = torch.cat([method(images[i : i + 1], targets[i : i + 1]) for i in range(len(images))])
+    torch.testing.assert_close(together, alone, rtol=0, atol=1e-6)
+
+
+def test_the_map_is_the_mean_over_the_areas(classify, images, targets):
+    classifier = classify("gap", torch.float64)
+    images, options = images[:2].double(), {"iterations": 8} | SMALL
+    both = ExtremalPerturbation(classifier, areas=(0.1, 0.5), **options)(images, targets[:2])
+    single = [
+        ExtremalPerturbation(classifier, areas=(a,), **options)(images, targets[:2]) for a in (0.1, 0.5)
+    ]
+    torch.testing.assert_close(both, (single[0] + single[1]) / 2, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"areas": ()},
+        {"areas": (1.0,)},
+        {"perturbation": "noise"},
+        {"iterations": 0},
+        {"sigma": 0},
+        {"step": 0},
+    ],
+)
+def test_bad_options_are_named(classify, options):
+    with pytest.raises(ValueError, match=next(iter(options))):
+        ExtremalPerturbation(classify("gap"), **options)
