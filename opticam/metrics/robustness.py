@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from opticam.masking import step_masks
+from opticam.metrics.causal import default_batch
 from opticam.metrics.checks import check_images, check_maps, check_targets
 from opticam.metrics.faithfulness import average_drop, target_probability
 
@@ -24,13 +25,14 @@ def aopc(
     *,
     patch: int = 14,
     regions: int = 10,
-    max_batch: int = 64,
+    max_batch: int | None = None,
 ) -> Tensor:
     """AOPC = 100 / L · Σ_{k=1..L} (p(x) - p(x^k)), x^k the image without its k most salient patches.
 
     `images` [B, 3, H, W] and `maps` [B, H, W] in [0, 1], `targets` int [B]. Regions are the `regions` patches
     of `patch` x `patch` pixels of `salient_patches`, blackened one after the other, most salient first; p is the
-    softmax probability of the target. `max_batch`: largest number of images in one forward pass.
+    softmax probability of the target. `max_batch`: largest number of images in one forward pass, at least one
+    image's regions; `None` takes `opticam.metrics.causal.default_batch`.
 
     Returns [B] in percent, -100 to 100; higher is better. Sensitive to patch size and number of regions.
     Source: Samek et al. (2017), eq. 12, averaged over the L perturbed images as Quantus' RegionPerturbation
@@ -43,7 +45,7 @@ def aopc(
     black = torch.zeros_like(images)
     plain = target_probability(classifier, images, targets)
     perturbed = torch.empty(len(images), regions, dtype=plain.dtype, device=plain.device)
-    group = max(1, max_batch // regions)
+    group = max(1, (max_batch or default_batch(images)) // regions)
     for start in range(0, len(images), group):
         rows = slice(start, start + group)
         masked = step_masks(ranks[rows], black[rows], images[rows], steps).flatten(0, 1)
