@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from torchvision.transforms.functional import gaussian_blur
+from torch.nn import functional as F
 
 MAX_BLUR = 20.0
 """Standard deviation of the strongest blur, in pixels."""
@@ -13,13 +13,18 @@ LEVELS = 8
 
 
 def blur(images: torch.Tensor, amount: float) -> torch.Tensor:
-    """Gaussian blur with a standard deviation of `amount` times 20 pixels."""
+    """Gaussian blur with a standard deviation of `amount` times 20 pixels, mirrored at the borders."""
     sigma = amount * MAX_BLUR
-    if sigma == 0:
-        return images
-    # The kernel reaches three standard deviations, or as far as the image can be mirrored.
-    size = [2 * min(round(3 * sigma), side - 1) + 1 for side in images.shape[-1:-3:-1]]
-    return gaussian_blur(images, size, [sigma, sigma])
+    return _blur_rows(_blur_rows(images, sigma).mT, sigma).mT if sigma > 0 else images
+
+
+def _blur_rows(images: torch.Tensor, sigma: float) -> torch.Tensor:
+    """Blur along the last axis; the kernel reaches three deviations, or as far as the image can be mirrored."""
+    radius = min(round(3 * sigma), images.shape[-1] - 1)
+    offsets = torch.arange(-radius, radius + 1, dtype=images.dtype, device=images.device)
+    kernel = torch.exp(-(offsets**2) / (2 * sigma**2))
+    padded = F.pad(images.flatten(0, 1), (radius, radius), mode="reflect")
+    return F.conv2d(padded[:, None], (kernel / kernel.sum())[None, None, None]).reshape(images.shape)
 
 
 def fade(images: torch.Tensor, amount: float) -> torch.Tensor:
