@@ -30,6 +30,7 @@ class Classifier(nn.Module):
     target_layer: module, dotted name ("layer4.2", "features[42]") or None for the papers' layer of the family.
     mean, std: per channel, of pixels in [0,1].
     reshape: function from the target layer's output to [B,K,h,w]; None handles maps and token sequences.
+    pixel_range: what images may hold; None for any finite numbers, where pixels come normalised already.
     optimize: what runs in place of the network. "exact": the network itself. "fast": a copy with batch norms
         folded into convolutions and channels_last memory; no logit moves by more than 1e-4 of the largest.
         "half": that copy under autocast to `half_dtype`. The copy is made at first use, compared with the
@@ -47,6 +48,7 @@ class Classifier(nn.Module):
         mean: Sequence[float] = IMAGENET_MEAN,
         std: Sequence[float] = IMAGENET_STD,
         reshape: Callable[[torch.Tensor], torch.Tensor] | None = None,
+        pixel_range: tuple[float, float] | None = (0.0, 1.0),
         optimize: str = "fast",
         half_dtype: torch.dtype = torch.bfloat16,
     ) -> None:
@@ -62,6 +64,7 @@ class Classifier(nn.Module):
         self.network = network
         self._target_layer = [find_layer(network, target_layer)]  # in a list, so it is registered only once
         self.reshape = reshape
+        self.pixel_range = pixel_range
         self.optimize = optimize
         self.half_dtype = half_dtype
         self.num_classes: int | None = None  # known after the first forward pass
@@ -100,7 +103,7 @@ class Classifier(nn.Module):
     def exact(self) -> Classifier:
         """A classifier of the same network, layer and pixels that always runs the network itself."""
         statistics = {"mean": self.mean.flatten().tolist(), "std": self.std.flatten().tolist()}
-        options = {"reshape": self.reshape, "optimize": "exact"}
+        options = {"reshape": self.reshape, "pixel_range": self.pixel_range, "optimize": "exact"}
         return Classifier(self.network, self.target_layer, **statistics, **options)
 
     @property

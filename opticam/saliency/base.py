@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -50,7 +51,7 @@ class SaliencyMethod(ABC):
     @contextmanager
     def explaining(self, images: torch.Tensor, targets: Targets) -> Iterator[Score]:
         """Check the arguments, freeze the network, and hand out the score that the targets mean."""
-        check_images(images)
+        check_images(images, self.classifier.pixel_range)
         with self.classifier.frozen():
             yield self._score(images, targets)
 
@@ -68,16 +69,18 @@ class SaliencyMethod(ABC):
         return ClassScore(ids.to(images.device), self.selector)
 
 
-def check_images(images: torch.Tensor) -> None:
-    """Raise TypeError or ValueError unless images are a floating [B,C,H,W] tensor of finite pixels in [0,1]."""
+def check_images(images: torch.Tensor, pixel_range: tuple[float, float] | None = (0.0, 1.0)) -> None:
+    """Raise TypeError or ValueError unless images are a floating [B,C,H,W] tensor of finite pixels in range."""
     if not isinstance(images, torch.Tensor):
         raise TypeError(f"images: expected a tensor [B,3,H,W], got {type(images).__name__}")
     if images.dim() != 4 or not images.is_floating_point():
         raise ValueError(
             f"images: expected floating [B,3,H,W], got {images.dtype} of shape {tuple(images.shape)}"
         )
-    if not len(images):
+    if not images.numel():
         return
     low, high = (float(value) for value in images.aminmax())
-    if not (low >= 0 and high <= 1):  # also catches NaN
-        raise ValueError(f"images: pixels must be finite and in [0,1], got values from {low} to {high}")
+    least, most = pixel_range or (-sys.float_info.max, sys.float_info.max)
+    if not (low >= least and high <= most):  # also catches NaN
+        wanted = f"finite and in [{least:g}, {most:g}]" if pixel_range else "finite"
+        raise ValueError(f"images: pixels must be {wanted}, got values from {low} to {high}")
