@@ -26,13 +26,12 @@ class NarrowResNet(ResNet):
 
 
 def _resnet() -> ResNet:
-    """Bottleneck ResNet: 3x3 stem of stride 2 without max-pool, last stage dilated: 512 maps of 8x8."""
+    """Bottleneck ResNet with a 3x3 stem; its last two stages are dilated: 512 maps of 8x8."""
     network = NarrowResNet(
-        Bottleneck, [1, 2, 2, 2], num_classes=CLASSES, replace_stride_with_dilation=[False, False, True]
+        Bottleneck, [1, 2, 2, 2], num_classes=CLASSES, replace_stride_with_dilation=[False, True, True]
     )
     network.conv1 = nn.Conv2d(3, 64, kernel_size=3, stride=2, padding=1, bias=False)
     nn.init.kaiming_normal_(network.conv1.weight, mode="fan_out", nonlinearity="relu")
-    network.maxpool = nn.Identity()
     network.fc = nn.Linear(128 * Bottleneck.expansion, CLASSES)
     return network
 

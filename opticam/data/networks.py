@@ -17,7 +17,7 @@ from opticam.data.network_training import SAMPLE_MEAN, SAMPLE_STD, TrainingSetti
 from opticam.data.sample import SPLITS, sample_fingerprint, sample_set
 
 DEFAULT_SETTINGS = {
-    "sample_resnet": TrainingSettings(epochs=6),
+    "sample_resnet": TrainingSettings(epochs=4),
     "sample_vgg": TrainingSettings(epochs=8),
     "sample_vit": TrainingSettings(epochs=10, batch_size=25, learning_rate=1.5e-3),
 }
