@@ -24,16 +24,15 @@ template <class T, class A>
 static void run(const Tensor& features, const Tensor& images, const int64_t* channels, int64_t count,
                 const Tensor& masked) {
   const ImageLayout at(images);
+  const T* from = read<T>(images);
+  T* to = write<T>(masked);
   parallel(at.batch * count, [&](int64_t task) {
     const int64_t image = task / count;
     UpsampledMaps<A> map(1, features.size(2), features.size(3), at.height, at.width, Normalization::range);
     map.prepare(0, channel_cells<A>(features, image, channels[task]).data());
     std::vector<A> values(at.width);
-    for (int64_t row = 0; row < at.height; ++row) {
-      map.pixels(0, row, values.data());
-      typed_loops<T, A>().multiply(read<T>(images) + at.pixel(image, row), values.data(), at.width, at.colours,
-                                   at.plane(), write<T>(masked) + at.pixel(task, row));
-    }
+    for (int64_t row = 0; row < at.height; ++row)
+      map.mask(0, row, from + at.pixel(image, row), at.row(), values.data(), to + at.pixel(task, row));
   });
 }
 

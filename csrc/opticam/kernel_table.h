@@ -6,14 +6,10 @@
 
 namespace opticam {
 
-enum class Normalization { range, max, sigmoid };
-
-// How a value v of an upsampled map is normalised: (v - low) * scale, or the logistic function.
+// How a value v of an upsampled map is normalised: (v - low) * scale, kept within [floor, ceiling].
 template <class A>
 struct Scaling {
-  Normalization kind;
-  A low;
-  A scale;
+  A low, scale, floor, ceiling;
 };
 
 // Where the pixels of one axis fall between the cells: pixel p in [begin[j], begin[j + 1]) lies `fraction[p]`
@@ -39,16 +35,21 @@ struct MapLoops {
   void (*widen)(const A* cells, AxisView<A> axis, A* pixels);
   // The transpose of `widen`, overwriting `cells`.
   void (*narrow)(const A* pixels, AxisView<A> axis, A* cells);
-  // The least and greatest pixel of an upsampled map; first in raster order, or NaN if a cell is NaN.
+  // The least and greatest pixel of an upsampled map; first in raster order, or NaN if one is NaN.
   void (*extremes)(const A* cells, AxisView<A> rows, AxisView<A> columns, Extreme<A>* least,
                    Extreme<A>* greatest);
-  // The normalised row `fraction` of the way between two widened rows.
-  void (*map_row)(const A* upper, const A* lower, A fraction, Scaling<A> scaling, int64_t pixels, A* map);
-  // sum += g and weighted += fraction * g; where `map` is given, g first goes back through the logistic function.
-  void (*collect)(const A* g, const A* map, A fraction, int64_t pixels, A* sum, A* weighted);
+  // The logistic function of the row `fraction` of the way between two widened rows, and its slope n (1 - n).
+  void (*logistic)(const A* upper, const A* lower, A fraction, int64_t pixels, A* map);
+  void (*slope)(const A* map, int64_t pixels, A* slope);
 };
 
-// Colours lie `plane` elements apart and pixels next to each other, or, with plane = 1, the other way round.
+// A row of pixels in an image: colours lie `plane` elements apart, or next to each other where plane is 1.
+struct RowView {
+  int64_t pixels;
+  int64_t colours;
+  int64_t plane;
+};
+
 template <class T, class A>
 struct TypedLoops {
   // sums[p] = sum over channels of weights[k] * features[k][p].
@@ -57,11 +58,14 @@ struct TypedLoops {
   void (*project)(const T* features, const A* weights, const A* coarse, A offset, int64_t channels,
                   int64_t cells, A* gradient);
   void (*convert)(const T* values, int64_t count, A* converted);
-  // masked = image * map.
-  void (*multiply)(const T* image, const A* map, int64_t pixels, int64_t colours, int64_t plane, T* masked);
-  // g = sum over colours of g_masked * image, plus g_map where given.
-  void (*pixel_gradient)(const T* g_masked, const T* image, const A* g_map, int64_t pixels, int64_t colours,
-                         int64_t plane, A* g);
+  // map = the scaled row `fraction` of the way between two widened rows; masked = image * map.
+  void (*mask)(const A* upper, const A* lower, A fraction, Scaling<A> scaling, const T* image, RowView row,
+               A* map, T* masked);
+  // With g = sum over colours of g_masked * image: sum += g and weighted += fraction * g.
+  void (*collect)(const T* g_masked, const T* image, A fraction, RowView row, A* sum, A* weighted);
+  // The same with g = (g_map + sum over colours ...) * factor; row.colours may be 0.
+  void (*collect_general)(const T* g_masked, const T* image, const A* g_map, const A* factor, A fraction,
+                          RowView row, A* sum, A* weighted);
 };
 
 // chosen[p] = ranks[p] < step ? image[p] : baseline[p * baseline_step], for elements moved as raw bits.

@@ -94,28 +94,13 @@ inline float exponential(float x) {
 inline double exponential(double x) { return __builtin_exp(x); }
 
 template <class A>
-void map_row(const A* upper, const A* lower, A fraction, Scaling<A> scaling, int64_t pixels, A* map) {
-  if (scaling.kind == Normalization::sigmoid) {
+void logistic(const A* upper, const A* lower, A fraction, int64_t pixels, A* map) {
 #pragma omp simd
-    for (int64_t p = 0; p < pixels; ++p) map[p] = 1 / (1 + exponential(-between(upper[p], lower[p], fraction)));
-    return;
-  }
-  const bool range = scaling.kind == Normalization::range;
-  const A floor = range ? A(0) : A(-__builtin_inf()), ceiling = range ? A(1) : A(__builtin_inf());
-#pragma omp simd
-  for (int64_t p = 0; p < pixels; ++p) {
-    A value = (between(upper[p], lower[p], fraction) - scaling.low) * scaling.scale;
-    value = value < floor ? floor : value;  // written so that NaN stays
-    map[p] = value > ceiling ? ceiling : value;
-  }
+  for (int64_t p = 0; p < pixels; ++p) map[p] = 1 / (1 + exponential(-between(upper[p], lower[p], fraction)));
 }
 
 template <class A>
-void collect(const A* g, const A* map, A fraction, int64_t pixels, A* sum, A* weighted) {
+void slope(const A* map, int64_t pixels, A* slope) {
 #pragma omp simd
-  for (int64_t p = 0; p < pixels; ++p) {
-    const A through = map ? g[p] * map[p] * (1 - map[p]) : g[p];
-    sum[p] += through;
-    weighted[p] += fraction * through;
-  }
+  for (int64_t p = 0; p < pixels; ++p) slope[p] = map[p] * (1 - map[p]);
 }

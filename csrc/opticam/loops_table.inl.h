@@ -2,19 +2,20 @@
 // for it. Nothing from the standard library is used in them, because a template shared with another file could
 // be linked from here into code for a lesser processor.
 
+#include "numbers.inl.h"
 #include "loops_map.inl.h"
 #include "loops_typed.inl.h"
 
 template <class A>
 const MapLoops<A>& maps() {
-  static constexpr MapLoops<A> table{widen<A>, narrow<A>, extremes<A>, map_row<A>, collect<A>};
+  static constexpr MapLoops<A> table{widen<A>, narrow<A>, extremes<A>, logistic<A>, slope<A>};
   return table;
 }
 
 template <class T, class A>
 const TypedLoops<T, A>& typed() {
-  static constexpr TypedLoops<T, A> table{combine<T, A>, project<T, A>, convert<T, A>, multiply<T, A>,
-                                          pixel_gradient<T, A>};
+  static constexpr TypedLoops<T, A> table{combine<T, A>, project<T, A>, convert<T, A>,
+                                          mask<T, A>,    collect<T, A>, collect_general<T, A>};
   return table;
 }
 

@@ -9,16 +9,16 @@ void combine(const T* features, const A* weights, int64_t channels, int64_t cell
     const A* w = weights + k;
 #pragma omp simd
     for (int64_t p = 0; p < cells; ++p) {
-      const A even = w[0] * A(f[p]) + w[2] * A(f[p + 2 * cells]) + w[4] * A(f[p + 4 * cells]) +
-                     w[6] * A(f[p + 6 * cells]);
-      const A odd = w[1] * A(f[p + cells]) + w[3] * A(f[p + 3 * cells]) + w[5] * A(f[p + 5 * cells]) +
-                    w[7] * A(f[p + 7 * cells]);
+      const A even = w[0] * load<A>(f[p]) + w[2] * load<A>(f[p + 2 * cells]) + w[4] * load<A>(f[p + 4 * cells]) +
+                     w[6] * load<A>(f[p + 6 * cells]);
+      const A odd = w[1] * load<A>(f[p + cells]) + w[3] * load<A>(f[p + 3 * cells]) + w[5] * load<A>(f[p + 5 * cells]) +
+                    w[7] * load<A>(f[p + 7 * cells]);
       sums[p] += even + odd;
     }
   }
   for (; k < channels; ++k) {
 #pragma omp simd
-    for (int64_t p = 0; p < cells; ++p) sums[p] += weights[k] * A(features[k * cells + p]);
+    for (int64_t p = 0; p < cells; ++p) sums[p] += weights[k] * load<A>(features[k * cells + p]);
   }
 }
 
@@ -29,12 +29,12 @@ void project(const T* features, const A* weights, const A* coarse, A offset, int
   for (; k + 4 <= channels; k += 4) {  // four channels a pass: four independent sums
     const T* f = features + k * cells;
     A first = 0, second = 0, third = 0, fourth = 0;
-#pragma omp simd reduction(+ : first, second, third, fourth)
+#pragma omp simd reduction(+ : first, second, third, fourth) simdlen(16)
     for (int64_t p = 0; p < cells; ++p) {
-      first += A(f[p]) * coarse[p];
-      second += A(f[p + cells]) * coarse[p];
-      third += A(f[p + 2 * cells]) * coarse[p];
-      fourth += A(f[p + 3 * cells]) * coarse[p];
+      first += load<A>(f[p]) * coarse[p];
+      second += load<A>(f[p + cells]) * coarse[p];
+      third += load<A>(f[p + 2 * cells]) * coarse[p];
+      fourth += load<A>(f[p + 3 * cells]) * coarse[p];
     }
     gradient[k] = weights[k] * (first - offset);
     gradient[k + 1] = weights[k + 1] * (second - offset);
@@ -44,7 +44,7 @@ void project(const T* features, const A* weights, const A* coarse, A offset, int
   for (; k < channels; ++k) {
     A sum = 0;
 #pragma omp simd reduction(+ : sum)
-    for (int64_t p = 0; p < cells; ++p) sum += A(features[k * cells + p]) * coarse[p];
+    for (int64_t p = 0; p < cells; ++p) sum += load<A>(features[k * cells + p]) * coarse[p];
     gradient[k] = weights[k] * (sum - offset);
   }
 }
@@ -52,54 +52,78 @@ void project(const T* features, const A* weights, const A* coarse, A offset, int
 template <class T, class A>
 void convert(const T* values, int64_t count, A* converted) {
 #pragma omp simd
-  for (int64_t i = 0; i < count; ++i) converted[i] = A(values[i]);
+  for (int64_t i = 0; i < count; ++i) converted[i] = load<A>(values[i]);
 }
 
-template <int colours, class T, class A>
-void multiply_interleaved(const T* image, const A* map, int64_t pixels, T* masked) {
-#pragma omp simd
-  for (int64_t p = 0; p < pixels; ++p)
-    for (int c = 0; c < colours; ++c) masked[p * colours + c] = T(A(image[p * colours + c]) * map[p]);
+// Number of colours and layout of an image row, known when a loop is compiled.
+template <int count, bool together>
+struct Pixel {
+  static constexpr int colours = count;
+  static int64_t at(int64_t pixel, int colour, int64_t plane) {
+    return together ? pixel * count + colour : colour * plane + pixel;
+  }
+};
+
+template <class F>
+void with_pixel(RowView row, const F& f) {
+  const bool together = row.plane == 1;
+  if (row.colours == 0) return f(Pixel<0, false>{});
+  if (row.colours == 1) return f(Pixel<1, true>{});
+  if (row.colours == 2) return together ? f(Pixel<2, true>{}) : f(Pixel<2, false>{});
+  if (row.colours == 3) return together ? f(Pixel<3, true>{}) : f(Pixel<3, false>{});
+  return together ? f(Pixel<4, true>{}) : f(Pixel<4, false>{});
 }
 
 template <class T, class A>
-void multiply(const T* image, const A* map, int64_t pixels, int64_t colours, int64_t plane, T* masked) {
-  if (plane == 1 && colours == 2) return multiply_interleaved<2>(image, map, pixels, masked);
-  if (plane == 1 && colours == 3) return multiply_interleaved<3>(image, map, pixels, masked);
-  if (plane == 1 && colours == 4) return multiply_interleaved<4>(image, map, pixels, masked);
-  for (int64_t c = 0; c < colours; ++c) {
-    const T* from = image + c * plane;
-    T* to = masked + c * plane;
+void mask(const A* upper, const A* lower, A fraction, Scaling<A> scaling, const T* image, RowView row, A* map,
+          T* masked) {
+  with_pixel(row, [=](auto pixel) {
 #pragma omp simd
-    for (int64_t p = 0; p < pixels; ++p) to[p] = T(A(from[p]) * map[p]);
-  }
-}
-
-template <int colours, class T, class A>
-void add_interleaved(const T* g_masked, const T* image, int64_t pixels, A* g) {
-#pragma omp simd
-  for (int64_t p = 0; p < pixels; ++p) {
-    A sum = 0;
-    for (int c = 0; c < colours; ++c) sum += A(g_masked[p * colours + c]) * A(image[p * colours + c]);
-    g[p] += sum;
-  }
+    for (int64_t p = 0; p < row.pixels; ++p) {
+      A value = (between(upper[p], lower[p], fraction) - scaling.low) * scaling.scale;
+      value = value < scaling.floor ? scaling.floor : value;  // written so that NaN stays
+      value = value > scaling.ceiling ? scaling.ceiling : value;
+      map[p] = value;
+      for (int c = 0; c < pixel.colours; ++c) {
+        const int64_t i = pixel.at(p, c, row.plane);
+        masked[i] = Store<T, A>::from(load<A>(image[i]) * value);
+      }
+    }
+  });
 }
 
 template <class T, class A>
-void pixel_gradient(const T* g_masked, const T* image, const A* g_map, int64_t pixels, int64_t colours,
-                    int64_t plane, A* g) {
+void collect(const T* g_masked, const T* image, A fraction, RowView row, A* sum, A* weighted) {
+  with_pixel(row, [=](auto pixel) {
 #pragma omp simd
-  for (int64_t p = 0; p < pixels; ++p) g[p] = g_map ? g_map[p] : A(0);
-  if (!g_masked) return;
-  if (plane == 1 && colours == 2) return add_interleaved<2>(g_masked, image, pixels, g);
-  if (plane == 1 && colours == 3) return add_interleaved<3>(g_masked, image, pixels, g);
-  if (plane == 1 && colours == 4) return add_interleaved<4>(g_masked, image, pixels, g);
-  for (int64_t c = 0; c < colours; ++c) {
-    const T* gradient = g_masked + c * plane;
-    const T* value = image + c * plane;
+    for (int64_t p = 0; p < row.pixels; ++p) {
+      A g = 0;
+      for (int c = 0; c < pixel.colours; ++c) {
+        const int64_t i = pixel.at(p, c, row.plane);
+        g += load<A>(g_masked[i]) * load<A>(image[i]);
+      }
+      sum[p] += g;
+      weighted[p] += fraction * g;
+    }
+  });
+}
+
+template <class T, class A>
+void collect_general(const T* g_masked, const T* image, const A* g_map, const A* factor, A fraction,
+                     RowView row, A* sum, A* weighted) {
+  with_pixel(row, [=](auto pixel) {
 #pragma omp simd
-    for (int64_t p = 0; p < pixels; ++p) g[p] += A(gradient[p]) * A(value[p]);
-  }
+    for (int64_t p = 0; p < row.pixels; ++p) {
+      A g = g_map[p];
+      for (int c = 0; c < pixel.colours; ++c) {
+        const int64_t i = pixel.at(p, c, row.plane);
+        g += load<A>(g_masked[i]) * load<A>(image[i]);
+      }
+      g *= factor[p];
+      sum[p] += g;
+      weighted[p] += fraction * g;
+    }
+  });
 }
 
 template <class Bits, class Rank>

@@ -47,17 +47,17 @@ static void combine(const Tensor& features, const Tensor& weights, const Tensor&
 }
 
 template <class T, class A>
-static void mask(const Tensor& images, const ImageLayout& at, UpsampledMaps<A>& maps, const Tensor& map,
+static void mask(const Tensor& images, const ImageLayout& at, const UpsampledMaps<A>& maps, const Tensor& map,
                  const Tensor& masked) {
-  const auto& loops = typed_loops<T, A>();
+  const T* from = read<T>(images);
+  T* to = write<T>(masked);
+  A* values = write<A>(map);
   const int64_t blocks = (at.height + kRows - 1) / kRows;
   parallel(at.batch * blocks, [&](int64_t task) {
     const int64_t image = task / blocks, first = task % blocks * kRows;
     for (int64_t row = first; row < std::min(first + kRows, at.height); ++row) {
-      A* values = write<A>(map) + (image * at.height + row) * at.width;
-      maps.pixels(image, row, values);
-      loops.multiply(read<T>(images) + at.pixel(image, row), values, at.width, at.colours, at.plane(),
-                     write<T>(masked) + at.pixel(image, row));
+      const int64_t pixel = at.pixel(image, row);
+      maps.mask(image, row, from + pixel, at.row(), values + (image * at.height + row) * at.width, to + pixel);
     }
   });
 }

@@ -28,23 +28,31 @@ static std::vector<A> to_cells(const Gradients& gradients, const Tensor& images,
                                const Axis<A>& rows, const Axis<A>& columns) {
   const auto& typed = typed_loops<T, A>();
   const auto& loops = map_loops<A>();
+  const T *pixels = read<T>(images), *g_masked = gradients.masked ? read<T>(*gradients.masked) : nullptr;
+  const A *maps = read<A>(gradients.saliency_map), *g_map = gradients.map ? read<A>(*gradients.map) : nullptr;
+  RowView view = at.row();
+  if (!g_masked) view.colours = 0;
+  const std::vector<A> zeros(at.width, 0), ones(at.width, 1);
   std::vector<A> cells(at.batch * rows.cells() * 2 * columns.cells());
-  const T* g_masked = gradients.masked ? read<T>(*gradients.masked) : nullptr;
-  const A* g_map = gradients.map ? read<A>(*gradients.map) : nullptr;
   parallel(at.batch * rows.cells(), [&](int64_t task) {
     const int64_t image = task / rows.cells(), interval = task % rows.cells();
-    std::vector<A> scratch(3 * at.width);
-    A *g = scratch.data(), *sum = g + at.width, *weighted = sum + at.width;
+    std::vector<A> sum(at.width, 0), weighted(at.width, 0), slope(at.width);
     for (int64_t row = rows.begin(interval); row < rows.begin(interval + 1); ++row) {
       const int64_t pixel = at.pixel(image, row), map_pixel = (image * at.height + row) * at.width;
-      typed.pixel_gradient(g_masked ? g_masked + pixel : nullptr, read<T>(images) + pixel,
-                           g_map ? g_map + map_pixel : nullptr, at.width, at.colours, at.plane(), g);
-      loops.collect(g, gradients.logistic ? read<A>(gradients.saliency_map) + map_pixel : nullptr,
-                    rows.fraction(row), at.width, sum, weighted);
+      const A fraction = rows.fraction(row);
+      if (g_masked && !g_map && !gradients.logistic) {
+        typed.collect(g_masked + pixel, pixels + pixel, fraction, view, sum.data(), weighted.data());
+        continue;
+      }
+      if (gradients.logistic) loops.slope(maps + map_pixel, at.width, slope.data());
+      typed.collect_general(g_masked ? g_masked + pixel : pixels, pixels + pixel,
+                            g_map ? g_map + map_pixel : zeros.data(),
+                            gradients.logistic ? slope.data() : ones.data(), fraction, view, sum.data(),
+                            weighted.data());
     }
     A* out = cells.data() + task * 2 * columns.cells();
-    loops.narrow(sum, columns.view(), out);
-    loops.narrow(weighted, columns.view(), out + columns.cells());
+    loops.narrow(sum.data(), columns.view(), out);
+    loops.narrow(weighted.data(), columns.view(), out + columns.cells());
   });
   return cells;
 }

@@ -48,6 +48,8 @@ T* write(const Tensor& tensor) {
   return static_cast<T*>(tensor.mutable_data_ptr());
 }
 
+enum class Normalization { range, max, sigmoid };
+
 inline Normalization normalization_of(const std::string& name) {
   if (name == "max") return Normalization::max;
   if (name == "sigmoid") return Normalization::sigmoid;
@@ -62,7 +64,7 @@ struct ImageLayout {
         interleaved(colours > 1 && !images.is_contiguous() && has_interleaved_strides(images)) {}
 
   MemoryFormat format() const { return interleaved ? MemoryFormat::ChannelsLast : MemoryFormat::Contiguous; }
-  int64_t plane() const { return interleaved ? 1 : height * width; }
+  RowView row() const { return {width, colours, interleaved ? 1 : height * width}; }
   int64_t pixel(int64_t image, int64_t row) const {
     return image * colours * height * width + row * width * (interleaved ? colours : 1);
   }

@@ -6,18 +6,21 @@
 #include <vector>
 
 #include "axis.h"
+#include "tensors.h"
 
 namespace opticam {
 
 constexpr int kConstantUlps = 16;  // as in opticam/masking/reference.py
 
+// What becomes of a map with these extremes; a scale of 0 where there is nothing to normalise.
 template <class A>
 Scaling<A> scaling_of(Normalization kind, A least, A greatest) {
-  if (kind == Normalization::sigmoid) return {kind, 0, 1};
-  if (kind == Normalization::max) return {kind, 0, greatest == 0 ? A(0) : 1 / greatest};
+  constexpr A infinity = std::numeric_limits<A>::infinity();
+  if (kind == Normalization::sigmoid) return {0, 1, -infinity, infinity};
+  if (kind == Normalization::max) return {0, greatest == 0 ? A(0) : 1 / greatest, -infinity, infinity};
   const A magnitude = std::max(std::abs(least), std::abs(greatest));
   const bool constant = greatest - least <= kConstantUlps * std::numeric_limits<A>::epsilon() * magnitude;
-  return {kind, least, constant ? A(0) : 1 / (greatest - least)};
+  return {least, constant ? A(0) : 1 / (greatest - least), 0, 1};
 }
 
 template <class A>
@@ -29,25 +32,33 @@ class UpsampledMaps {
   void prepare(int64_t index, const A* cells) {
     const auto& loops = map_loops<A>();
     for (int64_t j = 0; j < rows.cells(); ++j)
-      loops.widen(cells + j * columns.cells(), columns.view(), row(index, j));
+      loops.widen(cells + j * columns.cells(), columns.view(), widened(index, j));
     Extreme<A> least{}, greatest{};
     if (kind_ != Normalization::sigmoid)
       loops.extremes(cells, rows.view(), columns.view(), &least, &greatest);
     scaling_[index] = scaling_of(kind_, least.value, greatest.value);
   }
 
-  void pixels(int64_t index, int64_t pixel_row, A* map) {
+  // One row of map number `index` and of the image it masks.
+  template <class T>
+  void mask(int64_t index, int64_t pixel_row, const T* image, RowView row, A* map, T* masked) const {
     const int64_t cell = rows.cell(pixel_row);
-    map_loops<A>().map_row(row(index, cell), row(index, rows.next(cell)), rows.fraction(pixel_row),
-                           scaling_[index], columns.pixels(), map);
+    const A *upper = widened(index, cell), *lower = widened(index, rows.next(cell));
+    A fraction = rows.fraction(pixel_row);
+    if (kind_ == Normalization::sigmoid) {
+      map_loops<A>().logistic(upper, lower, fraction, row.pixels, map);
+      upper = lower = map;
+      fraction = 0;
+    }
+    typed_loops<T, A>().mask(upper, lower, fraction, scaling_[index], image, row, map, masked);
   }
 
   const Axis<A> rows, columns;
 
  private:
-  A* row(int64_t index, int64_t cell) {
-    return widened_.data() + (index * rows.cells() + cell) * columns.pixels();
-  }
+  int64_t at(int64_t index, int64_t cell) const { return (index * rows.cells() + cell) * columns.pixels(); }
+  A* widened(int64_t index, int64_t cell) { return widened_.data() + at(index, cell); }
+  const A* widened(int64_t index, int64_t cell) const { return widened_.data() + at(index, cell); }
 
   Normalization kind_;
   std::vector<Scaling<A>> scaling_;

@@ -70,3 +70,15 @@ def test_every_instruction_set_is_accurate(capability, name):
     if name is None or supported == "DEFAULT":
         name = {"DEFAULT": "baseline", "AVX2": "AVX2"}.get(supported, "AVX-512")
     assert result.stdout.strip() == name
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+def test_sixteen_bit_images_are_read_and_rounded_as_pytorch_does(dtype):
+    """Every pattern of 16 bits as a pixel, times the map, against PyTorch's own conversions: bit for bit."""
+    patterns = torch.arange(-(2**15), 2**15).to(torch.int16).view(dtype).view(1, 1, 256, 256)
+    features = torch.rand(1, 3, 7, 5, generator=torch.Generator().manual_seed(0))
+    masked, saliency_map = saliency_mask(features, torch.zeros(1, 3), patterns, backend="cpp")
+    expected = (patterns.float() * saliency_map[:, None]).to(dtype)
+    assert torch.equal(masked.isnan(), expected.isnan())
+    finite = ~expected.isnan()
+    assert torch.equal(masked[finite].view(torch.int16), expected[finite].view(torch.int16))
