@@ -1,8 +1,10 @@
 """Learn discriminative parts on a frozen network and explain by them (DP-Net, ICIP 2023)."""
 
 from dpnet.features import FeatureCache, extract_features
+from dpnet.image_network import ParticipationMap, as_classifier
 from dpnet.manifest import describe
 from dpnet.model import GlobalClassifier, PartClassifier, PartOutput
+from dpnet.recipes import GlobalRecipe, PartRecipe
 from dpnet.regions import RegionScheme
 from dpnet.settings import ConstraintWeights, TrainingSettings
 from dpnet.training import TrainingRecord, train, train_seeds
@@ -11,11 +13,15 @@ __all__ = [
     "ConstraintWeights",
     "FeatureCache",
     "GlobalClassifier",
+    "GlobalRecipe",
     "PartClassifier",
     "PartOutput",
+    "PartRecipe",
+    "ParticipationMap",
     "RegionScheme",
     "TrainingRecord",
     "TrainingSettings",
+    "as_classifier",
     "describe",
     "extract_features",
     "train",

@@ -8,8 +8,11 @@ from torch import Tensor, nn
 from dpnet.explanation import MAP_KINDS, score_map, to_pixels
 from dpnet.model import PartClassifier, PartOutput
 from opticam.classifier import Classifier
+from opticam.layers import layer_name
+from opticam.recording import only_output
 from opticam.saliency import SaliencyMethod
 from opticam.saliency.targets import Score
+from opticam.tokens import prefix_tokens, tokens_to_map
 
 
 class PartNetwork(nn.Module):
@@ -22,20 +25,27 @@ class PartNetwork(nn.Module):
     def __init__(self, backbone: Classifier, model: nn.Module) -> None:
         super().__init__()
         self.backbone = backbone.network
-        self.layer = [backbone.target_layer]  # in a list, so that it is registered once, inside the backbone
-        self.as_map = backbone._as_map
+        self.layer = layer_name(backbone.network, backbone.target_layer)
+        self.reshape = backbone.reshape
         self.model = model
+        # What `opticam.tokens` asks of a transformer.
+        self.num_prefix_tokens = prefix_tokens(backbone.network)
+        self.patch_size = getattr(backbone.network, "patch_size", None)
 
     def feature_maps(self, pixels: Tensor) -> Tensor:
         """Feature maps [B,d,h,w] of the target layer; differentiable, also through another hook on it."""
         outputs: list[Tensor] = []
         # Registered for this pass only, so it runs behind the hooks that others have put on the layer.
-        handle = self.layer[0].register_forward_hook(lambda module, inputs, output: outputs.append(output))
+        layer = self.backbone.get_submodule(self.layer)
+        handle = layer.register_forward_hook(lambda module, inputs, output: outputs.append(output.clone()))
         try:
             self.backbone(pixels)
         finally:
             handle.remove()
-        return self.as_map([output.clone() for output in outputs], pixels)
+        output = only_output(outputs)
+        if self.reshape is not None:
+            return self.reshape(output)
+        return output if output.dim() == 4 else tokens_to_map(output, self, tuple(pixels.shape[-2:]))
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Logits [B,C] of normalised images."""
@@ -47,7 +57,7 @@ def as_classifier(backbone: Classifier, model: nn.Module) -> Classifier:
     """The whole of DP-Net as a frozen classifier of images in [0,1], with the backbone's target layer."""
     network = PartNetwork(backbone, model)
     statistics = {"mean": backbone.mean.flatten().tolist(), "std": backbone.std.flatten().tolist()}
-    return Classifier(network, backbone.target_layer, reshape=backbone.reshape, **statistics)
+    return Classifier(network, f"backbone.{network.layer}", reshape=backbone.reshape, **statistics)
 
 
 class ParticipationMap(SaliencyMethod):

@@ -12,6 +12,7 @@ import torchvision
 from torch import nn
 
 from opticam.classifier import Classifier
+from opticam.layers import layer_name
 
 MANIFEST_NAME = "manifest.json"
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -79,14 +80,13 @@ def describe(
     shard_size: int = 1024,
 ) -> Manifest:
     """The manifest of the features that this backbone gives on these images at this size (H, W)."""
-    names = [name for name, module in classifier.network.named_modules() if module is classifier.target_layer]
     statistics = tuple(
         tuple(round(v, 6) for v in s.flatten().tolist()) for s in (classifier.mean, classifier.std)
     )
     return Manifest(
         network=network,
         weights_hash=weights_hash(classifier.network),
-        layer=names[0],
+        layer=layer_name(classifier.network, classifier.target_layer),
         image_size=tuple(image_size),
         pixel_statistics=statistics,
         dataset=dataset,

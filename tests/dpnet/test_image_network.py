@@ -5,7 +5,8 @@ from torch import nn
 from dpnet.image_network import ParticipationMap, as_classifier
 from dpnet.model import GlobalClassifier, PartClassifier
 from opticam import Classifier, GradCAM, OptiCAM
-from opticam.metrics import faithfulness
+from opticam.data.architectures import build_sample_network
+from opticam.metrics import deletion, faithfulness, insertion
 
 
 @pytest.fixture
@@ -50,6 +51,20 @@ def test_opti_cam_raises_the_logit_of_a_part_network(backbone, images):
     assert GradCAM(classifier)(images, targets).shape == (4, 30, 41)
 
 
+@pytest.mark.parametrize("name", ["sample_vit", "sample_resnet"])
+def test_sample_networks_of_both_kinds_become_part_networks(name):
+    torch.manual_seed(0)
+    backbone = Classifier(build_sample_network(name).eval())
+    images = torch.rand(2, 3, 64, 64)
+    features = backbone.features(images)
+    model = PartClassifier(features.shape[1], 3, 2)
+    classifier = as_classifier(backbone, model)
+    torch.testing.assert_close(classifier(images), model(features).logits, atol=1e-4, rtol=1e-4)
+    assert classifier.in_effect.level == "fast"
+    torch.testing.assert_close(classifier.features(images), features, atol=1e-3, rtol=1e-3)
+    assert ParticipationMap(classifier)(images).shape == (2, 64, 64)
+
+
 @pytest.mark.parametrize("kind", ["exact", "dense"])
 def test_participation_maps_run_through_the_metrics_of_saliency_maps(backbone, images, kind):
     classifier = as_classifier(backbone, PartClassifier(8, 3, 2))
@@ -58,6 +73,8 @@ def test_participation_maps_run_through_the_metrics_of_saliency_maps(backbone, i
     maps = method(images, targets)
     assert maps.shape == (4, 30, 41) and maps.min() >= 0 and maps.max() <= 1
     torch.testing.assert_close(method(images[2:3], targets[2:3]), maps[2:3])
+    for curve in (insertion, deletion):
+        assert curve(classifier, images, maps, targets, steps=5).auc.shape == (4,)
     scores = faithfulness(classifier, images, maps, targets)
     assert all(0 <= value <= 100 for metric in scores.values() for value in metric.tolist())
 
