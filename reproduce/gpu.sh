@@ -1,0 +1,50 @@
+#!/usr/bin/env bash
+# Everything that needs a GPU, in one call under 10 minutes: build with CUDA, GPU tests, benchmarks, sanitizers.
+#   bash reproduce/gpu.sh OUTDIR [--no-venv]
+# Leaves gpu.log and the CSV files with their tables and plots in OUTDIR. A part that fails does not stop the others;
+# the exit status then is 1. --no-venv uses the current Python and installs nothing.
+set -uo pipefail
+out=
+for argument in "$@"; do
+    if [ "$argument" = --no-venv ]; then NO_VENV=1; else out=$argument; fi
+done
+if [ -z "$out" ]; then
+    echo "usage: bash reproduce/gpu.sh OUTDIR [--no-venv]" >&2
+    exit 2
+fi
+mkdir -p "$out" && out=$(cd "$out" && pwd) || exit 2
+exec > >(tee "$out/gpu.log") 2>&1
+source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
+export FORCE_CUDA=${FORCE_CUDA:-1} MAX_JOBS=${MAX_JOBS:-$(nproc)} PYTHONUNBUFFERED=1
+prepare
+
+failed=0
+part() { # part SECONDS NAME COMMAND...: run a command for at most SECONDS and go on whatever becomes of it
+    local limit=$1 name=$2 start=$SECONDS
+    shift 2
+    printf '== %s\n' "$name"
+    timeout "$limit" "$@"
+    local status=$?
+    [ $status -eq 0 ] || failed=1
+    printf '== %s: exit status %d after %d s\n' "$name" $status $((SECONDS - start))
+}
+
+nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv || true
+"$PYTHON" -c 'import torch; print("torch", torch.__version__); assert torch.cuda.is_available(), "no CUDA device"' || exit 1
+part 30 "what runs where" "$PYTHON" -m opticam info
+mapfile -t tests < <(find tests -name 'test_*_gpu.py' | sort)
+part 180 "GPU tests" "$PYTHON" -m pytest -q "${tests[@]}"
+part 150 "masking benchmark" "$PYTHON" -m reproduce.benchmarks.masking --device cuda --out "$out"
+
+sanitizer=$(command -v compute-sanitizer || ls /usr/local/cuda/bin/compute-sanitizer 2>/dev/null)
+if [ -n "$sanitizer" ]; then
+    export PYTORCH_NO_CUDA_MEMORY_CACHING=1  # so that memcheck sees each tensor's bounds
+    for tool in memcheck racecheck; do
+        part 60 "masking under $tool" "$sanitizer" --tool "$tool" --error-exitcode 1 \
+            "$PYTHON" -m reproduce.benchmarks.masking_sanitize
+    done
+else
+    echo "== compute-sanitizer is not installed: memory and race checks did not run"
+fi
+printf '== all done in %d s\n' $SECONDS
+exit $failed
