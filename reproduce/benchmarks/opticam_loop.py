@@ -1,0 +1,218 @@
+"""Opti-CAM, Grad-CAM and Score-CAM on one network, against plain loops and other packages.
+
+    python -m reproduce.benchmarks.opticam_loop --out DIR [--quick] [--device cuda]
+
+Three parts, one row a side and repetition in DIR/opticam_loop_DEVICE.csv, written as they finish. "opti-cam":
+whole runs of our levels, of the public reference's loop and of that loop repaired, same images, network and
+iterations, and the network alone, forward and backward. "grad-cam": Grad-CAM and one forward pass. "score-cam":
+Score-CAM of one image at a layer of 512 channels, which is 512 forward passes. `score` is the mean logit of the
+masked images. `map_difference` and `gradient_difference` are those of the first step from the reference's, the
+gradient's relative to its largest entry. Weights are random: they do not change the time. Packages that are not
+installed are left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from opticam import Classifier, GradCAM, OptiCAM, ScoreCAM
+from opticam.networks import build_network
+from opticam.saliency.ascent import Ascent
+from opticam.saliency.objectives import OBJECTIVES
+from opticam.saliency.targets import ClassScore
+from reproduce.benchmarks import opticam_loop_rivals as rivals
+from reproduce.benchmarks.environment import environment
+from reproduce.benchmarks.memory import peak_bytes
+
+SOURCES = ("opticam", "csrc/opticam", "reproduce/benchmarks/opticam_loop.py")
+LEVELS = ("exact", "fast", "half")
+SCORE_CAM_LAYER = "layer2.3"
+Side = tuple[str, Callable[[], Tensor | None]]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What every side gets: network, images [B,3,224,224], class ids [B], iterations."""
+
+    network: nn.Module
+    images: Tensor
+    ids: Tensor
+    iterations: int
+
+    def classifier(self, level: str, layer: str | None = None) -> Classifier:
+        """A classifier of the network at one level, ready to be timed."""
+        classifier = Classifier(self.network, layer, optimize=level)
+        classifier.features(self.images)
+        return classifier
+
+    def model(self) -> rivals.NormalisedNetwork:
+        """The network with its pixel normalisation in front, for the other sides."""
+        exact = Classifier(self.network)
+        return rivals.NormalisedNetwork(self.network, exact.mean, exact.std)
+
+
+def opti_cam_sides(setting: Setting) -> Iterator[Side]:
+    """Sides of the part "opti-cam": a name, and a call that gives maps or None."""
+    layer = Classifier(setting.network).target_layer
+    arguments = setting.model(), layer, setting.images, setting.ids, setting.iterations
+    yield "reference loop", lambda: rivals.reference_loop(*arguments).maps
+    yield "repaired loop", lambda: rivals.repaired_loop(*arguments).maps
+    for level in LEVELS:
+        classifier = setting.classifier(level)
+        for graph in (False, True) if setting.images.is_cuda else (False,):
+            method = OptiCAM(classifier, iterations=setting.iterations, cuda_graph=graph)
+            name = f"ours {level}" + (", captured" if graph else "")
+            yield name, lambda method=method: method(setting.images, setting.ids)
+        yield f"network alone {level}", lambda classifier=classifier: _network_alone(classifier, setting)
+
+
+def grad_cam_sides(setting: Setting) -> Iterator[Side]:
+    """Sides of the part "grad-cam"."""
+    for level in LEVELS:
+        classifier = setting.classifier(level)
+        method = GradCAM(classifier)
+        yield f"forward {level}", lambda classifier=classifier: _forward(classifier, setting.images)
+        yield f"ours {level}", lambda method=method: method(setting.images, setting.ids)
+    yield from _packages("GradCAM", setting, Classifier(setting.network).target_layer)
+
+
+def score_cam_sides(setting: Setting) -> Iterator[Side]:
+    """Sides of the part "score-cam"."""
+    for level in LEVELS:
+        method = ScoreCAM(setting.classifier(level, SCORE_CAM_LAYER))
+        yield f"ours {level}", lambda method=method: method(setting.images, setting.ids)
+    yield from _packages("ScoreCAM", setting, setting.network.get_submodule(SCORE_CAM_LAYER))
+
+
+def first_step(setting: Setting, level: str) -> dict[str, float]:
+    """Differences of map and gradient between our first step and the reference's."""
+    classifier, score = setting.classifier(level), ClassScore(setting.ids)
+    expected = rivals.reference_loop(
+        setting.model(), classifier.target_layer, setting.images, setting.ids, iterations=1
+    )
+    options = {"learning_rate": 0.1, "normalization": "range", "stop_change": None}
+    features, objective = classifier.features(setting.images), OBJECTIVES["Mask"]
+    with classifier.frozen():
+        ascent = Ascent(classifier, features, setting.images, score, objective=objective, **options)
+        first_map = ascent.maps(ascent.logits_u)
+        ascent.step()
+    gradient = ascent.logits_u.grad - expected.first_gradient
+    return {
+        "map_difference": float((first_map - expected.first_map).abs().max()),
+        "gradient_difference": float(gradient.abs().max() / expected.first_gradient.abs().max()),
+    }
+
+
+def measure(side: Callable[[], Tensor | None], setting: Setting) -> dict[str, float]:
+    """Seconds, peak memory in MB and mean masked logit of one run."""
+    seconds: list[float] = []
+    maps: list[Tensor | None] = []
+
+    def run() -> None:
+        start = time.perf_counter()
+        with contextlib.redirect_stderr(io.StringIO()):  # some packages draw progress bars
+            maps.append(side())
+        if setting.images.is_cuda:
+            torch.cuda.synchronize()
+        seconds.append(time.perf_counter() - start)
+
+    peak = peak_bytes(run, setting.images.device.type)
+    row = {"seconds": seconds[0], "peak_mb": None if peak is None else peak / 1e6}
+    return row | ({} if maps[0] is None else {"score": _masked_score(setting, maps[0])})
+
+
+@torch.no_grad()
+def _masked_score(setting: Setting, maps: Tensor) -> float:
+    if maps.shape[1:] != setting.images.shape[2:]:  # torch-cam leaves its maps small
+        return float("nan")
+    logits = Classifier(setting.network, optimize="exact")(setting.images * maps.to(setting.images)[:, None])
+    return float(logits.gather(1, setting.ids[:, None]).mean())
+
+
+def _network_alone(classifier: Classifier, setting: Setting) -> None:
+    """The network's share of a run: as many forward and backward passes on the images themselves."""
+    with classifier.frozen(), torch.enable_grad():
+        for _ in range(setting.iterations):
+            pixels = setting.images.clone().requires_grad_()
+            score = classifier(pixels).gather(1, setting.ids[:, None]).sum()
+            torch.autograd.grad(score, pixels)
+
+
+def _forward(classifier: Classifier, images: Tensor) -> None:
+    with torch.no_grad():
+        classifier(images)
+
+
+def _packages(name: str, setting: Setting, layer: nn.Module) -> Iterator[Side]:
+    for package, build in (("grad-cam", rivals.grad_cam_package), ("torch-cam", rivals.torch_cam_package)):
+        with contextlib.suppress(ImportError):
+            maps = build(name, setting.model(), layer)
+            yield package, lambda maps=maps: maps(setting.images, setting.ids)
+
+
+def parts(options: argparse.Namespace) -> Iterator[tuple[str, Setting, Callable[[Setting], Iterator[Side]]]]:
+    """Every part with its setting, one for each batch size."""
+    torch.manual_seed(0)
+    network = build_network("resnet50", None).to(options.device)
+    for batch in options.batches:
+        generator = torch.Generator().manual_seed(0)
+        images = torch.rand(batch, 3, options.side, options.side, generator=generator).to(options.device)
+        ids = torch.arange(batch, device=options.device) * 7
+        setting = Setting(network, images, ids, options.iterations)
+        yield "opti-cam", setting, opti_cam_sides
+        yield "grad-cam", setting, grad_cam_sides
+    yield "score-cam", Setting(network, images[:1], ids[:1], 512), score_cam_sides
+
+
+def main() -> None:
+    """Write the CSV and print each side's best time."""
+    options = _arguments()
+    options.out.mkdir(parents=True, exist_ok=True)
+    path = options.out / f"opticam_loop_{options.device}.csv"
+    facts = environment(options.device, SOURCES)
+    rows: list[dict] = []
+    for part, setting, sides in parts(options):
+        described = {"part": part, "images": len(setting.images), "iterations": setting.iterations}
+        differences = (
+            {f"ours {level}": first_step(setting, level) for level in LEVELS} if part == "opti-cam" else {}
+        )
+        for repetition in range(1 if part == "score-cam" else options.repeats):
+            for name, side in sides(setting):
+                if part == "grad-cam" or setting.images.is_cuda:
+                    side()  # the first call pays for allocations and captures
+                row = described | {"side": name, "repetition": repetition} | measure(side, setting)
+                rows.append(row | differences.get(name, {}) | facts)
+                pd.DataFrame(rows).to_csv(path, index=False)
+    best = pd.DataFrame(rows).groupby(["part", "images", "side"], sort=False)
+    print(best[["seconds", "peak_mb", "score", "map_difference", "gradient_difference"]].min().to_string())
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Time Opti-CAM, Grad-CAM and Score-CAM against other ways.")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the CSV")
+    parser.add_argument("--quick", action="store_true", help="small images, one repetition")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument(
+        "--batches", type=int, nargs="+", help="images in a batch; default 4, on a GPU 1 8 64"
+    )
+    parser.add_argument("--iterations", type=int, default=4)
+    parser.add_argument("--repeats", type=int, default=3)
+    options = parser.parse_args()
+    options.side = 64 if options.quick else 224
+    options.repeats = 1 if options.quick else options.repeats
+    options.batches = options.batches or ([1, 8, 64] if options.device == "cuda" else [4])
+    return options
+
+
+if __name__ == "__main__":
+    main()
