@@ -57,6 +57,8 @@ def prepare(
     """
     if level == "exact":
         return PreparedNetwork(network)
+    if level == "fast" and sum(isinstance(module, nn.Conv2d) for module in network.modules()) < 2:
+        return PreparedNetwork(network, reason="there are no convolutions to gain from")
     if has_hooks(network):
         return PreparedNetwork(network, reason="the network carries hooks")
     try:
@@ -85,7 +87,7 @@ def fingerprint(network: nn.Module) -> tuple:
     """
     tensors = [tensor for tensor in chain(network.parameters(), network.buffers()) if tensor.numel()]
     places = tuple((tensor.data_ptr(), 0 if tensor.is_inference() else tensor._version) for tensor in tensors)
-    first = [tensor.detach().reshape(-1)[:4].double() for tensor in tensors if tensor.is_floating_point()]
+    first = [tensor.detach().reshape(-1)[:4].float() for tensor in tensors if tensor.is_floating_point()]
     values = tuple(torch.cat(first).tolist()) if first else ()
     return has_hooks(network), places, values
 

@@ -50,7 +50,8 @@ class Branching(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.trunk = nn.Sequential(nn.Conv2d(3, 4, 3, bias=False), nn.BatchNorm2d(4), nn.ReLU(inplace=True))
+        first = (nn.Conv2d(3, 4, 3, bias=False), nn.BatchNorm2d(4), nn.ReLU(inplace=True))
+        self.trunk = nn.Sequential(*first, nn.Conv2d(4, 4, 1))
         self.head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 5))
 
     def forward(self, images):
@@ -218,3 +219,11 @@ def test_fingerprint_is_stable():
     network = small_resnet()
     assert fingerprint(network) == fingerprint(network)
     assert prepare(network, "exact", images()).network is network
+
+
+def test_a_transformer_gains_nothing_from_fast():
+    network = torchvision.models.VisionTransformer(20, 5, 1, 2, 8, 12).eval()
+    classifier = Classifier(network)
+    classifier(torch.rand(1, 3, 20, 20))
+    assert classifier.in_effect.network is network
+    assert classifier.in_effect.reason == "there are no convolutions to gain from"

@@ -269,3 +269,11 @@ def test_networks_without_a_class_token_are_refused():
     network = timm_network(class_token=False, global_pool="avg")
     for method in METHODS:
         assert not method.applies_to(Classifier(network, "norm"))
+
+
+def test_gradients_reach_every_patch_of_a_deit():
+    torch.manual_seed(0)
+    network = timm.create_model("deit_tiny_patch16_224", img_size=(48, 64)).eval()
+    features, gradients, _ = Classifier(network).gradients(torch.rand(2, 3, 48, 64), lambda y: y[:, 5])
+    assert features.shape == gradients.shape == (2, 192, 3, 4)
+    assert (gradients.abs().amax(1) > 0).all()
