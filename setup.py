@@ -4,7 +4,7 @@ The C++ part is always built, against PyTorch's stable interface: one library se
 
 CUDA joins dpnet._C when FORCE_CUDA=1, when TORCH_CUDA_ARCH_LIST is set, or when this machine has a GPU; each time
 the compiler is looked for in CUDA_HOME, on the path, in /usr/local/cuda and where pip installs it. A machine with
-a compiler but no GPU gets C++ only unless asked, because CUDA takes minutes to compile; FORCE_CUDA=0 always
+a compiler but no GPU gets C++ only unless asked, because CUDA triples the time to build; FORCE_CUDA=0 always
 leaves it out. TORCH_CUDA_ARCH_LIST is "8.0;9.0+PTX" where neither it nor a GPU says otherwise; MAX_JOBS limits
 the compilers that run at once. Without a C++ compiler nothing is built and the eager implementations serve.
 """
@@ -82,8 +82,8 @@ def extension(package: str, cuda: bool):
     sources = sorted(str(path.relative_to(ROOT)) for pattern in patterns for path in folder.glob(pattern))
     if not sources:
         return None
-    common = ["-O3", "-g0", "-std=c++17", f"-DPy_LIMITED_API={OLDEST_PYTHON}"]
-    options = {"py_limited_api": True, "extra_compile_args": {"cxx": [*common, "-fopenmp-simd"]}}
+    common = ["-O3", "-std=c++17", f"-DPy_LIMITED_API={OLDEST_PYTHON}"]
+    options = {"py_limited_api": True, "extra_compile_args": {"cxx": [*common, "-g0", "-fopenmp-simd"]}}
     if not any(source.endswith(".cu") for source in sources):
         return CppExtension(f"{package}._C", sources, **options)
     options["extra_compile_args"]["cxx"] += ["-DUSE_CUDA", "-DDPNET_WITH_CUDA"]

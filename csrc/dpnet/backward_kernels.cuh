@@ -64,7 +64,7 @@ __device__ __forceinline__ void add_rows(const T* base, const int64_t* rows, con
 
 // A block a part: dU_p = sum over images b of g_bp x_b,r*(b,p). Threads of a row share the columns, rows the images.
 template <class T>
-__global__ void __launch_bounds__(THREADS) grad_parts_kernel(const ArgmaxArguments in, const T* regions,
+__global__ void __launch_bounds__(THREADS, 8) grad_parts_kernel(const ArgmaxArguments in, const T* regions,
                                                              float* grad_parts) {
   __shared__ float weights[THREADS];
   __shared__ int64_t rows[THREADS];

@@ -1,0 +1,187 @@
+"""Part-region similarity against eager PyTorch, torch.compile and peers.
+
+    python -m reproduce.benchmarks.similarity --out DIR [--device cpu|cuda] [--quick]
+
+Every implementation is first checked against float64 on some images; then all take turns, so that a slow moment of
+the machine meets each of them. Rows go to DIR/similarity_DEVICE.csv as they are finished: milliseconds (median and
+least of the repetitions), the rate beside that of the bare matrix product of the same size and dtype, and the peak
+of memory beyond inputs and results. The loss of the backward pass is a weighted sum of the scores plus, where asked,
+the mean entropy; gradients are those of the parts, as on a frozen backbone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from reproduce.benchmarks.environment import environment
+from reproduce.benchmarks.memory import peak_bytes
+from reproduce.benchmarks.similarity_cases import (
+    QUICK,
+    SHAPES,
+    TEMPERATURE,
+    Precision,
+    Shape,
+    inputs,
+    precisions,
+)
+from reproduce.benchmarks.similarity_report import write_report
+from reproduce.benchmarks.similarity_rivals import FORWARD_ONLY, Rival, rivals
+
+SOURCES = ("csrc/dpnet", "dpnet/similarity", "reproduce/benchmarks")
+CHECKED_IMAGES = 2
+
+
+def check(rival: Rival, parts: torch.Tensor, regions: torch.Tensor, precision: Precision) -> float:
+    """The largest error of the scores on a few images; raises ValueError where it is beyond the precision's."""
+    few = regions[:CHECKED_IMAGES]
+    exact = torch.nn.functional.normalize(parts.double(), dim=1) @ few.double().mT
+    scores, argmax, _ = rival(parts, few, None)
+    if scores is None:
+        scores = exact.gather(2, argmax.long().unsqueeze(2)).squeeze(2)
+    error = (scores.double() - exact.amax(dim=2)).abs().max().item()
+    if not error <= precision.tolerance:
+        raise ValueError(f"scores are off by {error}, more than {precision.tolerance} in {precision.name}")
+    return error
+
+
+def step(rival: Rival, parts: torch.Tensor, regions: torch.Tensor, temperature: float | None, train: bool):
+    """A call without arguments that runs one forward pass, or one with its backward pass."""
+    if not train:
+
+        def run() -> object:
+            with torch.no_grad():
+                return rival(parts, regions, temperature)
+
+        return run
+    weights = torch.rand(len(regions), len(parts), device=parts.device)
+
+    def run() -> object:
+        scores, argmax, entropy = rival(parts, regions, temperature)
+        loss = (scores.float() * weights).sum() + (0 if entropy is None else entropy.mean())
+        return scores, argmax, entropy, torch.autograd.grad(loss, parts)[0]
+
+    return run
+
+
+def milliseconds(call: Callable[[], object], device: str) -> float:
+    """Time of one call, the device's work included."""
+    if device == "cuda":
+        torch.cuda.synchronize()
+    start = time.perf_counter()
+    call()
+    if device == "cuda":
+        torch.cuda.synchronize()
+    return 1000 * (time.perf_counter() - start)
+
+
+def take_turns(calls: dict[str, Callable[[], object]], device: str, repeats: int) -> dict[str, list[float]]:
+    """Times of each call, one round after another; the first round warms up and is not kept."""
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    for turn in range(repeats + 1):
+        for name, call in calls.items():
+            spent = milliseconds(call, device)
+            if turn:
+                times[name].append(spent)
+    return times
+
+
+def result_bytes(call: Callable[[], object]) -> int:
+    """Bytes of the tensors that a call returns, which are no extra memory."""
+    return sum(t.numel() * t.element_size() for t in call() if t is not None)
+
+
+def measure(shape: Shape, precision: Precision, device: str, options: argparse.Namespace):
+    """Rows of one shape and precision, for each pass, with and without entropy."""
+    parts, regions = inputs(shape, precision, device)
+    unit = parts.detach().to(precision.dtype)
+    flat = regions.flatten(0, 1)
+    images, count, number, depth = shape.on(device)
+    sizes = {"B": images, "R": count, "P": number, "d": depth}
+    everyone = rivals(device, options.compile)
+    if precision.dtype != torch.float32:
+        everyone.pop("faiss search", None)
+    errors = {name: check(rival, parts.detach(), regions, precision) for name, rival in everyone.items()}
+    for train in (False, True):
+        for temperature in (None, TEMPERATURE):
+            calls = {
+                name: step(rival, parts, regions, temperature, train)
+                for name, rival in everyone.items()
+                if not (name in FORWARD_ONLY and (train or temperature))
+            }
+            times = take_turns(calls | {"product": lambda: flat @ unit.T}, device, options.repeats)
+            product = min(times.pop("product"))
+            for name, spent in times.items():
+                peak = peak_bytes(calls[name], device)
+                yield {
+                    "shape": shape.name,
+                    **sizes,
+                    "precision": precision.name,
+                    "pass": "forward + backward" if train else "forward",
+                    "entropy": "yes" if temperature else "no",
+                    "implementation": name,
+                    "median_ms": round(statistics.median(spent), 3),
+                    "least_ms": round(min(spent), 3),
+                    "repeats": len(spent),
+                    "product_ms": round(product, 3),
+                    "rate_of_product": round(product / min(spent), 3),
+                    "gflops": round(2e-6 * images * count * number * depth / min(spent), 1),
+                    "extra_mb": None if peak is None else round((peak - result_bytes(calls[name])) / 1e6, 2),
+                    "error": f"{errors[name]:.1e}",
+                }
+
+
+def run(options: argparse.Namespace) -> Path:
+    """Measure everything; returns the CSV's path."""
+    path = options.out / f"similarity_{options.device}.csv"
+    options.out.mkdir(parents=True, exist_ok=True)
+    facts = environment(options.device, SOURCES)
+    shapes = [s for s in SHAPES if not options.quick or s.name in QUICK]
+    with path.open("w", newline="") as file:
+        writer = None
+        for shape in shapes:
+            for precision in precisions(options.device):
+                torch.compiler.reset()
+                with precision.active():
+                    for row in measure(shape, precision, options.device, options):
+                        row |= facts
+                        writer = writer or _started(file, row)
+                        writer.writerow(row)
+                        file.flush()
+    return path
+
+
+def _started(file, row: dict) -> csv.DictWriter:
+    writer = csv.DictWriter(file, list(row), lineterminator="\n")
+    writer.writeheader()
+    return writer
+
+
+def main() -> None:
+    """Measure, then write the CSV's report beside it and print the path."""
+    parser = argparse.ArgumentParser(description="Time part-region similarity against its peers.")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the CSV, its table and its plot")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--quick", action="store_true", help="two shapes and few repetitions")
+    parser.add_argument(
+        "--compile", action="store_true", help="torch.compile among the rivals, even on a CPU"
+    )
+    parser.add_argument("--repeats", type=int, help="repetitions; 5 unless given, 3 when quick")
+    options = parser.parse_args()
+    options.repeats = options.repeats or (3 if options.quick else 5)
+    options.compile = options.compile or options.device == "cuda"
+    if options.device == "cuda" and not torch.cuda.is_available():
+        parser.error("--device cuda: no CUDA device is available")
+    path = run(options)
+    write_report(path)
+    print(path)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,102 @@
+"""The Markdown table and the plot of a similarity benchmark, from its CSV alone.
+
+python -m reproduce.benchmarks.similarity_report similarity_cpu.csv
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import pandas as pd
+
+KEYS = ["shape", "precision", "pass", "entropy"]
+OURS = "ours (auto)"
+
+
+def summary(rows: pd.DataFrame) -> pd.DataFrame:
+    """One line a setting: ours beside the fastest form of eager PyTorch, in time and in memory."""
+    lines = []
+    for key, group in rows.groupby(KEYS, sort=False):
+        group = group.set_index("implementation")
+        ours, eager = group.loc[OURS], group[group.index.str.startswith("eager")]
+        best = eager["median_ms"].idxmin()
+        others = group[~group.index.str.startswith(("eager", "ours"))]["median_ms"]
+        lines.append(
+            dict(zip(KEYS, key))
+            | {
+                "ours ms": ours["median_ms"],
+                "eager ms": eager["median_ms"].min(),
+                "fastest eager": best.removeprefix("eager "),
+                "speed-up": eager["median_ms"].min() / ours["median_ms"],
+                "of the product's rate": ours["rate_of_product"],
+                "other": "" if others.empty else f"{others.idxmin()} {others.min():.1f} ms",
+                "ours extra MB": ours["extra_mb"],
+                "eager extra MB": eager["extra_mb"].min(),
+            }
+        )
+    return pd.DataFrame(lines)
+
+
+def markdown(table: pd.DataFrame, rows: pd.DataFrame) -> str:
+    """The summary as a Markdown table under a line on the machine."""
+    first = rows.iloc[0]
+    sizes = rows.drop_duplicates("shape")
+    shapes = "; ".join(
+        f"{r.shape_}: {r.B}, {r.R}, {r.P}, {r.d}"
+        for r in sizes.rename(columns={"shape": "shape_"}).itertuples()
+    )
+    head = [
+        f"# Part similarity on {first.device}",
+        "",
+        f"Commit {first.commit}, PyTorch {first.torch}, threads {first.threads}; medians of {first.repeats} turns.",
+        "Speed-up is over the fastest of four eager forms; memory is the peak beyond inputs and results, the least",
+        "of the eager forms. B, R, P, d of " + shapes + ".",
+        "",
+    ]
+    formats = {"speed-up": "{:.2f}", "of the product's rate": "{:.0%}"}
+    body = ["| " + " | ".join(table.columns) + " |", "|" + "---|" * len(table.columns)]
+    for line in table.to_dict("records"):
+        cells = (
+            formats.get(k, "{}").format(v if not isinstance(v, float) or k in formats else f"{v:.1f}")
+            for k, v in line.items()
+        )
+        body.append("| " + " | ".join(cells) + " |")
+    return "\n".join(head + body) + "\n"
+
+
+def plot(table: pd.DataFrame, path: Path) -> None:
+    """Speed-up over the fastest eager form, a bar a shape, a panel a pass."""
+    panels = list(table.groupby(["pass", "entropy"], sort=False))
+    figure, axes = plt.subplots(1, len(panels), figsize=(4 * len(panels), 4), sharey=True, squeeze=False)
+    for axis, ((name, entropy), group) in zip(axes[0], panels):
+        bars = group.pivot(index="shape", columns="precision", values="speed-up")
+        bars = bars.reindex(group["shape"].unique())
+        bars.plot.barh(ax=axis, legend=axis is axes[0][0])
+        axis.axvline(1, color="black", linewidth=0.8)
+        axis.set_title(name + (", with entropy" if entropy == "yes" else ""))
+        axis.set_xlabel("speed-up over the fastest eager form")
+        axis.set_ylabel("")
+        axis.invert_yaxis()
+    figure.tight_layout()
+    figure.savefig(path, metadata={"Date": None})
+    plt.close(figure)
+
+
+def write_report(path: Path) -> None:
+    """Write PATH with .md and .svg beside the CSV."""
+    rows = pd.read_csv(path)
+    table = summary(rows)
+    path.with_suffix(".md").write_text(markdown(table, rows))
+    with plt.rc_context({"svg.hashsalt": "similarity"}):
+        plot(table, path.with_suffix(".svg"))
+
+
+if __name__ == "__main__":
+    for argument in sys.argv[1:]:
+        write_report(Path(argument))

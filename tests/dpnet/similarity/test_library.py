@@ -1,0 +1,113 @@
+"""The compiled library: every instruction set, memory, and what is said when it cannot load."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from dpnet.similarity import library, part_similarity
+from dpnet.similarity.backends import select_backend
+from reproduce.benchmarks.memory import RESET, peak_bytes
+
+needs_library = pytest.mark.skipif(bool(library.LOAD_ERROR), reason="dpnet._C is not built here")
+PROGRAM = """
+import torch
+from dpnet.similarity import library, part_similarity
+torch.manual_seed(0)
+parts, regions = torch.randn(77, 50, dtype=torch.float64), torch.randn(3, 23, 50, dtype=torch.float64)
+for dtype in (torch.float64, torch.float32):
+    inputs = [t.to(dtype).requires_grad_() for t in (parts, regions)]
+    results = []
+    for backend in ("eager", "cpp"):
+        scores, argmax, entropy = part_similarity(*inputs, 0.2, backend)
+        gradients = torch.autograd.grad(scores.square().sum() + entropy.sum(), inputs)
+        results.append((scores, argmax, entropy, *gradients))
+    for eager, cpp in zip(*results):
+        torch.testing.assert_close(cpp, eager, rtol=1e-4 if dtype == torch.float32 else 1e-10, atol=1e-5)
+print(library.cpu_instructions())
+"""
+
+
+@needs_library
+@pytest.mark.parametrize("instructions", ["baseline", "avx2", "avx512"])
+def test_every_instruction_set_agrees_with_eager(instructions):
+    environment = os.environ | {"DPNET_CPU_INSTRUCTIONS": instructions, "OMP_NUM_THREADS": "2"}
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM], env=environment, capture_output=True, text=True, check=True
+    )
+    levels = ["baseline", "avx2", "avx512"]
+    assert levels.index(done.stdout.strip()) <= levels.index(instructions)
+
+
+@needs_library
+@pytest.mark.skipif(not RESET.exists(), reason="peak memory is read from Linux's /proc")
+@pytest.mark.parametrize("temperature", [None, 0.1])
+def test_peak_memory_does_not_grow_with_regions_times_parts(temperature):
+    parts, regions = torch.randn(3000, 32, requires_grad=True), torch.randn(4, 1015, 32)
+
+    def step():
+        scores, _, entropy = part_similarity(parts, regions, temperature, "cpp")
+        loss = scores.sum() if entropy is None else scores.sum() + entropy.sum()
+        return torch.autograd.grad(loss, parts)
+
+    step()
+    similarities = 4 * 1015 * 3000 * 4
+    assert peak_bytes(step, "cpu") < similarities / 10
+
+
+def test_a_library_that_does_not_load_names_both_versions(tmp_path, monkeypatch):
+    broken = tmp_path / "_C.abi3.so"
+    broken.write_bytes(b"not a library")
+    (tmp_path / "_C.json").write_text('{"torch": "2.9.0"}')
+    monkeypatch.setattr(library, "PACKAGE", tmp_path)
+    message = library.load_failure(broken)
+    assert "2.9.0" in message and torch.__version__ in message
+
+
+def test_without_the_library_auto_falls_back_and_a_request_by_name_says_why(monkeypatch):
+    monkeypatch.setattr(library, "LOAD_ERROR", "dpnet._C is not built")
+    parts, regions = torch.randn(3, 8), torch.randn(2, 5, 8)
+    assert select_backend("auto", parts, regions) == "chunked"
+    with pytest.raises(RuntimeError, match=r"'cpp' cannot run.*not built"):
+        part_similarity(parts, regions, backend="cpp")
+
+
+def test_cuda_asked_for_on_cpu_tensors_says_why():
+    with pytest.raises(RuntimeError, match="it runs on cuda, not on cpu"):
+        part_similarity(torch.randn(3, 8), torch.randn(2, 5, 8), backend="cuda")
+
+
+@pytest.mark.parametrize(
+    ("parts", "regions", "options", "error", "message"),
+    [
+        (
+            torch.zeros(3, 8, dtype=torch.int32),
+            torch.zeros(2, 5, 8),
+            {},
+            TypeError,
+            "parts must be a float32",
+        ),
+        ([[1.0]], torch.zeros(2, 5, 8), {}, TypeError, "got list"),
+        (torch.zeros(3, 8).double(), torch.zeros(2, 5, 8), {}, TypeError, "both be float64 or neither"),
+        (torch.zeros(8), torch.zeros(2, 5, 8), {}, ValueError, r"parts must be \[P, d\]"),
+        (torch.zeros(3, 8), torch.zeros(5, 8), {}, ValueError, r"regions must be \[B, R, d\]"),
+        (torch.zeros(3, 7), torch.zeros(2, 5, 8), {}, ValueError, "d=7 but regions have d=8"),
+        (torch.zeros(3, 8), torch.zeros(2, 0, 8), {}, ValueError, "at least 1"),
+        (torch.zeros(3, 8, device="meta"), torch.zeros(2, 5, 8), {}, ValueError, "regions are on cpu"),
+        (torch.zeros(3, 8), torch.zeros(2, 5, 8), {"temperature": 0.0}, ValueError, "positive and finite"),
+        (
+            torch.zeros(3, 8),
+            torch.zeros(2, 5, 8),
+            {"backend": "fast"},
+            ValueError,
+            "eager, chunked, cpp, cuda",
+        ),
+    ],
+)
+def test_bad_input_names_the_argument(parts, regions, options, error, message):
+    with pytest.raises(error, match=message):
+        part_similarity(parts, regions, **options)
