@@ -17,9 +17,11 @@ from dpnet.features import FeatureCache
 from dpnet.gallery import top_images
 from dpnet.model import PartClassifier
 from dpnet.plotting import part_gallery, photo_explanation, save_figure
-from dpnet.processes import first_process_first, join_processes, leave_processes, rank
-from dpnet.runs import summary, train_runs
+from dpnet.processes import first_process_first, join_processes, leave_processes, rank, world_size
+from dpnet.recipes import GlobalRecipe
+from dpnet.runs import Run, summary, train_runs
 from dpnet.saving import ModelCard, load_model
+from dpnet.selection import choose, global_candidates, part_candidates
 from dpnet.sources import open_features
 from opticam.classifier import Classifier
 from opticam.photo import read_photo
@@ -57,6 +59,8 @@ def train(options: argparse.Namespace) -> None:
         features = open_features(
             backbone, backbone_from, data, options.cache, dtype=options.feature_dtype, progress=rank() == 0
         )
+    if options.select:
+        planned = _select(planned, features[0], options)
     card = ModelCard(backbone_from, data_from, tuple(data.train.class_names), {}, {}, options.feature_dtype)
     results = train_runs(
         planned, options.seeds, *features, card, options.output, device=device, progress=rank() == 0
@@ -64,6 +68,31 @@ def train(options: argparse.Namespace) -> None:
     if rank() == 0:
         _print_summary(summary(results), options.output)
     leave_processes()
+
+
+def _select(planned: list[Run], features: FeatureCache, options: argparse.Namespace) -> list[Run]:
+    """The planned runs with the recipe and rates that cross-validation on the training pictures prefers."""
+    if world_size() > 1:
+        raise ValueError("select: choose in one process, then train in several with the options it found")
+    chosen = []
+    for run in planned:
+        if isinstance(run.recipe, GlobalRecipe):
+            candidates = global_candidates(run.settings)
+        else:
+            candidates = part_candidates(run.settings, min(features.shape[-2:]), run.recipe.parts_per_class)
+        best, table = choose(
+            candidates,
+            features,
+            features.labels,
+            int(features.labels.max()) + 1,
+            folds=options.select,
+            device=options.device,
+            record=options.output / f"selection-{run.name}.csv",
+            progress=True,
+        )
+        print(f"{run.name}: {best.name}, {table.loc[best.name, 'accuracy']:.2f} % in cross-validation")
+        chosen.append(Run(run.name, best.recipe, best.settings))
+    return chosen
 
 
 def evaluate(options: argparse.Namespace) -> None:

@@ -152,6 +152,13 @@ def _add_training_options(group: argparse._ArgumentGroup) -> None:
     add("--seeds", type=_integers, default=(0,), help="comma-separated, one run each")
     add("--precision", choices=PRECISIONS, default=default.precision)
     add("--feature-dtype", choices=PRECISIONS, default="bfloat16", help="of the feature cache")
+    add(
+        "--select",
+        type=int,
+        default=0,
+        metavar="FOLDS",
+        help="choose regions, centring and learning rates by cross-validation on the training pictures",
+    )
     add("--no-baseline", action="store_true", help="train Parts only")
 
 
