@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
 
+from opticam import METHODS
 from reproduce.benchmarks.environment import commit, environment
 from reproduce.checks import CHECKS
+from reproduce.computing import compute, is_first
 from reproduce.evaluation import EXPERIMENT as SALIENCY
-from reproduce.evaluation import WITHOUT_BOXES, evaluate
+from reproduce.evaluation import WITHOUT_BOXES
 from reproduce.experiments import EXPERIMENTS, Experiment
 from reproduce.options import output_folder, workspace
 from reproduce.outputs import write_claims, write_figures, write_tables
-from reproduce.processes import gather, merge_ranks, process_group, wait
 from reproduce.profile import Profile
 from reproduce.workspace import Workspace
 
@@ -32,16 +32,8 @@ def run(options: argparse.Namespace) -> int:
     """Compute what is missing, then write tables, figures and claims."""
     given = workspace(options)
     chosen = select(options.only, given.profile)
-    with process_group() as rank:
-        if rank == 0:
-            merge_ranks(given)
-            record = _start(given, options)
-            for experiment in chosen if options.force else ():
-                experiment.forget(given)
-        wait()
-        _compute(given, chosen, rank)
-        gather(given)
-    if rank:
+    record = _start(given, options) if is_first() else ""
+    if not compute(given, chosen, options.force):
         return 0
     given.store.end_run(record)
     _write(given, chosen, options, ("tables", "figures"))
@@ -72,25 +64,15 @@ def select(only: list[str] | None, profile: Profile) -> list[Experiment]:
     unknown = set(only or ()) - set(EXPERIMENTS)
     if unknown:
         raise ValueError(f"only: no experiment {sorted(unknown)}; accepted: {', '.join(EXPERIMENTS)}")
+    counted = set(profile.saliency.counts) if profile.saliency else set()
+    uncounted = counted - set(EXPERIMENTS) - set(METHODS)
+    if uncounted:
+        raise ValueError(f"count: no experiment or method {sorted(uncounted)}; accepted: their names")
     chosen = [EXPERIMENTS[name] for name in only or EXPERIMENTS]
     outside = [experiment.name for experiment in chosen if not experiment.applies(profile)]
     if only and outside:
         raise ValueError(f"only: the profile {profile.name!r} has no {', '.join(outside)}")
     return [experiment for experiment in chosen if experiment.applies(profile)]
-
-
-def _compute(given: Workspace, chosen: list[Experiment], rank: int) -> None:
-    """Every saliency map once, for all experiments together; then what else each of them computes."""
-    start = time.perf_counter()
-    requests = [request for experiment in chosen for request in experiment.requests(given)]
-    evaluate(given, requests)
-    if requests and rank == 0:
-        print(f"saliency maps and their metrics: {time.perf_counter() - start:.1f} s", flush=True)
-    for experiment in chosen:
-        start = time.perf_counter()
-        experiment.run(given)
-        if rank == 0 and type(experiment).run is not Experiment.run:
-            print(f"{experiment.name}: computed in {time.perf_counter() - start:.1f} s", flush=True)
 
 
 def _write(

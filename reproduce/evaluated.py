@@ -42,18 +42,22 @@ class View:
         wide = self.logits.to(torch.promote_types(self.logits.dtype, torch.float32))
         return wide.softmax(1).gather(1, self.batch.labels[:, None])[:, 0]
 
+    def part(self, rows: list[int]) -> View:
+        """The view of some of the images."""
+        return View(self.classifier, self.batch.part(rows), self.logits[rows])
+
 
 @dataclass(frozen=True, eq=False)
 class Evaluated:
     """What a metric may read: a view and the maps of one method.
 
-    method: makes the method at first use. cache: where maps are kept between runs, and the key of these.
+    method: makes the method at first use. make: makes the maps and the seconds an image they took.
     """
 
     view: View
     request: Request
     method: Callable[[], SaliencyMethod]
-    cache: tuple[MapCache, MapKey] | None = None
+    make: Callable[[], tuple[torch.Tensor, float]]
 
     @property
     def classifier(self) -> Classifier:
@@ -68,12 +72,12 @@ class Evaluated:
     @property
     def maps(self) -> torch.Tensor:
         """Saliency maps [B,H,W] of the request's class."""
-        return self._timed_maps[0]
+        return self._made[0]
 
     @property
     def seconds(self) -> float:
         """Seconds an image that making the maps took."""
-        return self._timed_maps[1]
+        return self._made[1]
 
     @cached_property
     def predicted_maps(self) -> torch.Tensor:
@@ -108,26 +112,38 @@ class Evaluated:
         )
 
     @cached_property
-    def _timed_maps(self) -> tuple[torch.Tensor, float]:
-        kept = self._kept_maps()
-        if kept is not None:
-            return kept
-        targets = explained_class(self.request.target, self.view.logits, self.batch.labels)
-        method = self.method()
-        with _stopwatch(self.batch.images.device) as elapsed:
-            maps = method(self.batch.images, targets)
-        seconds = elapsed() / len(self.batch)
-        if self.cache:
-            store, key = self.cache
-            store.save(key, maps, seconds)
-        return maps, seconds
+    def _made(self) -> tuple[torch.Tensor, float]:
+        return self.make()
 
-    def _kept_maps(self) -> tuple[torch.Tensor, float] | None:
-        if self.cache is None:
-            return None
-        store, key = self.cache
-        kept = store.load(key)
-        return kept and (kept[0].to(self.batch.images.device), kept[1])
+    def part(self, rows: list[int]) -> Evaluated:
+        """The same for some of the images; their maps are those of the whole batch."""
+        if len(rows) == len(self.batch):
+            return self
+        return Evaluated(
+            self.view.part(rows), self.request, self.method, lambda: (self.maps[rows], self.seconds)
+        )
+
+
+def timed_maps(
+    view: View,
+    request: Request,
+    method: Callable[[], SaliencyMethod],
+    cache: MapCache | None,
+    key: MapKey,
+) -> tuple[torch.Tensor, float]:
+    """Maps [B,H,W] and the seconds an image they took: from the cache, or made and put there."""
+    images = view.batch.images
+    kept = cache.load(key) if cache else None
+    if kept:
+        return kept[0].to(images.device), kept[1]
+    targets = explained_class(request.target, view.logits, view.batch.labels)
+    explain = method()
+    with _stopwatch(images.device) as elapsed:
+        maps = explain(images, targets)
+    seconds = elapsed() / len(images)
+    if cache:
+        cache.save(key, maps, seconds)
+    return maps, seconds
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache, partial
 
 import torch
@@ -11,7 +11,7 @@ from tqdm.auto import tqdm
 
 from opticam import Classifier
 from opticam.saliency import SaliencyMethod
-from reproduce.evaluated import Evaluated, View
+from reproduce.evaluated import Evaluated, View, timed_maps
 from reproduce.map_cache import classifier_digest, map_key
 from reproduce.metric_groups import GROUPS
 from reproduce.requests import Request, by_network
@@ -22,17 +22,17 @@ from reproduce.workspace import Workspace
 EXPERIMENT = "saliency"  # one name in the store for all experiments that read the same maps
 WITHOUT_BOXES = "saliency/boxes"  # skips: images whose localisation cannot be measured
 
-Lacking = Mapping[str, tuple[Request, list[str]]]
-"""By method: its definition, and the names of the metric groups that a batch lacks."""
+Lacking = Mapping[str, tuple[Request, Mapping[str, int]]]
+"""By method: its definition, and the metric groups that a batch lacks, each for so many of its first images."""
 
 
 def evaluate(workspace: Workspace, requests: Iterable[Request]) -> None:
     """Compute and store what is missing of `requests`.
 
-    Batches are cut from the image list at fixed places and always computed whole, so a resumed run sees the
-    same batches as an uninterrupted one and ends with the same numbers. Under torchrun each process takes
-    every n-th batch. Images that cannot be read, with a label that the network does not know, or without the
-    boxes that a metric needs are recorded as skips.
+    Batches are cut from the image list at fixed places and their maps are always computed whole, so a resumed
+    run sees the same batches as an uninterrupted one and ends with the same numbers. Under torchrun each
+    process takes every n-th batch. Images that cannot be read, with a label that the network does not know,
+    or without the boxes that a metric needs are recorded as skips.
     """
     for methods in by_network(requests).values():
         todo = _missing(workspace, methods)
@@ -59,21 +59,32 @@ def batches(workspace: Workspace) -> list[range]:
 def _missing(workspace: Workspace, methods: Mapping[str, list[Request]]) -> dict[range, Lacking]:
     """What each batch of this process lacks."""
     rank, world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
-    done = lru_cache(maxsize=None)(lambda *key: _done(workspace, *key))
+    done = lru_cache(maxsize=None)(partial(_done, workspace))
     todo = {}
     for batch in batches(workspace)[rank::world]:
         names = [workspace.source.names[index] for index in batch]
         lacking = {}
         for method, wanted in methods.items():
-            first = wanted[0]
-            due = [r for r in wanted if r.images is None or batch.start < r.images]
-            groups = dict.fromkeys(group for request in due for group in request.groups)
-            left = [g for g in groups if not done(first.stored_network, method, g).issuperset(names)]
+            left = {
+                group: count
+                for group, count in _due(wanted, batch).items()
+                if not done(wanted[0].stored_network, method, group).issuperset(names[:count])
+            }
             if left:
-                lacking[method] = first, left
+                lacking[method] = wanted[0], left
         if lacking:
             todo[batch] = lacking
     return todo
+
+
+def _due(wanted: list[Request], batch: range) -> dict[str, int]:
+    """For how many of a batch's images each group of metrics is asked for."""
+    due: dict[str, int] = {}
+    for request in wanted:
+        count = len(batch) if request.images is None else min(len(batch), request.images - batch.start)
+        for group in request.groups if count > 0 else ():
+            due[group] = max(count, due.get(group, 0))
+    return due
 
 
 def _done(workspace: Workspace, network: str, method: str, group: str) -> set[str]:
@@ -93,7 +104,8 @@ def _evaluate_network(workspace: Workspace, todo: Mapping[range, Lacking]) -> No
             view = _view(workspace, bench.classifier, indices, any(GROUPS[g].needs_boxes for g in groups))
             for method, (request, wanted) in lacking.items() if view else ():
                 bar.set_postfix_str(method)
-                _measure(workspace, bench.evaluated(view, request, indices), wanted)
+                names = workspace.source.names[indices.start : indices.stop]
+                _measure(workspace, bench.evaluated(view, request, indices), names, wanted)
                 bar.update(len(indices))
 
 
@@ -117,9 +129,10 @@ class _Bench:
 
     def evaluated(self, view: View, request: Request, indices: range) -> Evaluated:
         """A view under one method, with the maps' place in the cache."""
-        cache = self.workspace.map_cache(indices)
         key = map_key(request, self._digest, self.workspace.picture_set, view.batch.names)
-        return Evaluated(view, request, partial(self._method, request), cache and (cache, key))
+        method = partial(self._method, request)
+        make = partial(timed_maps, view, request, method, self.workspace.map_cache(indices), key)
+        return Evaluated(view, request, method, make)
 
     def _method(self, request: Request) -> SaliencyMethod:
         if request.method not in self._methods:
@@ -159,18 +172,14 @@ def _skip(workspace: Workspace, experiment: str, reasons: Mapping[str, str]) -> 
         workspace.sink.skip(workspace.profile.name, experiment, name, reason)
 
 
-def _measure(workspace: Workspace, given: Evaluated, groups: list[str]) -> None:
-    """Compute the groups and store their rows in one transaction."""
-    values = {}
-    for group in groups:
-        values |= {name: column.tolist() for name, column in GROUPS[group].compute(given).items()}
-    request = given.request
-    rows = batch_rows(
-        workspace.profile.name,
-        EXPERIMENT,
-        request.stored_network,
-        request.method,
-        given.batch.names,
-        values,
-    )
+def _measure(workspace: Workspace, given: Evaluated, names: Sequence[str], groups: Mapping[str, int]) -> None:
+    """Compute each group on so many of the batch's `names`, and store all rows in one transaction."""
+    rows = []
+    for group, count in groups.items():
+        wanted = set(names[:count])
+        part = given.part([row for row, name in enumerate(given.batch.names) if name in wanted])
+        if len(part.batch):
+            columns = {name: column.tolist() for name, column in GROUPS[group].compute(part).items()}
+            key = workspace.profile.name, EXPERIMENT, given.request.stored_network, given.request.method
+            rows += batch_rows(*key, part.batch.names, columns)
     workspace.sink.write(rows)

@@ -24,6 +24,14 @@ def add_selection_options(parser: argparse.ArgumentParser) -> None:
         "--only", action="append", metavar="NAME", help="only this experiment; may be repeated"
     )
     parser.add_argument("--limit", type=_positive, help="a first look: so many images, and one seed a model")
+    parser.add_argument(
+        "--count",
+        action="append",
+        type=_count,
+        default=[],
+        metavar="NAME=N",
+        help="only N images for an experiment or a method (opticam-causal=50, Score-CAM=100); may be repeated",
+    )
     parser.add_argument("--force", action="store_true", help="compute again what is stored")
     parser.add_argument("--allow-skips", action="store_true", help="exit 0 although images could not be read")
     parser.add_argument("--results", type=Path, help="folder of the store; default results/PROFILE")
@@ -89,6 +97,9 @@ def output_folder(options: argparse.Namespace, given: Workspace) -> Path:
 
 def _profile(options: argparse.Namespace) -> Profile:
     profile = dataclasses.replace(load_profile(options.profile), limit=options.limit)
+    if profile.saliency:
+        counts = {**profile.saliency.counts, **dict(options.count)}
+        profile = dataclasses.replace(profile, saliency=dataclasses.replace(profile.saliency, counts=counts))
     if options.network:
         profile = dataclasses.replace(profile, saliency=_one_network(profile.saliency, options))
     return profile
@@ -113,3 +124,10 @@ def _positive(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError(f"must be at least 1, got {value}")
     return value
+
+
+def _count(text: str) -> tuple[str, int]:
+    name, _, number = text.partition("=")
+    if not name or not number:
+        raise argparse.ArgumentTypeError(f"expected NAME=N, got {text!r}")
+    return name, _positive(number)

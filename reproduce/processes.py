@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 
 import torch
 import torch.distributed as dist
@@ -18,7 +19,9 @@ def process_group() -> Iterator[int]:
     if "RANK" not in os.environ:
         yield 0
         return
-    dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    # Processes wait for each other only at the ends of a run, which may lie days apart.
+    backend = "nccl" if torch.cuda.is_available() else "gloo"
+    dist.init_process_group(backend, timeout=timedelta(days=7))
     try:
         yield dist.get_rank()
     finally:

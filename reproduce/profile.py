@@ -88,10 +88,15 @@ class Profile:
     limit: int | None = field(default=None, compare=False)
 
     def image_count(self, *names: str) -> int | None:
-        """How many images the experiments and methods called `names` take together; None for all there are."""
-        counts = [self.saliency.counts[name] for name in names if name in self.saliency.counts]
-        given = [count for count in (*counts, self.saliency.images, self.limit) if count is not None]
-        return min(given, default=None)
+        """How many images the experiments and methods called `names` take together; None for all there are.
+
+        Where the profile has a number of images, a limit below it shrinks every experiment alike.
+        """
+        given = [self.saliency.counts[name] for name in names if name in self.saliency.counts]
+        whole, limit = self.saliency.images, self.limit
+        if whole and limit and limit < whole:
+            given = [max(1, round(count * limit / whole)) for count in given]
+        return min((count for count in (*given, whole, limit) if count is not None), default=None)
 
 
 def profile_names() -> list[str]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import pandas as pd
 
-from opticam import applicable_methods
+from opticam import METHODS, applicable_methods
 from reproduce.evaluation import EXPERIMENT, forget
 from reproduce.experiments.base import Experiment
 from reproduce.layout import Table, cells
@@ -108,6 +108,19 @@ class SaliencyExperiment(Experiment):
         saliency, beside = workspace.profile.saliency, self.stored_networks(workspace)
         own = {label: saliency.networks[split_label(label)[0]] == paper for label, paper in beside.items()}
         return lambda cell: saliency.comparable and own.get(cell["measured_network"], True)
+
+
+def in_order(labels: Iterable[str]) -> list[str]:
+    """Labels in the order of the papers' tables, unknown ones last."""
+    places = {name: place for place, name in enumerate(METHODS)}
+    return sorted(labels, key=lambda label: places.get(split_label(label)[0], len(places)))
+
+
+def image_counts(rows: pd.DataFrame) -> str:
+    """How many images the rows are of, in words; methods may differ."""
+    counts = rows.groupby("method")["image"].nunique()
+    low, high = (counts.min(), counts.max()) if len(counts) else (0, 0)
+    return f"{low} images" if low == high else f"{low} to {high} images a method"
 
 
 def plain_methods(workspace: Workspace, network: str) -> list[str]:

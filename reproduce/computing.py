@@ -1,0 +1,59 @@
+"""Compute what experiments lack, in one process or in all that torchrun started."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+
+from reproduce.evaluation import evaluate
+from reproduce.experiments import Experiment
+from reproduce.processes import gather, merge_ranks, process_group, wait
+from reproduce.requests import Request
+from reproduce.workspace import Workspace
+
+
+def compute(workspace: Workspace, experiments: Sequence[Experiment], force: bool = False) -> bool:
+    """Compute and store what is missing; true in the process whose store holds everything afterwards.
+
+    force: forget first what the experiments have stored.
+    """
+    with process_group() as rank:
+        if rank == 0:
+            merge_ranks(workspace)
+            for experiment in experiments if force else ():
+                experiment.forget(workspace)
+        requests = _requests(workspace, experiments, rank)
+        start = time.perf_counter()
+        evaluate(workspace, requests)
+        if requests and rank == 0:
+            print(f"saliency maps and their metrics: {time.perf_counter() - start:.1f} s", flush=True)
+        for experiment in experiments:
+            _run(experiment, workspace, rank)
+        gather(workspace)
+    return rank == 0
+
+
+def is_first() -> bool:
+    """Whether this is the only process, or the first that torchrun started."""
+    return int(os.environ.get("RANK", 0)) == 0
+
+
+def _requests(workspace: Workspace, experiments: Sequence[Experiment], rank: int) -> list[Request]:
+    """The saliency maps of all experiments, so that each is made once.
+
+    The first process asks first: asking loads the networks, which trains or downloads them at first use.
+    """
+    if rank:
+        wait()
+    requests = [request for experiment in experiments for request in experiment.requests(workspace)]
+    if rank == 0:
+        wait()
+    return requests
+
+
+def _run(experiment: Experiment, workspace: Workspace, rank: int) -> None:
+    start = time.perf_counter()
+    experiment.run(workspace)
+    if rank == 0 and type(experiment).run is not Experiment.run:
+        print(f"{experiment.name}: computed in {time.perf_counter() - start:.1f} s", flush=True)

@@ -1,0 +1,35 @@
+"""Opti-CAM Table A.12: objectives."""
+
+from __future__ import annotations
+
+from reproduce.experiments.base import Claim
+from reproduce.experiments.comparisons import best, of_network
+from reproduce.experiments.opticam_normalization import SCORES, ObjectiveStudy
+from reproduce.experiments.opticam_variants import objective_label
+from reproduce.workspace import Workspace
+
+OBJECTIVES = ("Mask", "Diff", "IOMask", "IODiff")
+
+
+class ObjectiveTable(ObjectiveStudy):
+    """Four objectives, two of which also look at the image without the map."""
+
+    name = "opticam-objectives"
+    title = "Table A.12: objectives"
+    table = "opticam_tableA12"
+    variants = tuple(objective_label(objective, "range") for objective in OBJECTIVES)
+
+    def claims(self, workspace: Workspace) -> list[Claim]:
+        """Appendix F.2: Mask gains most; IOMask has the lowest drop and the highest increase."""
+        rows = self.rows(workspace, SCORES, self.is_shown)
+        mask, io_mask = (objective_label(name, "range") for name in ("Mask", "IOMask"))
+        return [
+            best(f"{name} has the {words} of the objectives on {network}", ours, metric, label, self.variants)
+            for network in self.networks(workspace)
+            for ours in [of_network(rows, network)]
+            for name, label, metric, words in (
+                ("Mask", mask, "AG", "highest average gain"),
+                ("IOMask", io_mask, "AD", "lowest average drop"),
+                ("IOMask", io_mask, "AI", "highest average increase"),
+            )
+        ]

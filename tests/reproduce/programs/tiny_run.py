@@ -1,0 +1,66 @@
+"""Run experiments on the tiny workspace of conftest.py and write their tables; may be killed on the way.
+
+Arguments: results folder, tables folder, and "write N" or "commit N" to die by SIGKILL before the N-th writing
+call or in the middle of the N-th transaction; "go" to live.
+"""
+
+import importlib.util
+import os
+import signal
+import sys
+from pathlib import Path
+
+import torch
+
+from reproduce.computing import compute
+from reproduce.experiments.opticam_causal import CausalTable
+from reproduce.experiments.opticam_localization import LocalizationTables
+from reproduce.experiments.opticam_main import MainTable
+from reproduce.outputs import write_tables
+from reproduce.store import Store
+
+CHOSEN = [MainTable(), CausalTable(), LocalizationTables()]
+
+
+def tiny_workspace(results):
+    path = Path(__file__).parents[1] / "conftest.py"
+    spec = importlib.util.spec_from_file_location("tiny", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.tiny_workspace(results)
+
+
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def die_at_write(number):
+    write, calls = Store.write, iter(range(1, 10_000))
+    Store.write = lambda store, rows: die() if next(calls) == number else write(store, rows)
+
+
+def die_in_transaction(number):
+    """Die when the rows of the transaction are written and it is about to be committed."""
+    enter, commits = Store._prepare, iter(range(1, 10_000))
+
+    def watch(store):
+        enter(store)
+        store.connection.set_trace_callback(
+            lambda statement: die() if statement == "COMMIT" and next(commits) == number else None
+        )
+
+    Store._prepare = watch
+
+
+def main(results, tables, fate):
+    torch.set_num_threads(1)
+    kind, _, number = fate.partition(" ")
+    if kind != "go":
+        {"write": die_at_write, "commit": die_in_transaction}[kind](int(number))
+    workspace = tiny_workspace(Path(results))
+    if compute(workspace, CHOSEN):
+        list(write_tables(workspace, CHOSEN, Path(tables)))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
