@@ -62,9 +62,10 @@ class SelectivityFigure(SaliencyExperiment):
         """Appendix F.1: Opti-CAM's gain and increase are highest at α = 1."""
         rows = self.rows(workspace, GROUPS["selectivity"].names)
         rows = rows[rows["method"] == "Opti-CAM"]
-        score, alpha = rows["metric"].str.split(" ").str if len(rows) else (rows["metric"], rows["metric"])
+        named = [name.split(" ") for name in rows["metric"]]
         rows = rows.assign(
-            metric=score, method=[labelled("Opti-CAM", f"exponent {value}") for value in alpha]
+            metric=[score for score, _ in named],
+            method=[labelled("Opti-CAM", f"exponent {alpha}") for _, alpha in named],
         )
         return [
             best(
