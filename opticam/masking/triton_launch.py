@@ -48,7 +48,7 @@ def saliency_mask(
     saliency_map = torch.empty(batch, height, width, device=images.device)
     if batch == 0:
         return masked, saliency_map, weights, surface
-    combine, mask = triton_config.combine(channels, h * w), triton_config.mask(h, w)
+    combine, mask = triton_config.combine(channels, h * w), triton_config.mask(h, w, batch)
     with on_device(images):
         triton_forward.combine_kernel[(batch, -(-h * w // combine["BLOCK_P"]))](
             features, logits_u, weights, surface, feature_step(features), K=channels, CELLS=h * w, **combine
@@ -192,7 +192,7 @@ def channel_masks(features: Tensor, images: Tensor, channels: Tensor) -> Tensor:
     masked = images.new_empty(batch, count, colours, height, width)
     if masked.numel() == 0:
         return masked
-    config = triton_config.mask(h, w)
+    config = triton_config.mask(h, w, batch * count)
     with on_device(images):
         triton_forward.channel_kernel[(batch * count, -(-height * width // config["BLOCK"]))](
             features,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from opticam.classifier import Classifier
-from opticam.masking import saliency_mask
+from opticam.masking import MaskOptimizer, saliency_mask
 from opticam.saliency.objectives import Objective
 from opticam.saliency.targets import Score
 
@@ -32,15 +32,13 @@ class Ascent:
         stop_change: float | None,
     ) -> None:
         self.classifier, self.score = classifier, score
-        self.features, self.images = features, images
-        self.objective, self.normalization = objective, normalization
-        self.stop_change = stop_change
-        self.logits_u = features.new_zeros(features.shape[:2], requires_grad=True)
-        self.logits_u.grad = torch.zeros_like(self.logits_u)
-        capturable = features.is_cuda  # keeps Adam's step count on the device
-        self.adam = torch.optim.Adam([self.logits_u], learning_rate, maximize=True, capturable=capturable)
-        self.best_u = torch.zeros_like(self.logits_u, requires_grad=False)
-        self.values = features.new_zeros(len(images))
+        self.objective, self.stop_change = objective, stop_change
+        self.normalization = normalization
+        self.optimizer = MaskOptimizer(features, images, normalization, learning_rate)
+        self.features, self.images = self.optimizer.features, self.optimizer.images
+        self.logits_u = self.optimizer.logits_u
+        self.best_u = torch.zeros_like(self.logits_u)
+        self.values = self.logits_u.new_zeros(len(images))
         self.best_values = torch.full_like(self.values, -torch.inf)
         self.running = torch.ones_like(self.values, dtype=torch.bool)
         self.steps = torch.zeros_like(self.values, dtype=torch.long)
@@ -53,31 +51,30 @@ class Ascent:
         if self.objective.reads_image:
             self.image_scores.copy_(self.score(self.classifier(self.images)))
 
-    def objective_values(self) -> torch.Tensor:
-        """F [B] at the present u; differentiable in it."""
-        masked, _ = saliency_mask(self.features, self.logits_u, self.images, self.normalization)
+    def objective_values(self, masked: torch.Tensor) -> torch.Tensor:
+        """F [B] of masked images [B,3,H,W]; differentiable in them."""
         complement = None
         if self.objective.reads_complement:
             complement = self.score(self.classifier(self.images - masked))
         return self.objective.combine(self.score(self.classifier(masked)), self.image_scores, complement)
 
+    @torch.no_grad()
     def step(self) -> None:
         """One update of u; every tensor of this object is written in place."""
+        masked = self.optimizer.mask()
         with torch.enable_grad():
-            values = self.objective_values()
-            (gradient,) = torch.autograd.grad(values.sum(), [self.logits_u])
-        self.logits_u.grad.copy_(gradient)
+            values = self.objective_values(masked)
+            (gradient,) = torch.autograd.grad(values.sum(), masked)
         self._record(values.detach())
-        before = self.logits_u.detach().clone()
-        self.adam.step()
-        with torch.no_grad():
-            self.logits_u.copy_(torch.where(self.running[:, None], self.logits_u, before))
+        before = self.logits_u.clone()
+        self.optimizer.step(-gradient)  # it descends, F is to grow
+        self.logits_u.copy_(torch.where(self.running[:, None], self.logits_u, before))
         self.steps.add_(self.running)
 
     @torch.no_grad()
     def finish(self) -> None:
         """Evaluate F at the last u."""
-        self._record(self.objective_values())
+        self._record(self.objective_values(self.optimizer.mask()))
 
     @torch.no_grad()
     def maps(self, logits_u: torch.Tensor) -> torch.Tensor:

@@ -57,7 +57,8 @@ class CapturedAscent(Ascent):
         padded = torch.arange(len(self.images), device=images.device).clamp(max=len(images) - 1)
         for own, new in ((self.features, features), (self.images, images), (self.score.ids, ids)):
             own.copy_(new[padded])
-        for tensor in (self.logits_u, self.best_u, self.values, self.steps, *self._adam_tensors()):
+        optimizer = (self.logits_u, self.optimizer.iteration, *self.optimizer.moments)
+        for tensor in (self.best_u, self.values, self.steps, *optimizer):
             tensor.zero_()
         self.best_values.fill_(-torch.inf)
         self.running.fill_(True)
@@ -74,9 +75,6 @@ class CapturedAscent(Ascent):
         with torch.cuda.graph(graph):
             super().step()
         return graph
-
-    def _adam_tensors(self) -> list[torch.Tensor]:
-        return [tensor for state in self.adam.state.values() for tensor in state.values()]
 
     def _parameter_addresses(self) -> tuple[int, ...]:
         with self.classifier.running(self.images) as prepared:

@@ -113,7 +113,7 @@ class OptiCAM(SaliencyMethod):
                 break
         ascent.finish()
         objectives.append(ascent.values)
-        logits_u = ascent.best_u if self.iterate == "best" else ascent.logits_u.detach()
+        logits_u = ascent.best_u if self.iterate == "best" else ascent.logits_u
         maps, count = ascent.maps(logits_u), len(images)  # a captured batch may be padded
         objectives = torch.stack(objectives)
         return Optimisation(

@@ -78,8 +78,10 @@ def cases(channels: int, h: int, w: int, height: int, width: int) -> Iterator[Ca
     cells = {"K": channels, "CELLS": h * w}
     mode = {"MODE": 0}
     yield Case(triton_forward.combine_kernel, cells | triton_config.combine(channels, h * w))
-    yield Case(triton_forward.mask_kernel, size | mode | {"C": 3} | triton_config.mask(h, w))
-    yield Case(triton_forward.channel_kernel, size | {"K": channels, "C": 3} | triton_config.mask(h, w))
+    yield Case(triton_forward.mask_kernel, size | mode | {"C": 3} | triton_config.mask(h, w, tasks=64))
+    yield Case(
+        triton_forward.channel_kernel, size | {"K": channels, "C": 3} | triton_config.mask(h, w, tasks=64)
+    )
     yield Case(triton_forward.step_kernel, {"C": 3, "H": height, "W": width} | triton_config.step())
     given = {"HAS_MASKED": True, "HAS_MAP": False, "C": 3}
     interval = triton_config.interval(h, w, height, width)

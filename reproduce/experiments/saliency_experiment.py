@@ -98,7 +98,8 @@ class SaliencyExperiment(Experiment):
         beside = self.stored_networks(workspace)
         paper = published(table or self.table)
         wanted = {"comparable": self._comparable(workspace), "why": "another network or data set"}
-        wanted |= {name: options.pop(name) for name in ("comparable", "why", "rows") if name in options}
+        wanted |= {name: options.pop(name) for name in ("comparable", "why", "methods") if name in options}
+        wanted["rows"] = wanted.pop("methods", None)  # `rows` of a Table is the column that names its lines
         columns = list(dict.fromkeys(beside.values()))
         found = cells(paper, measured, beside=beside, columns=columns, **wanted)
         return Table(found, caption, **options)

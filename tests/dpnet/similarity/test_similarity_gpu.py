@@ -1,0 +1,158 @@
+"""Part similarity on a GPU: accuracy in each dtype, awkward inputs, identical bits, memory, CUDA graphs."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch.nn.functional import normalize
+
+from dpnet.similarity import library, part_similarity
+from reproduce.benchmarks.similarity_cases import PRECISIONS
+
+pytestmark = pytest.mark.skipif(
+    not (torch.cuda.is_available() and library.HAS_CUDA), reason="no CUDA device, or dpnet._C without CUDA"
+)
+BACKENDS = ["cuda", "chunked", "auto"]
+SHAPES = [(129, 3, 49, 63), (7, 2, 1, 64), (670, 5, 140, 33), (65, 1, 1015, 128), (200, 40, 196, 2048)]
+
+
+def make(parts, batch, regions, depth, dtype=torch.float32):
+    generator = torch.Generator("cuda").manual_seed(parts + regions)
+    u = torch.randn(parts, depth, generator=generator, device="cuda")
+    x = normalize(torch.randn(batch, regions, depth, generator=generator, device="cuda"), dim=2)
+    return u.requires_grad_(), x.to(dtype).requires_grad_()
+
+
+def plain(parts, regions, temperature):
+    product = normalize(parts, dim=1).to(regions.dtype) @ regions.mT
+    entropy = torch.special.entr((product / temperature).softmax(dim=1)).sum(dim=1)
+    return *product.max(dim=2), entropy, product
+
+
+def error(ours, exact):
+    return (ours.double() - exact).abs().max().item()
+
+
+@pytest.mark.parametrize("temperature", [None, 0.1])
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("precision", PRECISIONS, ids=lambda precision: precision.name)
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_within_twice_the_error_of_eager(backend, precision, shape, temperature):
+    parts, regions = make(*shape, precision.dtype)
+    exact_inputs = [t.detach().double().requires_grad_() for t in (parts, regions)]
+    exact = plain(*exact_inputs, temperature or 1.0)
+    with precision.active():
+        eager = plain(parts, regions, temperature or 1.0)
+        scores, argmax, entropy = part_similarity(parts, regions, temperature, backend)
+        loss = scores.square().sum() + (0 if entropy is None else entropy.sum())
+        ours = torch.autograd.grad(loss, (parts, regions))
+        loss = eager[0].float().square().sum() + (0 if temperature is None else eager[2].float().sum())
+        theirs = torch.autograd.grad(loss, (parts, regions))
+    assert error(scores, exact[0]) <= 2 * error(eager[0], exact[0]) + 1e-5
+    reached = exact[3].gather(2, argmax.long().unsqueeze(2)).squeeze(2)
+    assert error(reached, exact[0]) <= 4 * error(eager[0], exact[0]) + 1e-5
+    if entropy is not None:
+        assert error(entropy, exact[2]) <= 2 * error(eager[2], exact[2]) + 1e-5
+
+    # A gradient belongs to the argmax that its forward pass found: float64 is sent the same way.
+    def gradient_errors(gradients, found):
+        best = exact[3].gather(2, found.long().unsqueeze(2)).squeeze(2)
+        loss = best.square().sum() + (0 if temperature is None else exact[2].sum())
+        true = torch.autograd.grad(loss, exact_inputs, retain_graph=True)
+        return [error(gradient, truth) for gradient, truth in zip(gradients, true)]
+
+    for own, eagers in zip(gradient_errors(ours, argmax), gradient_errors(theirs, eager[1])):
+        assert own <= 2 * eagers + 1e-5
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16], ids=str)
+@pytest.mark.parametrize("backend", ["cuda", "chunked"])
+def test_ties_take_the_lowest_region_and_nan_stays_in_its_image(backend, dtype):
+    parts, regions = (t.detach() for t in make(150, 3, 30, 72, dtype))
+    regions = regions.repeat(1, 3, 1)
+    assert part_similarity(parts, regions, backend=backend)[1].max() < 30
+    regions[1, 4, 2] = regions[1, 6, 3] = math.nan
+    scores, argmax, entropy = part_similarity(parts, regions, 0.1, backend)
+    assert scores[1].isnan().all() and (argmax[1] == 4).all()
+    assert not scores[[0, 2]].isnan().any()
+    assert torch.equal(entropy.isnan(), regions.isnan().any(dim=2))
+
+
+@pytest.mark.parametrize("backend", ["cuda", "chunked"])
+def test_memory_layout_and_empty_batch(backend):
+    features = torch.randn(3, 40, 7, 7, device="cuda")
+    parts = torch.randn(66, 40, device="cuda")[::2].requires_grad_()
+    wide = torch.randn(3, 9, 80, device="cuda")
+    for x in (features.flatten(2).mT, wide[:1, :, :40].expand(3, 9, 40), wide[:, :, ::2], wide[:, 1:, 3:43]):
+        strided, plain_copy = (part_similarity(parts, y, 0.5, backend) for y in (x, x.contiguous()))
+        torch.testing.assert_close(strided[0], plain_copy[0])
+        torch.testing.assert_close(strided[2], plain_copy[2])
+    scores, _, entropy = part_similarity(parts, features[:0].flatten(2).mT, 0.5, backend)
+    (scores.sum() + entropy.sum()).backward()
+    assert scores.shape == (0, 33) and not parts.grad.any()
+
+
+@pytest.mark.parametrize("temperature", [None, 0.1])
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_two_runs_give_identical_bits(backend, temperature):
+    def run():
+        parts, regions = make(300, 20, 196, 256, torch.bfloat16)
+        scores, argmax, entropy = part_similarity(parts, regions, temperature, backend)
+        loss = scores.sum() + (0 if entropy is None else entropy.sum())
+        return scores, argmax, *torch.autograd.grad(loss, (parts, regions))
+
+    assert all(torch.equal(first, second) for first, second in zip(run(), run()))
+
+
+@pytest.mark.parametrize("temperature", [None, 0.1])
+def test_a_captured_graph_on_another_stream_replays_on_new_inputs(temperature):
+    parts, regions = (t.detach() for t in make(300, 20, 49, 256, torch.bfloat16))
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        part_similarity(parts, regions, temperature, "cuda")
+    torch.cuda.current_stream().wait_stream(stream)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        captured = part_similarity(parts, regions, temperature, "cuda")
+    regions.copy_(regions.flip(0))
+    graph.replay()
+    expected = part_similarity(parts, regions, temperature, "cuda")
+    assert all(torch.equal(a, b) for a, b in zip(captured, expected) if b is not None)
+
+
+def test_compiles_as_one_graph():
+    def loss(parts, regions):
+        scores, _, entropy = part_similarity(parts, regions, 0.5)
+        return scores.square().sum() + entropy.sum()
+
+    inputs = make(129, 5, 49, 64)
+    compiled = torch.compile(loss, fullgraph=True)
+    for ours, theirs in zip(
+        torch.autograd.grad(compiled(*inputs), inputs), torch.autograd.grad(loss(*inputs), inputs)
+    ):
+        torch.testing.assert_close(ours, theirs)
+
+
+@pytest.mark.parametrize("temperature", [None, 0.1])
+def test_opcheck(temperature):
+    op = torch.ops.dpnet.part_similarity.default
+    for backend in ("cuda", "chunked"):
+        result = torch.library.opcheck(op, (*make(33, 2, 9, 24, torch.bfloat16), temperature, backend))
+        assert set(result.values()) == {"SUCCESS"}
+
+
+@pytest.mark.parametrize("temperature", [None, 0.1])
+def test_memory_is_a_tenth_of_the_similarities(temperature):
+    parts, regions = make(10000, 64, 196, 512, torch.bfloat16)
+    torch.cuda.synchronize()
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated()
+    scores, _, entropy = part_similarity(parts, regions.detach(), temperature)
+    loss = scores.sum() + (0 if entropy is None else entropy.sum())
+    torch.autograd.grad(loss, parts)
+    torch.cuda.synchronize()
+    extra = torch.cuda.max_memory_allocated() - before
+    assert extra < 64 * 10000 * 196 * 4 / (10 if temperature is None else 4)
