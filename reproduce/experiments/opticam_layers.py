@@ -39,8 +39,12 @@ class LayerTable(SaliencyExperiment):
         """Table A.13."""
         rows = self.rows(workspace, SCORES, is_layer)
         iterations = workspace.profile.saliency.ablation_iterations
-        caption = f"Opti-CAM Table A.13: layers, places in the network's features; {iterations} iterations"
-        return {self.table: self.table_of(workspace, summarise(rows), caption)}
+        caption = (
+            f"Opti-CAM Table A.13: layers by place in each network's own features; {iterations} iterations"
+        )
+        own = sorted(rows["method"].unique(), key=_place, reverse=True)
+        order = list(dict.fromkeys([*published(self.table)["method"], *own]))
+        return {self.table: self.table_of(workspace, summarise(rows), caption, methods=order)}
 
     def claims(self, workspace: Workspace) -> list[Claim]:
         """Appendix F.3: the first layers gain least."""
