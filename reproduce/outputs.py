@@ -38,7 +38,7 @@ def write_figures(workspace: Workspace, experiments: Iterable[Experiment], folde
                 path = folder / f"{name}.{suffix}"
                 # No creation date in the file: the same store gives the same bytes.
                 metadata = {"CreationDate": None} if suffix == "pdf" else None
-                figure.savefig(path, dpi=150, bbox_inches="tight", metadata=metadata)
+                figure.savefig(path, dpi=100, bbox_inches="tight", metadata=metadata)
                 yield path
 
 
