@@ -60,7 +60,9 @@ def test_sample_networks_of_both_kinds_become_part_networks(name):
     model = PartClassifier(features.shape[1], 3, 2)
     classifier = as_classifier(backbone, model)
     torch.testing.assert_close(classifier(images), model(features).logits, atol=1e-4, rtol=1e-4)
-    assert classifier.in_effect.level == "fast"
+    assert classifier.in_effect.level == (
+        "fast" if name == "sample_resnet" else "exact"
+    )  # ViT: nothing to fold
     torch.testing.assert_close(classifier.features(images), features, atol=1e-3, rtol=1e-3)
     assert ParticipationMap(classifier)(images).shape == (2, 64, 64)
 
