@@ -96,29 +96,36 @@ class OptiCAM(SaliencyMethod):
 
     def compute(self, images: torch.Tensor, score: Score) -> torch.Tensor:
         """Maps [B,H,W] of the iterate asked for."""
-        return self._optimise(images, score).maps
+        ascent = self._ascent(images, score)
+        self._climb(ascent)
+        if self.iterate == "best":
+            ascent.finish()
+        return ascent.maps(self._chosen(ascent))[: len(images)]
 
     def optimise(self, images: torch.Tensor, targets: Targets = None) -> Optimisation:
         """The maps with the course of the objective; arguments and errors as in calling the method."""
         with self.explaining(images, targets) as score:
-            return self._optimise(images, score)
+            ascent = self._ascent(images, score)
+            objectives = self._climb(ascent)
+            ascent.finish()
+        objectives = torch.stack([*objectives, ascent.values])
+        logits_u, count = self._chosen(ascent), len(images)  # a captured batch may be padded
+        parts = (ascent.maps(logits_u), logits_u, objectives.T, ascent.steps)
+        maps, logits_u, objectives, steps = (part[:count].clone() for part in parts)
+        return Optimisation(maps, logits_u, objectives.T, steps)
 
-    def _optimise(self, images: torch.Tensor, score: Score) -> Optimisation:
-        ascent = self._ascent(images, score)
+    def _climb(self, ascent: Ascent) -> list[torch.Tensor]:
+        """Run the iterations; the objective [B] before each of them."""
         objectives = []
         for iteration in range(self.iterations):
             ascent.step()
             objectives.append(ascent.values.clone())
             if self.stop_change is not None and iteration % PATIENCE == 0 and not ascent.running.any():
                 break
-        ascent.finish()
-        objectives.append(ascent.values)
-        logits_u = ascent.best_u if self.iterate == "best" else ascent.logits_u
-        maps, count = ascent.maps(logits_u), len(images)  # a captured batch may be padded
-        objectives = torch.stack(objectives)
-        return Optimisation(
-            maps[:count], logits_u[:count].clone(), objectives[:, :count], ascent.steps[:count].clone()
-        )
+        return objectives
+
+    def _chosen(self, ascent: Ascent) -> torch.Tensor:
+        return ascent.best_u if self.iterate == "best" else ascent.logits_u
 
     def _ascent(self, images: torch.Tensor, score: Score) -> Ascent:
         features = self._features(images)

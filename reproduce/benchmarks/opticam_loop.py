@@ -209,14 +209,14 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="small images, one repetition")
     parser.add_argument("--device", default="cpu")
     parser.add_argument(
-        "--batches", type=int, nargs="+", help="images in a batch; default 4, on a GPU 1 8 64"
+        "--batches", type=int, nargs="+", help="images in a batch; default 1 4, on a GPU 1 8 64"
     )
-    parser.add_argument("--iterations", type=int, default=4)
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--iterations", type=int, default=8)
+    parser.add_argument("--repeats", type=int, default=2)
     options = parser.parse_args()
     options.side = 64 if options.quick else 224
     options.repeats = 1 if options.quick else options.repeats
-    options.batches = options.batches or ([1, 8, 64] if options.device == "cuda" else [4])
+    options.batches = options.batches or ([1, 8, 64] if options.device == "cuda" else [1, 4])
     return options
 
 
