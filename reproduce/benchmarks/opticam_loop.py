@@ -120,13 +120,14 @@ def measure(side: Callable[[], Tensor | None], setting: Setting) -> dict[str, fl
     seconds: list[float] = []
     maps: list[Tensor | None] = []
 
-    def run() -> None:
+    def run() -> list[Tensor]:
         start, start_cpu = time.perf_counter(), time.process_time()
         with contextlib.redirect_stderr(io.StringIO()):  # some packages draw progress bars
             maps.append(side())
         if setting.images.is_cuda:
             torch.cuda.synchronize()
         seconds.extend((time.perf_counter() - start, time.process_time() - start_cpu))
+        return [result for result in maps if result is not None]
 
     peak = peak_bytes(run, setting.images.device.type)
     row = {"seconds": seconds[0], "cpu_seconds": seconds[1], "peak_mb": None if peak is None else peak / 1e6}
