@@ -31,7 +31,7 @@ Gradients through_argmax(const Tensor& grad_scores, const Tensor& parts, const T
   return {results.parts, results.regions};
 }
 
-template <class T>
+template <class T, class F>
 Gradients through_entropy(const OptionalTensor& grad_scores, const Tensor& grad_entropy, const Tensor& parts,
                           const Tensor& regions, const Tensor& argmax, const Tensor& entropy,
                           const Tensor& log_partition, double temperature, bool need_regions) {
@@ -42,8 +42,9 @@ Gradients through_entropy(const OptionalTensor& grad_scores, const Tensor& grad_
   in.log_partition = data<T>(log_partition);
   in.scale = T(1 / temperature);
   Results results(parts, in.sizes, need_regions);
-  parts_through_entropy(in, static_cast<T*>(results.parts.mutable_data_ptr()));
-  if (need_regions) regions_through_entropy(in, static_cast<T*>(results.regions.mutable_data_ptr()));
+  const RegionRows<F> factors(regions);
+  parts_through_entropy(in, factors, static_cast<T*>(results.parts.mutable_data_ptr()));
+  if (need_regions) regions_through_entropy(in, factors, static_cast<T*>(results.regions.mutable_data_ptr()));
   return {results.parts, results.regions};
 }
 
@@ -60,7 +61,9 @@ Gradients backward_argmax_cpu(const Tensor& grad_scores, const Tensor& parts, co
 Gradients backward_entropy_cpu(const OptionalTensor& grad_scores, const Tensor& grad_entropy, const Tensor& parts,
                                const Tensor& regions, const Tensor& argmax, const Tensor& entropy,
                                const Tensor& log_partition, double temperature, bool need_regions) {
-  const auto function = is_double(parts) ? through_entropy<double> : through_entropy<float>;
+  const auto function = is_double(parts)            ? through_entropy<double, double>
+                        : multiplies_pairs(regions) ? through_entropy<float, Pair>
+                                                    : through_entropy<float, float>;
   return function(grad_scores, grad_entropy, parts, regions, argmax, entropy, log_partition, temperature,
                   need_regions);
 }

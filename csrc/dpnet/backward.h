@@ -2,7 +2,7 @@
 // whose gradient is dense, by recomputing the similarities a tile at a time.
 #pragma once
 
-#include "workspace.h"
+#include "panels.h"
 
 namespace dpnet {
 
@@ -27,10 +27,11 @@ template <class T>
 void parts_through_argmax(const BackwardInputs<T>& in, T* grad_parts);
 template <class T>
 void regions_through_argmax(const BackwardInputs<T>& in, T* grad_regions);
-template <class T>
-void parts_through_entropy(const BackwardInputs<T>& in, T* grad_parts);
-template <class T>
-void regions_through_entropy(const BackwardInputs<T>& in, T* grad_regions);
+// F is what the forward pass multiplied: the similarities must be the same again.
+template <class T, class F>
+void parts_through_entropy(const BackwardInputs<T>& in, const RegionRows<F>& factors, T* grad_parts);
+template <class T, class F>
+void regions_through_entropy(const BackwardInputs<T>& in, const RegionRows<F>& factors, T* grad_regions);
 
 // From the gradient of a unit part to that of the part: drop the radial component, divide by the norm.
 template <class T>

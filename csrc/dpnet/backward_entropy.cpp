@@ -5,23 +5,35 @@
 namespace dpnet {
 namespace {
 
-template <class T>
+// What one thread needs to compute dS of some regions against one panel of parts.
+template <class T, class F>
 class Slopes {
  public:
-  explicit Slopes(const BackwardInputs<T>& in)
-      : in_(in), chunk_(chunk_rows<T>(in.sizes)), tile_(chunk_ * loops<T>().lanes), entropies_(chunk_) {}
+  Slopes(const BackwardInputs<T>& in, const RegionRows<F>& factors)
+      : in_(in),
+        factors_(factors),
+        chunk_(chunk_rows<T>(in.sizes)),
+        tile_(chunk_ * loops<T>().lanes),
+        entropies_(chunk_),
+        factor_rows_(factors.buffer_size(chunk_)),
+        rows_(in.regions.buffer_size(chunk_)) {}
 
   int64_t chunk() const { return chunk_; }
 
-  // dS of `rows` regions from `first` on against one panel, [rows][lanes].
-  const T* compute(const T* panel, int64_t first_part, int64_t image, int64_t first, int64_t rows, RowView<T> view) {
-    const Loops<T>& table = loops<T>();
-    similarities(table, panel, view, rows, in_.sizes.depth, tile_.data());
+  // The regions themselves, as T.
+  RowView<T> regions(int64_t image, int64_t first, int64_t rows) {
+    return in_.regions.get(image, first, rows, rows_.data());
+  }
+
+  // dS of `rows` regions from `first` on against the panel of the parts from `first_part` on, [rows][lanes].
+  const T* compute(const F* panel, int64_t first_part, int64_t image, int64_t first, int64_t rows) {
+    const RowView<F> view = factors_.get(image, first, rows, factor_rows_.data());
+    similarities(panel, view, rows, in_.sizes.depth, tile_.data());
     for (int64_t r = 0; r < rows; ++r) {
       const int64_t at = image * in_.sizes.regions + first + r;
       entropies_.data()[r] = {in_.log_partition[at], in_.entropy[at], in_.grad_entropy[at] * in_.scale};
     }
-    table.entropy_slope(tile_.data(), rows, in_.scale, entropies_.data());
+    loops<T>().entropy_slope(tile_.data(), rows, in_.scale, entropies_.data());
     if (in_.grad_scores) add_scores(first_part, image, first, rows);
     return tile_.data();
   }
@@ -36,9 +48,12 @@ class Slopes {
   }
 
   const BackwardInputs<T>& in_;
+  const RegionRows<F>& factors_;
   const int64_t chunk_;
   Scratch<T> tile_;
   Scratch<EntropyRow<T>> entropies_;
+  Scratch<F> factor_rows_;
+  Scratch<T> rows_;
 };
 
 template <class T>
@@ -64,65 +79,76 @@ void unit_rows(const BackwardInputs<T>& in, int64_t first_part, int64_t pitch, T
   }
 }
 
+// The gradient of one panel of parts, [depth][lanes], over all images.
+template <class T, class F>
+void sum_panel(const BackwardInputs<T>& in, Slopes<T, F>& slopes, const F* panel, int64_t first_part, T* sums) {
+  const Loops<T>& table = loops<T>();
+  std::fill_n(sums, table.lanes * in.sizes.depth, T(0));
+  for (int64_t image = 0; image < in.sizes.images; ++image)
+    for (int64_t first = 0; first < in.sizes.regions; first += slopes.chunk()) {
+      const int64_t rows = std::min(slopes.chunk(), in.sizes.regions - first);
+      const T* tile = slopes.compute(panel, first_part, image, first, rows);
+      const RowView<T> view = slopes.regions(image, first, rows);
+      table.multiply(tile, table.lanes, view.data, {1, view.pitch}, in.sizes.depth, rows, sums, table.lanes, true);
+    }
+}
+
+// Add to the gradient of one image's regions what comes from one panel of parts.
+template <class T, class F>
+void add_image(const BackwardInputs<T>& in, Slopes<T, F>& slopes, const F* panel, const T* units, int64_t pitch,
+               int64_t first_part, int64_t image, T* sums, T* gradient) {
+  const Loops<T>& table = loops<T>();
+  for (int64_t first = 0; first < in.sizes.regions; first += slopes.chunk()) {
+    const int64_t rows = std::min(slopes.chunk(), in.sizes.regions - first);
+    const T* tile = slopes.compute(panel, first_part, image, first, rows);
+    for (int64_t k = 0; k < pitch; k += table.lanes)
+      table.multiply(units + k, pitch, tile, {table.lanes, 1}, rows, table.lanes, sums + k, pitch, false);
+    for (int64_t r = 0; r < rows; ++r)
+      table.add(sums + r * pitch, T(1), in.sizes.depth, gradient + (first + r) * in.sizes.depth);
+  }
+}
+
 }  // namespace
 
-template <class T>
-void parts_through_entropy(const BackwardInputs<T>& in, T* grad_parts) {
-  const Loops<T>& table = loops<T>();
-  const Sizes sizes = in.sizes;
-  torch::stable::parallel_for(0, divide_up(sizes.parts, table.lanes), 1, [&](int64_t begin, int64_t end) {
-    Slopes<T> slopes(in);
-    const int64_t chunk = slopes.chunk();
-    Scratch<T> panel(table.lanes * sizes.depth), sums(table.lanes * sizes.depth);
-    Scratch<T> buffer(in.regions.buffer_size(chunk));
-    for (int64_t first_part = begin * table.lanes; first_part < end * table.lanes; first_part += table.lanes) {
-      pack_panel(in.parts, sizes, first_part, table.lanes, panel.data());
-      std::fill_n(sums.data(), table.lanes * sizes.depth, T(0));
-      for (int64_t image = 0; image < sizes.images; ++image)
-        for (int64_t first = 0; first < sizes.regions; first += chunk) {
-          const int64_t rows = std::min(chunk, sizes.regions - first);
-          const RowView<T> view = in.regions.get(image, first, rows, buffer.data());
-          const T* tile = slopes.compute(panel.data(), first_part, image, first, rows, view);
-          table.multiply(tile, table.lanes, view.data, {1, view.pitch}, sizes.depth, rows, sums.data(),
-                         table.lanes, true);
-        }
+template <class T, class F>
+void parts_through_entropy(const BackwardInputs<T>& in, const RegionRows<F>& rows, T* grad_parts) {
+  const int64_t lanes = loops<T>().lanes;
+  torch::stable::parallel_for(0, divide_up(in.sizes.parts, lanes), 1, [&](int64_t begin, int64_t end) {
+    Slopes<T, F> slopes(in, rows);
+    Scratch<F> panel(lanes * factors<F>(in.sizes.depth));
+    Scratch<T> sums(lanes * in.sizes.depth);
+    for (int64_t first_part = begin * lanes; first_part < end * lanes; first_part += lanes) {
+      pack_panel(in.parts, in.sizes, first_part, lanes, panel.data());
+      sum_panel(in, slopes, panel.data(), first_part, sums.data());
       write_panel(in, sums.data(), first_part, grad_parts);
     }
   });
 }
 
-template <class T>
-void regions_through_entropy(const BackwardInputs<T>& in, T* grad_regions) {
-  const Loops<T>& table = loops<T>();
+template <class T, class F>
+void regions_through_entropy(const BackwardInputs<T>& in, const RegionRows<F>& rows, T* grad_regions) {
   const Sizes sizes = in.sizes;
-  const int64_t pitch = divide_up(sizes.depth, table.lanes) * table.lanes;
-  Scratch<T> panel(table.lanes * sizes.depth), units(table.lanes * pitch);
-  for (int64_t first_part = 0; first_part < sizes.parts; first_part += table.lanes) {
-    pack_panel(in.parts, sizes, first_part, table.lanes, panel.data());
+  const int64_t lanes = loops<T>().lanes, pitch = divide_up(sizes.depth, lanes) * lanes;
+  Scratch<F> panel(lanes * factors<F>(sizes.depth));
+  Scratch<T> units(lanes * pitch);
+  for (int64_t first_part = 0; first_part < sizes.parts; first_part += lanes) {
+    pack_panel(in.parts, sizes, first_part, lanes, panel.data());
     unit_rows(in, first_part, pitch, units.data());
     torch::stable::parallel_for(0, sizes.images, 1, [&](int64_t begin, int64_t end) {
-      Slopes<T> slopes(in);
-      const int64_t chunk = slopes.chunk();
-      Scratch<T> buffer(in.regions.buffer_size(chunk)), sums(chunk * pitch);
+      Slopes<T, F> slopes(in, rows);
+      Scratch<T> sums(slopes.chunk() * pitch);
       for (int64_t image = begin; image < end; ++image)
-        for (int64_t first = 0; first < sizes.regions; first += chunk) {
-          const int64_t rows = std::min(chunk, sizes.regions - first);
-          const RowView<T> view = in.regions.get(image, first, rows, buffer.data());
-          const T* tile = slopes.compute(panel.data(), first_part, image, first, rows, view);
-          for (int64_t k = 0; k < pitch; k += table.lanes)
-            table.multiply(units.data() + k, pitch, tile, {table.lanes, 1}, rows, table.lanes, sums.data() + k,
-                           pitch, false);
-          for (int64_t r = 0; r < rows; ++r)
-            table.add(sums.data() + r * pitch, T(1), sizes.depth,
-                      grad_regions + (image * sizes.regions + first + r) * sizes.depth);
-        }
+        add_image(in, slopes, panel.data(), units.data(), pitch, first_part, image, sums.data(),
+                  grad_regions + image * sizes.regions * sizes.depth);
     });
   }
 }
 
-template void parts_through_entropy(const BackwardInputs<float>&, float*);
-template void parts_through_entropy(const BackwardInputs<double>&, double*);
-template void regions_through_entropy(const BackwardInputs<float>&, float*);
-template void regions_through_entropy(const BackwardInputs<double>&, double*);
+#define DPNET_INSTANTIATE(T, F)                                                                     \
+  template void parts_through_entropy(const BackwardInputs<T>&, const RegionRows<F>&, T*);          \
+  template void regions_through_entropy(const BackwardInputs<T>&, const RegionRows<F>&, T*);
+DPNET_INSTANTIATE(float, float)
+DPNET_INSTANTIATE(float, Pair)
+DPNET_INSTANTIATE(double, double)
 
 }  // namespace dpnet

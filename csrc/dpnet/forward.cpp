@@ -4,12 +4,13 @@
 #include <vector>
 
 #include "operators.h"
-#include "workspace.h"
+#include "panels.h"
 
 namespace dpnet {
 namespace {
 
-template <class T>
+// T is what is accumulated, F what is multiplied.
+template <class T, class F>
 class Forward {
  public:
   Forward(const Tensor& parts, const Tensor& regions, std::optional<double> temperature, T* scores,
@@ -21,8 +22,9 @@ class Forward {
         scale_(temperature ? T(1 / *temperature) : T(0)),
         scores_(scores),
         argmax_(argmax),
-        chunk_(chunk_rows<T>(sizes_)) {
-    const int64_t fit = BLOCK_BYTES / int64_t(loops_.lanes * sizes_.depth * sizeof(T));
+        depth_(factors<F>(sizes_.depth)),
+        chunk_(chunk_rows<F>(sizes_)) {
+    const int64_t fit = BLOCK_BYTES / int64_t(loops_.lanes * depth_ * sizeof(F));
     panels_ = divide_up(sizes_.parts, loops_.lanes);
     block_ = std::clamp<int64_t>(fit, 1, panels_);
     const int64_t threads = torch::stable::get_num_threads();
@@ -31,7 +33,7 @@ class Forward {
   }
 
   void run() {
-    Scratch<T> block(block_ * loops_.lanes * sizes_.depth);
+    Scratch<F> block(block_ * loops_.lanes * depth_);
     for (int64_t first = 0; first < panels_; first += block_) {
       const int64_t count = std::min(block_, panels_ - first);
       torch::stable::parallel_for(0, count, 1, [&](int64_t begin, int64_t end) {
@@ -39,7 +41,8 @@ class Forward {
           pack_panel(parts_, sizes_, (first + i) * loops_.lanes, loops_.lanes, panel(block, i));
       });
       torch::stable::parallel_for(0, sizes_.images * splits_, 1, [&](int64_t begin, int64_t end) {
-        Scratch<T> tile(chunk_ * loops_.lanes), rows(regions_.buffer_size(chunk_));
+        Scratch<T> tile(chunk_ * loops_.lanes);
+        Scratch<F> rows(regions_.buffer_size(chunk_));
         Best best(count * loops_.lanes);
         for (int64_t task = begin; task < end; ++task)
           image(block, first, count, task / splits_, task % splits_, tile.data(), rows.data(), best);
@@ -66,21 +69,19 @@ class Forward {
 
   static Partition<T> empty() { return {-std::numeric_limits<T>::infinity(), 0, 0}; }
 
-  T* panel(const Scratch<T>& block, int64_t i) const {
-    return block.data() + i * loops_.lanes * sizes_.depth;
-  }
+  F* panel(const Scratch<F>& block, int64_t i) const { return block.data() + i * loops_.lanes * depth_; }
 
   // The panels of one split of the block, against one image.
-  void image(const Scratch<T>& block, int64_t first, int64_t count, int64_t image, int64_t split, T* tile,
-             T* buffer, Best& best) {
+  void image(const Scratch<F>& block, int64_t first, int64_t count, int64_t image, int64_t split, T* tile,
+             F* buffer, Best& best) {
     const int64_t lanes = loops_.lanes, begin = count * split / splits_, end = count * (split + 1) / splits_;
     std::fill_n(best.value.data(), count * lanes, -std::numeric_limits<T>::infinity());
     std::fill_n(best.index.data(), count * lanes, 0);
     for (int64_t row = 0; row < sizes_.regions; row += chunk_) {
       const int64_t rows = std::min(chunk_, sizes_.regions - row);
-      const RowView<T> view = regions_.get(image, row, rows, buffer);
+      const RowView<F> view = regions_.get(image, row, rows, buffer);
       for (int64_t i = begin; i < end; ++i) {
-        similarities(loops_, panel(block, i), view, rows, sizes_.depth, tile);
+        similarities(panel(block, i), view, rows, sizes_.depth, tile);
         loops_.update_best(tile, rows, row, best.value.data() + i * lanes, best.index.data() + i * lanes);
         if (partitions_.empty()) continue;
         const int64_t slot = (split * sizes_.images + image) * sizes_.regions + row;
@@ -111,16 +112,17 @@ class Forward {
   const Loops<T>& loops_;
   const Sizes sizes_;
   const T* parts_;
-  const RegionRows<T> regions_;
+  const RegionRows<F> regions_;
   const T scale_;
   T* scores_;
   int32_t* argmax_;
+  const int64_t depth_;  // in factors
   const int64_t chunk_;
   int64_t panels_, block_, splits_;
   std::vector<Partition<T>> partitions_;
 };
 
-template <class T>
+template <class T, class F>
 Outputs run(const Tensor& parts, const Tensor& regions, std::optional<double> temperature) {
   const Sizes sizes = sizes_of(parts, regions);
   Tensor scores = torch::stable::new_empty(parts, {sizes.images, sizes.parts});
@@ -129,7 +131,7 @@ Outputs run(const Tensor& parts, const Tensor& regions, std::optional<double> te
                                                  : std::vector<int64_t>{0};
   Tensor entropy = torch::stable::new_empty(parts, shape);
   Tensor log_partition = torch::stable::new_empty(parts, shape);
-  Forward<T> forward(parts, regions, temperature, static_cast<T*>(scores.mutable_data_ptr()),
+  Forward<T, F> forward(parts, regions, temperature, static_cast<T*>(scores.mutable_data_ptr()),
                      static_cast<int32_t*>(argmax.mutable_data_ptr()));
   forward.run();
   if (temperature)
@@ -141,8 +143,9 @@ Outputs run(const Tensor& parts, const Tensor& regions, std::optional<double> te
 }  // namespace
 
 Outputs forward_cpu(const Tensor& parts, const Tensor& regions, std::optional<double> temperature, bool) {
-  return parts.scalar_type() == ScalarType::Double ? run<double>(parts, regions, temperature)
-                                                   : run<float>(parts, regions, temperature);
+  if (parts.scalar_type() == ScalarType::Double) return run<double, double>(parts, regions, temperature);
+  if (multiplies_pairs(regions)) return run<float, Pair>(parts, regions, temperature);
+  return run<float, float>(parts, regions, temperature);
 }
 
 }  // namespace dpnet

@@ -5,7 +5,7 @@
 namespace dpnet {
 namespace {
 
-std::string cpu_instructions() { return loops<float>().instructions; }
+std::string cpu_instructions() { return instruction_names(); }
 
 }  // namespace
 }  // namespace dpnet

@@ -48,9 +48,29 @@ struct Loops {
   void (*gather)(const T* const* rows, const T* weights, int64_t count, int64_t depth, T* sum);
   // sum[k] += weight * row[k].
   void (*add)(const T* row, T weight, int64_t depth, T* sum);
+  // The values of bfloat16 given by their bits.
+  void (*widen)(const uint16_t* bits, int64_t count, T* values);
 };
 
 template <class T>
 const Loops<T>& loops();
+
+// Two neighbouring bfloat16 of a row. Their panels are [depth / 2][lanes], products and tiles float.
+struct Pair {
+  uint16_t bits[2];
+};
+
+struct PairLoops {
+  int64_t lanes;
+  // out[r][lane] = sum over steps of the two products of vectors[step][lane] and scalars[r * pitch + step].
+  void (*multiply)(const Pair* vectors, const Pair* scalars, int64_t pitch, int64_t rows, int64_t steps, float* out,
+                   bool accumulate);
+};
+
+// Null where the processor has no such product.
+const PairLoops* pair_loops();
+
+// The instruction set in use, of floats and, after a plus, of pairs.
+const char* instruction_names();
 
 }  // namespace dpnet

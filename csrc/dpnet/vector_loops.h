@@ -222,9 +222,19 @@ void add(const T* row, T weight, int64_t depth, T* sum) {
 }
 
 template <class T>
+void widen(const uint16_t* bits, int64_t count, T* values) {
+  for (int64_t k = 0; k < count; ++k) {
+    const uint32_t wide = uint32_t(bits[k]) << 16;
+    float value;
+    __builtin_memcpy(&value, &wide, sizeof(value));
+    values[k] = value;
+  }
+}
+
+template <class T>
 Loops<T> table(const char* name) {
   return {name,      LANES<T>, multiply<T>, update_best<T>, update_partition<T>, entropy_slope<T>,
-          gather<T>, add<T>};
+          gather<T>, add<T>,   widen<T>};
 }
 
 }  // namespace DPNET_INSTRUCTIONS

@@ -6,7 +6,7 @@ import math
 
 import torch
 
-from dpnet.similarity.backends import select_backend
+from dpnet.similarity.backends import BACKENDS
 from dpnet.similarity.ops import part_similarity_op
 
 DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
@@ -44,7 +44,8 @@ def part_similarity(
     """
     _check_tensors(parts, regions)
     _check_temperature(temperature)
-    backend = select_backend(backend, parts, regions)
+    if backend not in ("auto", *BACKENDS):
+        raise ValueError(f"backend must be 'auto' or one of {', '.join(BACKENDS)}, got {backend!r}")
     scores, argmax, entropy, _ = part_similarity_op(parts, regions, temperature, backend)
     return scores, argmax, None if temperature is None else entropy
 

@@ -1,4 +1,4 @@
-"""The CUDA implementation: tensor-core tiles whose maximum is taken in registers, and a gather for the way back."""
+"""The CUDA implementation: tensor-core tiles whose maximum is taken in registers, similarities never stored."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ FUSED_BELOW_DEPTH = 1024
 """From this depth on, a plain product and a reduction are expected to be faster than the tile kernel."""
 
 
-@torch.compiler.assume_constant_result
 def obstacle(dtype: torch.dtype) -> str:
     """Why the kernels cannot run here on this dtype, or ""."""
     if library.LOAD_ERROR:
@@ -32,7 +31,7 @@ def is_faster(parts: torch.Tensor, regions: torch.Tensor) -> bool:
 
 def allows_tf32() -> bool:
     """Whether float32 products may round their factors to TF32, as `torch.matmul` does on this setting."""
-    return torch.backends.cuda.matmul.allow_tf32
+    return torch.backends.cuda.matmul.fp32_precision == "tf32"
 
 
 def forward(
@@ -43,19 +42,5 @@ def forward(
     return kernel(accumulated(parts), gather.aligned_rows(regions), temperature, allows_tf32())
 
 
-def backward(
-    grad_scores: torch.Tensor | None,
-    grad_entropy: torch.Tensor | None,
-    parts: torch.Tensor,
-    regions: torch.Tensor,
-    argmax: torch.Tensor,
-    entropy: torch.Tensor,
-    log_partition: torch.Tensor,
-    temperature: float | None,
-    need_regions: bool,
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """As `reference.backward`: a gather through the argmax; through the entropy, some images at a time."""
-    if grad_entropy is None:
-        return gather.backward(grad_scores, parts, regions, argmax, need_regions)
-    saved = parts, regions, argmax, entropy, log_partition
-    return chunked.backward(grad_scores, grad_entropy, *saved, temperature, need_regions)
+backward = chunked.backward
+"""The way back stores nothing of the forward pass: a gather through the argmax, or products, some images each."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from dpnet.similarity.backends import IMPLEMENTATIONS
+from dpnet.similarity.backends import IMPLEMENTATIONS, select_backend
 from dpnet.similarity.reference import accumulation_dtype
 
 
@@ -13,7 +13,8 @@ def part_similarity_op(
     parts: torch.Tensor, regions: torch.Tensor, temperature: float | None, backend: str
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
     """Scores [B, P], argmax [B, P], entropy [B, R], log-partition [B, R]; the last two empty without τ."""
-    return IMPLEMENTATIONS[backend].forward(parts, regions, temperature)
+    chosen = select_backend(backend, parts, regions)
+    return IMPLEMENTATIONS[chosen].forward(parts, regions, temperature)
 
 
 @part_similarity_op.register_fake
@@ -38,7 +39,8 @@ def part_similarity_backward_op(
     backend: str,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Gradients of parts [P, d] and of regions [B, R, d], the second empty unless asked for."""
-    return IMPLEMENTATIONS[backend].backward(
+    chosen = select_backend(backend, parts, regions)
+    return IMPLEMENTATIONS[chosen].backward(
         grad_scores, grad_entropy, parts, regions, argmax, entropy, log_partition, temperature, need_regions
     )
 

@@ -1,0 +1,95 @@
+// The regions of an image as rows of factors.
+#pragma once
+
+#include <type_traits>
+
+#include "workspace.h"
+
+namespace dpnet {
+
+template <class F>
+struct RowView {
+  const F* data;
+  int64_t pitch;
+};
+
+// Rows are read in place where memory allows it, and converted into a buffer otherwise.
+template <class F>
+class RegionRows {
+ public:
+  using Element = typename Factor<F>::Element;
+
+  explicit RegionRows(const Tensor& regions)
+      : base_(static_cast<const char*>(regions.const_data_ptr())),
+        type_(regions.scalar_type()),
+        bytes_(regions.element_size()),
+        image_(regions.stride(0)),
+        row_(regions.stride(1)),
+        column_(regions.stride(2)),
+        depth_(regions.size(2)) {
+    constexpr ScalarType own = sizeof(Element) == 8   ? ScalarType::Double
+                               : sizeof(Element) == 4 ? ScalarType::Float
+                                                      : ScalarType::BFloat16;
+    in_place_ = type_ == own && (column_ == 1 || depth_ == 1) && row_ % Factor<F>::elements == 0 &&
+                depth_ % Factor<F>::elements == 0;
+  }
+
+  // Rows a whole number of pages apart would share cache sets: a little more keeps them apart.
+  int64_t buffer_pitch() const { return divide_up(factors<F>(depth_), 16) * 16 + 16; }
+  int64_t buffer_size(int64_t rows) const { return in_place_ ? 0 : rows * buffer_pitch(); }
+
+  RowView<F> get(int64_t image, int64_t first, int64_t count, F* buffer) const {
+    const char* from = base_ + (image * image_ + first * row_) * bytes_;
+    if (in_place_) return {reinterpret_cast<const F*>(from), row_ / Factor<F>::elements};
+    if (type_ == ScalarType::BFloat16) {
+      convert(reinterpret_cast<const BFloat16*>(from), count, buffer);
+    } else if (type_ == ScalarType::Half) {
+      convert(reinterpret_cast<const Half*>(from), count, buffer);
+    } else if (type_ == ScalarType::Float) {
+      convert(reinterpret_cast<const float*>(from), count, buffer);
+    } else {
+      convert(reinterpret_cast<const double*>(from), count, buffer);
+    }
+    return {buffer, buffer_pitch()};
+  }
+
+ private:
+  template <class E>
+  void convert(const E* from, int64_t count, F* buffer) const {
+    const int64_t padded = factors<F>(depth_) * Factor<F>::elements;
+    for (int64_t r = 0; r < count; ++r) {
+      Element* to = reinterpret_cast<Element*>(buffer + r * buffer_pitch());
+      if (column_ == 1) convert_row(from + r * row_, to);
+      std::fill(to + depth_, to + padded, Element(0));
+    }
+    if (column_ != 1) convert_columns(from, count, buffer);
+  }
+
+  template <class E>
+  void convert_row(const E* from, Element* to) const {
+    if constexpr (std::is_same_v<E, BFloat16> && std::is_same_v<Element, float>) {
+      loops<float>().widen(reinterpret_cast<const uint16_t*>(from), depth_, to);
+    } else {
+      for (int64_t k = 0; k < depth_; ++k) to[k] = static_cast<Element>(from[k]);
+    }
+  }
+
+  // Sixteen columns at a time, so that strided columns (a transposed feature map) reuse the lines they load.
+  template <class E>
+  void convert_columns(const E* from, int64_t count, F* buffer) const {
+    for (int64_t start = 0; start < depth_; start += 16) {
+      const int64_t end = std::min(start + 16, depth_);
+      for (int64_t r = 0; r < count; ++r) {
+        Element* to = reinterpret_cast<Element*>(buffer + r * buffer_pitch());
+        for (int64_t k = start; k < end; ++k) to[k] = static_cast<Element>(from[r * row_ + k * column_]);
+      }
+    }
+  }
+
+  const char* base_;
+  ScalarType type_;
+  int64_t bytes_, image_, row_, column_, depth_;
+  bool in_place_;
+};
+
+}  // namespace dpnet
