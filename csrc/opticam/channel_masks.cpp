@@ -45,8 +45,7 @@ Tensor channel_masks(Tensor features, Tensor images, Tensor channels) {
                     features.size(1));
   }
   const Tensor masked =
-      torch::stable::empty({images.size(0), count, images.size(1), images.size(2), images.size(3)},
-                           images.scalar_type(), std::nullopt, images.device());
+      result({images.size(0), count, images.size(1), images.size(2), images.size(3)}, images.scalar_type(), images);
   with_sum_type(features, features, [&](auto sum_type) {
     with_type(images.scalar_type(), [&](auto type) {
       run<typename decltype(type)::type, typename decltype(sum_type)::type>(

@@ -11,8 +11,7 @@
 
 namespace opticam {
 
-constexpr int64_t kChannels = 256;  // channels a task: fixed, so that sums do not depend on batch or threads
-constexpr int64_t kRows = 32;       // pixel rows a task
+constexpr int64_t kRows = 32;  // pixel rows a task
 
 template <class A>
 static Tensor softmax(const Tensor& logits) {
@@ -25,17 +24,13 @@ static Tensor softmax(const Tensor& logits) {
 // surface[b] = sum over channels of weights[b, k] * features[b, k]; features of one image may serve all.
 template <class T, class A>
 static void combine(const Tensor& features, const Tensor& weights, const Tensor& surface) {
-  const int64_t batch = weights.size(0), channels = weights.size(1);
-  const int64_t cells = features.size(2) * features.size(3);
-  const int64_t image_step = features.size(0) == 1 ? 0 : channels * cells;
-  const int64_t parts = (channels + kChannels - 1) / kChannels;
+  const ChannelParts at(features);
+  const int64_t batch = weights.size(0), cells = at.cells, parts = at.parts;
+  const T* values = read<T>(features);
   std::vector<A> sums(batch * parts * cells);
-  const auto& loops = typed_loops<T, A>();
   parallel(batch * parts, [&](int64_t task) {
-    const int64_t image = task / parts, first = task % parts * kChannels;
-    loops.combine(read<T>(features) + image * image_step + first * cells,
-                  read<A>(weights) + image * channels + first, std::min(kChannels, channels - first), cells,
-                  sums.data() + task * cells);
+    typed_loops<T, A>().combine(values + at.feature(task), read<A>(weights) + at.channel(task), at.count(task),
+                                cells, sums.data() + task * cells);
   });
   for (int64_t image = 0; image < batch; ++image) {
     A* out = write<A>(surface) + image * cells;
@@ -66,12 +61,11 @@ template <class A>
 static Masked run(const Tensor& features, const Tensor& logits, const Tensor& images, Normalization kind) {
   const ImageLayout at(images);
   const int64_t h = features.size(2), w = features.size(3);
-  const auto device = images.device();
+  constexpr ScalarType dtype = scalar_type<A>();
   const Tensor weights = softmax<A>(logits);
-  const Tensor surface = torch::stable::empty({at.batch, h, w}, scalar_type<A>(), std::nullopt, device);
-  const Tensor map = torch::stable::empty({at.batch, at.height, at.width}, scalar_type<A>(), std::nullopt, device);
-  const Tensor masked = torch::stable::empty(images.sizes(), images.scalar_type(), std::nullopt, device,
-                                             std::nullopt, at.format());
+  const Tensor surface = result({at.batch, h, w}, dtype, images);
+  const Tensor map = result({at.batch, at.height, at.width}, dtype, images);
+  const Tensor masked = result(images.sizes(), images.scalar_type(), images, at.format());
   with_type(features.scalar_type(), [&](auto type) {
     combine<typename decltype(type)::type, A>(torch::stable::contiguous(features), weights, surface);
   });

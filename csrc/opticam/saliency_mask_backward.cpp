@@ -11,8 +11,6 @@
 
 namespace opticam {
 
-constexpr int64_t kChannels = 256;
-
 namespace {
 struct Gradients {
   std::optional<Tensor> masked, map;
@@ -103,17 +101,13 @@ static void unscale(const A* surface, Normalization kind, const Axis<A>& rows, c
 template <class T, class A>
 static void project(const Tensor& features, const Tensor& weights, const std::vector<A>& coarse,
                     const std::vector<A>& offsets, A* gradient) {
-  const int64_t batch = weights.size(0), channels = weights.size(1);
-  const int64_t cells = features.size(2) * features.size(3);
-  const int64_t image_step = features.size(0) == 1 ? 0 : channels * cells;
-  const int64_t parts = (channels + kChannels - 1) / kChannels;
-  const auto& loops = typed_loops<T, A>();
-  parallel(batch * parts, [&](int64_t task) {
-    const int64_t image = task / parts, first = task % parts * kChannels;
-    const int64_t at = image * channels + first;
-    loops.project(read<T>(features) + image * image_step + first * cells, read<A>(weights) + at,
-                  coarse.data() + image * cells, offsets[image], std::min(kChannels, channels - first), cells,
-                  gradient + at);
+  const ChannelParts at(features);
+  const T* values = read<T>(features);
+  parallel(weights.size(0) * at.parts, [&](int64_t task) {
+    const int64_t image = task / at.parts;
+    typed_loops<T, A>().project(values + at.feature(task), read<A>(weights) + at.channel(task),
+                                coarse.data() + image * at.cells, offsets[image], at.count(task), at.cells,
+                                gradient + at.channel(task));
   });
 }
 
@@ -132,22 +126,22 @@ static Tensor run(Gradients gradients, const Tensor& features, const Tensor& ima
   std::vector<A> coarse(at.batch * cells), offsets(at.batch);
   parallel(at.batch, [&](int64_t image) {
     const A* values = read<A>(surface) + image * cells;
-    std::vector<double> gradient(cells);
-    fold(intervals.data() + image * 2 * cells, rows.cells(), columns.cells(), gradient.data());
-    if (kind != Normalization::sigmoid) unscale(values, kind, rows, columns, gradient.data());
+    std::vector<double> sums(cells);
+    fold(intervals.data() + image * 2 * cells, rows.cells(), columns.cells(), sums.data());
+    if (kind != Normalization::sigmoid) unscale(values, kind, rows, columns, sums.data());
     double offset = 0;  // sum over channels of weights x dL/dweights
     for (int64_t i = 0; i < cells; ++i) {
-      coarse[image * cells + i] = A(gradient[i]);
-      offset += values[i] * gradient[i];
+      coarse[image * cells + i] = A(sums[i]);
+      offset += values[i] * sums[i];
     }
     offsets[image] = A(offset);
   });
-  const Tensor result = torch::stable::empty(weights.sizes(), scalar_type<A>(), std::nullopt, images.device());
+  const Tensor gradient = result(weights.sizes(), scalar_type<A>(), images);
   with_type(features.scalar_type(), [&](auto type) {
     project<typename decltype(type)::type, A>(torch::stable::contiguous(features), weights, coarse, offsets,
-                                              write<A>(result));
+                                              write<A>(gradient));
   });
-  return result;
+  return gradient;
 }
 
 Tensor saliency_mask_backward(std::optional<Tensor> grad_masked, std::optional<Tensor> grad_map, Tensor features,

@@ -42,8 +42,7 @@ static void with_rank(const Tensor& ranks, const Tensor& images, const Tensor& b
 
 Tensor step_masks(Tensor ranks, Tensor images, Tensor baseline, Tensor steps) {
   const Tensor chosen =
-      torch::stable::empty({images.size(0), steps.size(0), images.size(1), images.size(2), images.size(3)},
-                           images.scalar_type(), std::nullopt, images.device());
+      result({images.size(0), steps.size(0), images.size(1), images.size(2), images.size(3)}, images.scalar_type(), images);
   ranks = torch::stable::contiguous(ranks);
   images = torch::stable::contiguous(images);
   baseline = torch::stable::contiguous(baseline);

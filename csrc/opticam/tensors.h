@@ -1,6 +1,7 @@
 // Types and layouts of the tensors that come from Python.
 #pragma once
 
+#include <algorithm>
 #include <string>
 
 #include "kernel_table.h"
@@ -50,6 +51,11 @@ T* write(const Tensor& tensor) {
 
 enum class Normalization { range, max, sigmoid };
 
+// A new tensor of the sizes and dtype of a result. A large one asks for huge pages, where Linux leaves that to the
+// program: at 4 KiB a page, a fault each costs more than the arithmetic.
+Tensor result(torch::headeronly::IntHeaderOnlyArrayRef sizes, ScalarType dtype, const Tensor& like,
+              MemoryFormat format = MemoryFormat::Contiguous);
+
 inline Normalization normalization_of(const std::string& name) {
   if (name == "max") return Normalization::max;
   if (name == "sigmoid") return Normalization::sigmoid;
@@ -81,6 +87,23 @@ struct ImageLayout {
     }
     return true;
   }
+};
+
+// Features [B,K,h,w], or [1,K,h,w] that serve every image, cut into tasks of at most 256 channels of one image. The
+// cut does not depend on batch or threads, so neither do the sums.
+struct ChannelParts {
+  static constexpr int64_t size = 256;
+
+  explicit ChannelParts(const Tensor& features)
+      : channels(features.size(1)), cells(features.size(2) * features.size(3)),
+        image_step(features.size(0) == 1 ? 0 : channels * cells), parts((channels + size - 1) / size) {}
+
+  int64_t first(int64_t task) const { return task % parts * size; }
+  int64_t count(int64_t task) const { return std::min(size, channels - first(task)); }
+  int64_t feature(int64_t task) const { return task / parts * image_step + first(task) * cells; }
+  int64_t channel(int64_t task) const { return task / parts * channels + first(task); }
+
+  int64_t channels, cells, image_step, parts;
 };
 
 template <class F>
