@@ -1,10 +1,10 @@
 """Part-region similarity against eager PyTorch, torch.compile and peers.
 
-    python -m reproduce.benchmarks.similarity --out DIR [--device cpu|cuda] [--quick]
+    python -m reproduce.benchmarks.similarity --out DIR [--device cpu|cuda] [--quick] [--shapes NAME ...]
 
 Every implementation is first checked against float64 on some images; then all take turns, so that a slow moment of
 the machine meets each of them. Rows go to DIR/similarity_DEVICE.csv as they are finished: milliseconds (median and
-least of the repetitions), the rate beside that of the bare matrix product of the same size and dtype, and the peak
+least of the turns), the rate beside that of the bare matrix product of the same size and dtype, and the peak
 of memory beyond inputs and results. The loss of the backward pass is a weighted sum of the scores plus, where asked,
 the mean entropy; gradients are those of the parts, as on a frozen backbone.
 """
@@ -12,12 +12,12 @@ the mean entropy; gradients are those of the parts, as on a frozen backbone.
 from __future__ import annotations
 
 import argparse
-import csv
 import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pandas as pd
 import torch
 
 from reproduce.benchmarks.environment import environment
@@ -36,6 +36,7 @@ from reproduce.benchmarks.similarity_rivals import FORWARD_ONLY, Rival, rivals
 
 SOURCES = ("csrc/dpnet", "dpnet/similarity", "reproduce/benchmarks")
 CHECKED_IMAGES = 2
+LEAST_TURNS, MOST_TURNS = 3, 30
 
 
 def check(rival: Rival, parts: torch.Tensor, regions: torch.Tensor, precision: Precision) -> float:
@@ -81,20 +82,15 @@ def milliseconds(call: Callable[[], object], device: str) -> float:
     return 1000 * (time.perf_counter() - start)
 
 
-def take_turns(calls: dict[str, Callable[[], object]], device: str, repeats: int) -> dict[str, list[float]]:
-    """Times of each call, one round after another; the first round warms up and is not kept."""
-    times: dict[str, list[float]] = {name: [] for name in calls}
-    for turn in range(repeats + 1):
-        for name, call in calls.items():
-            spent = milliseconds(call, device)
-            if turn:
-                times[name].append(spent)
-    return times
-
-
-def result_bytes(call: Callable[[], object]) -> int:
-    """Bytes of the tensors that a call returns, which are no extra memory."""
-    return sum(t.numel() * t.element_size() for t in call() if t is not None)
+def take_turns(calls: dict[str, Callable[[], object]], device: str, seconds: float) -> dict[str, list[float]]:
+    """Times of each call, round after round for some seconds, 3 rounds at least; a first round warms up."""
+    for call in calls.values():
+        call()
+    rounds: list[dict[str, float]] = []
+    start = time.perf_counter()
+    while len(rounds) < LEAST_TURNS or (time.perf_counter() - start < seconds and len(rounds) < MOST_TURNS):
+        rounds.append({name: milliseconds(call, device) for name, call in calls.items()})
+    return {name: [turn[name] for turn in rounds] for name in calls}
 
 
 def measure(shape: Shape, precision: Precision, device: str, options: argparse.Namespace):
@@ -115,7 +111,7 @@ def measure(shape: Shape, precision: Precision, device: str, options: argparse.N
                 for name, rival in everyone.items()
                 if not (name in FORWARD_ONLY and (train or temperature))
             }
-            times = take_turns(calls | {"product": lambda: flat @ unit.T}, device, options.repeats)
+            times = take_turns(calls | {"product": lambda: flat @ unit.T}, device, options.seconds)
             product = min(times.pop("product"))
             for name, spent in times.items():
                 peak = peak_bytes(calls[name], device)
@@ -128,39 +124,31 @@ def measure(shape: Shape, precision: Precision, device: str, options: argparse.N
                     "implementation": name,
                     "median_ms": round(statistics.median(spent), 3),
                     "least_ms": round(min(spent), 3),
-                    "repeats": len(spent),
+                    "turns": len(spent),
                     "product_ms": round(product, 3),
                     "rate_of_product": round(product / min(spent), 3),
                     "gflops": round(2e-6 * images * count * number * depth / min(spent), 1),
-                    "extra_mb": None if peak is None else round((peak - result_bytes(calls[name])) / 1e6, 2),
+                    "extra_mb": None if peak is None else round(peak / 1e6, 2),
                     "error": f"{errors[name]:.1e}",
                 }
 
 
 def run(options: argparse.Namespace) -> Path:
-    """Measure everything; returns the CSV's path."""
+    """Measure the shapes asked for; rows of other shapes that the CSV holds stay. Returns its path."""
     path = options.out / f"similarity_{options.device}.csv"
     options.out.mkdir(parents=True, exist_ok=True)
     facts = environment(options.device, SOURCES)
-    shapes = [s for s in SHAPES if not options.quick or s.name in QUICK]
-    with path.open("w", newline="") as file:
-        writer = None
-        for shape in shapes:
-            for precision in precisions(options.device):
-                torch.compiler.reset()
-                with precision.active():
-                    for row in measure(shape, precision, options.device, options):
-                        row |= facts
-                        writer = writer or _started(file, row)
-                        writer.writerow(row)
-                        file.flush()
+    shapes = [shape for shape in SHAPES if shape.name in options.shapes]
+    rows = pd.read_csv(path).to_dict("records") if path.exists() else []
+    rows = [row for row in rows if row["shape"] not in options.shapes]
+    for shape in shapes:
+        for precision in precisions(options.device):
+            torch.compiler.reset()
+            with precision.active():
+                for row in measure(shape, precision, options.device, options):
+                    rows.append(row | facts)
+                    pd.DataFrame(rows).to_csv(path, index=False)
     return path
-
-
-def _started(file, row: dict) -> csv.DictWriter:
-    writer = csv.DictWriter(file, list(row), lineterminator="\n")
-    writer.writeheader()
-    return writer
 
 
 def main() -> None:
@@ -168,13 +156,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Time part-region similarity against its peers.")
     parser.add_argument("--out", type=Path, required=True, help="folder for the CSV, its table and its plot")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    parser.add_argument("--quick", action="store_true", help="two shapes and few repetitions")
+    parser.add_argument("--quick", action="store_true", help="two shapes, three turns")
     parser.add_argument(
         "--compile", action="store_true", help="torch.compile among the rivals, even on a CPU"
     )
-    parser.add_argument("--repeats", type=int, help="repetitions; 5 unless given, 3 when quick")
+    parser.add_argument("--shapes", nargs="+", choices=[s.name for s in SHAPES], help="all unless given")
+    parser.add_argument("--seconds", type=float, default=5.0, help="for each pass of a shape and precision")
     options = parser.parse_args()
-    options.repeats = options.repeats or (3 if options.quick else 5)
+    options.shapes = options.shapes or (QUICK if options.quick else [shape.name for shape in SHAPES])
+    options.seconds = min(options.seconds, 1.0) if options.quick else options.seconds
     options.compile = options.compile or options.device == "cuda"
     if options.device == "cuda" and not torch.cuda.is_available():
         parser.error("--device cuda: no CUDA device is available")

@@ -54,12 +54,13 @@ class Precision:
     @contextmanager
     def active(self) -> Iterator[None]:
         """PyTorch's setting for float32 products, put back afterwards."""
-        before = torch.backends.cuda.matmul.allow_tf32
-        torch.backends.cuda.matmul.allow_tf32 = self.tf32
+        settings = torch.backends.cuda.matmul
+        before = settings.fp32_precision
+        settings.fp32_precision = "tf32" if self.tf32 else "ieee"
         try:
             yield
         finally:
-            torch.backends.cuda.matmul.allow_tf32 = before
+            settings.fp32_precision = before
 
 
 PRECISIONS = (
