@@ -92,7 +92,8 @@ class Classifier(nn.Module):
     ) -> Classifier:
         """A torchvision or timm classifier by name, such as "resnet50", "vgg16_bn", "vit_b_16".
 
-        weights: a file, "default" for the library's own (downloaded by it), or None for random ones.
+        weights: a file, "default" for the library's own (downloaded by it), the name of one of torchvision's
+            ("IMAGENET1K_V1"), or None for random ones.
         mean, std: None takes what the library states for its weights.
         """
         network = build_network(name, weights, num_classes)

@@ -15,17 +15,20 @@ def build_network(name: str, weights: str | Path | None = None, num_classes: int
     """The classifier called `name` in torchvision, or in timm where torchvision has none of that name.
 
     weights: path of a state dictionary (.safetensors, or a file that `torch.load(weights_only=True)` reads),
-    "default" for the library's own pretrained weights (downloaded by the library), None for random weights.
+    "default" for the library's own pretrained weights (downloaded by the library), the name of one of
+    torchvision's ("IMAGENET1K_V1"), None for random weights.
     num_classes: size of the last layer; the library's default (1000) where None.
     Raises ValueError for an unknown name or weights of another architecture, FileNotFoundError for no file.
     """
-    pretrained = weights == "default"
     options = {} if num_classes is None else {"num_classes": num_classes}
+    own = "DEFAULT" if weights == "default" else None
     if name in torchvision.models.list_models(module=torchvision.models):
-        network = torchvision.models.get_model(name, weights="DEFAULT" if pretrained else None, **options)
+        if weights in torchvision.models.get_model_weights(name).__members__:
+            own = weights
+        network = torchvision.models.get_model(name, weights=own, **options)
     else:
-        network = _timm_network(name, pretrained, options)
-    if weights is not None and not pretrained:
+        network = _timm_network(name, own is not None, options)
+    if weights is not None and own is None:
         load_weights(network, weights)
     return network.eval()
 

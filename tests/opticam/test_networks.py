@@ -19,6 +19,19 @@ def test_weights_load_from_both_formats(tmp_path, suffix):
     torch.testing.assert_close(loaded(images), original(images), rtol=0, atol=0)
 
 
+@pytest.mark.parametrize(("given", "asked"), [("IMAGENET1K_V1", "IMAGENET1K_V1"), ("default", "DEFAULT")])
+def test_the_librarys_weights_are_asked_for_by_name(monkeypatch, given, asked):
+    wanted = []
+
+    def get_model(name, weights):
+        wanted.append((name, weights))
+        return torchvision.models.resnet18(num_classes=3)
+
+    monkeypatch.setattr(torchvision.models, "get_model", get_model)
+    build_network("resnet50", given)
+    assert wanted == [("resnet50", asked)]
+
+
 def test_a_training_checkpoints_state_dict_is_found(tmp_path):
     network = torchvision.models.squeezenet1_1(num_classes=3)
     torch.save({"epoch": 4, "state_dict": network.state_dict()}, tmp_path / "checkpoint.pth")
