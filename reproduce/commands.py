@@ -65,7 +65,7 @@ def select(only: list[str] | None, profile: Profile) -> list[Experiment]:
     if unknown:
         raise ValueError(f"only: no experiment {sorted(unknown)}; accepted: {', '.join(EXPERIMENTS)}")
     counted = set(profile.saliency.counts) if profile.saliency else set()
-    uncounted = counted - set(EXPERIMENTS) - set(METHODS)
+    uncounted = {part for name in counted for part in name.split("/")} - set(EXPERIMENTS) - set(METHODS)
     if uncounted:
         raise ValueError(f"count: no experiment or method {sorted(uncounted)}; accepted: their names")
     chosen = [EXPERIMENTS[name] for name in only or EXPERIMENTS]

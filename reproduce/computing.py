@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Sequence
 
-from reproduce.evaluation import evaluate
+from reproduce.evaluation import discard_outdated, evaluate
 from reproduce.experiments import Experiment
 from reproduce.processes import gather, merge_ranks, process_group, wait
 from reproduce.requests import Request
@@ -48,6 +48,7 @@ def _requests(workspace: Workspace, experiments: Sequence[Experiment], rank: int
         wait()
     requests = [request for experiment in experiments for request in experiment.requests(workspace)]
     if rank == 0:
+        discard_outdated(workspace, requests)
         wait()
     return requests
 

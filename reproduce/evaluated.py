@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -42,9 +42,14 @@ class View:
         wide = self.logits.to(torch.promote_types(self.logits.dtype, torch.float32))
         return wide.softmax(1).gather(1, self.batch.labels[:, None])[:, 0]
 
-    def part(self, rows: list[int]) -> View:
-        """The view of some of the images."""
-        return View(self.classifier, self.batch.part(rows), self.logits[rows])
+    def first(self, names: Sequence[str]) -> View:
+        """The view of the images among `names`."""
+        rows = self.batch.rows(names)
+        return (
+            self
+            if len(rows) == len(self.batch)
+            else View(self.classifier, self.batch.part(rows), self.logits[rows])
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,12 +120,13 @@ class Evaluated:
     def _made(self) -> tuple[torch.Tensor, float]:
         return self.make()
 
-    def part(self, rows: list[int]) -> Evaluated:
-        """The same for some of the images; their maps are those of the whole batch."""
+    def first(self, names: Sequence[str]) -> Evaluated:
+        """The same for the images among `names`; their maps are those of the whole batch."""
+        rows = self.batch.rows(names)
         if len(rows) == len(self.batch):
             return self
         return Evaluated(
-            self.view.part(rows), self.request, self.method, lambda: (self.maps[rows], self.seconds)
+            self.view.first(names), self.request, self.method, lambda: (self.maps[rows], self.seconds)
         )
 
 
@@ -133,7 +139,7 @@ def timed_maps(
 ) -> tuple[torch.Tensor, float]:
     """Maps [B,H,W] and the seconds an image they took: from the cache, or made and put there."""
     images = view.batch.images
-    kept = cache.load(key) if cache else None
+    kept = cache.load(key, view.batch.names) if cache else None
     if kept:
         return kept[0].to(images.device), kept[1]
     targets = explained_class(request.target, view.logits, view.batch.labels)
@@ -142,7 +148,7 @@ def timed_maps(
         maps = explain(images, targets)
     seconds = elapsed() / len(images)
     if cache:
-        cache.save(key, maps, seconds)
+        cache.save(key, view.batch.names, maps, seconds)
     return maps, seconds
 
 

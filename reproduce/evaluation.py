@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache, partial
+from typing import NamedTuple
 
 import torch
 from tqdm.auto import tqdm
@@ -12,7 +13,7 @@ from tqdm.auto import tqdm
 from opticam import Classifier
 from opticam.saliency import SaliencyMethod
 from reproduce.evaluated import Evaluated, View, timed_maps
-from reproduce.map_cache import classifier_digest, map_key
+from reproduce.map_cache import map_key
 from reproduce.metric_groups import GROUPS
 from reproduce.requests import Request, by_network
 from reproduce.sources import Batch, load_batch
@@ -22,17 +23,30 @@ from reproduce.workspace import Workspace
 EXPERIMENT = "saliency"  # one name in the store for all experiments that read the same maps
 WITHOUT_BOXES = "saliency/boxes"  # skips: images whose localisation cannot be measured
 
-Lacking = Mapping[str, tuple[Request, Mapping[str, int]]]
-"""By method: its definition, and the metric groups that a batch lacks, each for so many of its first images."""
+DEFINITION = (
+    "definition"  # metric under which a method's digest is stored, so that old results are recognised
+)
+
+
+class Lacking(NamedTuple):
+    """What a batch lacks of one method.
+
+    extent: of how many of the batch's first images the maps are made, whatever is stored already. groups: the
+    metric groups that lack rows, each for so many of the first images.
+    """
+
+    request: Request
+    extent: int
+    groups: Mapping[str, int]
 
 
 def evaluate(workspace: Workspace, requests: Iterable[Request]) -> None:
     """Compute and store what is missing of `requests`.
 
-    Batches are cut from the image list at fixed places and their maps are always computed whole, so a resumed
-    run sees the same batches as an uninterrupted one and ends with the same numbers. Under torchrun each
-    process takes every n-th batch. Images that cannot be read, with a label that the network does not know,
-    or without the boxes that a metric needs are recorded as skips.
+    Batches are cut from the image list at fixed places, and their maps are made together even where some
+    metrics of them are stored; so a resumed run sees the same batches as an uninterrupted one and ends with the
+    same numbers. Under torchrun each process takes every n-th batch. Images that cannot be read, with a label
+    that the network does not know, or without the boxes that a metric needs are recorded as skips.
     """
     for methods in by_network(requests).values():
         todo = _missing(workspace, methods)
@@ -41,7 +55,9 @@ def evaluate(workspace: Workspace, requests: Iterable[Request]) -> None:
 
 
 def forget(workspace: Workspace, requests: Iterable[Request]) -> None:
-    """Delete what `requests` ask for, their metrics only, and the skips."""
+    """Delete what `requests` ask for, their metrics only, and which images were skipped."""
+    for kind in (EXPERIMENT, WITHOUT_BOXES):
+        workspace.store.forget_skips(workspace.profile.name, kind)
     for network, methods in by_network(requests).items():
         for method, wanted in methods.items():
             names = {name for request in wanted for group in request.groups for name in GROUPS[group].names}
@@ -56,22 +72,41 @@ def batches(workspace: Workspace) -> list[range]:
     return [range(start, min(start + size, count)) for start in range(0, count, size)]
 
 
-def _missing(workspace: Workspace, methods: Mapping[str, list[Request]]) -> dict[range, Lacking]:
+def discard_outdated(workspace: Workspace, requests: Iterable[Request]) -> None:
+    """Delete results of methods whose network, pictures or options were others when they were made."""
+    profile, store = workspace.profile.name, workspace.store
+    for network, methods in by_network(requests).items():
+        frame = store.frame(profile, EXPERIMENT, network=network, metric=DEFINITION)
+        stored = dict(zip(frame["method"], frame["value"]))
+        first = next(iter(methods.values()))[0]
+        digest = workspace.digest(first.network, first.normalised)
+        for method in set(methods) & set(store.methods(profile, EXPERIMENT, network)):
+            if stored.get(method) != _definition(workspace, methods[method][0], digest):
+                store.delete(profile, EXPERIMENT, network=network, method=method)
+
+
+def _definition(workspace: Workspace, request: Request, classifier: str) -> float:
+    """A whole number that changes with what a method's results depend on; exact in a float64."""
+    return float(int(map_key(request, classifier, workspace.picture_set, "").digest[:12], 16))
+
+
+def _missing(workspace: Workspace, methods: Mapping[str, list[Request]]) -> dict[range, list[Lacking]]:
     """What each batch of this process lacks."""
     rank, world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
     done = lru_cache(maxsize=None)(partial(_done, workspace))
     todo = {}
     for batch in batches(workspace)[rank::world]:
         names = [workspace.source.names[index] for index in batch]
-        lacking = {}
+        lacking = []
         for method, wanted in methods.items():
+            due = _due(wanted, batch)
             left = {
                 group: count
-                for group, count in _due(wanted, batch).items()
+                for group, count in due.items()
                 if not done(wanted[0].stored_network, method, group).issuperset(names[:count])
             }
             if left:
-                lacking[method] = wanted[0], left
+                lacking.append(Lacking(wanted[0], max(due.values()), left))
         if lacking:
             todo[batch] = lacking
     return todo
@@ -95,23 +130,23 @@ def _done(workspace: Workspace, network: str, method: str, group: str) -> set[st
     )
 
 
-def _evaluate_network(workspace: Workspace, todo: Mapping[range, Lacking]) -> None:
-    bench = _Bench(workspace, [request for lacking in todo.values() for request, _ in lacking.values()])
-    total = sum(len(batch) * len(lacking) for batch, lacking in todo.items())
+def _evaluate_network(workspace: Workspace, todo: Mapping[range, list[Lacking]]) -> None:
+    bench = _Bench(workspace, next(iter(todo.values()))[0].request)
+    total = sum(lacking.extent for batch in todo.values() for lacking in batch)
     with tqdm(total=total, desc=bench.name, unit="map", disable=not workspace.progress) as bar:
-        for indices, lacking in todo.items():
-            groups = {group for _, wanted in lacking.values() for group in wanted}
+        for indices, batch in todo.items():
+            groups = {group for lacking in batch for group in lacking.groups}
             view = _view(workspace, bench.classifier, indices, any(GROUPS[g].needs_boxes for g in groups))
-            for method, (request, wanted) in lacking.items() if view else ():
-                bar.set_postfix_str(method)
-                names = workspace.source.names[indices.start : indices.stop]
-                _measure(workspace, bench.evaluated(view, request, indices), names, wanted)
-                bar.update(len(indices))
+            for lacking in batch:
+                bar.set_postfix_str(lacking.request.method)
+                if view:
+                    _measure(workspace, bench, view, indices, lacking)
+                bar.update(lacking.extent)
 
 
 def evaluated(workspace: Workspace, requests: list[Request], indices: range) -> Iterator[Evaluated]:
-    """The maps of one network's requests on a batch, ready to be read; nothing is stored."""
-    bench = _Bench(workspace, requests)
+    """The maps of one network's requests on some first images of a batch, ready to be read; nothing is stored."""
+    bench = _Bench(workspace, requests[0])
     view = _view(workspace, bench.classifier, indices, with_boxes=False)
     for request in requests if view else ():
         yield bench.evaluated(view, request, indices)
@@ -120,16 +155,16 @@ def evaluated(workspace: Workspace, requests: list[Request], indices: range) -> 
 class _Bench:
     """One network with the methods of the requests on it, each made at first use."""
 
-    def __init__(self, workspace: Workspace, requests: list[Request]) -> None:
-        first = requests[0]
+    def __init__(self, workspace: Workspace, first: Request) -> None:
         self.workspace, self.name = workspace, first.stored_network
         self.classifier = workspace.classifier(first.network, first.normalised)
-        self._digest = classifier_digest(self.classifier)
+        self.digest = workspace.digest(first.network, first.normalised)
         self._methods: dict[str, SaliencyMethod] = {}
 
     def evaluated(self, view: View, request: Request, indices: range) -> Evaluated:
         """A view under one method, with the maps' place in the cache."""
-        key = map_key(request, self._digest, self.workspace.picture_set, view.batch.names)
+        start = self.workspace.source.names[indices.start]
+        key = map_key(request, self.digest, self.workspace.picture_set, start)
         method = partial(self._method, request)
         make = partial(timed_maps, view, request, method, self.workspace.map_cache(indices), key)
         return Evaluated(view, request, method, make)
@@ -172,14 +207,18 @@ def _skip(workspace: Workspace, experiment: str, reasons: Mapping[str, str]) -> 
         workspace.sink.skip(workspace.profile.name, experiment, name, reason)
 
 
-def _measure(workspace: Workspace, given: Evaluated, names: Sequence[str], groups: Mapping[str, int]) -> None:
-    """Compute each group on so many of the batch's `names`, and store all rows in one transaction."""
-    rows = []
-    for group, count in groups.items():
-        wanted = set(names[:count])
-        part = given.part([row for row, name in enumerate(given.batch.names) if name in wanted])
+def _measure(workspace: Workspace, bench: _Bench, view: View, indices: range, lacking: Lacking) -> None:
+    """Compute the lacking groups of one method on a batch, and store all rows in one transaction."""
+    names = workspace.source.names[indices.start : indices.stop]
+    request, first = lacking.request, view.first(names[: lacking.extent])
+    if not len(first.batch):
+        return
+    given = bench.evaluated(first, request, indices)
+    key = workspace.profile.name, EXPERIMENT, request.stored_network, request.method
+    rows = batch_rows(*key, [""], {DEFINITION: [_definition(workspace, request, bench.digest)]})
+    for group, count in lacking.groups.items():
+        part = given.first(names[:count])
         if len(part.batch):
             columns = {name: column.tolist() for name, column in GROUPS[group].compute(part).items()}
-            key = workspace.profile.name, EXPERIMENT, given.request.stored_network, given.request.method
             rows += batch_rows(*key, part.batch.names, columns)
     workspace.sink.write(rows)

@@ -32,17 +32,24 @@ class MapCache:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def load(self, key: MapKey) -> tuple[torch.Tensor, float] | None:
-        """The maps and their seconds an image, or None; ValueError for a damaged file."""
+    def load(self, key: MapKey, names: Sequence[str]) -> tuple[torch.Tensor, float] | None:
+        """The maps of the images `names` and their seconds an image; None where one of them is not kept.
+
+        Raises ValueError for a damaged file.
+        """
         path = self._path(key)
         if not path.is_file():
             return None
         tensors, notes = load_tensors(path)
-        return tensors["maps"], float(notes["seconds"])
+        places = {name: place for place, name in enumerate(json.loads(notes["names"]))}
+        if not places.keys() >= set(names):
+            return None
+        return tensors["maps"][[places[name] for name in names]], float(notes["seconds"])
 
-    def save(self, key: MapKey, maps: torch.Tensor, seconds: float) -> None:
-        """Write the maps, whole or not at all."""
-        save_tensors(self._path(key), {"maps": maps.cpu()}, {"seconds": repr(seconds)})
+    def save(self, key: MapKey, names: Sequence[str], maps: torch.Tensor, seconds: float) -> None:
+        """Write the maps of the images `names`, whole or not at all, in place of what was there."""
+        notes = {"seconds": repr(seconds), "names": json.dumps(list(names))}
+        save_tensors(self._path(key), {"maps": maps.cpu()}, notes)
 
     def _path(self, key: MapKey) -> Path:
         folders = (re.sub(r"[^\w.+-]+", "_", name).strip("_") for name in key[:2])
@@ -56,9 +63,12 @@ def classifier_digest(classifier: Classifier) -> str:
     return _digest([weights_hash(classifier.network), layer, pixels, classifier.optimize])
 
 
-def map_key(request: Request, classifier: str, images: str, names: Sequence[str]) -> MapKey:
-    """The key of the maps of one batch: `classifier` is a `classifier_digest`, `images` says which set they are of."""
-    facts = [classifier, images, repr(request.definition), list(names)]
+def map_key(request: Request, classifier: str, images: str, start: str) -> MapKey:
+    """The key of the maps of the batch that begins with the image `start`.
+
+    classifier: a `classifier_digest`. images: differs between sets of pictures with the same names.
+    """
+    facts = [classifier, images, repr(request.definition), start]
     return MapKey(request.stored_network, request.method, _digest(facts))
 
 

@@ -22,7 +22,9 @@ class SaliencyProfile:
 
     networks: network to explain -> the published network it stands beside. images: how many (None for all).
     iterations: of Opti-CAM; ablation_iterations: of its variants in the ablations. counts: images of single
-    experiments and methods, by name, where they take fewer. options: arguments of methods, by name.
+    experiments and methods, by name or "experiment/method", where they take fewer; 0 leaves them out.
+    options: arguments of methods, by name. weights: of a network, by name, where they are not its library's
+    default.
     """
 
     source: str
@@ -34,13 +36,14 @@ class SaliencyProfile:
     ablation_iterations: int = 50
     counts: Mapping[str, int] = field(default_factory=dict)
     options: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    weights: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.source not in SOURCES:
             raise ValueError(f"saliency.source: expected one of {SOURCES}, got {self.source!r}")
-        smallest = min(self.batch_size, self.images or 1, *self.counts.values())
-        if smallest < 1 or min(self.iterations, self.ablation_iterations) < 0:
-            raise ValueError("saliency: batch_size and images must be positive, iterations not negative")
+        counts = (self.iterations, self.ablation_iterations, *self.counts.values())
+        if min(self.batch_size, self.images or 1) < 1 or min(counts) < 0:
+            raise ValueError("saliency: batch_size and images must be positive, counts not negative")
 
 
 @dataclass(frozen=True)
@@ -95,7 +98,7 @@ class Profile:
         given = [self.saliency.counts[name] for name in names if name in self.saliency.counts]
         whole, limit = self.saliency.images, self.limit
         if whole and limit and limit < whole:
-            given = [max(1, round(count * limit / whole)) for count in given]
+            given = [count and max(1, round(count * limit / whole)) for count in given]
         return min((count for count in (*given, whole, limit) if count is not None), default=None)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -35,6 +36,11 @@ class Batch:
         """The same batch with images and class ids on `device`."""
         return Batch(self.names, self.images.to(device), self.labels.to(device), self.boxes)
 
+    def rows(self, names: Iterable[str]) -> list[int]:
+        """Places of the images that are among `names`."""
+        wanted = set(names)
+        return [row for row, name in enumerate(self.names) if name in wanted]
+
     def part(self, rows: list[int]) -> Batch:
         """The batch of some of its images."""
         boxes = {protocol: [entry[row] for row in rows] for protocol, entry in self.boxes.items()}
@@ -42,9 +48,13 @@ class Batch:
 
 
 class ImageSource(Protocol):
-    """Named, labelled images in a fixed order; `has_boxes` tells whether any has object boxes."""
+    """Named, labelled images in a fixed order.
+
+    has_boxes: whether any has object boxes. fingerprint: differs where the same names mean other pictures.
+    """
 
     names: list[str]
+    fingerprint: str
     class_names: list[str] | None
     has_boxes: bool
 
@@ -65,6 +75,7 @@ class SampleSource:
         count = len(self._set) if limit is None else min(limit, len(self._set))
         self.names = [f"many/test/{index:05d}" for index in range(count)]
         self.class_names = self._set.class_names
+        self.fingerprint = hashlib.sha256(self._set.images.numpy().tobytes()).hexdigest()[:12]
 
     def load(self, index: int) -> tuple[torch.Tensor, int]:
         """Image [3,64,64] in [0,1] and class id."""
@@ -84,6 +95,7 @@ class FolderSource:
         self._set = ImageNetSet(images, labels, boxes, transform=transform, limit=limit)
         self.names = list(self._set.names)
         self.class_names = None
+        self.fingerprint = transform
         self.has_boxes = boxes is not None
 
     def load(self, index: int) -> tuple[torch.Tensor, int]:

@@ -159,6 +159,15 @@ class Store:
         )
         return {image for (image,) in found}
 
+    def methods(self, profile: str, experiment: str, network: str) -> list[str]:
+        """Labels of the methods that have any result for a network, sorted."""
+        found = self.connection.execute(
+            """SELECT DISTINCT method FROM results WHERE profile = ? AND experiment = ? AND network = ?
+            ORDER BY method""",
+            (profile, experiment, network),
+        )
+        return [method for (method,) in found]
+
     def frame(self, profile: str, experiment: str, **filters: str | Iterable[str]) -> pd.DataFrame:
         """Results as columns network, method, image, metric, value, sorted by key.
 
@@ -186,6 +195,13 @@ class Store:
         with self._transaction():
             self.connection.execute(
                 "INSERT OR REPLACE INTO skips VALUES (?, ?, ?, ?)", (profile, experiment, image, reason)
+            )
+
+    def forget_skips(self, profile: str, experiment: str) -> None:
+        """Forget which images were skipped, so that they are tried again."""
+        with self._transaction():
+            self.connection.execute(
+                "DELETE FROM skips WHERE profile = ? AND experiment = ?", (profile, experiment)
             )
 
     def skips(self, profile: str, experiment: str) -> pd.DataFrame:

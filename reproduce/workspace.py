@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import os
 from collections.abc import Sequence
@@ -13,10 +14,10 @@ from urllib.error import URLError
 
 import torch
 
-from opticam import Classifier
+from opticam import Classifier, applicable_methods
 from opticam.data import sample_network
 from opticam.data.imagenet_transforms import TRANSFORMS
-from reproduce.map_cache import MapCache
+from reproduce.map_cache import MapCache, classifier_digest
 from reproduce.profile import Profile
 from reproduce.sources import FolderSource, ImageSource, SampleSource
 from reproduce.store import Store
@@ -86,10 +87,22 @@ class Workspace:
             raise ValueError(f"images, labels: the profile {self.profile.name!r} needs --images and --labels")
         return FolderSource(self.real.images, self.real.labels, self.real.boxes, self.real.transform, limit)
 
-    @property
+    @cached_property
     def picture_set(self) -> str:
         """Differs between pictures whose maps must not mix."""
-        return f"{self.profile.name} {dataclasses.replace(self.real, boxes=None).fingerprint}"
+        given = dataclasses.replace(self.real, boxes=None).fingerprint
+        return f"{self.profile.name} {given} {self.source.fingerprint}"
+
+    @functools.cache  # noqa: B019 - one workspace a process
+    def digest(self, network: str, normalised: bool = True) -> str:
+        """Hash of what a network's maps depend on."""
+        return classifier_digest(self.classifier(network, normalised))
+
+    @functools.cache  # noqa: B019 - one workspace a process
+    def methods(self, network: str) -> list[str]:
+        """Names of the methods that are defined for a network, in the order of the papers' tables."""
+        # Asked first: wrong images are told before a network is loaded.
+        return applicable_methods(self.classifier(network)) if self.source.names else []
 
     def map_cache(self, batch: range) -> MapCache | None:
         """Where the maps of a batch are kept, if they are."""
@@ -112,8 +125,11 @@ class Workspace:
             classifier = Classifier(module, record.target_layer, mean=record.mean, std=record.std)
             return classifier.to(self.device)
         statistics = {"mean": self.real.mean, "std": self.real.std}
+        weights = self.real.weights
+        if weights == "default":
+            weights = self.profile.saliency.weights.get(network, weights)
         try:
-            return Classifier.from_name(network, self.real.weights, **statistics).to(self.device)
+            return Classifier.from_name(network, weights, **statistics).to(self.device)
         except URLError as error:
             raise FileNotFoundError(
                 f"weights: those of {network} cannot be downloaded ({error.reason}); give --network, --weights"

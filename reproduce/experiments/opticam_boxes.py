@@ -10,7 +10,7 @@ from reproduce.box_groups import BOX, BOX_STUDY, protocol_name
 from reproduce.experiments.base import Claim
 from reproduce.experiments.comparisons import best, of_network
 from reproduce.experiments.opticam_variants import MASK_RANGE, variant_request
-from reproduce.experiments.saliency_experiment import SaliencyExperiment, plain_methods
+from reproduce.experiments.saliency_experiment import SaliencyExperiment
 from reproduce.layout import Table, summarise
 from reproduce.published_numbers import labelled, split_label
 from reproduce.requests import Request
@@ -37,7 +37,7 @@ class BoxTable(SaliencyExperiment):
         groups = ("faithfulness", "box study")
         requests = []
         for network in self.networks(workspace):
-            methods = [method for method in plain_methods(workspace, network) if method != "Opti-CAM"]
+            methods = [method for method in workspace.methods(network) if method != "Opti-CAM"]
             requests += [self.request(workspace, network, method, *groups) for method in methods]
             requests += [variant_request(self, workspace, network, MASK_RANGE, *groups)]
             requests += [self.request(workspace, network, BOXES, "box")]

@@ -13,7 +13,6 @@ from reproduce.experiments.saliency_experiment import (
     SaliencyExperiment,
     image_counts,
     in_order,
-    plain_methods,
 )
 from reproduce.layout import Table, summarise
 from reproduce.metric_groups import CURVE_POINTS
@@ -21,6 +20,7 @@ from reproduce.requests import Request
 from reproduce.workspace import Workspace
 
 CURVES = ("insertion", "deletion")
+CURVE_IMAGES = 1000
 
 
 class CausalTable(SaliencyExperiment):
@@ -32,14 +32,24 @@ class CausalTable(SaliencyExperiment):
 
     def requests(self, workspace: Workspace) -> list[Request]:
         """Every method on every network of the table."""
-        groups = ["causal", "curves"]
+        groups = ["causal"]
         if workspace.profile.saliency.comparable:
             groups.append("grey deletion")  # which of the two the paper used is not known
         return [
-            self.request(workspace, network, method, *groups)
+            request
             for network in self.networks(workspace)
-            for method in plain_methods(workspace, network)
+            for method in workspace.methods(network)
+            for request in (
+                self.request(workspace, network, method, *groups),
+                self.request(
+                    workspace, network, method, "curves", images=self.curve_count(workspace, method)
+                ),
+            )
         ]
+
+    def curve_count(self, workspace: Workspace, method: str) -> int:
+        """How many images a curve is the mean of; 34 numbers an image are not kept of all 50,000."""
+        return min(CURVE_IMAGES, self.count(workspace, method))
 
     def tables(self, workspace: Workspace) -> Mapping[str, Table]:
         """Table 3; where deletion to grey was measured, a table of it beside the same published numbers."""

@@ -10,7 +10,7 @@ from reproduce.box_accuracy_interval import box_accuracies
 from reproduce.box_groups import HITS, LOCALIZATION, protocol_name
 from reproduce.experiments.base import Claim
 from reproduce.experiments.comparisons import best, of_network
-from reproduce.experiments.saliency_experiment import SaliencyExperiment, plain_methods
+from reproduce.experiments.saliency_experiment import SaliencyExperiment
 from reproduce.layout import Table, summarise
 from reproduce.published_numbers import published
 from reproduce.requests import Request
@@ -40,7 +40,7 @@ class LocalizationTables(SaliencyExperiment):
         return [
             self.request(workspace, network, method, "localization")
             for network in self.networks(workspace)
-            for method in (*plain_methods(workspace, network), CENTRE)
+            for method in (*workspace.methods(network), CENTRE)
         ]
 
     def tables(self, workspace: Workspace) -> Mapping[str, Table]:

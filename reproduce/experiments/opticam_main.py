@@ -8,7 +8,7 @@ import pandas as pd
 
 from reproduce.experiments.base import Claim
 from reproduce.experiments.comparisons import best, means, of_network
-from reproduce.experiments.saliency_experiment import SaliencyExperiment, plain_methods
+from reproduce.experiments.saliency_experiment import SaliencyExperiment
 from reproduce.layout import Table, summarise
 from reproduce.published_numbers import published
 from reproduce.requests import Request
@@ -37,7 +37,7 @@ class MainTable(SaliencyExperiment):
                 Request(network, "Network", ("accuracy",)),
                 *(
                     self.request(workspace, network, method, "seconds", "faithfulness")
-                    for method in plain_methods(workspace, network)
+                    for method in workspace.methods(network)
                 ),
             )
         ]

@@ -13,7 +13,9 @@ from opticam import METHODS
 from opticam.data.files import load_tensors, save_tensors
 from opticam.plotting import map_grid
 from reproduce.evaluation import batches, evaluated
-from reproduce.experiments.saliency_experiment import SaliencyExperiment, plain_methods
+from reproduce.experiments.saliency_experiment import SaliencyExperiment
+from reproduce.map_cache import map_key
+from reproduce.requests import Request
 from reproduce.workspace import Workspace
 
 IMAGES = 6
@@ -34,12 +36,14 @@ class MapsFigure(SaliencyExperiment):
         if int(os.environ.get("RANK", 0)):
             return
         for network in self.networks(workspace):
-            wanted = plain_methods(workspace, network)
-            path = self._path(workspace, network)
-            if not path.exists() or not set(wanted) <= set(load_tensors(path)[0]):
-                pictures = self._pictures(workspace, network, wanted)
+            requests = [self.request(workspace, network, method) for method in workspace.methods(network)]
+            requests = [request for request in requests if request.images]
+            count = min(IMAGES, *(request.images for request in requests))
+            path, digest = self._path(workspace, network), self._digest(workspace, requests, count)
+            if not path.exists() or load_tensors(path)[1].get("digest") != digest:
+                pictures = _pictures(workspace, requests, batches(workspace)[0][:count])
                 if pictures:
-                    save_tensors(path, pictures, {"network": network})
+                    save_tensors(path, pictures, {"digest": digest})
 
     def forget(self, workspace: Workspace) -> None:
         """Delete the kept pictures; the maps themselves belong to the tables."""
@@ -57,18 +61,23 @@ class MapsFigure(SaliencyExperiment):
 
     @staticmethod
     def _path(workspace: Workspace, network: str) -> Path:
-        count = min(IMAGES, len(workspace.source.names))
-        return workspace.results / "figures-data" / f"maps-{network}-{count}.safetensors"
+        return workspace.results / "figures-data" / f"maps-{network}.safetensors"
 
-    def _pictures(self, workspace: Workspace, network: str, methods: list[str]) -> dict[str, torch.Tensor]:
-        """The first images, their classes and the maps of all methods, from the cache where they are in it."""
-        requests = [self.request(workspace, network, method) for method in methods]
-        found = list(evaluated(workspace, requests, batches(workspace)[0]))
-        if not found:
-            return {}
-        maps = {given.request.method: given.maps[:IMAGES].cpu() for given in found}
-        batch = found[0].batch
-        return {"images": batch.images[:IMAGES].cpu(), "labels": batch.labels[:IMAGES].cpu(), **maps}
+    @staticmethod
+    def _digest(workspace: Workspace, requests: list[Request], count: int) -> str:
+        """Changes with anything that the figure's maps depend on."""
+        network = workspace.digest(requests[0].network)
+        keys = [map_key(request, network, workspace.picture_set, "").digest for request in requests]
+        return " ".join([str(count), *keys])
+
+
+def _pictures(workspace: Workspace, requests: list[Request], indices: range) -> dict[str, torch.Tensor]:
+    """Some images, their classes and the maps of all methods, from the cache where they are in it."""
+    found = list(evaluated(workspace, requests, indices))
+    if not found:
+        return {}
+    maps = {given.request.method: given.maps.cpu() for given in found}
+    return {"images": found[0].batch.images.cpu(), "labels": found[0].batch.labels.cpu(), **maps}
 
 
 def _figure(workspace: Workspace, network: str, stored: dict[str, torch.Tensor]) -> Figure:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from reproduce.experiments.base import Claim
 from reproduce.experiments.comparisons import best, of_network
 from reproduce.experiments.opticam_variants import objective_label, variant_request
-from reproduce.experiments.saliency_experiment import SaliencyExperiment, plain_methods
+from reproduce.experiments.saliency_experiment import SaliencyExperiment
 from reproduce.layout import Table, summarise
 from reproduce.published_numbers import published
 from reproduce.requests import Request
@@ -31,7 +31,7 @@ class ObjectiveStudy(SaliencyExperiment):
             for request in (
                 *(
                     self.request(workspace, network, method, "faithfulness")
-                    for method in plain_methods(workspace, network)
+                    for method in workspace.methods(network)
                     if method in listed
                 ),
                 *(variant_request(self, workspace, network, label) for label in self.variants),

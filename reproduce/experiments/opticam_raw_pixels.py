@@ -8,7 +8,7 @@ import pandas as pd
 
 from reproduce.experiments.base import Claim
 from reproduce.experiments.opticam_main import MainTable, accuracies, with_batch_seconds
-from reproduce.experiments.saliency_experiment import SaliencyExperiment, plain_methods
+from reproduce.experiments.saliency_experiment import SaliencyExperiment
 from reproduce.layout import Table, summarise
 from reproduce.published_numbers import labelled, published
 from reproduce.requests import RAW_PIXELS, Request
@@ -36,7 +36,7 @@ class RawPixelTable(SaliencyExperiment):
                 Request(network, "Network", ("accuracy",), normalised=False),
                 *(
                     self.request(workspace, network, method, "seconds", "faithfulness", normalised=False)
-                    for method in plain_methods(workspace, network)
+                    for method in workspace.methods(network)
                     if method in listed
                 ),
             )

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from reproduce.experiments.base import Claim
 from reproduce.experiments.comparisons import best, of_network, worst
-from reproduce.experiments.saliency_experiment import SaliencyExperiment, plain_methods
+from reproduce.experiments.saliency_experiment import SaliencyExperiment
 from reproduce.layout import Table, summarise
 from reproduce.published_numbers import published
 from reproduce.requests import Request
@@ -29,7 +29,7 @@ class RobustnessTable(SaliencyExperiment):
         return [
             self.request(workspace, network, method, "robustness")
             for network in self.networks(workspace)
-            for method in plain_methods(workspace, network)
+            for method in workspace.methods(network)
             if method in listed
         ]
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import pandas as pd
 
-from opticam import METHODS, applicable_methods
+from opticam import METHODS
 from reproduce.evaluation import EXPERIMENT, forget
 from reproduce.experiments.base import Experiment
 from reproduce.layout import Table, cells
@@ -45,8 +45,9 @@ class SaliencyExperiment(Experiment):
         return chosen
 
     def count(self, workspace: Workspace, method: str) -> int:
-        """How many images a method, or a variant of it, is measured on."""
-        count = workspace.profile.image_count(self.name, split_label(method)[0])
+        """How many images a method, or a variant of it, is measured on; 0 leaves it out."""
+        base = split_label(method)[0]
+        count = workspace.profile.image_count(self.name, base, f"{self.name}/{base}")
         available = len(workspace.source.names)
         return available if count is None else min(count, available)
 
@@ -68,18 +69,29 @@ class SaliencyExperiment(Experiment):
         methods: which labels to keep; by default those without a variant in brackets.
         """
         keep = methods or (lambda label: not split_label(label)[1])
-        names = workspace.source.names
+        profile, store = workspace.profile.name, workspace.store
+        parts = [
+            self._method_rows(workspace, network, label, metrics)
+            for network in self.stored_networks(workspace)
+            for label in store.methods(profile, EXPERIMENT, network)
+            if keep(label)
+        ]
+        columns = ["network", "method", "image", "metric", "value"]
+        return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
+
+    def _method_rows(
+        self, workspace: Workspace, network: str, label: str, metrics: Sequence[str]
+    ) -> pd.DataFrame:
+        """Rows of one method; text columns share their strings, as 50,000 images make millions of rows."""
         frame = workspace.store.frame(
-            workspace.profile.name,
-            EXPERIMENT,
-            network=list(self.stored_networks(workspace)),
-            metric=metrics,
-            image=names,
+            workspace.profile.name, EXPERIMENT, network=network, method=label, metric=metrics
         )
-        frame = frame[frame["method"].map(keep).astype(bool)]
-        place = frame["image"].map({name: index for index, name in enumerate(names)})
-        limits = {label: self.count(workspace, label) for label in frame["method"].unique()}
-        return frame[place < frame["method"].map(limits)].reset_index(drop=True)
+        kept = {name: name for name in workspace.source.names[: self.count(workspace, label)]}
+        frame = frame[frame["image"].isin(kept)]
+        known = {name: name for name in metrics}
+        return frame.assign(
+            network=network, method=label, image=frame["image"].map(kept), metric=frame["metric"].map(known)
+        )
 
     def stored_networks(self, workspace: Workspace) -> Mapping[str, str]:
         """The labels of the networks in the store, each with the published network it stands beside."""
@@ -122,13 +134,6 @@ def image_counts(rows: pd.DataFrame) -> str:
     counts = rows.groupby("method")["image"].nunique()
     low, high = (counts.min(), counts.max()) if len(counts) else (0, 0)
     return f"{low} images" if low == high else f"{low} to {high} images a method"
-
-
-def plain_methods(workspace: Workspace, network: str) -> list[str]:
-    """Names of the methods that are defined for a network, in the order of the papers' tables."""
-    if not workspace.source.names:  # asked first: wrong images are told before a network is loaded
-        return []
-    return applicable_methods(workspace.classifier(network))
 
 
 def method_options(profile: Profile, method: str) -> dict[str, object]:

@@ -16,6 +16,7 @@ class RandomPictures:
 
     class_names = None
     has_boxes = True
+    fingerprint = "random"
 
     def __init__(
         self,

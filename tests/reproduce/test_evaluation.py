@@ -9,7 +9,7 @@ import torch
 from opticam import GradCAM, OptiCAM
 from opticam.metrics import adcc, faithfulness, insertion, target_probability
 from reproduce import evaluation
-from reproduce.evaluation import EXPERIMENT, WITHOUT_BOXES, evaluate
+from reproduce.evaluation import DEFINITION, EXPERIMENT, WITHOUT_BOXES, discard_outdated, evaluate
 from reproduce.requests import Request, by_network, explained_class
 
 REQUESTS = [
@@ -21,7 +21,7 @@ REQUESTS = [
 
 def values(workspace, **filters) -> pd.DataFrame:
     frame = workspace.store.frame("test", EXPERIMENT, **filters)
-    return frame[frame["metric"] != "seconds"].reset_index(drop=True)
+    return frame[~frame["metric"].isin(["seconds", DEFINITION])].reset_index(drop=True)
 
 
 def stored(workspace, **filters) -> pd.Series:
@@ -202,10 +202,37 @@ def test_raw_pixels_are_another_network_in_the_store(make_workspace):
     assert means.iloc[0] != means.iloc[1]
 
 
+def test_results_of_other_options_are_discarded_and_no_others(make_workspace):
+    workspace = make_workspace()
+    evaluate(workspace, REQUESTS)
+    discard_outdated(workspace, REQUESTS)
+    assert values(workspace).groupby("method").size().index.size == 3
+    changed = [REQUESTS[0], replace(REQUESTS[2], options={"iterations": 5})]
+    discard_outdated(workspace, changed)
+    assert set(values(workspace)["method"]) == {"Fake-CAM", "Grad-CAM"}
+
+
+def test_results_of_another_network_or_other_pictures_are_discarded(make_workspace, monkeypatch):
+    workspace = make_workspace()
+    evaluate(workspace, REQUESTS[:1])
+    again = make_workspace()
+    again.pictures.fingerprint = "others"
+    discard_outdated(again, REQUESTS[:1])
+    assert values(again).empty
+    evaluate(again, REQUESTS[:1])
+    trained = make_workspace()
+    trained.pictures.fingerprint = "others"
+    monkeypatch.setattr(type(trained), "digest", lambda *_: "weights of another training")
+    discard_outdated(trained, REQUESTS[:1])
+    assert values(trained).empty
+
+
 def test_forgetting_deletes_what_was_asked_for_and_no_more(make_workspace):
     workspace = make_workspace()
     evaluate(workspace, [Request("tiny", "Grad-CAM", ("faithfulness", "causal"))])
+    workspace.store.skip("test", EXPERIMENT, "picture9", "corrupt")
     evaluation.forget(workspace, [Request("tiny", "Grad-CAM", ("causal",))])
+    assert workspace.store.skips("test", EXPERIMENT).empty
     assert set(values(workspace)["metric"]) == {"AD", "AG", "AI"}
 
 

@@ -141,3 +141,16 @@ def test_a_count_bounds_an_experiment_and_a_limit_shrinks_it_alike(make_workspac
     small = dataclasses.replace(profile, limit=3)
     assert small.image_count("opticam-causal", "Grad-CAM") == 2
     assert small.image_count("opticam-causal", "LIME") == 1
+
+
+def test_a_count_of_zero_leaves_a_method_out_of_one_experiment(make_workspace):
+    workspace = make_workspace()
+    counts = {"opticam-causal/LIME": 0, "opticam-causal/Score-CAM": 2}
+    saliency = dataclasses.replace(workspace.profile.saliency, counts=counts)
+    workspace.profile = dataclasses.replace(workspace.profile, saliency=saliency)
+    main, causal = EXPERIMENTS["opticam-main"], EXPERIMENTS["opticam-causal"]
+    assert [main.count(workspace, method) for method in ("LIME", "Score-CAM", "Grad-CAM")] == [7, 7, 7]
+    assert [causal.count(workspace, method) for method in ("LIME", "Score-CAM", "Grad-CAM")] == [0, 2, 7]
+    evaluate(workspace, [r for r in causal.requests(workspace) if r.method in ("LIME", "Score-CAM")])
+    rows = causal.rows(workspace, ["insertion"])
+    assert rows.groupby("method").size().to_dict() == {"Score-CAM": 2}

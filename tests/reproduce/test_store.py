@@ -178,3 +178,21 @@ def test_a_file_of_another_schema_is_refused(tmp_path):
 
 def test_the_file_uses_a_write_ahead_log(store):
     assert store.connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+def test_methods_are_those_of_one_network_with_results(store):
+    store.write(
+        [row(method=method, network=network) for method, network in (("b", "x"), ("a", "x"), ("c", "y"))]
+    )
+    assert store.methods("sample", "main", "x") == ["a", "b"]
+    assert store.methods("sample", "other", "x") == []
+
+
+def test_forgotten_skips_leave_other_experiments_and_results_alone(store):
+    store.write([row()])
+    for experiment in ("main", "other"):
+        store.skip("sample", experiment, "bad", "corrupt")
+    store.forget_skips("sample", "main")
+    assert len(store.skips("sample", "main")) == 0
+    assert len(store.skips("sample", "other")) == 1
+    assert len(store.frame("sample", "main")) == 1
