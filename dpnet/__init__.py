@@ -1,9 +1,11 @@
 """Learn discriminative parts on a frozen network and explain by them (DP-Net, ICIP 2023)."""
 
 from dpnet.features import FeatureCache, extract_features
+from dpnet.geometry import cell_grid
 from dpnet.image_network import ParticipationMap, as_classifier
 from dpnet.manifest import describe
 from dpnet.model import GlobalClassifier, PartClassifier, PartOutput
+from dpnet.preparation import prepare
 from dpnet.recipes import GlobalRecipe, PartRecipe
 from dpnet.regions import RegionScheme
 from dpnet.settings import ConstraintWeights, TrainingSettings
@@ -22,8 +24,10 @@ __all__ = [
     "TrainingRecord",
     "TrainingSettings",
     "as_classifier",
+    "cell_grid",
     "describe",
     "extract_features",
+    "prepare",
     "train",
     "train_seeds",
 ]

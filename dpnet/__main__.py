@@ -12,9 +12,17 @@ import torch
 from dpnet.command_line import backbone_source, build_parser, data_source, runs
 from dpnet.data import PictureData
 from dpnet.evaluation import accuracy, interpretability
-from dpnet.explanation import best_boxes, class_participation, image_participation, part_heat_map, to_pixels
+from dpnet.explanation import (
+    MAP_KINDS,
+    best_boxes,
+    class_participation,
+    image_participation,
+    part_heat_map,
+    participation_map,
+)
 from dpnet.features import FeatureCache
 from dpnet.gallery import top_images
+from dpnet.geometry import cell_grid, to_pixels
 from dpnet.model import PartClassifier
 from dpnet.plotting import part_gallery, photo_explanation, save_figure
 from dpnet.processes import first_process_first, join_processes, leave_processes, rank, world_size
@@ -63,7 +71,14 @@ def train(options: argparse.Namespace) -> None:
         planned = _select(planned, features[0], options)
     card = ModelCard(backbone_from, data_from, tuple(data.train.class_names), {}, {}, options.feature_dtype)
     results = train_runs(
-        planned, options.seeds, *features, card, options.output, device=device, progress=rank() == 0
+        planned,
+        options.seeds,
+        *features,
+        card,
+        options.output,
+        device=device,
+        grid=cell_grid(backbone, tuple(data.train[0][0].shape[1:])),
+        progress=rank() == 0,
     )
     if rank() == 0:
         _print_summary(summary(results), options.output)
@@ -115,15 +130,20 @@ def explain(options: argparse.Namespace) -> None:
     with torch.no_grad():
         output = model(features)
         label = _class_id(options.class_ or "predicted", card.class_names, output.logits)
-        added = image_participation(model, output, torch.tensor([label], device=features.device))[0]
+        classes = torch.tensor([label], device=features.device)
+        added = image_participation(model, output, classes)[0]
     parts = added.abs().argsort(descending=True)[: options.parts]
     with torch.no_grad():
-        heat = to_pixels(part_heat_map(model, features, parts), tuple(photo.shape[1:]))[0].cpu()
-    boxes = best_boxes(model, output, tuple(features.shape[-2:]), tuple(photo.shape[1:]))[0, parts].cpu()
+        heat = part_heat_map(model, features, parts)[0]
+        maps = [participation_map(model, features, classes, kind)[0] for kind in MAP_KINDS]
+    size = tuple(photo.shape[1:])
+    heat, exact, dense = (to_pixels(found, size, model.grid).cpu() for found in (heat, *maps))
+    boxes = best_boxes(model, output, tuple(features.shape[-2:]), size)[0, parts].cpu()
     names = [_part_name(model, card, int(part)) for part in parts]
     probability = output.logits.softmax(dim=1)[0, label].item()
     title = f"{card.class_names[label]}, p = {probability:.3f}, logit {output.logits[0, label].item():.2f}"
-    paths = save_figure(photo_explanation(photo, heat, boxes, added[parts], names, title), options.output)
+    figure = photo_explanation(photo, exact, dense, heat, boxes, added[parts], names, title)
+    paths = save_figure(figure, options.output)
     _print_explanation(model, card, label, output.logits[0], added, parts, boxes)
     _print_paths(paths)
 
@@ -138,7 +158,7 @@ def gallery(options: argparse.Namespace) -> None:
     parts = importance.topk(min(options.parts, len(importance))).indices.cpu()
     best = top_images(model, features, options.pictures)
     image_size = tuple(data.train[0][0].shape[1:])
-    boxes = model.scheme.boxes(*features.shape[-2:], image_size)[best.regions[parts].cpu()]
+    boxes = model.boxes(tuple(features.shape[-2:]), image_size)[best.regions[parts].cpu()]
     images = [[data.train[int(index)][0] for index in row] for row in best.images[parts]]
     names = [_part_name(model, card, int(part)) for part in parts]
     figure = part_gallery(images, boxes, best.responses[parts].cpu(), names, f"best pictures in {data.name}")

@@ -54,7 +54,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def data_source(options: argparse.Namespace) -> DataSource:
     """The data set of the options."""
-    return DataSource(options.data, options.layout, options.size, options.resize)
+    return DataSource(options.data, options.layout, options.size, options.resize, options.drop_shared)
 
 
 def backbone_source(options: argparse.Namespace) -> BackboneSource:
@@ -114,6 +114,7 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     add("--layout", choices=("auto", *LAYOUTS), default="auto")
     add("--size", type=int, default=224, help="side of the network's input in pixels")
     add("--resize", choices=RESIZES, default="squash")
+    add("--drop-shared", action="store_true", help="train without the pictures that are also test pictures")
     add(
         "--backbone", required=True, help="torchvision or timm name, or sample_resnet, sample_vgg, sample_vit"
     )

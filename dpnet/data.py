@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -32,6 +33,11 @@ class PictureSet(Dataset):
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
         return read_photo(self.paths[index], self.size, self.resize), int(self.labels[index])
+
+    def without(self, positions: Iterable[int]) -> PictureSet:
+        """The same pictures but for those at these positions."""
+        kept = sorted(set(range(len(self))) - set(positions))
+        return replace(self, paths=tuple(self.paths[i] for i in kept), labels=self.labels[kept])
 
 
 @dataclass(frozen=True)

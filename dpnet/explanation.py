@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from dpnet.evaluation import outputs
@@ -115,12 +114,5 @@ def best_boxes(
     Exact for DP-Net, whose parts score regions; prototype networks threshold an upsampled map instead.
     ``map_size`` is (h, w) of the feature maps, ``image_size`` (H, W) in pixels.
     """
-    boxes = model.scheme.boxes(*map_size, image_size).to(output.argmax_region.device)
+    boxes = model.boxes(map_size, image_size).to(output.argmax_region.device)
     return boxes[output.argmax_region.long()]
-
-
-def to_pixels(maps: Tensor, image_size: tuple[int, int]) -> Tensor:
-    """Maps [...,h,w] upsampled to [...,H,W], bicubic."""
-    flat = maps.reshape(1, -1, *maps.shape[-2:])
-    scaled = F.interpolate(flat, size=image_size, mode="bicubic", align_corners=False)
-    return scaled.reshape(*maps.shape[:-2], *image_size)

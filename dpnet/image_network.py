@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from dpnet.explanation import MAP_KINDS, score_map, to_pixels
+from dpnet.explanation import MAP_KINDS, score_map
+from dpnet.geometry import to_pixels
 from dpnet.model import PartClassifier, PartOutput
 from opticam.classifier import Classifier
 from opticam.layers import layer_name
@@ -86,7 +87,7 @@ class ParticipationMap(SaliencyMethod):
         with torch.no_grad():
             part_weights = class_weights @ self.model.classifier.weight
             maps = score_map(self.model, features, part_weights, self.kind).clamp(min=0)
-            return unit_range(to_pixels(maps, tuple(images.shape[-2:])).clamp(min=0))
+            return unit_range(to_pixels(maps, tuple(images.shape[-2:]), self.model.grid).clamp(min=0))
 
 
 def unit_range(maps: Tensor) -> Tensor:

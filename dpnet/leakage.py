@@ -19,14 +19,19 @@ def image_hashes(images: Tensor) -> list[str]:
     return [hashlib.sha256(image.contiguous().numpy().tobytes()).hexdigest() for image in images]
 
 
+def shared_positions(pictures: Sequence[str], others: Sequence[str]) -> list[int]:
+    """Positions of the pictures whose hash is also among those of the others."""
+    seen = set(others)
+    return [position for position, value in enumerate(pictures) if value in seen]
+
+
 def check_no_leak(train: Sequence[str], test: Sequence[str]) -> None:
     """Raise ValueError when a hash is in both splits, naming how many and the first test position."""
-    seen = set(train)
-    shared = [position for position, value in enumerate(test) if value in seen]
+    shared = shared_positions(test, train)
     if shared:
         raise ValueError(
             f"{len(shared)} test pictures are also training pictures, first at test position {shared[0]}: "
-            "accuracy would be too high"
+            "accuracy would be too high; train without them (--drop-shared)"
         )
 
 

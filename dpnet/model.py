@@ -7,6 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from dpnet.geometry import EVEN_GRID
 from dpnet.regions import NORMS, RegionScheme, normalise_rows
 from dpnet.similarity import part_similarity
 
@@ -32,6 +33,9 @@ class PartClassifier(nn.Module):
     ``centre`` [d] is subtracted from every cell of the feature maps before regions are formed; it starts at 0,
     and `dpnet.initialisation.fit_centre` sets it to the mean of the training cells. It is not in the slides:
     features behind a ReLU point into one octant, where all cosines are close to 1, and centring spreads them.
+
+    ``grid`` says where in the image the cells are centred, see `dpnet.geometry.cell_grid`; an even grid until
+    it is set. Boxes and upsampled maps read it, the logits do not.
 
     The part layer computes in the dtype of the features it is given, V in its own. Max pooling is not written
     in the slides; it is what the part models before and after the paper use.
@@ -60,6 +64,7 @@ class PartClassifier(nn.Module):
         self.parts = nn.Parameter(normalise_rows(torch.randn(num_parts, feature_dim)))
         self.classifier = nn.Linear(num_parts, num_classes, bias=bias)
         self.register_buffer("centre", torch.zeros(feature_dim))
+        self.register_buffer("grid", torch.tensor(EVEN_GRID))
 
     @property
     def num_classes(self) -> int:
@@ -77,7 +82,10 @@ class PartClassifier(nn.Module):
         return torch.arange(len(self.parts), device=self.parts.device) // self.parts_per_class
 
     def forward(self, features: Tensor, with_entropy: bool = False) -> PartOutput:
-        """Classify feature maps [B,d,h,w]; the entropy of the assignment is computed only when asked for."""
+        """Classify feature maps [B,d,h,w] or regions [B,R,d] made of them by `regions`.
+
+        The entropy of the assignment is computed only when asked for.
+        """
         regions = self.regions(features)
         temperature = self.temperature if with_entropy else None
         scores, argmax_region, entropy = part_similarity(
@@ -91,8 +99,17 @@ class PartClassifier(nn.Module):
         regions = self.regions(features)
         return self.unit_parts.to(regions.dtype) @ regions.transpose(1, 2)
 
+    def boxes(self, map_size: tuple[int, int], image_size: tuple[int, int]) -> Tensor:
+        """Pixel boxes [R,4] (x1, y1, x2, y2) of the regions of a feature map of (h, w) cells, on the CPU."""
+        return self.scheme.boxes(*map_size, image_size, self.grid)
+
     def regions(self, features: Tensor) -> Tensor:
-        """Regions X [B,R,d] of feature maps [B,d,h,w]: centred, averaged in windows, normalised."""
+        """Regions X [B,R,d] of feature maps [B,d,h,w]: centred, averaged in windows, normalised.
+
+        What is regions already comes back as it is, so training may make them once (`dpnet.prepare`).
+        """
+        if features.ndim == 3:
+            return _matching(features, self.centre, "[B, R, {}]")
         return self.scheme(_centred(features, self.centre))
 
 
@@ -118,10 +135,22 @@ class GlobalClassifier(nn.Module):
         return self.classifier.out_features
 
     def forward(self, features: Tensor) -> Tensor:
-        """Logits [B,C] of feature maps [B,d,h,w]."""
+        """Logits [B,C] of feature maps [B,d,h,w] or of descriptors [B,d] made of them by `pooled`."""
+        return self.classifier(self.pooled(features).to(self.classifier.weight.dtype))
+
+    def pooled(self, features: Tensor) -> Tensor:
+        """Descriptors [B,d] of feature maps [B,d,h,w]: centred, averaged, normalised; descriptors stay."""
+        if features.ndim == 2:
+            return _matching(features, self.centre, "[B, {}]")
         pooled = _centred(features, self.centre).mean(dim=(2, 3))
-        pooled = normalise_rows(pooled) if self.x_norm == "l2" else pooled
-        return self.classifier(pooled.to(self.classifier.weight.dtype))
+        return normalise_rows(pooled) if self.x_norm == "l2" else pooled
+
+
+def _matching(vectors: Tensor, centre: Tensor, shape: str) -> Tensor:
+    """The vectors [...,d], once their dimension is known to be the model's."""
+    if vectors.shape[-1] != len(centre):
+        raise ValueError(f"features has shape {tuple(vectors.shape)}; expected {shape.format(len(centre))}")
+    return vectors
 
 
 def _centred(features: Tensor, centre: Tensor) -> Tensor:

@@ -62,7 +62,7 @@ def part_localisation(
 
 
 def _region_boxes(model: PartClassifier, features: Tensor, image_size: tuple[int, int]) -> Tensor:
-    return model.scheme.boxes(*features.shape[-2:], image_size)
+    return model.boxes(tuple(features.shape[-2:]), image_size)
 
 
 def _shown_part(box: Tensor, centres: Tensor, ids: Tensor) -> int | None:

@@ -21,34 +21,53 @@ POSITIVE, NEGATIVE = "#2166ac", "#b2182b"
 
 def photo_explanation(
     image: Tensor,
+    exact: Tensor,
+    dense: Tensor,
     heat_maps: Tensor,
     boxes: Tensor,
     participations: Tensor,
     names: Sequence[str],
     title: str,
 ) -> Figure:
-    """One photo [3,H,W], its n top parts: best boxes [n,4], heat maps [n,H,W], what each adds to the logit [n].
+    """One photo [3,H,W] and why it got its logit.
 
-    Heat maps are scaled to [0,1] for display; their real range is written under each.
+    Above: the best boxes [n,4] of its n top parts, the participation map ``exact`` [H,W], its CAM-like
+    counterpart ``dense`` [H,W], and the parts' heat maps [n,H,W]. Below: what each part adds to the logit [n].
+    Heat maps are scaled to [0,1] for display, their real range is written under each; the two maps show
+    what speaks for the class, in units of their largest value.
     """
-    columns = len(names) + 1
-    figure = Figure(figsize=(2.1 * columns, 4.6), layout="constrained")
+    columns = len(names) + 3
+    figure = Figure(figsize=(1.9 * columns, 4.6), layout="constrained")
     grid = figure.add_gridspec(2, columns, height_ratios=(1.2, 1))
-    first = figure.add_subplot(grid[0, 0])
+    first, *others = (figure.add_subplot(grid[0, column]) for column in range(columns))
     _show(first, image, "best boxes")
-    for position in range(len(names)):
-        draw_box(first, boxes[position], position)
-        axis = figure.add_subplot(grid[0, position + 1])
-        low, high = heat_maps[position].min().item(), heat_maps[position].max().item()
-        shown = (heat_maps[position] - low) / max(high - low, 1e-12)
-        axis.imshow(overlay(image, shown))
+    for position, box in enumerate(boxes):
+        draw_box(first, box, position)
+    show_participation(others[0], image, exact, "participation, exact")
+    show_participation(others[1], image, dense, "CAM-like, dense")
+    for position, axis in enumerate(others[2:]):
+        show_heat(axis, image, heat_maps[position], names[position])
         draw_box(axis, boxes[position], position)
-        axis.set_title(names[position], fontsize=8)
-        axis.set_xlabel(f"{low:.2f} to {high:.2f}", fontsize=7)
-        _no_ticks(axis)
     participation_bars(figure.add_subplot(grid[1, :]), participations, names)
     figure.suptitle(title, fontsize=10)
     return figure
+
+
+def show_heat(axis: Axes, image: Tensor, heat_map: Tensor, title: str) -> None:
+    """A part's similarity map [H,W] over an image, scaled to [0,1]; its real range is written below."""
+    low, high = heat_map.min().item(), heat_map.max().item()
+    axis.imshow(overlay(image, (heat_map - low) / max(high - low, 1e-12)))
+    axis.set_title(title, fontsize=8)
+    axis.set_xlabel(f"{low:.2f} to {high:.2f}", fontsize=7)
+    _no_ticks(axis)
+
+
+def show_participation(axis: Axes, image: Tensor, signed_map: Tensor, title: str) -> None:
+    """What speaks for a class, from a signed map [H,W], over an image; the largest value is 1."""
+    positive = signed_map.clamp(min=0)
+    axis.imshow(overlay(image, positive / positive.max().clamp(min=1e-12)))
+    axis.set_title(title, fontsize=8)
+    _no_ticks(axis)
 
 
 def participation_bars(axis: Axes, participations: Tensor, names: Sequence[str]) -> None:

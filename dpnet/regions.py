@@ -63,14 +63,20 @@ class RegionScheme:
             boxes.append(torch.stack([x, y, x + k, y + k], dim=1))
         return torch.cat(boxes)
 
-    def boxes(self, height: int, width: int, image_size: tuple[int, int]) -> Tensor:
-        """Boxes in image pixels, float32 [R,4] as (x1, y1, x2, y2).
+    def boxes(
+        self, height: int, width: int, image_size: tuple[int, int], grid: Tensor | None = None
+    ) -> Tensor:
+        """Boxes in image pixels, float32 [R,4] as (x1, y1, x2, y2), cut at the image's edge.
 
-        A window of k cells at row i, column j covers [j s, i s, (j + k) s, (i + k) s], where s is the image's
-        (height, width) over the map's.
+        On an even grid a window of k cells at row i, column j covers [j s, i s, (j + k) s, (i + k) s], where s
+        is the image's (height, width) over the map's; another ``grid`` comes from `dpnet.geometry.cell_grid`.
         """
-        stride_y, stride_x = image_size[0] / height, image_size[1] / width
-        return self.cell_boxes(height, width) * torch.tensor([stride_x, stride_y, stride_x, stride_y])
+        edges = self.cell_boxes(height, width).float()
+        if grid is not None:
+            first, pitch = grid.cpu().repeat(2, 1).unbind(dim=1)
+            edges = first + pitch * (edges - 0.5)
+        cells, sides = torch.tensor([width, height] * 2), torch.tensor([*image_size[::-1]] * 2)
+        return (edges * sides / cells).clamp(min=0).minimum(sides)
 
     def __call__(self, features: Tensor) -> Tensor:
         """Regions X [B,R,d] of feature maps [B,d,h,w], in the dtype of the features."""

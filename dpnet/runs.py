@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from dpnet.evaluation import accuracy, interpretability
 from dpnet.features import FeatureCache
@@ -38,13 +38,15 @@ def train_runs(
     folder: str | Path,
     *,
     device: str | torch.device = "cpu",
+    grid: Tensor | None = None,
     progress: bool = False,
 ) -> pd.DataFrame:
     """Train every run with every seed; models, checkpoints and results.csv go into ``folder``.
 
     Returns one row a run and seed: train and test accuracy in percent, seconds, and the figures of
-    `dpnet.evaluation.interpretability` on the test pictures for part models. An interrupted call goes on from
-    its checkpoints. In a distributed group every process trains and rank 0 writes.
+    `dpnet.evaluation.interpretability` on the test pictures for part models, whose grid becomes ``grid`` of
+    `dpnet.geometry.cell_grid`. An interrupted call goes on from its checkpoints. In a distributed group every
+    process trains and rank 0 writes.
     """
     rows = []
     for run in runs:
@@ -53,6 +55,8 @@ def train_runs(
             settings = run.settings.with_seed(seed)
             labels = train_features.labels
             model = run.recipe.build(train_features, labels, len(card.class_names), seed).to(device)
+            if grid is not None and isinstance(model, PartClassifier):
+                model.grid.copy_(grid)
             record = train(
                 model,
                 train_features,

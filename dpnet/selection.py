@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,11 +13,19 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from dpnet.evaluation import predict
+from dpnet.preparation import prepare
 from dpnet.recipes import GlobalRecipe, PartRecipe
 from dpnet.regions import RegionScheme
 from dpnet.runs import Run
-from dpnet.settings import TrainingSettings
+from dpnet.settings import ConstraintWeights, TrainingSettings
 from dpnet.training import Features, train
+
+# Tried from the largest down by `choose_weights`.
+WEIGHT_GRIDS = {
+    "orthogonality": (100.0, 30.0, 10.0, 3.0, 1.0),
+    "assignment": (0.3, 0.1, 0.03, 0.01, 0.003),
+    "class_specificity": (10.0, 3.0, 1.0, 0.3, 0.1),
+}
 
 
 class FeatureSubset:
@@ -67,7 +75,7 @@ def cross_validate(
         seen, unseen = (torch.nonzero(mask).flatten() for mask in (fold != held_out, fold == held_out))
         inside = FeatureSubset(features, seen)
         model = run.recipe.build(inside, labels[seen], num_classes, seed).to(device)
-        train(model, inside, labels[seen], replace(run.settings, seed=seed))
+        train(model, prepare(model, inside), labels[seen], replace(run.settings, seed=seed))
         logits[unseen] = predict(model, FeatureSubset(features, unseen))
     hits = (logits.argmax(dim=1) == labels).double().mean().item()
     return {"accuracy": 100 * hits, "cross_entropy": F.cross_entropy(logits, labels).item()}
@@ -89,19 +97,69 @@ def choose(
     Returns it with the table of all candidates. ``record`` is a CSV file that receives the table row by row;
     a candidate that it holds already is not trained again. Names of candidates must differ.
     """
-    path = Path(record) if record else None
-    rows = pd.read_csv(path).to_dict("records") if path and path.exists() else []
-    known = {row["candidate"] for row in rows}
-    missing = [run for run in candidates if run.name not in known]
-    for run in tqdm(missing, desc="candidates", unit="candidate", disable=not progress):
-        figures = cross_validate(run, features, labels, num_classes, folds, device=device)
-        rows.append({"candidate": run.name, **figures})
-        if path:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            pd.DataFrame(rows).to_csv(path, index=False)
-    table = pd.DataFrame(rows).set_index("candidate").loc[[run.name for run in candidates]]
+    validate = _Validation(features, labels, num_classes, folds, device, record)
+    bar = tqdm(candidates, desc="candidates", unit="candidate", disable=not progress)
+    table = pd.DataFrame({run.name: validate(run) for run in bar}).T
     order = table.sort_values(["accuracy", "cross_entropy"], ascending=[False, True], kind="stable")
     return next(run for run in candidates if run.name == order.index[0]), table
+
+
+def choose_weights(
+    run: Run,
+    features: Features,
+    labels: Tensor,
+    num_classes: int,
+    *,
+    tolerance: float,
+    grids: Mapping[str, Sequence[float]] = WEIGHT_GRIDS,
+    folds: int = 3,
+    device: str | torch.device = "cpu",
+    record: str | Path | None = None,
+) -> ConstraintWeights:
+    """For each constraint alone, the largest weight that costs at most ``tolerance`` points of accuracy.
+
+    The accuracy is the cross-validated one, compared with that of ``run`` without constraints. Weights are
+    tried from the largest down; where none is cheap enough the smallest is taken. ``record`` as in `choose`.
+    """
+    validate = _Validation(features, labels, num_classes, folds, device, record)
+    run = replace(run, settings=run.settings.with_constraints(ConstraintWeights()))
+    least = validate(run)["accuracy"] - tolerance
+    chosen = {}
+    for constraint, weights in grids.items():
+        for weight in sorted(weights, reverse=True):
+            settings = run.settings.with_constraints(ConstraintWeights(**{constraint: weight}))
+            constrained = Run(f"{run.name}, {constraint} {weight:g}", run.recipe, settings)
+            chosen[constraint] = weight
+            if validate(constrained)["accuracy"] >= least:
+                break
+    return ConstraintWeights(**chosen)
+
+
+class _Validation:
+    """Cross-validates a run, or reads its figures from the record, where every new row is added at once."""
+
+    def __init__(
+        self,
+        features: Features,
+        labels: Tensor,
+        num_classes: int,
+        folds: int,
+        device: str | torch.device,
+        record: str | Path | None,
+    ) -> None:
+        self.given = features, labels, num_classes, folds
+        self.device = device
+        self.path = Path(record) if record else None
+        known = self.path and self.path.exists()
+        self.table = pd.read_csv(self.path, index_col="candidate").T.to_dict() if known else {}
+
+    def __call__(self, run: Run) -> dict[str, float]:
+        if run.name not in self.table:
+            self.table[run.name] = cross_validate(run, *self.given, device=self.device)
+            if self.path:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                pd.DataFrame(self.table).T.to_csv(self.path, index_label="candidate")
+        return self.table[run.name]
 
 
 def global_candidates(settings: TrainingSettings) -> list[Run]:

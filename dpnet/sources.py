@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from torch.utils.data import Dataset
@@ -10,7 +10,7 @@ from torch.utils.data import Dataset
 from dpnet.backbone import load_backbone
 from dpnet.data import PictureData, load_pictures
 from dpnet.features import FeatureCache, extract_features
-from dpnet.leakage import check_no_leak, combined_hash, file_hashes, image_hashes
+from dpnet.leakage import check_no_leak, combined_hash, file_hashes, image_hashes, shared_positions
 from dpnet.manifest import describe, short_hash
 from opticam.classifier import Classifier
 from opticam.data import SAMPLE_NETWORKS, SampleSet, sample_network, sample_set
@@ -23,17 +23,20 @@ class DataSource:
     """A data set: ``where`` is a folder, or "sample:many", "sample:scenes" or "sample:fine".
 
     The other fields are those of `dpnet.data.load_pictures`; sample pictures have one size and no layout.
+    ``drop_shared`` leaves training pictures out that are also test pictures; without it they are an error.
     """
 
     where: str
     layout: str = "auto"
     size: int = 224
     resize: str = "squash"
+    drop_shared: bool = False
 
     def open(self, cache_dir: Path) -> PictureData:
         """The training and test pictures; errors as in `load_pictures` and `sample_set`."""
         if not self.where.startswith(SAMPLE_PREFIX):
-            return load_pictures(self.where, self.layout, size=self.size, resize=self.resize)
+            data = load_pictures(self.where, self.layout, size=self.size, resize=self.resize)
+            return _without_shared(data) if self.drop_shared else data
         variant = self.where.removeprefix(SAMPLE_PREFIX)
         train, test = (sample_set(variant, split, cache_dir) for split in ("train", "test"))
         return PictureData(f"sample-{variant}", train, test)
@@ -57,6 +60,11 @@ class BackboneSource:
         network, record = sample_network(self.name, cache_dir, progress=False)
         layer = self.target_layer or record.target_layer
         return Classifier(network, layer, mean=record.mean, std=record.std)
+
+
+def _without_shared(data: PictureData) -> PictureData:
+    train, test = (file_hashes(pictures.paths) for pictures in (data.train, data.test))
+    return replace(data, train=data.train.without(shared_positions(train, test)))
 
 
 def picture_hashes(pictures: Dataset) -> list[str]:

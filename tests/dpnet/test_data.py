@@ -6,6 +6,7 @@ from PIL import Image
 
 from dpnet.data import load_pictures
 from dpnet.leakage import check_no_leak, combined_hash, file_hashes, image_hashes
+from dpnet.sources import DataSource
 
 
 def paint(path, shade):
@@ -124,3 +125,13 @@ def test_hashes_are_sha256_of_the_content_and_their_combination_depends_on_order
     hashes = image_hashes(images)
     assert hashes[1] == hashlib.sha256(bytes(images[1].flatten().tolist())).hexdigest()
     assert combined_hash(hashes) != combined_hash(hashes[::-1])
+
+
+def test_training_pictures_that_are_also_test_pictures_can_be_dropped(tmp_path):
+    folders(tmp_path)
+    (tmp_path / "test/dog/3.png").write_bytes((tmp_path / "train/cat/1.png").read_bytes())
+    whole = load_pictures(tmp_path).train
+    data = DataSource(str(tmp_path), drop_shared=True).open(tmp_path)
+    assert {path.name for path in whole.paths} - {path.name for path in data.train.paths} == {"1.png"}
+    assert len(data.train.labels) == len(whole) - 1 and len(data.test) == len(load_pictures(tmp_path).test)
+    check_no_leak(file_hashes(data.train.paths), file_hashes(data.test.paths))

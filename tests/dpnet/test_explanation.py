@@ -9,9 +9,9 @@ from dpnet.explanation import (
     part_heat_map,
     participation_map,
     spread_over_cells,
-    to_pixels,
 )
 from dpnet.gallery import top_images
+from dpnet.geometry import to_pixels
 from dpnet.model import PartClassifier
 from dpnet.regions import RegionScheme
 

@@ -4,6 +4,7 @@ import torch
 
 from dpnet.initialisation import fit_centre
 from dpnet.model import GlobalClassifier, PartClassifier
+from dpnet.preparation import prepare
 from dpnet.regions import RegionScheme
 
 
@@ -96,3 +97,20 @@ def test_centring_is_subtracting_the_mean_of_the_training_cells(build, features)
     torch.testing.assert_close(model.centre, features.mean(dim=(0, 2, 3)), rtol=1e-5, atol=0)
     for mine, expected in zip(after, before):
         assert mine is None or torch.allclose(mine.double(), expected.double(), atol=1e-6)
+
+
+@pytest.mark.parametrize("scheme", [RegionScheme("pyramid", (1, 2)), RegionScheme(x_norm="none")])
+def test_prepared_regions_and_descriptors_give_the_same_logits(features, scheme):
+    parts = PartClassifier(13, 3, parts_per_class=2, scheme=scheme).double()
+    baseline = GlobalClassifier(13, 3, x_norm=scheme.x_norm).double()
+    for model in (parts, baseline):
+        fit_centre(model, features)
+        found, expected = model(prepare(model, features, batch_size=2)), model(features)
+        for left, right in zip(found, expected) if model is parts else [(found, expected)]:
+            assert left is right or torch.equal(left, right)
+
+
+def test_prepared_input_of_another_dimension_is_refused(features):
+    for model, shape in ((PartClassifier(9, 3, 2), (5, 12, 13)), (GlobalClassifier(9, 3), (5, 13))):
+        with pytest.raises(ValueError, match=r"expected \[B,"):
+            model(torch.rand(shape))

@@ -17,10 +17,17 @@ def test_a_photo_explanation_shows_every_part_with_its_box_and_its_share():
     boxes = torch.tensor([[0.0, 0, 10, 12], [20, 6, 30, 18], [5, 5, 25, 25]])
     shares = torch.tensor([1.5, 0.25, -0.5])
     figure = photo_explanation(
-        torch.rand(3, 30, 40), torch.rand(3, 30, 40), boxes, shares, ["a", "b", "c"], "casino"
+        torch.rand(3, 30, 40),
+        *torch.rand(2, 30, 40),
+        torch.rand(3, 30, 40),
+        boxes,
+        shares,
+        list("abc"),
+        "casino",
     )
-    photo, *parts, bars = figure.axes
+    photo, exact, dense, *parts, bars = figure.axes
     assert len(boxes_on(photo)) == 3 and len(parts) == 3
+    assert "exact" in exact.get_title() and "dense" in dense.get_title()
     assert boxes_on(parts[0]) == [(0, 0, 10, 12)]
     assert [axis.get_title() for axis in parts] == ["a", "b", "c"]
     assert [bar.get_width() for bar in bars.patches] == [1.5, 0.25, -0.5]

@@ -9,6 +9,7 @@ from dpnet.runs import Run
 from dpnet.selection import (
     FeatureSubset,
     choose,
+    choose_weights,
     cross_validate,
     global_candidates,
     part_candidates,
@@ -63,6 +64,21 @@ def test_the_best_candidate_is_chosen_and_kept_on_disk(tmp_path):
     stored.to_csv(record, index=False)
     best, table = choose(CANDIDATES, features, labels, 3, record=record)
     assert best.name == "global" and table.loc["global", "accuracy"] == 100.5
+
+
+def test_the_largest_weight_that_costs_little_accuracy_is_chosen(tmp_path):
+    features, labels = hidden_part()
+    run, record = Run("parts", PartRecipe(3), QUICK), tmp_path / "weights.csv"
+    grids = {"class_specificity": (1e-3, 1e4), "orthogonality": (1e5, 1e6)}
+    options = {"grids": grids, "record": record}
+    weights = choose_weights(run, features, labels, 3, tolerance=3.0, **options)
+    table = pd.read_csv(record, index_col="candidate")["accuracy"]
+    assert table["parts, class_specificity 10000"] < table["parts"] - 3
+    assert table["parts, class_specificity 0.001"] >= table["parts"] - 3
+    assert weights.class_specificity == 1e-3
+    assert weights == choose_weights(run, features, labels, 3, tolerance=3.0, **options)
+    assert choose_weights(run, features, labels, 3, tolerance=200.0, **options).orthogonality == 1e6
+    assert choose_weights(run, features, labels, 3, tolerance=-200.0, **options).orthogonality == 1e5
 
 
 def test_a_subset_reads_through_to_the_whole():

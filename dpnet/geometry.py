@@ -1,0 +1,83 @@
+"""Where in the image the cells of a feature map look: few networks centre them on an even grid."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from opticam.classifier import Classifier
+
+EVEN_GRID = ((0.5, 1.0), (0.5, 1.0))
+_WINDOWED = (nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d)
+
+
+def cell_grid(classifier: Classifier, image_size: tuple[int, int]) -> Tensor:
+    """Where the target layer's cells are centred: float32 [2,2], rows (x, y), columns (first, pitch).
+
+    ``first`` is the centre of cell 0 and ``pitch`` the distance between cells, both in units of the image's
+    side over the map's, so that `EVEN_GRID` means cells that tile the image. A 3 x 3 convolution of stride 2
+    with padding 1, for example, centres its cells on every second pixel, half a cell left of and above that:
+    over a ResNet's five such steps the cells of layer4 look half a cell away from where an even grid puts
+    them, 16 of 224 pixels. Found by following one image through the convolutions and poolings before the
+    layer; where other operations change the size of the maps, the grid is taken to be even.
+    """
+    # For rows and columns: side of a map -> centre of its first cell and pitch, in pixels.
+    known = [{side: (0.5, 1.0)} for side in image_size]
+
+    def follow(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        for axis, centres in enumerate(known):
+            before, after = inputs[0].shape[axis - 2], output.shape[axis - 2]
+            if before != after and before in centres:
+                centres[after] = _after(*centres[before], module, axis)
+
+    def stop(module: nn.Module, inputs: tuple[Tensor, ...], output: object) -> None:
+        for handle in handles:
+            handle.remove()
+
+    windowed = [module for module in classifier.network.modules() if isinstance(module, _WINDOWED)]
+    handles = [module.register_forward_hook(follow) for module in windowed]
+    handles.append(classifier.target_layer.register_forward_hook(stop))
+    maps = classifier.features(torch.zeros(1, 3, *image_size, device=classifier.mean.device))
+    axes = zip(image_size, maps.shape[-2:], known)
+    rows = [_in_cells(*centres.get(cells, _even(side, cells)), side, cells) for side, cells, centres in axes]
+    return torch.tensor(rows[::-1])
+
+
+def to_pixels(maps: Tensor, image_size: tuple[int, int], grid: Tensor | None = None) -> Tensor:
+    """Maps [...,h,w] upsampled to [...,H,W], bicubic, each cell's value at its centre in ``grid``."""
+    grid = torch.tensor(EVEN_GRID) if grid is None else grid
+    points = [
+        _normalised_positions(side, cells, *grid[axis].tolist()).to(maps)
+        for axis, (side, cells) in enumerate(zip(image_size[::-1], maps.shape[:-3:-1]))
+    ]
+    sampled = torch.stack(torch.meshgrid(*points, indexing="xy"), dim=-1)[None]
+    flat = maps.reshape(1, -1, *maps.shape[-2:])
+    options = {"mode": "bicubic", "padding_mode": "border", "align_corners": False}
+    return F.grid_sample(flat, sampled, **options).reshape(*maps.shape[:-2], *image_size)
+
+
+def _after(first: float, pitch: float, module: nn.Module, axis: int) -> tuple[float, float]:
+    """Centre of the first cell and pitch behind a module, from those before it."""
+    kernel, stride, padding, dilation = (
+        _of_axis(getattr(module, name, 1), axis) for name in ("kernel_size", "stride", "padding", "dilation")
+    )
+    return first + pitch * ((kernel - 1) * dilation / 2 - padding), pitch * stride
+
+
+def _even(side: int, cells: int) -> tuple[float, float]:
+    return 0.5 * side / cells, side / cells
+
+
+def _in_cells(first: float, pitch: float, side: int, cells: int) -> tuple[float, float]:
+    return first * cells / side, pitch * cells / side
+
+
+def _of_axis(value: int | tuple[int, int], axis: int) -> int:
+    return value[axis] if isinstance(value, tuple) else value
+
+
+def _normalised_positions(side: int, cells: int, first: float, pitch: float) -> Tensor:
+    """Where the pixels of one side fall on the map, in the coordinates of `grid_sample`."""
+    cell = ((torch.arange(side) + 0.5) * cells / side - first) / pitch
+    return (2 * cell + 1) / cells - 1
