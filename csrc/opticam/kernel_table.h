@@ -68,10 +68,15 @@ struct TypedLoops {
                           RowView row, A* sum, A* weighted);
 };
 
-// chosen[p] = ranks[p] < step ? image[p] : baseline[p * baseline_step], for elements moved as raw bits.
+// Elements moved as raw bits.
 template <class Bits, class Rank>
-using SelectLoop = void (*)(const Rank* ranks, int64_t step, const Bits* image, const Bits* baseline,
-                            int64_t baseline_step, int64_t pixels, Bits* chosen);
+struct SelectLoops {
+  // keep[p] = all bits where ranks[p] < step, none elsewhere.
+  void (*below)(const Rank* ranks, int64_t step, int64_t pixels, Bits* keep);
+  // chosen[p] = keep[p] ? image[p] : baseline[p * baseline_step].
+  void (*blend)(const Bits* keep, const Bits* image, const Bits* baseline, int64_t baseline_step, int64_t pixels,
+                Bits* chosen);
+};
 
 // The loops that suit the processor this runs on, and the name of their instruction set.
 template <class A>
@@ -79,7 +84,7 @@ const MapLoops<A>& map_loops();
 template <class T, class A>
 const TypedLoops<T, A>& typed_loops();
 template <class Bits, class Rank>
-SelectLoop<Bits, Rank> select_loop();
+SelectLoops<Bits, Rank> select_loops();
 const char* instruction_set();
 
 // Every combination of types that is compiled.

@@ -20,13 +20,13 @@ const TypedLoops<T, A>& typed() {
 }
 
 template <class Bits, class Rank>
-SelectLoop<Bits, Rank> select() {
-  return choose<Bits, Rank>;
+SelectLoops<Bits, Rank> select() {
+  return {below<Bits, Rank>, blend<Bits>};
 }
 
 #define OPTICAM_MAPS(A) template const MapLoops<A>& maps<A>();
 #define OPTICAM_TYPED(T, A) template const TypedLoops<T, A>& typed<T, A>();
-#define OPTICAM_CHOICE(Bits, Rank) template SelectLoop<Bits, Rank> select<Bits, Rank>();
+#define OPTICAM_CHOICE(Bits, Rank) template SelectLoops<Bits, Rank> select<Bits, Rank>();
 OPTICAM_MAP_TYPES(OPTICAM_MAPS)
 OPTICAM_TYPED_TYPES(OPTICAM_TYPED)
 OPTICAM_SELECT_TYPES(OPTICAM_CHOICE)

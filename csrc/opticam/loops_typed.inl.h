@@ -127,14 +127,20 @@ void collect_general(const T* g_masked, const T* image, const A* g_map, const A*
 }
 
 template <class Bits, class Rank>
-void choose(const Rank* ranks, int64_t step, const Bits* image, const Bits* baseline, int64_t baseline_step,
-            int64_t pixels, Bits* chosen) {
+void below(const Rank* ranks, int64_t step, int64_t pixels, Bits* keep) {
+#pragma omp simd
+  for (int64_t p = 0; p < pixels; ++p) keep[p] = int64_t(ranks[p]) < step ? Bits(-1) : Bits(0);
+}
+
+template <class Bits>
+void blend(const Bits* keep, const Bits* image, const Bits* baseline, int64_t baseline_step, int64_t pixels,
+           Bits* chosen) {
   if (baseline_step == 0) {
     const Bits value = *baseline;
 #pragma omp simd
-    for (int64_t p = 0; p < pixels; ++p) chosen[p] = int64_t(ranks[p]) < step ? image[p] : value;
+    for (int64_t p = 0; p < pixels; ++p) chosen[p] = (keep[p] & image[p]) | (~keep[p] & value);
     return;
   }
 #pragma omp simd
-  for (int64_t p = 0; p < pixels; ++p) chosen[p] = int64_t(ranks[p]) < step ? image[p] : baseline[p];
+  for (int64_t p = 0; p < pixels; ++p) chosen[p] = (keep[p] & image[p]) | (~keep[p] & baseline[p]);
 }

@@ -16,7 +16,7 @@ namespace opticam {
   template <class T, class A>                         \
   const TypedLoops<T, A>& typed();                    \
   template <class Bits, class Rank>                   \
-  SelectLoop<Bits, Rank> select();                    \
+  SelectLoops<Bits, Rank> select();                    \
   }
 OPTICAM_DECLARE(baseline)
 OPTICAM_DECLARE(avx2)
@@ -74,13 +74,13 @@ const TypedLoops<T, A>& typed_loops() {
 }
 
 template <class Bits, class Rank>
-SelectLoop<Bits, Rank> select_loop() {
+SelectLoops<Bits, Rank> select_loops() {
   OPTICAM_CHOOSE(select<Bits, Rank>());
 }
 
 #define OPTICAM_MAPS(A) template const MapLoops<A>& map_loops<A>();
 #define OPTICAM_TYPED(T, A) template const TypedLoops<T, A>& typed_loops<T, A>();
-#define OPTICAM_CHOICE(Bits, Rank) template SelectLoop<Bits, Rank> select_loop<Bits, Rank>();
+#define OPTICAM_CHOICE(Bits, Rank) template SelectLoops<Bits, Rank> select_loops<Bits, Rank>();
 OPTICAM_MAP_TYPES(OPTICAM_MAPS)
 OPTICAM_TYPED_TYPES(OPTICAM_TYPED)
 OPTICAM_SELECT_TYPES(OPTICAM_CHOICE)

@@ -1,5 +1,7 @@
 // step_masks: pixels of rank below a step from the image, the others from the baseline (insertion, deletion).
 
+#include <vector>
+
 #include "operations.h"
 #include "tensors.h"
 
@@ -17,17 +19,18 @@ static void run(const Tensor& ranks, const Tensor& images, const Tensor& baselin
   const int64_t count = steps.size(0), plane = at.height * at.width;
   const int64_t by_image = step_of(baseline, 0), by_colour = step_of(baseline, 1),
                 by_row = step_of(baseline, 2), by_column = step_of(baseline, 3);
-  const auto choose = select_loop<Bits, Rank>();
+  const auto loops = select_loops<Bits, Rank>();
   parallel(at.batch * count, [&](int64_t task) {
     const int64_t image = task / count, step = read<int64_t>(steps)[task % count];
+    std::vector<Bits> keep(at.width);
     for (int64_t row = 0; row < at.height; ++row) {
+      loops.below(read<Rank>(ranks) + image * plane + row * at.width, step, at.width, keep.data());
       for (int64_t colour = 0; colour < at.colours; ++colour) {
         const int64_t pixel = colour * plane + row * at.width;
         const Bits* other =
             read<Bits>(baseline) + image * by_image + colour * by_colour + row * by_row;
-        choose(read<Rank>(ranks) + image * plane + row * at.width, step,
-               read<Bits>(images) + image * at.colours * plane + pixel, other, by_column, at.width,
-               write<Bits>(chosen) + task * at.colours * plane + pixel);
+        loops.blend(keep.data(), read<Bits>(images) + image * at.colours * plane + pixel, other, by_column, at.width,
+                    write<Bits>(chosen) + task * at.colours * plane + pixel);
       }
     }
   });
@@ -41,8 +44,8 @@ static void with_rank(const Tensor& ranks, const Tensor& images, const Tensor& b
 }
 
 Tensor step_masks(Tensor ranks, Tensor images, Tensor baseline, Tensor steps) {
-  const Tensor chosen =
-      result({images.size(0), steps.size(0), images.size(1), images.size(2), images.size(3)}, images.scalar_type(), images);
+  const Tensor chosen = result({images.size(0), steps.size(0), images.size(1), images.size(2), images.size(3)},
+                               images.scalar_type(), images);
   ranks = torch::stable::contiguous(ranks);
   images = torch::stable::contiguous(images);
   baseline = torch::stable::contiguous(baseline);

@@ -1,6 +1,6 @@
 """The masking operations against eager PyTorch, torch.compile and the time of a plain copy.
 
-    python -m reproduce.benchmarks.masking --out DIR [--device cpu|cuda] [--quick] [--shape NAME] [--append]
+    python -m reproduce.benchmarks.masking --out DIR [--device cpu|cuda] [--quick] [--shapes NAME ...]
 
 Every implementation is first checked against float64 on two images; then all take turns. Rows go to
 DIR/masking_DEVICE.csv as they are finished: milliseconds (median and least), on CUDA also those of the kernels
@@ -11,11 +11,12 @@ as many bytes), and the peak of memory beyond inputs and results.
 from __future__ import annotations
 
 import argparse
-import csv
+import itertools
 import statistics
 from collections.abc import Iterator
 from pathlib import Path
 
+import pandas as pd
 import torch
 
 from reproduce.benchmarks import masking_timing as timing
@@ -109,35 +110,28 @@ def extra_megabytes(call: Call, device: str) -> float | None:
     return None if peak is None else round(peak / 1e6, 2)
 
 
-def rows(options: argparse.Namespace) -> Iterator[dict[str, object]]:
-    """Every row of the chosen shapes."""
-    batches = (QUICK_BATCHES if options.quick else BATCHES)[options.device]
-    for shape in (s for s in SHAPES if options.shape in (None, s.name)):
-        for dtype in DTYPES[options.device]:
-            for batch in batches:
-                for operation in OPERATIONS:
-                    if operation.endswith("masks") and batch > 16:
-                        continue  # their results hold 16 and 8 times the images
-                    torch.compiler.reset()
-                    yield from measure(shape, batch, dtype, operation, options)
-
-
 def run(options: argparse.Namespace) -> Path:
-    """Measure everything; returns the CSV's path."""
+    """Measure the shapes asked for; rows of other shapes that the CSV holds stay. Returns its path."""
     path = options.out / f"masking_{options.device}.csv"
     options.out.mkdir(parents=True, exist_ok=True)
     facts = environment(options.device, SOURCES)
-    with path.open("a" if options.append else "w", newline="") as file:
-        writer = None
-        for row in rows(options):
-            row |= facts
-            if writer is None:
-                writer = csv.DictWriter(file, list(row), lineterminator="\n")
-                if file.tell() == 0:
-                    writer.writeheader()
-            writer.writerow(row)
-            file.flush()
+    rows = pd.read_csv(path).to_dict("records") if path.exists() else []
+    rows = [row for row in rows if row["shape"] not in options.shapes]
+    for setting in settings(options):
+        torch.compiler.reset()
+        for row in measure(*setting, options):
+            rows.append(row | facts)
+            pd.DataFrame(rows).to_csv(path, index=False)
     return path
+
+
+def settings(options: argparse.Namespace) -> Iterator[tuple[Shape, int, torch.dtype, str]]:
+    """Every shape, batch size, dtype and operation that is asked for."""
+    batches = (QUICK_BATCHES if options.quick else BATCHES)[options.device]
+    for shape in (s for s in SHAPES if s.name in options.shapes):
+        for dtype, batch, operation in itertools.product(DTYPES[options.device], batches, OPERATIONS):
+            if batch <= 16 or not operation.endswith("masks"):  # whose results hold 16 and 8 times the images
+                yield shape, batch, dtype, operation
 
 
 def main() -> None:
@@ -146,8 +140,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder for the CSV, its table and its plot")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--quick", action="store_true", help="two batch sizes and few turns")
-    parser.add_argument("--shape", choices=[s.name for s in SHAPES], help="one shape alone")
-    parser.add_argument("--append", action="store_true", help="add to the CSV that is there")
+    names = [shape.name for shape in SHAPES]
+    parser.add_argument("--shapes", nargs="+", choices=names, default=names, help="all unless given")
     parser.add_argument("--no-compile", dest="compile", action="store_false", help="without torch.compile")
     options = parser.parse_args()
     options.turns = 3 if options.quick else 8
