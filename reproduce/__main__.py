@@ -1,19 +1,19 @@
-"""Command line of the experiments: list, run, tables, figures, check."""
+"""Command line of the experiments: list, run, tables, figures, report, check, benchmark."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 
 from reproduce import commands
-from reproduce.checks import CHECKS
+from reproduce.benchmarking import MODULES
+from reproduce.checks import ALL, CHECKS
 from reproduce.options import add_input_options, add_selection_options
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a subcommand; user errors end in one line on stderr and exit status 2."""
-    options = _parser().parse_args(arguments)
+    options = _parse(arguments)
     try:
         return options.run(options)
     except (ValueError, TypeError, FileNotFoundError, NotADirectoryError) as error:
@@ -24,23 +24,39 @@ def main(arguments: list[str] | None = None) -> int:
         return 130
 
 
+def _parse(arguments: list[str] | None) -> argparse.Namespace:
+    """The options; those that a benchmark is to read itself are kept in `rest`."""
+    parser = _parser()
+    options, rest = parser.parse_known_args(arguments)
+    if rest and options.command != "benchmark":
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    options.rest = rest
+    return options
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m reproduce", description=__doc__)
     subparsers = parser.add_subparsers(dest="command", required=True)
     for name, function, text in (
         ("list", commands.list_experiments, "the experiments and what is stored of them"),
-        ("run", commands.run, "compute what is missing, then write tables and figures"),
+        ("run", commands.run, "compute what is missing, then write tables, figures and the report"),
         ("tables", commands.tables, "write the tables from what is stored"),
         ("figures", commands.figures, "draw the figures from what is stored"),
+        ("report", commands.report, "write the report from what is stored"),
+        ("check", commands.check, "judge every table and claim, or recompute a row that needs no pictures"),
     ):
         subparser = subparsers.add_parser(name, help=text)
         subparser.set_defaults(run=function)
+        if name == "check":
+            subparser.add_argument("what", nargs="?", choices=CHECKS, default=ALL)
         add_selection_options(subparser)
         add_input_options(subparser)
-    subparser = subparsers.add_parser("check", help="recompute published numbers that need no pictures")
-    subparser.set_defaults(run=commands.check)
-    subparser.add_argument("what", choices=CHECKS)
-    subparser.add_argument("--boxes", type=Path, help="folder with localization.txt and image_sizes.txt")
+    subparser = subparsers.add_parser("benchmark", help="time kernels and loops against their peers")
+    subparser.set_defaults(run=commands.benchmark)
+    subparser.add_argument(
+        "names", nargs="*", choices=[*MODULES, []], metavar="NAME", help=", ".join(MODULES)
+    )
+    subparser.add_argument("--compile-report", action="store_true", help="what the GPU kernels compile to")
     return parser
 
 

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import argparse
 import sys
+from functools import partial
 
-from opticam import METHODS
+from reproduce.benchmarking import MODULES, compile_reports, run_benchmark
 from reproduce.benchmarks.environment import commit, environment
 from reproduce.checks import CHECKS
 from reproduce.computing import compute, is_first
 from reproduce.evaluation import EXPERIMENT as SALIENCY
 from reproduce.evaluation import WITHOUT_BOXES
-from reproduce.experiments import EXPERIMENTS, Experiment
-from reproduce.options import output_folder, workspace
-from reproduce.outputs import write_claims, write_figures, write_tables
-from reproduce.profile import Profile
+from reproduce.experiments import EXPERIMENTS, Claim
+from reproduce.inputs_digest import file_digest, inputs_digest
+from reproduce.judgement import claim_state, claim_words
+from reproduce.options import command_line, output_folder, workspace
+from reproduce.outcome import Outcome, outcomes
+from reproduce.outputs import Outputs
+from reproduce.report import HTML, Given, write_report
+from reproduce.selection import select
 from reproduce.workspace import Workspace
 
 
@@ -29,65 +34,103 @@ def list_experiments(options: argparse.Namespace) -> int:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Compute what is missing, then write tables, figures and claims."""
+    """Compute what is missing, then write tables, figures and claims, and of a whole profile the report."""
     given = workspace(options)
     chosen = select(options.only, given.profile)
     record = _start(given, options) if is_first() else ""
-    if not compute(given, chosen, options.force):
+    if not compute(given, chosen, options.force, partial(given.store.add_stage, record)):
         return 0
     given.store.end_run(record)
-    _write(given, chosen, options, ("tables", "figures"))
+    outputs = _outputs(given, outcomes(given, chosen), options)
+    _write(outputs, ("tables", "figures"))
+    if options.only:
+        print(f"the whole report: {command_line(options, 'report')}")
+    else:
+        _report(given, outputs, options)
     return _report_skips(given, options)
 
 
 def check(options: argparse.Namespace) -> int:
-    """Recompute what published numbers follow from, without pictures; exit status 1 where they do not."""
+    """Judge every table and claim, or recompute one published row; the exit status is that of the check."""
     return CHECKS[options.what](options)
+
+
+def report(options: argparse.Namespace) -> int:
+    """Write the report of all experiments, with whatever tables and figures it lacks."""
+    given = workspace(options)
+    outputs = _outputs(given, outcomes(given, select(None, given.profile)), options)
+    _write(outputs, ("tables", "figures"))
+    _report(given, outputs, options)
+    return 0
+
+
+def benchmark(options: argparse.Namespace) -> int:
+    """Run benchmarks one after the other; the first exit status that is not 0."""
+    if not options.names and not options.compile_report:
+        raise ValueError("NAME: say which benchmark to run, or --compile-report")
+    unknown = set(options.names) - set(MODULES)
+    if unknown:
+        raise ValueError(f"NAME: no benchmark {sorted(unknown)}; accepted: {', '.join(MODULES)}")
+    statuses = [run_benchmark(name, options.rest) for name in options.names]
+    if options.compile_report:
+        statuses.append(compile_reports())
+    return next((status for status in statuses if status), 0)
 
 
 def tables(options: argparse.Namespace) -> int:
     """Write the tables and claims from what is stored."""
     given = workspace(options)
-    _write(given, select(options.only, given.profile), options, ("tables",))
+    _write(_outputs(given, outcomes(given, select(options.only, given.profile)), options), ("tables",))
     return 0
 
 
 def figures(options: argparse.Namespace) -> int:
     """Draw the figures from what is stored."""
     given = workspace(options)
-    _write(given, select(options.only, given.profile), options, ("figures",))
+    _write(_outputs(given, outcomes(given, select(options.only, given.profile)), options), ("figures",))
     return 0
 
 
-def select(only: list[str] | None, profile: Profile) -> list[Experiment]:
-    """The experiments named, or all that the profile has. Raises ValueError for an unknown name."""
-    unknown = set(only or ()) - set(EXPERIMENTS)
-    if unknown:
-        raise ValueError(f"only: no experiment {sorted(unknown)}; accepted: {', '.join(EXPERIMENTS)}")
-    counted = set(profile.saliency.counts) if profile.saliency else set()
-    uncounted = {part for name in counted for part in name.split("/")} - set(EXPERIMENTS) - set(METHODS)
-    if uncounted:
-        raise ValueError(f"count: no experiment or method {sorted(uncounted)}; accepted: their names")
-    chosen = [EXPERIMENTS[name] for name in only or EXPERIMENTS]
-    outside = [experiment.name for experiment in chosen if not experiment.applies(profile)]
-    if only and outside:
-        raise ValueError(f"only: the profile {profile.name!r} has no {', '.join(outside)}")
-    return [experiment for experiment in chosen if experiment.applies(profile)]
+def _outputs(given: Workspace, told: list[Outcome], options: argparse.Namespace) -> Outputs:
+    """The output folder; with --force, what lies there counts as out of date."""
+    return Outputs(told, output_folder(options, given), inputs_digest(given), anew=options.force)
 
 
-def _write(
-    given: Workspace, chosen: list[Experiment], options: argparse.Namespace, kinds: tuple[str, ...]
-) -> None:
-    folder = output_folder(options, given)
-    if "tables" in kinds:
-        for path in write_tables(given, chosen, folder):
-            print(f"table   {path}")
-        for claim in write_claims(given, chosen, folder):
-            verdict = {True: "holds", False: "DOES NOT HOLD", None: "not tested"}[claim.holds]
-            print(f"claim   {verdict}: {claim.text} ({claim.evidence})")
-    if "figures" in kinds:
-        for path in write_figures(given, chosen, folder):
-            print(f"figure  {path}")
+def _write(outputs: Outputs, kinds: tuple[str, ...]) -> None:
+    """Write what is out of date; print each path, and every claim."""
+    written = 0
+    for kind in kinds:
+        for path in getattr(outputs, kind)():
+            print(f"{kind[:-1]:7} {path}", flush=True)
+            written += 1
+    if not written:
+        print(f"{' and '.join(kinds)} in {outputs.folder} are up to date; --force makes them anew")
+    for claim in outputs.claims() if "tables" in kinds else ():
+        print(f"claim   {_verdict(claim)}: {claim.text} ({claim.evidence})")
+
+
+def _verdict(claim: Claim) -> str:
+    state = claim_state(claim)
+    return state.upper() if claim.holds is False and claim.expected else state
+
+
+def _report(given: Workspace, outputs: Outputs, options: argparse.Namespace) -> None:
+    """Write the report unless it is up to date, and say what to open and how to judge."""
+    benchmarks = sorted((outputs.folder / "benchmarks").glob("*")) + sorted(
+        (outputs.folder / "checks").glob("*")
+    )
+    digest = file_digest(benchmarks, outputs.digest)
+    made = outputs.drawn
+    if not options.force and made.current("all", "report", digest):
+        print(f"report  {outputs.folder / HTML} is up to date")
+    else:
+        content = Given(given, outputs.told, outputs.folder, made, partial(command_line, options))
+        paths = write_report(content)
+        made.record("all", "report", digest, commit(), paths)
+        print("\n".join(f"report  {path}" for path in paths))
+    claims = outputs.claims()
+    print(f"claims that should hold: {claim_words(claim for claim in claims if claim.expected)}")
+    print(f"to judge every table and claim: {command_line(options, 'check')}")
 
 
 def _start(given: Workspace, options: argparse.Namespace) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from reproduce.evaluation import discard_outdated, evaluate
 from reproduce.experiments import Experiment
@@ -12,24 +12,37 @@ from reproduce.processes import gather, merge_ranks, process_group, wait
 from reproduce.requests import Request
 from reproduce.workspace import Workspace
 
+NETWORKS = "networks: trained or read"
+MAPS = "saliency maps and their metrics"
+Record = Callable[[str, float], None]
+"""Takes the name of a stage that is done, and the seconds it took."""
 
-def compute(workspace: Workspace, experiments: Sequence[Experiment], force: bool = False) -> bool:
+
+def compute(
+    workspace: Workspace,
+    experiments: Sequence[Experiment],
+    force: bool = False,
+    record: Record = lambda stage, seconds: None,
+) -> bool:
     """Compute and store what is missing; true in the process whose store holds everything afterwards.
 
-    force: forget first what the experiments have stored.
+    force: forget first what the experiments have stored. record: told of every stage, in the first process.
     """
     with process_group() as rank:
         if rank == 0:
             merge_ranks(workspace)
             for experiment in experiments if force else ():
                 experiment.forget(workspace)
+        start = time.perf_counter()
         requests = _requests(workspace, experiments, rank)
+        if rank == 0:
+            record(NETWORKS, time.perf_counter() - start)
         start = time.perf_counter()
         evaluate(workspace, requests)
         if requests and rank == 0:
-            print(f"saliency maps and their metrics: {time.perf_counter() - start:.1f} s", flush=True)
+            _report(MAPS, start, record)
         for experiment in experiments:
-            _run(experiment, workspace, rank)
+            _run(experiment, workspace, rank, record)
         gather(workspace)
     return rank == 0
 
@@ -53,8 +66,14 @@ def _requests(workspace: Workspace, experiments: Sequence[Experiment], rank: int
     return requests
 
 
-def _run(experiment: Experiment, workspace: Workspace, rank: int) -> None:
+def _run(experiment: Experiment, workspace: Workspace, rank: int, record: Record) -> None:
     start = time.perf_counter()
     experiment.run(workspace)
     if rank == 0 and type(experiment).run is not Experiment.run:
-        print(f"{experiment.name}: computed in {time.perf_counter() - start:.1f} s", flush=True)
+        _report(experiment.name, start, record)
+
+
+def _report(stage: str, start: float, record: Record) -> None:
+    seconds = time.perf_counter() - start
+    print(f"{stage}: computed in {seconds:.1f} s", flush=True)
+    record(stage, seconds)

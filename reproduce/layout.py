@@ -136,20 +136,43 @@ def _tex_heads(grid: _Grid) -> list[list[str]]:
 
 
 def _grid(table: Table, style: _Style) -> _Grid:
+    placed = places(table)
+    texts = {place: _text(table, cell, placed.best[place[1]], style) for place, cell in placed.cells.items()}
+    heads = [(*column[:-1], heading(column[-1])) for column in placed.columns]
+    return _Grid(
+        placed.lines,
+        heads,
+        [[texts.get((line, column), "") for column in placed.columns] for line in placed.lines],
+    )
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where each cell of a table is printed.
+
+    lines: names of the lines. columns: the groups and the metric of each printed column. cells: by line and
+    column. best: by column, the best printed number of each side, "published" and "measured".
+    """
+
+    lines: list[str]
+    columns: list[tuple[str, ...]]
+    cells: dict[tuple[str, tuple[str, ...]], pd.Series]
+    best: dict[tuple[str, ...], dict[str, str]]
+
+
+def places(table: Table) -> Places:
+    """The lines and columns of a printed table. Raises ValueError where two cells would share a place."""
     frame = table.cells
     by = [*table.groups, "metric"]
     lines = list(dict.fromkeys(frame[table.rows]))
     columns = sorted(set(zip(*(frame[key] for key in by))), key=_order(frame, by))
-    texts = {
-        (column, cell[table.rows]): _text(table, cell, best, style)
-        for column, group in frame.groupby(by, sort=False)
-        for best in [_best(table, group)]
-        for _, cell in group.iterrows()
+    groups = dict(iter(frame.groupby(by, sort=False)))
+    found = {
+        (cell[table.rows], column): cell for column, group in groups.items() for _, cell in group.iterrows()
     }
-    if len(texts) != len(frame):
+    if len(found) != len(frame):
         raise ValueError(f"rows {table.rows!r} and groups {table.groups} put several cells in one place")
-    heads = [(*column[:-1], _header(column[-1])) for column in columns]
-    return _Grid(lines, heads, [[texts.get((column, line), "") for column in columns] for line in lines])
+    return Places(lines, columns, found, {column: _best(table, group) for column, group in groups.items()})
 
 
 def _order(frame: pd.DataFrame, by: list[str]) -> Callable[[tuple[str, ...]], tuple[int, ...]]:
@@ -158,7 +181,8 @@ def _order(frame: pd.DataFrame, by: list[str]) -> Callable[[tuple[str, ...]], tu
     return lambda column: tuple(rank[name] for rank, name in zip(ranks, column))
 
 
-def _header(metric: str) -> str:
+def heading(metric: str) -> str:
+    """A metric's name as a column is headed: its unit where it is not %, and an arrow to its good end."""
     known = METRICS[metric]
     unit = f" ({known.unit})" if known.unit == "s" else ""
     return f"{known.header}{unit} {_ARROWS[known.better]}"
@@ -178,13 +202,26 @@ def _best(table: Table, group: pd.DataFrame) -> dict[str, str]:
 
 
 def _text(table: Table, cell: pd.Series, best: dict[str, str], style: _Style) -> str:
+    parts = numbers(table, cell, best, style.bold, style.escape)
+    spread = _spread(table.show, cell, METRICS[cell["metric"]].digits)
+    return parts + style.escape(spread) + style.mark(cell["verdict"])
+
+
+def numbers(
+    table: Table,
+    cell: pd.Series,
+    best: dict[str, str],
+    bold: Callable[[str], str],
+    escape: Callable[[str], str] = str,
+) -> str:
+    """A cell's published and measured number, `published / measured`, the best of its column in bold."""
     digits = METRICS[cell["metric"]].digits
     parts = []
     for side in ("published", "measured"):
         number = _NOTHING if math.isnan(cell[side]) else f"{cell[side]:.{digits}f}"
         is_best = number == best.get(side) and cell["base"] not in table.aside
-        parts.append(style.bold(number) if is_best else style.escape(number))
-    return " / ".join(parts) + style.escape(_spread(table.show, cell, digits)) + style.mark(cell["verdict"])
+        parts.append(bold(number) if is_best else escape(number))
+    return " / ".join(parts)
 
 
 def _spread(show: str, cell: pd.Series, digits: int) -> str:
@@ -198,7 +235,7 @@ def _spread(show: str, cell: pd.Series, digits: int) -> str:
 def _legend(table: Table, style: _Style) -> str:
     spread = {"mean": "", "interval": " [95 % interval]", "sd": " ± standard deviation"}[table.show]
     aside = f" ({', '.join(table.aside)} aside)" if set(table.aside) & set(table.cells["base"]) else ""
-    first = f"Published / measured{spread}, {_counts(table.cells)}.{_places(table.cells)} "
+    first = f"Published / measured{spread}, {_counts(table.cells)}.{stand_ins(table.cells)} "
     last = f"no mark: not comparable, {_NOTHING}: not printed in the paper or not run."
     marks = f"{style.reproduced.strip()} reproduced, {style.differs.strip()} differs, "
     return style.escape(f"{first}Bold: best of its column{aside}. ") + marks + style.escape(last)
@@ -212,7 +249,7 @@ def _counts(frame: pd.DataFrame) -> str:
     return f"n = {low}" if low == high else f"n = {low} to {high}"
 
 
-def _places(frame: pd.DataFrame) -> str:
+def stand_ins(frame: pd.DataFrame) -> str:
     """Says which measured networks and data sets stand beside which published ones, where they differ."""
     pairs = {
         (ours, theirs)

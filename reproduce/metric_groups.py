@@ -23,6 +23,7 @@ from opticam.metrics import (
 from opticam.metrics.sanity import cascading_randomization
 from reproduce.blocks import last_blocks
 from reproduce.box_groups import BOX, BOX_STUDY, LOCALIZATION, box, box_names, box_study, localization
+from reproduce.deviation_groups import GAIN_OVER_P, STOP, STOPPED, early_stop, gain_over_probability
 from reproduce.evaluated import Evaluated
 from reproduce.requests import explained_class
 
@@ -138,5 +139,7 @@ GROUPS: dict[str, MetricGroup] = {
     "selectivity": MetricGroup(
         tuple(f"{name} {alpha:g}" for alpha in ALPHAS for name in FAITHFULNESS), _selectivity
     ),
+    "gain over p": MetricGroup((GAIN_OVER_P,), gain_over_probability),
+    "early stop": MetricGroup((STOP, *STOPPED.values()), early_stop),
     "sanity": MetricGroup(_numbered(SIMILARITIES, range(1, RANDOMISED_BLOCKS + 1)), _sanity),
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import shlex
 from pathlib import Path
 
 import torch
@@ -15,6 +16,8 @@ from reproduce.published_numbers import published
 from reproduce.workspace import ROOT, RealInput, Workspace
 
 NETWORK_TABLES = ("opticam_table1", "opticam_table2")
+UNREPEATED = ("only", "force", "allow_skips", "quiet", "map_cache")
+"""Options that a command printed for the reader does not repeat: they change no number of another experiment."""
 
 
 def add_selection_options(parser: argparse.ArgumentParser) -> None:
@@ -85,6 +88,28 @@ def workspace(options: argparse.Namespace) -> Workspace:
         progress=not options.quiet,
         all_maps=options.map_cache,
     )
+
+
+def command_line(options: argparse.Namespace, *words: str) -> str:
+    """The line for the shell that runs `words` on the same profile, input and store as these options."""
+    parser = argparse.ArgumentParser(add_help=False)
+    add_selection_options(parser)
+    add_input_options(parser)
+    line = ["python", "-m", "reproduce", *words]
+    for action in parser._actions:
+        value = getattr(options, action.dest, action.default)
+        if action.dest in UNREPEATED or value == action.default:
+            continue
+        line += _repeated(action, value)
+    return shlex.join(line)
+
+
+def _repeated(action: argparse.Action, value: object) -> list[str]:
+    """An option with its value as it was given."""
+    name = action.option_strings[-1]
+    if action.dest == "count":
+        return [text for counted, number in value for text in (name, f"{counted}={number}")]
+    return [name, ",".join(map(str, value)) if isinstance(value, tuple) else str(value)]
 
 
 def output_folder(options: argparse.Namespace, given: Workspace) -> Path:

@@ -31,8 +31,11 @@ _SCHEMA = (
         PRIMARY KEY (profile, experiment, image)) WITHOUT ROWID""",
     f"PRAGMA user_version = {SCHEMA_VERSION}",
 )
+# Later than version 1, which has all it needs without it: made wherever it is missing.
+_STAGES = """CREATE TABLE IF NOT EXISTS stages (
+    run TEXT NOT NULL, stage TEXT NOT NULL, seconds REAL NOT NULL, PRIMARY KEY (run, stage))"""
 _FILTERS = ("network", "method", "image", "metric")
-_TABLES = ("results", "runs", "skips")
+_TABLES = ("results", "runs", "skips", "stages")
 
 
 class Row(NamedTuple):
@@ -67,7 +70,7 @@ def batch_rows(
 
 
 class Store:
-    """Results, runs and skipped images in one SQLite file (write-ahead log).
+    """Results, runs, their stages and skipped images in one SQLite file (write-ahead log).
 
     Every writing call is one transaction: a killed process loses at most the call in flight. Several
     processes may write the same file; each waits up to `BUSY_SECONDS` for the others. A NaN (a metric that
@@ -106,6 +109,9 @@ class Store:
             with self._transaction():
                 for statement in _SCHEMA:
                     self.connection.execute(statement)
+        if not self.connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'stages'").fetchone():
+            with self._transaction():
+                self.connection.execute(_STAGES)
 
     def _use_write_ahead_log(self) -> None:
         # SQLite's busy timeout does not cover this switch: two processes creating one file collide at once.
@@ -243,6 +249,27 @@ class Store:
             cursor = self.connection.execute('UPDATE runs SET "end" = ? WHERE id = ?', (_now(), run))
             if cursor.rowcount == 0:
                 raise ValueError(f"run {run!r} is not in {str(self.path)!r}")
+
+    def add_stage(self, run: str, stage: str, seconds: float) -> None:
+        """Record how long a stage of a run took."""
+        with self._transaction():
+            self.connection.execute("INSERT OR REPLACE INTO stages VALUES (?, ?, ?)", (run, stage, seconds))
+
+    def stages(self) -> pd.DataFrame:
+        """Stages as columns run, stage, seconds, in the order of the runs' starts."""
+        rows = self.connection.execute(
+            """SELECT run, stage, seconds FROM stages JOIN runs ON runs.id = stages.run
+            ORDER BY start, stages.rowid"""
+        )
+        return pd.DataFrame(rows.fetchall(), columns=["run", "stage", "seconds"])
+
+    def content(self, profile: str) -> Iterator[tuple[object, ...]]:
+        """Every result and skip of a profile, in the order of their keys."""
+        for table in ("results", "skips"):
+            key = "experiment, network, method, image, metric" if table == "results" else "experiment, image"
+            yield from self.connection.execute(
+                f"SELECT * FROM {table} WHERE profile = ? ORDER BY {key}", (profile,)
+            )
 
     def runs(self) -> pd.DataFrame:
         """Runs by start: id, commit, versions, device, seed, arguments, start, end (UTC, ISO 8601)."""

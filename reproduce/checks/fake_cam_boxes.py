@@ -10,6 +10,7 @@ import pandas as pd
 from opticam.metrics import uniform_map_scores
 from reproduce.published_numbers import published
 
+CSV = Path("checks") / "fake_cam_boxes.csv"
 METRICS = ("LE", "F1", "EP", "SP")
 EXPLANATION = """\
 Fake-CAM is one uniform map, so its localisation row depends on the boxes only and tells which definitions the
@@ -24,13 +25,22 @@ published tables follow. The authors' code gives the published digits; the formu
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print published, measured and formula values; 0 if all measured ones round to the published digit."""
+    """Print published, measured and formula values; 0 if all measured ones round to the published digit.
+
+    With an output folder, also write them to `CSV` there, which the report reads.
+    """
     if options.boxes is None:
         raise ValueError("boxes: say with --boxes where localization.txt and image_sizes.txt are")
     table = compare(options.boxes)
     print(f"Fake-CAM on the boxes of {table.attrs['images']} ImageNet validation pictures, in %\n")
     print(table.to_string(formatters={"published": "{:.1f}".format}, float_format="%.2f"))
     print(f"\n{EXPLANATION}")
+    if options.output:
+        path = options.output / CSV
+        path.parent.mkdir(parents=True, exist_ok=True)
+        columns = {"authors' code": "legacy", "Appendix B.1": "paper"}
+        written = table.rename(columns=columns).rename_axis("metric").assign(images=table.attrs["images"])
+        written.to_csv(path, float_format="%.6g", lineterminator="\n")
     same = bool((table["authors' code"].round(1) == table["published"]).all())
     print(f"\n{'reproduced' if same else 'NOT reproduced'} to the published digit by the authors' code")
     return 0 if same else 1

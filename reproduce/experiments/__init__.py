@@ -1,6 +1,8 @@
 """One file a published table or figure: what to compute, how to lay it out, which claims it judges."""
 
 from reproduce.experiments import (
+    deviations_dpnet,
+    deviations_opticam,
     dpnet_constraints,
     dpnet_main,
     dpnet_parts,
@@ -38,9 +40,11 @@ EXPERIMENTS: dict[str, Experiment] = {
         opticam_selectivity.SelectivityFigure(),
         opticam_iterations.IterationFigure(),
         opticam_sanity.SanityFigure(),
+        deviations_opticam.OptiCamDeviations(),
         dpnet_main.MainTable(),
         dpnet_constraints.ConstraintTable(),
         dpnet_parts.PartFigures(),
+        deviations_dpnet.DpNetDeviations(),
     )
 }
 

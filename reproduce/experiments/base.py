@@ -1,10 +1,10 @@
-"""What an experiment is: work to do, and tables, figures and claims made of the stored results."""
+"""What an experiment is: work to do, and tables, figures, claims and deviations made of stored results."""
 
 from __future__ import annotations
 
 from abc import ABC
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from matplotlib.figure import Figure
 
@@ -16,15 +16,57 @@ from reproduce.workspace import Workspace
 
 @dataclass(frozen=True)
 class Claim:
-    """A statement of a paper, judged on stored results; holds is None where the data is missing."""
+    """A statement of a paper, judged on stored results; holds is None where the data is missing.
+
+    expected: whether the profile's results should bear it out, so that `reproduce check` fails where it does
+    not. Every claim should, unless the profile cannot decide it for a reason that was known before it ran:
+    see `undecided`. reason: why the claim should hold, or why the profile cannot decide it.
+    """
 
     text: str
     holds: bool | None
     evidence: str
+    expected: bool = True
+    reason: str = "stated in the paper of trained networks in general"
+
+    def because(self, reason: str) -> Claim:
+        """The same claim with the reason why it should hold."""
+        return replace(self, reason=reason)
+
+    def undecided(self, reason: str) -> Claim:
+        """The same claim where the profile cannot decide it; it is printed, but fails no check."""
+        return replace(self, expected=False, reason=reason)
+
+
+@dataclass(frozen=True)
+class Effect:
+    """One number measured two ways; which ways is said by the deviation."""
+
+    quantity: str
+    one: float
+    other: float
+    unit: str = ""
+
+
+@dataclass(frozen=True)
+class Deviation:
+    """A place where the published protocol is in error, unstated or changed here, and what it does to numbers.
+
+    published, here: the two protocols, in words. effects: numbers under both, from stored results; none where
+    nothing was run. command: arguments of `python -m reproduce` that measure them. ways: headings of the two
+    numbers of an effect.
+    """
+
+    title: str
+    published: str
+    here: str
+    effects: tuple[Effect, ...]
+    command: str
+    ways: tuple[str, str] = ("as published", "here")
 
 
 class Experiment(ABC):
-    """One published table or figure. Tables, figures and claims are functions of the store alone."""
+    """One published table or figure. All that it tells is a function of the store alone."""
 
     name: str
     paper: str
@@ -54,4 +96,8 @@ class Experiment(ABC):
 
     def claims(self, workspace: Workspace) -> list[Claim]:
         """The paper's claims that these results can judge."""
+        return []
+
+    def deviations(self, workspace: Workspace) -> list[Deviation]:
+        """Deviations of the published protocol whose effect these results tell."""
         return []

@@ -13,6 +13,7 @@ from reproduce.experiments.saliency_experiment import (
     SaliencyExperiment,
     image_counts,
     in_order,
+    where_comparable,
 )
 from reproduce.layout import Table, summarise
 from reproduce.metric_groups import CURVE_POINTS
@@ -21,6 +22,10 @@ from reproduce.workspace import Workspace
 
 CURVES = ("insertion", "deletion")
 CURVE_IMAGES = 1000
+SMALL_GAP = (
+    "the published gap is 1.3 to 4.9 points, on networks of ImageNet; some dozens of images of another data set "
+    "resolve no such gap"
+)
 
 
 class CausalTable(SaliencyExperiment):
@@ -57,7 +62,7 @@ class CausalTable(SaliencyExperiment):
         caption = "Opti-CAM Table 3: insertion and deletion of the predicted class, deletion to black"
         tables = {self.table: self.table_of(workspace, summarise(rows), caption)}
         grey = self.rows(workspace, ["grey deletion"])
-        if len(grey):
+        if len(grey) and workspace.profile.saliency.comparable:
             measured = summarise(grey.assign(metric="deletion"))
             tables["opticam_table3_grey"] = self.table_of(
                 workspace, measured, "Opti-CAM Table 3, deletion to the mean colour instead of black"
@@ -91,12 +96,16 @@ class CausalTable(SaliencyExperiment):
         """Section 5.3.2: insertion prefers Grad-CAM to Opti-CAM, on every network of the paper."""
         rows = self.rows(workspace, CURVES)
         return [
-            best(
-                f"Insertion ranks Grad-CAM above Opti-CAM on {network}",
-                of_network(rows, network),
-                "insertion",
-                "Grad-CAM",
-                ["Opti-CAM"],
+            where_comparable(
+                workspace,
+                best(
+                    f"Insertion ranks Grad-CAM above Opti-CAM on {network}",
+                    of_network(rows, network),
+                    "insertion",
+                    "Grad-CAM",
+                    ["Opti-CAM"],
+                ),
+                SMALL_GAP,
             )
             for network in self.networks(workspace)
         ]

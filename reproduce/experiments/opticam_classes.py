@@ -15,6 +15,7 @@ from reproduce.requests import TARGETS, Request
 from reproduce.workspace import Workspace
 
 SCORES = ("AD", "AG", "AI")
+OWN_CLASS = "a map made for a class keeps that class's probability better than one made for another class"
 TRUE, PROBABLE = "ground truth", "most probable"
 MISCLASSIFIED = f"{PROBABLE}, misclassified"
 
@@ -73,7 +74,7 @@ class ClassTable(SaliencyExperiment):
                 "AD",
                 labelled(method, TRUE),
                 [labelled(method, target) for target in classes],
-            )
+            ).because(OWN_CLASS)
             for network in self.networks(workspace)
             for method in self.methods()
         ]

@@ -19,6 +19,7 @@ from reproduce.workspace import Workspace
 ITERATIONS = (10, 20, 50, 100)
 RATES = (0.01, 0.1, 1.0)
 CHOSEN = (100, 0.1)
+CONVERGED = "more iterations come closer to the optimum, and 0.1 is the rate that the authors chose"
 SCORES = ("AD", "AG", "AI")
 
 
@@ -75,7 +76,7 @@ class IterationFigure(SaliencyExperiment):
                 of_network(rows, network),
                 "AG",
                 setting_label(*CHOSEN),
-            )
+            ).because(CONVERGED)
             for network in self.networks(workspace)
         ]
 

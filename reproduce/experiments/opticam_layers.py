@@ -16,6 +16,7 @@ from reproduce.requests import Request
 from reproduce.workspace import Workspace
 
 SCORES = ("AD", "AG", "AI")
+EDGES = "the first layer's maps are of edges and colours, which leave less of an object than later ones"
 INNER = (nn.Conv2d, nn.BatchNorm2d, nn.MaxPool2d)
 
 
@@ -54,7 +55,7 @@ class LayerTable(SaliencyExperiment):
             ours = of_network(rows, network)
             labels = sorted(ours["method"].unique(), key=_place)
             text = f"The first layer has the lowest average gain on {network}"
-            claims.append(worst(text, ours, "AG", labels[0] if labels else "", labels))
+            claims.append(worst(text, ours, "AG", labels[0] if labels else "", labels).because(EDGES))
         return claims
 
 

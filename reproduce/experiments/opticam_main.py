@@ -8,13 +8,21 @@ import pandas as pd
 
 from reproduce.experiments.base import Claim
 from reproduce.experiments.comparisons import best, means, of_network
-from reproduce.experiments.saliency_experiment import SaliencyExperiment
+from reproduce.experiments.saliency_experiment import SaliencyExperiment, where_comparable
 from reproduce.layout import Table, summarise
 from reproduce.published_numbers import published
 from reproduce.requests import Request
 from reproduce.workspace import Workspace
 
 METRICS = ("AD", "AG", "AI")
+OWN_OBJECTIVE = (
+    "a main claim: Opti-CAM maximises the class score of the masked image, which these scores measure"
+)
+ONE_PIXEL = (
+    "Fake-CAM blackens one pixel, in a small picture a larger share of it than in the paper's 224 x 224, and the "
+    "published margins of 0.3 to 0.8 points are less than some dozens of images resolve"
+)
+FLAT = "a main claim: a map that hides one pixel cannot raise a probability by much, AG is there to show it"
 USELESS = 0.1  # Fake-CAM's gain counts as useless below this share of Opti-CAM's; published: 0.008 to 0.024
 
 
@@ -63,7 +71,7 @@ class MainTable(SaliencyExperiment):
             for network in self.networks(workspace)
             for claim in (
                 *opticam_claims(network, of_network(rows, network)),
-                *fake_cam_claims(network, of_network(rows, network)),
+                *fake_cam_claims(workspace, network, of_network(rows, network)),
             )
         ]
 
@@ -104,7 +112,7 @@ def accuracies(experiment: SaliencyExperiment, workspace: Workspace, networks: l
 def opticam_claims(network: str, rows: pd.DataFrame) -> list[Claim]:
     """Lowest drop after Fake-CAM's trivial one, highest gain and increase."""
     others = [name for name in rows["method"].unique() if name != "Fake-CAM"]
-    return [
+    claims = [
         best(
             f"Opti-CAM has the lowest average drop after Fake-CAM on {network}",
             rows,
@@ -115,14 +123,17 @@ def opticam_claims(network: str, rows: pd.DataFrame) -> list[Claim]:
         best(f"Opti-CAM has the highest average gain on {network}", rows, "AG", "Opti-CAM"),
         best(f"Opti-CAM has the highest average increase on {network}", rows, "AI", "Opti-CAM"),
     ]
+    return [claim.because(OWN_OBJECTIVE) for claim in claims]
 
 
-def fake_cam_claims(network: str, rows: pd.DataFrame) -> list[Claim]:
+def fake_cam_claims(workspace: Workspace, network: str, rows: pd.DataFrame) -> list[Claim]:
     """A map that explains nothing has the lowest drop, but gains next to nothing: AG tells, AD does not."""
     lowest = best(f"Fake-CAM has the lowest average drop of all on {network}", rows, "AD", "Fake-CAM")
+    lowest = where_comparable(workspace, lowest, ONE_PIXEL)
     text = f"Fake-CAM's average gain is useless on {network}: less than a tenth of Opti-CAM's"
     gains = means(rows, "AG", ("Fake-CAM", "Opti-CAM"))
     if gains is None:
-        return [lowest, Claim(text, None, "not run")]
+        return [lowest, Claim(text, None, "not run").because(FLAT)]
     evidence = f"AG {gains['Fake-CAM']:.1f} against {gains['Opti-CAM']:.1f}"
-    return [lowest, Claim(text, bool(gains["Fake-CAM"] < USELESS * gains["Opti-CAM"]), evidence)]
+    useless = Claim(text, bool(gains["Fake-CAM"] < USELESS * gains["Opti-CAM"]), evidence)
+    return [lowest, useless.because(FLAT)]

@@ -7,13 +7,17 @@ from collections.abc import Mapping
 from reproduce.experiments.base import Claim
 from reproduce.experiments.comparisons import best, of_network
 from reproduce.experiments.opticam_variants import objective_label, variant_request
-from reproduce.experiments.saliency_experiment import SaliencyExperiment
+from reproduce.experiments.saliency_experiment import SaliencyExperiment, where_comparable
 from reproduce.layout import Table, summarise
 from reproduce.published_numbers import published
 from reproduce.requests import Request
 from reproduce.workspace import Workspace
 
 SCORES = ("AD", "AG", "AI")
+GAINS = "Diff is at its best where the score is kept, Mask goes on raising it"
+NOISE = (
+    "the published margin of 0.1 is less than the 0.3 by which the authors' own repeat of one setting differs"
+)
 
 
 class ObjectiveStudy(SaliencyExperiment):
@@ -71,8 +75,8 @@ class NormalizationTable(ObjectiveStudy):
             for normalization in ("range", "max", "sigmoid"):
                 pair = [objective_label(objective, normalization) for objective in ("Mask", "Diff")]
                 text = f"Mask gains more than Diff under {normalization} on {network}"
-                claims.append(best(text, ours, "AG", pair[0], pair[1:]))
+                claims.append(best(text, ours, "AG", pair[0], pair[1:]).because(GAINS))
             mask = [label for label in self.variants if "Mask" in label]
             text = f"Range is the normalisation with the highest average gain under Mask on {network}"
-            claims.append(best(text, ours, "AG", mask[0], mask[1:]))
+            claims.append(where_comparable(workspace, best(text, ours, "AG", mask[0], mask[1:]), NOISE))
         return claims

@@ -6,8 +6,14 @@ from reproduce.experiments.base import Claim
 from reproduce.experiments.comparisons import best, of_network
 from reproduce.experiments.opticam_normalization import SCORES, ObjectiveStudy
 from reproduce.experiments.opticam_variants import objective_label
+from reproduce.experiments.saliency_experiment import where_comparable
 from reproduce.workspace import Workspace
 
+FEW = (
+    "the published margins over Mask are 1.2 points of AD and 7.2 of AI on 1000 images; on some dozens of images one "
+    "image is more than 2 points of AI"
+)
+GAINS = "of the objectives, Mask alone asks for nothing but a higher score of the masked image"
 OBJECTIVES = ("Mask", "Diff", "IOMask", "IODiff")
 
 
@@ -24,7 +30,7 @@ class ObjectiveTable(ObjectiveStudy):
         rows = self.rows(workspace, SCORES, self.is_shown)
         mask, io_mask = (objective_label(name, "range") for name in ("Mask", "IOMask"))
         return [
-            best(f"{name} has the {words} of the objectives on {network}", ours, metric, label, self.variants)
+            found.because(GAINS) if label == mask else where_comparable(workspace, found, FEW)
             for network in self.networks(workspace)
             for ours in [of_network(rows, network)]
             for name, label, metric, words in (
@@ -32,4 +38,6 @@ class ObjectiveTable(ObjectiveStudy):
                 ("IOMask", io_mask, "AD", "lowest average drop"),
                 ("IOMask", io_mask, "AI", "highest average increase"),
             )
+            for text in [f"{name} has the {words} of the objectives on {network}"]
+            for found in [best(text, ours, metric, label, self.variants)]
         ]

@@ -9,7 +9,12 @@ from matplotlib.figure import Figure
 from reproduce.experiments.base import Claim
 from reproduce.experiments.comparisons import best, of_network
 from reproduce.experiments.line_plots import line_figure
-from reproduce.experiments.saliency_experiment import SaliencyExperiment, image_counts, in_order
+from reproduce.experiments.saliency_experiment import (
+    SaliencyExperiment,
+    image_counts,
+    in_order,
+    where_comparable,
+)
 from reproduce.metric_groups import ALPHAS, GROUPS
 from reproduce.published_numbers import labelled
 from reproduce.requests import Request
@@ -17,6 +22,8 @@ from reproduce.workspace import Workspace
 
 METHODS = ("Grad-CAM", "Opti-CAM")
 SCORES = ("AD", "AG", "AI")
+OPTIMUM = "the map was optimised as it is, at exponent 1"
+TIES = "AI counts images, so that on some dozens of them neighbouring exponents tie, and a tie is no win"
 
 
 class SelectivityFigure(SaliencyExperiment):
@@ -68,12 +75,15 @@ class SelectivityFigure(SaliencyExperiment):
             method=[labelled("Opti-CAM", f"exponent {alpha}") for _, alpha in named],
         )
         return [
-            best(
-                f"{words} of Opti-CAM's maps is highest at exponent 1 on {network}",
-                of_network(rows, network),
-                metric,
-                labelled("Opti-CAM", "exponent 1"),
-            )
+            found.because(OPTIMUM) if metric == "AG" else where_comparable(workspace, found, TIES)
             for network in self.networks(workspace)
             for metric, words in (("AG", "The average gain"), ("AI", "The average increase"))
+            for found in [
+                best(
+                    f"{words} of Opti-CAM's maps is highest at exponent 1 on {network}",
+                    of_network(rows, network),
+                    metric,
+                    labelled("Opti-CAM", "exponent 1"),
+                )
+            ]
         ]

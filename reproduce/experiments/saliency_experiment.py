@@ -8,7 +8,7 @@ import pandas as pd
 
 from opticam import METHODS
 from reproduce.evaluation import EXPERIMENT, forget
-from reproduce.experiments.base import Experiment
+from reproduce.experiments.base import Claim, Experiment
 from reproduce.layout import Table, cells
 from reproduce.profile import Profile
 from reproduce.published_numbers import published, split_label
@@ -121,6 +121,11 @@ class SaliencyExperiment(Experiment):
         saliency, beside = workspace.profile.saliency, self.stored_networks(workspace)
         own = {label: saliency.networks[split_label(label)[0]] == paper for label, paper in beside.items()}
         return lambda cell: saliency.comparable and own.get(cell["measured_network"], True)
+
+
+def where_comparable(workspace: Workspace, claim: Claim, reason: str) -> Claim:
+    """The claim, which only pictures and networks like the paper's can decide; reason: why others cannot."""
+    return claim if workspace.profile.saliency.comparable else claim.undecided(reason)
 
 
 def in_order(labels: Iterable[str]) -> list[str]:

@@ -1,0 +1,85 @@
+"""A document as Markdown, its pictures beside it."""
+
+from __future__ import annotations
+
+from functools import singledispatch
+from pathlib import Path
+
+from reproduce.report.blocks import (
+    MARKS,
+    Block,
+    Cell,
+    Command,
+    Document,
+    Grid,
+    Heading,
+    Items,
+    Legend,
+    Paragraph,
+    Picture,
+)
+
+
+def to_markdown(document: Document, folder: Path) -> str:
+    """The text of a file that lies in `folder`, which pictures are linked from."""
+    return "\n\n".join(_markdown(block, folder) for block in document.blocks) + "\n"
+
+
+@singledispatch
+def _markdown(block: Block, folder: Path) -> str:
+    raise TypeError(f"no Markdown for a {type(block).__name__}")
+
+
+@_markdown.register
+def _(block: Heading, folder: Path) -> str:
+    return f"{'#' * block.level} {block.text}"
+
+
+@_markdown.register
+def _(block: Paragraph, folder: Path) -> str:
+    return block.text
+
+
+@_markdown.register
+def _(block: Items, folder: Path) -> str:
+    return "\n".join(f"- {text}" for text in block.texts)
+
+
+@_markdown.register
+def _(block: Command, folder: Path) -> str:
+    return f"```bash\n{block.line}\n```"
+
+
+@_markdown.register
+def _(block: Legend, folder: Path) -> str:
+    return "\n".join(f"- {MARKS[state]} **{state}**: {text}" for state, text in block.meanings)
+
+
+@_markdown.register
+def _(block: Picture, folder: Path) -> str:
+    return f"![{block.title}]({block.path.relative_to(folder).as_posix()})\n\n{block.caption}"
+
+
+@_markdown.register
+def _(block: Grid, folder: Path) -> str:
+    """Headings of several lines are joined, as Markdown has one."""
+    spread = [[text for text, span in line for _ in range(span)] for line in block.heads]
+    heads = [_escape(" ".join(dict.fromkeys(filter(None, column)))) for column in zip(*spread)]
+    side = "---:" if block.kind == "numbers" else "---"
+    lines = [
+        heads,
+        ["---", *[side] * (len(heads) - 1)],
+        *([_cell(cell) for cell in row] for row in block.rows),
+    ]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _cell(cell: Cell) -> str:
+    return _escape(" ".join(filter(None, (cell.text, MARKS[cell.state], cell.detail))))
+
+
+def _escape(text: str) -> str:
+    """Text that would end a cell or begin a link."""
+    for character in "\\|[]":
+        text = text.replace(character, "\\" + character)
+    return text

@@ -1,0 +1,43 @@
+"""Put the sections together and write them as one HTML file and as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from reproduce.report.benchmarks import benchmarks_section
+from reproduce.report.blocks import Block, Document
+from reproduce.report.claims import claims_section
+from reproduce.report.deviations import deviations_section
+from reproduce.report.environment import environment_section
+from reproduce.report.figures import figures_section
+from reproduce.report.given import Given
+from reproduce.report.html import to_html
+from reproduce.report.markdown import to_markdown
+from reproduce.report.summary import TITLE, summary_section
+from reproduce.report.tables import tables_section
+
+SECTIONS = (
+    summary_section,
+    tables_section,
+    figures_section,
+    claims_section,
+    deviations_section,
+    benchmarks_section,
+    environment_section,
+)
+HTML, MARKDOWN = "report.html", "REPORT.md"
+
+
+def write_report(given: Given) -> list[Path]:
+    """Write both forms into the folder; gives their paths."""
+    document = Document(TITLE, list(_blocks(given)))
+    texts = {HTML: to_html(document), MARKDOWN: to_markdown(document, given.folder)}
+    for name, text in texts.items():
+        (given.folder / name).write_text(text, encoding="utf-8")
+    return [given.folder / name for name in texts]
+
+
+def _blocks(given: Given) -> Iterator[Block]:
+    for section in SECTIONS:
+        yield from section(given)
