@@ -11,7 +11,7 @@ from torch import Tensor
 from opticam.masking import normalize_map
 from opticam.metrics.boxes import Boxes, box_iou, pack_boxes
 from opticam.metrics.checks import check_maps
-from opticam.metrics.components import largest_component_box
+from opticam.metrics.components import component_boxes
 from opticam.metrics.localization import protocol_rules
 
 THRESHOLDS = tuple(index / 20 for index in range(20))
@@ -26,23 +26,22 @@ def box_overlaps(
     `maps` [B, H, W] in [0, 1], normalised to the range [0, 1] again here; B_p^η is the box of the largest
     component of S > η. `thresholds`: rising, in [0, 1), by default 0, 0.05, ..., 0.95. `boxes` as in
     `localization`; for "legacy" B_p^η loses its last row and column and the boxes are not clipped.
-    20 thresholds are few: on 300 real pictures 250 of them changed the BA of Grad-CAM by 0.2 points, at more
-    than ten times the cost.
+    20 thresholds are few: on 300 real pictures 250 of them changed the BA of Grad-CAM by 0.2 points.
     A constant map has no component and overlaps nothing.
     """
     protocol_rules(protocol)
     check_maps(maps)
     _check_thresholds(thresholds)
     boxes = pack_boxes(boxes, len(maps), maps.device)
-    normalized = normalize_map(maps)
     lost = 0
     if protocol == "legacy":
         boxes, lost = boxes.trunc(), 1
-    overlaps = []
-    for threshold in thresholds:
-        predicted = largest_component_box(normalized > threshold)
-        overlaps.append(box_iou(predicted - predicted.new_tensor([0, 0, lost, lost]), boxes).amax(1))
-    return torch.stack(overlaps, dim=1)
+    normalized = normalize_map(maps)
+    limits = torch.tensor(thresholds, dtype=maps.dtype).expand(len(maps), -1)
+    predicted = component_boxes(normalized, limits)
+    predicted = predicted - predicted.new_tensor([0, 0, lost, lost])
+    overlaps = box_iou(predicted.flatten(0, 1), boxes.repeat_interleave(len(thresholds), 0)).amax(1)
+    return overlaps.view(len(maps), len(thresholds))
 
 
 def box_accuracy(overlaps: Tensor, deltas: Sequence[float] = DELTAS) -> float:

@@ -1,4 +1,4 @@
-"""The box around the largest connected component of a binary map, for a whole batch.
+"""The box around the largest connected component of a map above a threshold, for a whole batch.
 
 Two pixels are connected when they share a side. Of several components of one size the first in raster order
 counts, as in the authors' code, so the result does not depend on the batch or on the number of threads.
@@ -13,18 +13,40 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
+from opticam.masking import schemas as schemas  # loads the compiled library, where there is one
+
+
+def component_boxes(maps: Tensor, thresholds: Tensor) -> Tensor:
+    """Box of the largest 4-connected component of S > η, for every threshold η of each map.
+
+    `maps` S [B, H, W] and `thresholds` [B, T], rising in each row, any float dtype and device. Returns int64
+    [B, T, 4] on the device of `maps`: (x1, y1, x2, y2) with the end excluded, (0, 0, 0, 0) where no pixel is above.
+    Runs on the CPU: one sweep over the sorted pixels in C++ serves all thresholds; without the compiled library,
+    `scipy.ndimage` labels the map once a threshold.
+    """
+    dtype = torch.promote_types(maps.dtype, torch.float32)
+    arguments = (tensor.detach().to("cpu", dtype) for tensor in (maps, thresholds))
+    sweep = getattr(torch.ops.opticam, "component_boxes", None)
+    return (sweep or labelled_boxes)(*arguments).to(maps.device)
+
 
 def largest_component_box(masks: Tensor) -> Tensor:
     """Box B_p of the largest 4-connected component of each mask.
 
     `masks`: bool [B, H, W], any device. Returns int64 [B, 4], (x1, y1, x2, y2) with the end excluded, on the
-    device of `masks`; an empty mask gives (0, 0, 0, 0). Labels are computed on the CPU by `scipy.ndimage`.
+    device of `masks`; an empty mask gives (0, 0, 0, 0).
     """
-    arrays = masks.cpu().numpy()
+    return component_boxes(masks.float(), torch.zeros(len(masks), 1))[:, 0]
+
+
+def labelled_boxes(maps: Tensor, thresholds: Tensor) -> Tensor:
+    """`component_boxes` of CPU tensors by `scipy.ndimage`, one labelling a map and threshold."""
+    masks = maps[:, None].numpy() > thresholds[:, :, None, None].numpy()
+    arrays = masks.reshape(-1, *maps.shape[1:])
     chunks = np.array_split(arrays, min(torch.get_num_threads(), max(1, len(arrays))))
     with ThreadPoolExecutor(len(chunks)) as threads:  # scipy releases the interpreter lock while it labels
         boxes = np.concatenate(list(threads.map(_boxes, chunks)))
-    return torch.from_numpy(boxes).to(masks.device)
+    return torch.from_numpy(boxes).view(*thresholds.shape, 4)
 
 
 def _boxes(masks: np.ndarray) -> np.ndarray:

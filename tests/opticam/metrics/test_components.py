@@ -3,7 +3,9 @@ import pytest
 import torch
 from scipy import ndimage
 
+from opticam.masking import schemas
 from opticam.metrics import largest_component_box
+from opticam.metrics.components import component_boxes, labelled_boxes
 
 
 def box_by_regions(mask):
@@ -43,3 +45,30 @@ def test_the_first_of_equal_components_wins():
 
 def test_no_map_gives_no_box():
     assert largest_component_box(torch.zeros(0, 5, 5, dtype=torch.bool)).shape == (0, 4)
+
+
+@pytest.mark.parametrize("shape", [(7, 1, 13), (7, 13, 1), (5, 31, 26)], ids=str)
+@pytest.mark.parametrize("levels", [3, 9, 1000])
+def test_one_sweep_gives_the_boxes_of_every_threshold(shape, levels):
+    """Few levels make ties of value and of size."""
+    rng = np.random.default_rng(levels)
+    maps = np.round(rng.random(shape) * levels) / levels
+    thresholds = np.sort(rng.random((len(maps), 6)), axis=1)
+    thresholds[:, 0] = 0  # equal to the lowest level
+    boxes = component_boxes(torch.from_numpy(maps), torch.from_numpy(thresholds))
+    expected = [[box_by_regions(a > t) for t in row] for a, row in zip(maps, thresholds)]
+    assert boxes.tolist() == expected
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_sweep_and_labelling_agree_on_smooth_maps(dtype):
+    if schemas.CPP_REASON:
+        pytest.skip(schemas.CPP_REASON)
+    noise = np.random.default_rng(1).random((6, 48, 61))
+    maps = torch.from_numpy(ndimage.gaussian_filter(noise, (0, 4, 4))).to(dtype)
+    thresholds = torch.quantile(maps.flatten(1), torch.linspace(0, 1, 12, dtype=dtype), dim=1).T.contiguous()
+    swept = torch.ops.opticam.component_boxes(maps, thresholds)
+    assert torch.equal(swept, labelled_boxes(maps, thresholds))
+    assert torch.equal(swept[:, -1], torch.zeros(6, 4, dtype=torch.int64))  # nothing is above the maximum
+    turned = maps.transpose(1, 2)  # not contiguous
+    assert torch.equal(component_boxes(turned, thresholds), labelled_boxes(turned, thresholds))
