@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from opticam.metrics.boxes import box_area, box_iou, box_spans, masked_sum, spans_sum, spans_union
-from opticam.metrics.components import largest_component_box
+from opticam.metrics.components import component_boxes
 
 EPSILON = 1e-6
 
@@ -33,7 +33,7 @@ def predicted_box(maps: Tensor) -> Tensor:
     A map with nothing above its mean gives the whole image, again without its last row and column.
     """
     height, width = maps.shape[1:]
-    box = largest_component_box(maps > maps.flatten(1).mean(1)[:, None, None])
+    box = component_boxes(maps, maps.mean((1, 2))[:, None])[:, 0]
     empty = (box[:, 2:] == 0).all(1, keepdim=True)
     box = torch.where(empty, box.new_tensor([0, 0, width, height]), box)
     return box - box.new_tensor([0, 0, 1, 1])

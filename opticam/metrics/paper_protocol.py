@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from opticam.metrics.boxes import box_iou, masked_sum, union_mask
-from opticam.metrics.components import largest_component_box
+from opticam.metrics.components import component_boxes
 
 
 def predicted_box(maps: Tensor) -> Tensor:
     """Box B_p [B, 4] of the largest component of S > mean(S); a constant map has none: (0, 0, 0, 0)."""
     flat = maps.flatten(1)
+    low, high = flat.aminmax(dim=1)
     # The rounded mean of a constant map may lie below its only value.
-    varied = flat.amax(1) > flat.amin(1)
-    above = maps > flat.mean(1)[:, None, None]
-    return largest_component_box(above & varied[:, None, None])
+    threshold = torch.where(high > low, flat.mean(1), high)
+    return component_boxes(maps, threshold[:, None])[:, 0]
 
 
 def overlap(predicted: Tensor, boxes: Tensor) -> Tensor:
