@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
+import reproduce.interruption as interruption  # first, before anything slow is loaded
 from reproduce import commands
 from reproduce.benchmarking import MODULES
 from reproduce.checks import ALL, CHECKS
@@ -20,8 +21,8 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"reproduce {options.command}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("\ninterrupted; nothing stored is lost, the same command goes on from here", file=sys.stderr)
-        return 130
+        print(interruption.MESSAGE, file=sys.stderr)
+        return interruption.STATUS
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:

@@ -7,6 +7,10 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-PASSIVE}
 export PYTHONPATH=$PWD${PYTHONPATH:+:$PYTHONPATH}
 
+say_how_to_go_on() { # on Ctrl-C: a stage that was stopped goes on where it was when the script runs again
+    trap 'printf "\n== interrupted; nothing that was finished is lost, the same command goes on from here\n" >&2; exit 130' INT
+}
+
 stage() { # stage NAME COMMAND...: run a command, say what it is and how long it took
     local name=$1 start=$SECONDS
     shift

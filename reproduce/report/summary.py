@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 from reproduce.judgement import FAILS, HOLDS, UNTESTED, claim_state, count_verdicts
@@ -16,19 +17,18 @@ def summary_section(given: Given) -> Iterator[Block]:
     """Counts of claims and cells, what failed, and the sources."""
     yield Heading(1, TITLE)
     yield Paragraph(_origin(given))
-    states = [(claim_state(claim), claim.expected) for _, claim in given.claims]
+    states = Counter((claim_state(claim), claim.expected) for _, claim in given.claims)
     yield Grid(
-        [[("claims of the papers", 1), (HOLDS, 1), (FAILS, 1), (UNTESTED, 1)]],
+        [[("claims of the papers", 1), ("should hold here", 1), ("this profile cannot decide", 1)]],
         [
-            [Cell(words), *(Cell(str(states.count((s, expected)))) for s in (HOLDS, FAILS, UNTESTED))]
-            for words, expected in (("should hold here", True), ("this profile cannot decide", False))
+            [Cell(s, s), Cell(str(states[s, True])), Cell(str(states[s, False]))]
+            for s in (HOLDS, FAILS, UNTESTED)
         ],
     )
     counts = count_verdicts(t.cells for outcome in given.told for t in outcome.tables.values())
-    comparable = counts["reproduced"] + counts["differs"]
     yield Grid(
-        [[("cells of the tables", 1), ("comparable", 1), *((verdict, 1) for verdict in VERDICTS)]],
-        [[Cell(str(counts.total())), Cell(str(comparable)), *(Cell(str(counts[v])) for v in VERDICTS)]],
+        [[("cells of the tables", 1), ("number", 1)]],
+        [[Cell(verdict, verdict), Cell(str(counts[verdict]))] for verdict in VERDICTS],
     )
     failed = [c.text for _, c in given.claims if c.expected and claim_state(c) == FAILS]
     if failed:
