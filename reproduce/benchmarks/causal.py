@@ -1,14 +1,16 @@
 """Insertion and deletion of a batch against a plain RISE-style loop, at the same network.
 
-    python -m reproduce.benchmarks.causal --network sample_resnet squeezenet1_1 --output causal.csv
+    python -m reproduce.benchmarks.causal --network sample_resnet squeezenet1_1 --output causal_cpu.csv
 
 The plain loop is what RISE's evaluation does: one image at a time, one stage at a time, pixels changed in a host
 array that is copied to the network again. It runs twice: with the network as it is built, and with the faster copy
 that `Classifier` makes by default and `opticam.metrics` uses too; so the CSV tells what the faster copy and what the
-batches bring. Every side measures as many steps of insertion and of deletion as the image has rows: 224 for
-224 x 224 pixels, 64 for the sample networks. There is one row a network, side and repetition, with the largest
-difference of an area from the plain loop's. Weights are random: they do not change the time. On a machine that does
-other work too, compare processor time on one thread (OMP_NUM_THREADS=1).
+batches bring. "opticam.metrics, half" runs the network in bfloat16. "network alone" is the floor of both: as many
+forward passes, of images that are ready. Every side measures as many steps of insertion and of deletion as the image
+has rows: 224 for 224 x 224 pixels, 64 for the sample networks. There is one row a network, side and repetition, with
+the largest difference of an area from the plain loop's; rows of other networks that the CSV holds stay. A table goes
+beside the CSV, with the suffix .md. Weights are random: they do not change the time, but a random network's
+probabilities hardly differ, so the difference of areas under "half" says little about a trained one.
 """
 
 from __future__ import annotations
@@ -28,7 +30,9 @@ from opticam.classifier import Classifier
 from opticam.data.architectures import SAMPLE_NETWORKS, build_sample_network
 from opticam.data.sample import SAMPLE_SIZE
 from opticam.metrics import deletion, insertion, rise_blur
+from opticam.metrics.causal import default_batch
 from opticam.networks import build_network
+from opticam.optimization import LEVELS
 from reproduce.benchmarks.environment import environment
 
 DESCRIPTION = "Time insertion and deletion against a plain loop."
@@ -77,6 +81,9 @@ def compare(networks: dict[str, Classifier], images: Tensor, maps: Tensor, repea
         "plain loop": (plain, networks["exact"]),
         "plain loop, faster network": (plain, networks["fast"]),
         "opticam.metrics": (fused, networks["fast"]),
+        "network alone": (_forward_passes, networks["fast"]),
+        "opticam.metrics, half": (fused, networks["half"]),
+        "network alone, half": (_forward_passes, networks["half"]),
     }
     rows = []
     for repetition in range(repeats):
@@ -87,10 +94,18 @@ def compare(networks: dict[str, Classifier], images: Tensor, maps: Tensor, repea
             areas = side(classifier, images, maps)
             seconds, work = time.perf_counter() - start, time.process_time() - work
             reference = areas if reference is None else reference
-            difference = (areas - reference).abs().max().item()
+            difference = None if areas is None else (areas - reference).abs().max().item()
             row = {"side": name, "repetition": repetition, "seconds": seconds, "cpu_seconds": work}
             rows.append(row | {"largest_difference": difference})
     return pd.DataFrame(rows)
+
+
+@torch.no_grad()
+def _forward_passes(classifier: Callable[[Tensor], Tensor], images: Tensor, maps: Tensor) -> None:
+    """As many passes as insertion and deletion make, in the batches that they make."""
+    batch = images.repeat(-(-default_batch(images) // len(images)), 1, 1, 1)[: default_batch(images)]
+    for part in torch.arange(2 * len(images) * (maps.shape[1] + 1)).split(len(batch)):
+        classifier(batch[: len(part)])
 
 
 def _synchronize(device: torch.device) -> None:
@@ -99,12 +114,11 @@ def _synchronize(device: torch.device) -> None:
 
 
 def _networks(name: str, device: str) -> dict[str, Classifier]:
-    """The same randomly initialised network at both levels of `Classifier`."""
+    """The same randomly initialised network at the levels of `Classifier`."""
     torch.manual_seed(0)
     build = build_sample_network if name in SAMPLE_NETWORKS else lambda name: build_network(name, None)
     network = build(name).to(device)
-    levels = ("exact", "fast")
-    return {level: Classifier(copy.deepcopy(network), optimize=level).to(device) for level in levels}
+    return {level: Classifier(copy.deepcopy(network), optimize=level).to(device) for level in LEVELS}
 
 
 def _measure(name: str, options: argparse.Namespace) -> pd.DataFrame:
@@ -132,18 +146,38 @@ def _arguments() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Write the CSV and print each side's best time and its ratio to that of `opticam.metrics`."""
+    """Write the CSV and its table, and print the table."""
     options = _arguments()
-    tables = []
+    known = pd.read_csv(options.output) if options.output.exists() else pd.DataFrame({"network": []})
+    tables = [known[~known["network"].isin(options.network)]]
     for name in options.network:
         tables.append(_measure(name, options))
-        pd.concat(tables).to_csv(options.output, index=False)
-        best = tables[-1].groupby("side", sort=False)[["seconds", "cpu_seconds"]].min()
-        ratio = best / best.loc["opticam.metrics"]
-        for side, (seconds, work) in best.iterrows():
-            print(f"{name:16} {side:28} {seconds:7.2f} s {ratio.seconds[side]:5.2f} x", end="")
-            print(f", processor time {work:7.2f} s {ratio.cpu_seconds[side]:5.2f} x")
-        print(f"{name:16} largest difference of an area {tables[-1]['largest_difference'].max():.1e} points")
+        pd.concat([table for table in tables if len(table)]).to_csv(options.output, index=False)
+    text = markdown(pd.read_csv(options.output))
+    options.output.with_suffix(".md").write_text(text, encoding="utf-8")
+    print(text)
+
+
+def markdown(rows: pd.DataFrame) -> str:
+    """Best seconds of each side a network, how much faster than the plain loop, and the difference of areas."""
+    first = rows.iloc[0]
+    threads = "" if pd.isna(first.threads) else f", {first.threads:.0f} threads"
+    lines = [
+        f"# Insertion and deletion on {first.device}",
+        "",
+        f"Commit {first.commit}, PyTorch {first.torch}{threads}. Best of the repetitions. The network alone, as many",
+        "forward passes, is the floor of the line above it.",
+        "",
+        "| network | images | side | seconds | x plain loop | largest difference of an area (points) |",
+        "|---|---|---|---|---|---|",
+    ]
+    for (network, images), group in rows.groupby(["network", "images"], sort=False):
+        best = group.groupby("side", sort=False)[["seconds", "largest_difference"]].min()
+        for side, (seconds, difference) in best.iterrows():
+            times = best.seconds["plain loop"] / seconds
+            apart = "" if pd.isna(difference) else f"{difference:.1e}"
+            lines.append(f"| {network} | {images} | {side} | {seconds:.2f} | {times:.1f} | {apart} |")
+    return "\n".join(lines) + "\n"
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
 """Localisation metrics in maps a second, on maps like those of a CAM method.
 
-    python -m reproduce.benchmarks.localization --output localization.csv
+    python -m reproduce.benchmarks.localization --output localization_cpu.csv
 
 Maps are random 7 x 7 or 14 x 14 grids upsampled to 224 x 224, with two boxes an image. "OM LE F1 SP EP" is one
-call of `localization`; "BA" is `box_overlaps` at its 20 thresholds. SM is left out: it is a forward pass.
+call of `localization`; "BA" is `box_overlaps` at its 20 thresholds; "all" is both. SM is left out: it is a forward
+pass. A table of the medians goes beside the CSV, with the suffix .md.
 """
 
 from __future__ import annotations
@@ -52,6 +53,8 @@ def measure(count: int, repeats: int) -> pd.DataFrame:
             "OM LE F1 SP EP": lambda maps, rules=protocol: localization(maps, boxes, correct, rules),
             "BA": lambda maps, rules=protocol: box_overlaps(maps, boxes, rules),
         }
+        both = list(metrics.values())
+        metrics["all"] = lambda maps, both=both: [metric(maps) for metric in both]
         for grid in (7, 14):
             maps = cam_like_maps(count, grid)
             for name, metric in metrics.items():
@@ -62,7 +65,7 @@ def measure(count: int, repeats: int) -> pd.DataFrame:
 
 
 def main() -> None:
-    """Write the CSV and print the median rates."""
+    """Write the CSV and its table, and print the table."""
     parser = argparse.ArgumentParser(description="Time the localisation metrics on the CPU.")
     parser.add_argument("--maps", type=int, default=64, help="maps in the batch")
     parser.add_argument("--repeats", type=int, default=7)
@@ -70,7 +73,28 @@ def main() -> None:
     options = parser.parse_args()
     table = measure(options.maps, options.repeats)
     table.assign(maps=options.maps, **environment("cpu", SOURCES)).to_csv(options.output, index=False)
-    print(table.groupby(["metric", "protocol", "grid"])["maps_per_second"].median().round(0).to_string())
+    text = markdown(pd.read_csv(options.output))
+    options.output.with_suffix(".md").write_text(text, encoding="utf-8")
+    print(text)
+
+
+def markdown(rows: pd.DataFrame) -> str:
+    """Median maps a second of each metric, a column a protocol and grid."""
+    first = rows.iloc[0]
+    rates = rows.groupby(["metric", "protocol", "grid"])["maps_per_second"].median()
+    columns = rates.index.droplevel("metric").unique().sort_values(ascending=[False, True])
+    lines = [
+        f"# Localisation metrics on {first.device}",
+        "",
+        f"Commit {first.commit}, PyTorch {first.torch}, {first.threads:.0f} threads; maps of 224 x 224",
+        f"pixels a second, medians, {first.maps} maps a call.",
+        "",
+        "| metrics | " + " | ".join(f"{protocol}, {grid} x {grid}" for protocol, grid in columns) + " |",
+        "|---|" + "---|" * len(columns),
+    ]
+    for metric in rows["metric"].unique():
+        lines.append(f"| {metric} | " + " | ".join(f"{rates[(metric, *c)]:.0f}" for c in columns) + " |")
+    return "\n".join(lines) + "\n"
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Opti-CAM, Grad-CAM and Score-CAM on one network, against plain loops and other packages.
 
-    python -m reproduce.benchmarks.opticam_loop --out DIR [--quick] [--device cuda]
+    python -m reproduce.benchmarks.opticam_loop --out DIR [--part opti-cam] [--quick] [--device cuda]
 
 Three parts, one row a side and repetition in DIR/opticam_loop_DEVICE.csv, written as they finish. "opti-cam":
 whole runs of our levels, of the public reference's loop and of that loop repaired, same images, network and
@@ -9,7 +9,7 @@ Score-CAM of one image at a layer of 512 channels, which is 512 forward passes. 
 masked images. `map_difference` and `gradient_difference` are those of the first step from the reference's, the
 gradient's relative to its largest entry. `cpu_seconds` is the processor time of all threads, which other work on
 the machine disturbs less than `seconds`. Weights are random: they do not change the time. Packages that are not
-installed are left out.
+installed are left out. Rows of parts that are not asked for stay in the CSV; a table and a plot go beside it.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from opticam.saliency.targets import ClassScore
 from reproduce.benchmarks import opticam_loop_rivals as rivals
 from reproduce.benchmarks.environment import environment
 from reproduce.benchmarks.memory import peak_bytes
+from reproduce.benchmarks.opticam_loop_report import write_report
 
 SOURCES = ("opticam", "csrc/opticam", "reproduce/benchmarks/opticam_loop.py")
 LEVELS = ("exact", "fast", "half")
@@ -163,50 +164,52 @@ def _packages(name: str, setting: Setting, layer: nn.Module) -> Iterator[Side]:
             yield package, lambda maps=maps: maps(setting.images, setting.ids)
 
 
-def parts(options: argparse.Namespace) -> Iterator[tuple[str, Setting, Callable[[Setting], Iterator[Side]]]]:
-    """Every part with its setting, one for each batch size."""
+def parts(options: argparse.Namespace) -> Iterator[tuple[str, Setting]]:
+    """Every part asked for with its settings, one for each batch size."""
     torch.manual_seed(0)
     network = build_network("resnet50", None).to(options.device)
     for batch in options.batches:
         generator = torch.Generator().manual_seed(0)
         images = torch.rand(batch, 3, options.side, options.side, generator=generator).to(options.device)
         ids = torch.arange(batch, device=options.device) * 7
-        setting = Setting(network, images, ids, options.iterations)
-        yield "opti-cam", setting, opti_cam_sides
-        yield "grad-cam", setting, grad_cam_sides
-    yield "score-cam", Setting(network, images[:1], ids[:1], 512), score_cam_sides
+        for part in ("opti-cam", "grad-cam"):
+            if part in options.part:
+                yield part, Setting(network, images, ids, options.iterations)
+    if "score-cam" in options.part:
+        yield "score-cam", Setting(network, images[:1], ids[:1], 512)
+
+
+SIDES = {"opti-cam": opti_cam_sides, "grad-cam": grad_cam_sides, "score-cam": score_cam_sides}
 
 
 def main() -> None:
-    """Write the CSV and print each side's best time."""
+    """Write the CSV, its table and its plot, and print the table."""
     options = _arguments()
     options.out.mkdir(parents=True, exist_ok=True)
     path = options.out / f"opticam_loop_{options.device}.csv"
     facts = environment(options.device, SOURCES)
-    rows: list[dict] = []
-    for part, setting, sides in parts(options):
+    rows = pd.read_csv(path).to_dict("records") if path.exists() else []
+    rows = [row for row in rows if row["part"] not in options.part]
+    for part, setting in parts(options):
         described = {"part": part, "images": len(setting.images), "iterations": setting.iterations}
         differences = (
             {f"ours {level}": first_step(setting, level) for level in LEVELS} if part == "opti-cam" else {}
         )
         for repetition in range(1 if part == "score-cam" else options.repeats):
-            for name, side in sides(setting):
+            for name, side in SIDES[part](setting):
                 if part == "grad-cam" or setting.images.is_cuda:
                     side()  # the first call pays for allocations and captures
                 row = described | {"side": name, "repetition": repetition} | measure(side, setting)
                 rows.append(row | differences.get(name, {}) | facts)
                 pd.DataFrame(rows).to_csv(path, index=False)
-    best = pd.DataFrame(rows).groupby(["part", "images", "side"], sort=False)
-    print(
-        best[["seconds", "cpu_seconds", "peak_mb", "score", "map_difference", "gradient_difference"]]
-        .min()
-        .to_string()
-    )
+    write_report(path)
+    print(path.with_suffix(".md").read_text(encoding="utf-8"))
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Time Opti-CAM, Grad-CAM and Score-CAM against other ways.")
     parser.add_argument("--out", type=Path, required=True, help="folder for the CSV")
+    parser.add_argument("--part", nargs="+", choices=tuple(SIDES), default=tuple(SIDES))
     parser.add_argument("--quick", action="store_true", help="small images, one repetition")
     parser.add_argument("--device", default="cpu")
     parser.add_argument(
