@@ -101,7 +101,7 @@ def measure(data: Path, setting: tuple[str, str], count: int) -> dict[str, objec
     scores, seconds = [], 0.0
     for start in range(0, len(labels), BATCH):
         part = labels[start : start + BATCH]
-        files = (data / "imagenet_val" / file for file in part["file"])
+        files = (data / "imagenet_val" / "images" / file for file in part["file"])
         images = torch.stack([squash(Image.open(file).convert("RGB")) for file in files])
         ids = torch.tensor(part["label"].to_numpy())
         begin = time.process_time()
