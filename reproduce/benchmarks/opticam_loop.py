@@ -9,7 +9,8 @@ Score-CAM of one image at a layer of 512 channels, which is 512 forward passes. 
 masked images. `map_difference` and `gradient_difference` are those of the first step from the reference's, the
 gradient's relative to its largest entry. `cpu_seconds` is the processor time of all threads, which other work on
 the machine disturbs less than `seconds`. Weights are random: they do not change the time. Packages that are not
-installed are left out. Rows of parts that are not asked for stay in the CSV; a table and a plot go beside it.
+installed are left out. Rows of parts and batches that are not asked for stay in the CSV; a table and a plot go
+beside it.
 """
 
 from __future__ import annotations
@@ -189,8 +190,10 @@ def main() -> None:
     path = options.out / f"opticam_loop_{options.device}.csv"
     facts = environment(options.device, SOURCES)
     rows = pd.read_csv(path).to_dict("records") if path.exists() else []
-    rows = [row for row in rows if row["part"] not in options.part]
-    for part, setting in parts(options):
+    asked = list(parts(options))
+    measured = {(part, len(setting.images)) for part, setting in asked}
+    rows = [row for row in rows if (row["part"], row["images"]) not in measured]
+    for part, setting in asked:
         described = {"part": part, "images": len(setting.images), "iterations": setting.iterations}
         differences = (
             {f"ours {level}": first_step(setting, level) for level in LEVELS} if part == "opti-cam" else {}
