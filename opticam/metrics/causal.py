@@ -19,6 +19,7 @@ from scipy import ndimage
 from torch import Tensor
 from torch.nn import functional
 
+from opticam.batches import default_batch
 from opticam.masking import step_masks
 from opticam.metrics.checks import check_images, check_maps, check_targets
 from opticam.metrics.faithfulness import target_probability
@@ -49,14 +50,13 @@ def insertion(
     `images` [B, 3, H, W] in [0, 1]; `maps` [B, H, W]; `targets` int [B], by default the predicted classes.
     The pixels come in `steps` equal portions (rounded where `steps` does not divide H · W), so the curve has
     T = steps + 1 points. `max_batch`: largest number of images in one forward pass, which bounds the memory;
-    `None` takes `default_batch`.
+    `None` takes `opticam.batches.default_batch`.
 
     Returns the curve [B, T] and its trapezoidal area [B] in percent, 0 to 100; higher is better. The blur is
     `rise_blur`. Source: Opti-CAM section 5.3.2; RISE, algorithm 1.
     Raises `ValueError`/`TypeError` when a shape or dtype does not fit.
     """
-    max_batch = default_batch(images) if max_batch is None else max_batch
-    ranks, targets = _prepare(classifier, images, maps, targets, steps, max_batch)
+    ranks, targets, max_batch = _prepare(classifier, images, maps, targets, steps, max_batch)
     return _curve(classifier, ranks, images, rise_blur(images), targets, steps, max_batch)
 
 
@@ -80,17 +80,9 @@ def deletion(
     Source: Opti-CAM section 5.3.2; RISE, algorithm 1. Raises `ValueError`/`TypeError` as `insertion` does.
     """
     colour = substrate_colour(substrate)
-    max_batch = default_batch(images) if max_batch is None else max_batch
-    ranks, targets = _prepare(classifier, images, maps, targets, steps, max_batch)
+    ranks, targets, max_batch = _prepare(classifier, images, maps, targets, steps, max_batch)
     flat = images.new_tensor(colour).reshape(1, -1, 1, 1).expand_as(images).contiguous()
     return _curve(classifier, ranks, flat, images, targets, steps, max_batch)
-
-
-def default_batch(images: Tensor) -> int:
-    """Images a forward pass: 64 of 224 x 224 pixels on a GPU, 8 on a CPU, whose cache larger batches leave."""
-    check_images(images)
-    at_224 = 8 if images.device.type == "cpu" else 64
-    return max(1, at_224 * 224 * 224 // max(1, images.shape[2] * images.shape[3]))
 
 
 def saliency_ranks(maps: Tensor) -> Tensor:
@@ -128,10 +120,11 @@ def _prepare(
     maps: Tensor,
     targets: Tensor | None,
     steps: int,
-    max_batch: int,
-) -> tuple[Tensor, Tensor]:
+    max_batch: int | None,
+) -> tuple[Tensor, Tensor, int]:
     check_images(images)
     check_maps(maps, images)
+    max_batch = default_batch(images) if max_batch is None else max_batch
     pixels = maps[0].numel() if len(maps) else 0
     if not 1 <= steps <= max(pixels, 1):
         raise ValueError(f"steps must be between 1 and the number of pixels, {pixels}, got {steps}")
@@ -140,7 +133,7 @@ def _prepare(
     if targets is None:
         targets = _predicted(classifier, images, max_batch)
     check_targets(targets, len(images))
-    return saliency_ranks(maps), targets
+    return saliency_ranks(maps), targets, max_batch
 
 
 @torch.no_grad()

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from opticam.batches import default_batch
 from opticam.masking import step_masks
-from opticam.metrics.causal import default_batch
 from opticam.metrics.checks import check_images, check_maps, check_targets
 from opticam.metrics.faithfulness import average_drop, target_probability
 
@@ -32,7 +32,7 @@ def aopc(
     `images` [B, 3, H, W] and `maps` [B, H, W] in [0, 1], `targets` int [B]. Regions are the `regions` patches
     of `patch` x `patch` pixels of `salient_patches`, blackened one after the other, most salient first; p is the
     softmax probability of the target. `max_batch`: largest number of images in one forward pass, at least one
-    image's regions; `None` takes `opticam.metrics.causal.default_batch`.
+    image's regions; `None` takes `opticam.batches.default_batch`.
 
     Returns [B] in percent, -100 to 100; higher is better. Sensitive to patch size and number of regions.
     Source: Samek et al. (2017), eq. 12, averaged over the L perturbed images as Quantus' RegionPerturbation

@@ -7,6 +7,7 @@ from functools import partial
 import torch
 from skimage.segmentation import quickshift
 
+from opticam.batches import default_batch
 from opticam.classifier import Classifier
 from opticam.masking import normalize_map
 from opticam.saliency.base import SaliencyMethod
@@ -27,14 +28,15 @@ class LIME(SaliencyMethod):
     Guestrin, 2016). The map paints each superpixel with its coefficient, clipped at zero and
     range-normalised. Every image draws the same random numbers, so its map ignores its batch mates.
 
-    samples: variants an image. seed: of the random numbers. max_batch: most variants in one pass.
+    samples: variants an image. seed: of the random numbers. max_batch: most variants in one pass; None
+        takes `opticam.batches.default_batch`.
     Raises ImportError without Captum.
     """
 
     selector = "probability"
 
     def __init__(
-        self, classifier: Classifier, *, samples: int = 1000, seed: int = 0, max_batch: int = 32
+        self, classifier: Classifier, *, samples: int = 1000, seed: int = 0, max_batch: int | None = None
     ) -> None:
         super().__init__(classifier)
         captum_attr("LIME")
@@ -67,7 +69,7 @@ class LIME(SaliencyMethod):
                 baselines=mean_colours(image, segments),
                 feature_mask=segments[None, None],
                 n_samples=self.samples,
-                perturbations_per_eval=self.max_batch,
+                perturbations_per_eval=self.max_batch or default_batch(images),
                 return_input_shape=False,
             )
         return model.representation()[segments].to(images.dtype)

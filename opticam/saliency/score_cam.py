@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from opticam.batches import default_batch
 from opticam.classifier import Classifier
 from opticam.masking import channel_masks
 from opticam.saliency.targets import Score
@@ -17,10 +18,11 @@ class ScoreCAM(WeightedFeatures):
     The softmax runs over the logits of the class, as in the grad-cam package, whose figures the Opti-CAM
     paper reports; the first authors' code sums probabilities instead. A constant channel masks everything.
 
-    max_batch: most masked images in one forward pass, over all images of the batch; it bounds the memory.
+    max_batch: most masked images in one forward pass, over all images of the batch; it bounds the memory. None
+        takes `opticam.batches.default_batch`.
     """
 
-    def __init__(self, classifier: Classifier, *, max_batch: int = 32) -> None:
+    def __init__(self, classifier: Classifier, *, max_batch: int | None = None) -> None:
         super().__init__(classifier)
         self.max_batch = check_max_batch(max_batch)
 
@@ -28,17 +30,18 @@ class ScoreCAM(WeightedFeatures):
     def weigh(self, images: torch.Tensor, score: Score) -> tuple[torch.Tensor, torch.Tensor]:
         """Weights [B,K,1,1] from K forward passes an image."""
         features = self.classifier.features(images)
-        together = max(1, self.max_batch // len(images))
+        limit = self.max_batch or default_batch(images)
+        together = max(1, limit // len(images))
         scores = [
-            score_variants(score, self._masked_logits(features, images, channels))
+            score_variants(score, self._masked_logits(features, images, channels, limit))
             for channels in torch.arange(features.shape[1]).split(together)
         ]
         return features, torch.cat(scores, 1).softmax(1)[:, :, None, None]
 
     def _masked_logits(
-        self, features: torch.Tensor, images: torch.Tensor, channels: torch.Tensor
+        self, features: torch.Tensor, images: torch.Tensor, channels: torch.Tensor, limit: int
     ) -> torch.Tensor:
         """Logits [B,k,C] of each image under the masks of k channels."""
-        parts = zip(features.split(self.max_batch), images.split(self.max_batch))
+        parts = zip(features.split(limit), images.split(limit))
         masked = (channel_masks(*part, channels).flatten(0, 1) for part in parts)
         return torch.cat([self.classifier(batch) for batch in masked]).unflatten(0, (-1, len(channels)))

@@ -12,8 +12,8 @@ def score_variants(score: Score, logits: torch.Tensor) -> torch.Tensor:
     return torch.stack([score(variant) for variant in logits.unbind(1)], 1)
 
 
-def check_max_batch(max_batch: int) -> int:
-    """`max_batch` itself; ValueError unless it is 1 or more."""
-    if max_batch < 1:
+def check_max_batch(max_batch: int | None) -> int | None:
+    """`max_batch` itself; ValueError unless it is None, or 1 or more."""
+    if max_batch is not None and max_batch < 1:
         raise ValueError(f"max_batch: must be 1 or more, got {max_batch}")
     return max_batch

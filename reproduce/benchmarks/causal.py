@@ -26,11 +26,11 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from opticam.batches import default_batch
 from opticam.classifier import Classifier
 from opticam.data.architectures import SAMPLE_NETWORKS, build_sample_network
 from opticam.data.sample import SAMPLE_SIZE
 from opticam.metrics import deletion, insertion, rise_blur
-from opticam.metrics.causal import default_batch
 from opticam.networks import build_network
 from opticam.optimization import LEVELS
 from reproduce.benchmarks.environment import environment
