@@ -37,9 +37,7 @@ void regions_through_entropy(const BackwardInputs<T>& in, const RegionRows<F>& f
 template <class T>
 void remove_radial(const T* part, int64_t depth, T* gradient) {
   const double scale = inverse_norm(part, depth);
-  double along = 0;
-  for (int64_t k = 0; k < depth; ++k) along += double(part[k]) * double(gradient[k]);
-  const T radial = T(along * scale * scale);
+  const T radial = T(loops<T>().dot(part, gradient, depth) * scale * scale);
   for (int64_t k = 0; k < depth; ++k) gradient[k] = (gradient[k] - radial * part[k]) * T(scale);
 }
 

@@ -46,8 +46,12 @@ struct Loops {
   void (*entropy_slope)(T* tile, int64_t rows, T scale, const EntropyRow<T>* entropies);
   // sum[k] = sum over `count` terms of weights[i * weight_step] * rows[i][k].
   void (*gather)(const T* const* rows, const T* weights, int64_t count, int64_t depth, T* sum);
+  // The same of rows that hold bfloat16, given by their bits. Null for double.
+  void (*gather_bfloat16)(const uint16_t* const* rows, const T* weights, int64_t count, int64_t depth, T* sum);
   // sum[k] += weight * row[k].
   void (*add)(const T* row, T weight, int64_t depth, T* sum);
+  // The inner product of two rows, added up in double.
+  double (*dot)(const T* a, const T* b, int64_t depth);
   // The values of bfloat16 given by their bits.
   void (*widen)(const uint16_t* bits, int64_t count, T* values);
 };

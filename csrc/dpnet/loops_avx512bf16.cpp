@@ -43,8 +43,9 @@ void multiply(const Pair* vectors, const Pair* scalars, int64_t pitch, int64_t r
               bool accumulate) {
   static constexpr decltype(&multiply_rows<1>) by_count[] = {multiply_rows<1>, multiply_rows<2>, multiply_rows<3>,
                                                              multiply_rows<4>, multiply_rows<5>, multiply_rows<6>};
-  for (int64_t r = 0; r < rows; r += ROWS) {
-    const int64_t count = rows - r < ROWS ? rows - r : ROWS;
+  for (int64_t r = 0, count; r < rows; r += count) {
+    const int64_t left = rows - r, groups = (left + ROWS - 1) / ROWS;
+    count = (left + groups - 1) / groups;  // as even as they can be
     by_count[count - 1](vectors, scalars + r * pitch, pitch, steps, out + r * VECTORS * WIDTH, accumulate);
   }
 }

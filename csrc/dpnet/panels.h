@@ -9,9 +9,7 @@ constexpr double SMALLEST_NORM = 1e-12;  // as torch.nn.functional.normalize
 
 template <class T>
 T inverse_norm(const T* part, int64_t depth) {
-  double square = 0;
-  for (int64_t k = 0; k < depth; ++k) square += double(part[k]) * double(part[k]);
-  const double norm = std::sqrt(square);
+  const double norm = std::sqrt(loops<T>().dot(part, part, depth));
   return T(1 / (norm < SMALLEST_NORM ? SMALLEST_NORM : norm));
 }
 

@@ -38,6 +38,12 @@ class RegionRows {
   int64_t buffer_pitch() const { return divide_up(factors<F>(depth_), 16) * 16 + 16; }
   int64_t buffer_size(int64_t rows) const { return in_place_ ? 0 : rows * buffer_pitch(); }
 
+  // A row of bfloat16 where the columns are neighbours, null for all rows otherwise.
+  const uint16_t* bfloat16_row(int64_t image, int64_t row) const {
+    if (type_ != ScalarType::BFloat16 || column_ != 1) return nullptr;
+    return reinterpret_cast<const uint16_t*>(base_) + image * image_ + row * row_;
+  }
+
   RowView<F> get(int64_t image, int64_t first, int64_t count, F* buffer) const {
     const char* from = base_ + (image * image_ + first * row_) * bytes_;
     if (in_place_) return {reinterpret_cast<const F*>(from), row_ / Factor<F>::elements};

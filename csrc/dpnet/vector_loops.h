@@ -7,6 +7,12 @@ namespace DPNET_INSTRUCTIONS {
 
 constexpr int ROWS = 6;  // rows x vectors accumulators, plus one scalar and the vectors, fit the registers
 
+// How many of the rows left to take next: as few groups as there can be, as even as they can be.
+inline int64_t group_of(int64_t left) {
+  const int64_t groups = (left + ROWS - 1) / ROWS;
+  return (left + groups - 1) / groups;
+}
+
 template <class T>
 struct Vector {
   static constexpr int width = DPNET_VECTOR_BYTES / sizeof(T);
@@ -111,8 +117,8 @@ void multiply_tail(const T* vectors, int64_t vector_step, const T* scalars, Stri
 template <class T>
 void multiply(const T* vectors, int64_t vector_step, const T* scalars, Strides strides, int64_t rows,
               int64_t steps, T* out, int64_t out_pitch, bool accumulate) {
-  for (int64_t r = 0; r < rows; r += ROWS) {
-    const int64_t count = rows - r < ROWS ? rows - r : ROWS;
+  for (int64_t r = 0, count; r < rows; r += count) {
+    count = group_of(rows - r);
     multiply_tail<T, ROWS>(vectors, vector_step, scalars + r * strides.row, strides, count, steps,
                            out + r * out_pitch, out_pitch, accumulate);
   }
@@ -190,26 +196,48 @@ void entropy_slope(T* tile, int64_t rows, T scale, const EntropyRow<T>* entropie
   }
 }
 
-template <class T, int N>
-void gather_columns(const T* const* rows, const T* weights, int64_t count, int64_t column, T* sum) {
+// A vector of the values of a row: of the row's own type, or of bfloat16 widened to float.
+template <class T>
+inline V<T> load_values(const T* from) {
+  return load(from);
+}
+template <class T>
+inline V<T> load_values(const uint16_t* from) {
+  typedef uint16_t Short __attribute__((vector_size(DPNET_VECTOR_BYTES / 2), aligned(2), may_alias));
+  typedef uint32_t Long __attribute__((vector_size(DPNET_VECTOR_BYTES)));
+  return (V<T>)(__builtin_convertvector(*reinterpret_cast<const Short*>(from), Long) << 16);
+}
+inline float value_of(uint16_t bits) {
+  const uint32_t wide = uint32_t(bits) << 16;
+  float value;
+  __builtin_memcpy(&value, &wide, sizeof(value));
+  return value;
+}
+template <class T>
+inline T value_of(T value) {
+  return value;
+}
+
+template <class T, class E, int N>
+void gather_columns(const E* const* rows, const T* weights, int64_t count, int64_t column, T* sum) {
   V<T> sums[N];
   for (int v = 0; v < N; ++v) sums[v] = V<T>{};
   for (int64_t i = 0; i < count; ++i)
-    for (int v = 0; v < N; ++v) sums[v] += load(rows[i] + column + v * WIDTH<T>) * weights[i];
+    for (int v = 0; v < N; ++v) sums[v] += load_values<T>(rows[i] + column + v * WIDTH<T>) * weights[i];
   for (int v = 0; v < N; ++v) store(sum + column + v * WIDTH<T>, sums[v]);
 }
 
-template <class T>
-void gather(const T* const* rows, const T* weights, int64_t count, int64_t depth, T* sum) {
+template <class T, class E>
+void gather(const E* const* rows, const T* weights, int64_t count, int64_t depth, T* sum) {
   constexpr int N = 8;
   int64_t column = 0;
   for (; column + N * WIDTH<T> <= depth; column += N * WIDTH<T>)
-    gather_columns<T, N>(rows, weights, count, column, sum);
+    gather_columns<T, E, N>(rows, weights, count, column, sum);
   for (; column + WIDTH<T> <= depth; column += WIDTH<T>)
-    gather_columns<T, 1>(rows, weights, count, column, sum);
+    gather_columns<T, E, 1>(rows, weights, count, column, sum);
   for (; column < depth; ++column) {
     T total = 0;
-    for (int64_t i = 0; i < count; ++i) total += rows[i][column] * weights[i];
+    for (int64_t i = 0; i < count; ++i) total += value_of(rows[i][column]) * weights[i];
     sum[column] = total;
   }
 }
@@ -222,19 +250,33 @@ void add(const T* row, T weight, int64_t depth, T* sum) {
 }
 
 template <class T>
-void widen(const uint16_t* bits, int64_t count, T* values) {
-  for (int64_t k = 0; k < count; ++k) {
-    const uint32_t wide = uint32_t(bits[k]) << 16;
-    float value;
-    __builtin_memcpy(&value, &wide, sizeof(value));
-    values[k] = value;
-  }
+double dot(const T* a, const T* b, int64_t depth) {
+  constexpr int N = 4, W = WIDTH<double>;
+  typedef T Values __attribute__((vector_size(W * sizeof(T)), aligned(alignof(T)), may_alias));
+  V<double> sums[N];
+  for (int v = 0; v < N; ++v) sums[v] = V<double>{};
+  int64_t k = 0;
+  for (; k + N * W <= depth; k += N * W)
+    for (int v = 0; v < N; ++v)
+      sums[v] += __builtin_convertvector(*reinterpret_cast<const Values*>(a + k + v * W), V<double>) *
+                 __builtin_convertvector(*reinterpret_cast<const Values*>(b + k + v * W), V<double>);
+  double total = sum<double>((sums[0] + sums[1]) + (sums[2] + sums[3]));
+  for (; k < depth; ++k) total += double(a[k]) * double(b[k]);
+  return total;
 }
 
 template <class T>
+void widen(const uint16_t* bits, int64_t count, T* values) {
+  for (int64_t k = 0; k < count; ++k) values[k] = value_of(bits[k]);
+}
+
+inline auto gather_bits(float) { return gather<float, uint16_t>; }
+inline decltype(Loops<double>::gather_bfloat16) gather_bits(double) { return nullptr; }
+
+template <class T>
 Loops<T> table(const char* name) {
-  return {name,      LANES<T>, multiply<T>, update_best<T>, update_partition<T>, entropy_slope<T>,
-          gather<T>, add<T>,   widen<T>};
+  return {name,         LANES<T>,         multiply<T>, update_best<T>, update_partition<T>, entropy_slope<T>,
+          gather<T, T>, gather_bits(T()), add<T>,      dot<T>,         widen<T>};
 }
 
 }  // namespace DPNET_INSTRUCTIONS
