@@ -14,6 +14,11 @@ CHUNK_BYTES = 32 * 2**20
 """Similarities held at a time; about what the last cache level of a GPU or a CPU holds."""
 
 
+def obstacle(device: str, dtype: torch.dtype) -> str:
+    """Nothing keeps PyTorch's own operations from running: ""."""
+    return ""
+
+
 def forward(
     parts: torch.Tensor, regions: torch.Tensor, temperature: float | None
 ) -> tuple[torch.Tensor, ...]:

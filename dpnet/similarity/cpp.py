@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import torch
 
+from dpnet.similarity import library
 from dpnet.similarity.reference import accumulated
+
+
+def obstacle(device: str, dtype: torch.dtype) -> str:
+    """Why the loops cannot run here on this type of device, or ""; every dtype will do."""
+    return library.LOAD_ERROR if device == "cpu" else f"it runs on cpu, not on {device}"
 
 
 def forward(

@@ -11,8 +11,10 @@ FUSED_BELOW_DEPTH = 1024
 """From this depth on, a plain product and a reduction are expected to be faster than the tile kernel."""
 
 
-def obstacle(dtype: torch.dtype) -> str:
-    """Why the kernels cannot run here on this dtype, or ""."""
+def obstacle(device: str, dtype: torch.dtype) -> str:
+    """Why the kernels cannot run here on this type of device and dtype, or ""."""
+    if device != "cuda":
+        return f"it runs on cuda, not on {device}"
     if library.LOAD_ERROR:
         return library.LOAD_ERROR
     if not library.HAS_CUDA:
