@@ -34,7 +34,7 @@ from reproduce.benchmarks.similarity_cases import (
 from reproduce.benchmarks.similarity_report import write_report
 from reproduce.benchmarks.similarity_rivals import FORWARD_ONLY, Rival, rivals
 
-SOURCES = ("csrc/dpnet", "dpnet/similarity", "reproduce/benchmarks")
+SOURCES = ("csrc/dpnet", "dpnet/similarity", "reproduce/benchmarks/similarity*")
 CHECKED_IMAGES = 2
 LEAST_TURNS, MOST_TURNS = 3, 30
 
