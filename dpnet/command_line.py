@@ -71,6 +71,7 @@ def runs(options: argparse.Namespace) -> list[Run]:
         learning_rate_parts=options.lr_parts,
         learning_rate_classifier=options.lr_classifier,
         weight_decay=options.weight_decay,
+        label_smoothing=options.label_smoothing,
         precision=options.precision,
     )
     parts = Run(
@@ -150,6 +151,7 @@ def _add_training_options(group: argparse._ArgumentGroup) -> None:
     add("--lr-parts", type=float, default=default.learning_rate_parts)
     add("--lr-classifier", type=float, default=default.learning_rate_classifier)
     add("--weight-decay", type=float, default=default.weight_decay)
+    add("--label-smoothing", type=float, default=default.label_smoothing)
     add("--seeds", type=_integers, default=(0,), help="comma-separated, one run each")
     add("--precision", choices=PRECISIONS, default=default.precision)
     add("--feature-dtype", choices=PRECISIONS, default="bfloat16", help="of the feature cache")
