@@ -125,6 +125,37 @@ def constraint_comparison(images: Tensor, settings: Mapping[str, ClassParts], ti
     return figure
 
 
+def class_matrices(
+    participations: Mapping[str, Tensor], class_names: Sequence[str], parts_per_class: int, title: str
+) -> Figure:
+    """Class-level participation [C,P] of several models, one image each, all in one colour scale.
+
+    Lines part the owners, so a class-specific model has its colour in the blocks on the diagonal.
+    """
+    rows, columns = next(iter(participations.values())).shape
+    height = 0.17 * rows + 0.55
+    figure = Figure(figsize=(9, height * len(participations) + 0.5), layout="constrained")
+    axes = figure.subplots(len(participations), 1, squeeze=False)[:, 0]
+    limit = max(values.abs().quantile(0.995).item() for values in participations.values())
+    for axis, (name, values) in zip(axes, participations.items()):
+        options = {
+            "cmap": "RdBu",
+            "vmin": -limit,
+            "vmax": limit,
+            "aspect": "auto",
+            "interpolation": "nearest",
+        }
+        drawn = axis.imshow(values.detach().cpu().numpy(), **options)
+        for owner in range(1, columns // parts_per_class):
+            axis.axvline(owner * parts_per_class - 0.5, color="black", linewidth=0.3)
+        axis.set_yticks(range(rows), class_names, fontsize=5)
+        axis.set_xticks([])
+        axis.set_ylabel(name, fontsize=8)
+    figure.colorbar(drawn, ax=axes, label="added to the logit, mean over the class", shrink=0.8)
+    figure.suptitle(title, fontsize=10)
+    return figure
+
+
 def draw_box(axis: Axes, box: Tensor, position: int) -> None:
     """Outline a box (x1, y1, x2, y2) in the colour of the part's position; later ones are drawn smaller."""
     x1, y1, x2, y2 = (float(value) for value in box)

@@ -36,4 +36,21 @@ METRICS: dict[str, Metric] = {
     ),
     "SSIM": Metric("SSIM", "down", "1", 3, "similarity to the maps of a randomised network"),
     "accuracy": Metric("accuracy", "up", "%", 1, "share of test images classified correctly"),
+    "delta": Metric("Δ accuracy", "up", "points", 1, "accuracy of Parts less that of Global"),
+    "rms_cosine": Metric("rms cosine", "down", "1", 3, "root mean square cosine between different parts"),
+    "entropy": Metric("entropy", "down", "nat", 2, "mean entropy of a region's assignment to parts"),
+    "own_class_mass": Metric(
+        "own-class mass", "up", "%", 1, "share of a class's participation that its own parts have"
+    ),
+    "effective_parts": Metric(
+        "effective parts", "down", "1", 1, "exponential of the entropy of a class's participation"
+    ),
+    "parts_90": Metric("parts for 90 %", "down", "1", 1, "parts that give 90 % of an image's participation"),
+    "distinct_regions": Metric(
+        "distinct regions", "up", "1", 2, "different regions among the best ones of a class's own parts"
+    ),
+    "purity": Metric("purity", "up", "%", 1, "share of a part's ten best boxes that show one true part"),
+    "hit": Metric("hit", "up", "%", 1, "share of best boxes of own parts with a true part's centre inside"),
+    "hit_by_chance": Metric("hit by chance", "up", "%", 1, "the same for a region drawn at random"),
+    "distance": Metric("distance", "down", "px", 1, "from a best box's middle to the nearest true part"),
 }

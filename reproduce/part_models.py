@@ -2,35 +2,51 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 
 import safetensors.torch
 import torch
-from torch.utils.data import Subset
 from tqdm.auto import tqdm
 
-from dpnet import (
-    ConstraintWeights,
-    GlobalClassifier,
-    PartClassifier,
-    TrainingSettings,
-    describe,
-    extract_features,
-    train,
-)
+from dpnet import GlobalClassifier, PartClassifier, prepare, train
 from dpnet.evaluation import accuracy, interpretability
-from dpnet.initialisation import fit_centre, initialise_parts
-from opticam.data import SampleSet, sample_set
+from dpnet.initialisation import initialise_parts
+from dpnet.part_quality import part_localisation, part_purity
+from reproduce.part_choices import (
+    SELECTION,
+    Choice,
+    chosen,
+    chosen_weights,
+    definition,
+    with_constraints,
+)
+from reproduce.part_data import dataset_split, grid, layer_features
 from reproduce.published_numbers import labelled, split_label
 from reproduce.store import Row
 from reproduce.workspace import Workspace
 
+__all__ = [
+    "CONSTRAINTS",
+    "EXPERIMENT",
+    "SELECTION",
+    "PartRun",
+    "build_model",
+    "dataset_split",
+    "features_and_labels",
+    "forget",
+    "load_model",
+    "parts_label",
+    "planned",
+    "run_features",
+    "seeds",
+    "train_missing",
+]
+
 EXPERIMENT = "parts"
-SELECTION = "parts-selection"  # where the choice of learning rates is stored
+DEFINITION = "definition"  # metric under which it is stored what a result was computed from
+RANDOM_PARTS = "Random parts"  # the part layer before training: random directions
 CONSTRAINTS = {
     "none": (),
     "perp": ("orthogonality",),
@@ -84,23 +100,41 @@ def seeds(workspace: Workspace) -> range:
 
 
 def train_missing(workspace: Workspace, runs: Iterable[PartRun]) -> None:
-    """Train and store every run that has no accuracy yet."""
-    name = workspace.profile.name
+    """Train and store every run that has no results yet, or those of another recipe, network or layer."""
     runs = list(dict.fromkeys(runs))
-    todo = [
-        run
-        for run in runs
-        if run.image not in workspace.store.done(name, EXPERIMENT, run.backbone, run.method, ["accuracy"])
-    ]
-    for run in tqdm(todo, desc="part models", unit="model", disable=not workspace.progress or not todo):
-        model, figures = _train_and_test(workspace, run)
+    for run in tqdm(runs, desc="part models", unit="model", disable=not workspace.progress or not runs):
+        plan = planned(workspace, run)
+        now = definition(workspace, plan, run.backbone)
+        if now == _stored_definition(workspace, run) and run.weights_file(workspace.results).exists():
+            continue
+        model, figures = _train_and_test(workspace, run, plan)
         path = run.weights_file(workspace.results)
         path.parent.mkdir(parents=True, exist_ok=True)
         safetensors.torch.save_file(model.state_dict(), path)
-        workspace.store.write(
-            Row(name, EXPERIMENT, run.backbone, run.method, run.image, metric, value)
-            for metric, value in figures.items()
-        )
+        keys = workspace.profile.name, EXPERIMENT, run.backbone, run.method, run.image
+        workspace.store.write(Row(*keys, *item) for item in (figures | {DEFINITION: now}).items())
+
+
+def planned(workspace: Workspace, run: PartRun) -> Choice:
+    """Layer, recipe and settings of a run: what cross-validation has chosen, its constraints and its seed."""
+    layer, plan = chosen(workspace, run.dataset, run.backbone, run.is_global)
+    constraints = () if run.is_global else CONSTRAINTS[split_label(run.method)[1]]
+    if constraints:
+        weights = chosen_weights(workspace, run.dataset, run.backbone)
+        plan = with_constraints(plan, weights, constraints)
+    return Choice(layer, replace(plan, settings=plan.settings.with_seed(run.seed)))
+
+
+def run_features(workspace: Workspace, run: PartRun, split: str) -> tuple[torch.Tensor, torch.Tensor]:
+    """Feature maps float32 [N,d,h,w] of the layer that the run reads, and labels [N]."""
+    return layer_features(workspace, run.dataset, run.backbone, planned(workspace, run).layer, split)
+
+
+def features_and_labels(
+    workspace: Workspace, dataset: str, backbone: str, split: str
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """`run_features` of the unconstrained part model."""
+    return run_features(workspace, PartRun(dataset, backbone, parts_label("none"), 0), split)
 
 
 def forget(workspace: Workspace, runs: Iterable[PartRun]) -> None:
@@ -112,7 +146,7 @@ def forget(workspace: Workspace, runs: Iterable[PartRun]) -> None:
 
 def load_model(workspace: Workspace, run: PartRun) -> PartClassifier | GlobalClassifier:
     """The trained model of a run that `train_missing` has done."""
-    features, labels = features_and_labels(workspace, run.dataset, run.backbone, "test")
+    features, labels = run_features(workspace, run, "train")
     model = build_model(workspace, run, features, labels)
     model.load_state_dict(safetensors.torch.load_file(run.weights_file(workspace.results)))
     return model.eval()
@@ -121,100 +155,44 @@ def load_model(workspace: Workspace, run: PartRun) -> PartClassifier | GlobalCla
 def build_model(
     workspace: Workspace, run: PartRun, features: torch.Tensor, labels: torch.Tensor
 ) -> PartClassifier | GlobalClassifier:
-    """The model of a run before training: centred features, parts from random regions of their class."""
-    classes, dimension = int(labels.max()) + 1, features.shape[1]
-    with torch.random.fork_rng():
-        torch.manual_seed(run.seed)
-        if run.is_global:
-            model = GlobalClassifier(dimension, classes)
-        else:
-            model = PartClassifier(dimension, classes, workspace.profile.parts.parts_per_class)
-    fit_centre(model, features)
-    if not run.is_global:
-        initialise_parts(model, "class_regions", features, labels, seed=run.seed)
+    """The model of a run before training."""
+    plan = planned(workspace, run)
+    model = plan.run.recipe.build(features, labels, int(labels.max()) + 1, run.seed)
+    if isinstance(model, PartClassifier):
+        size = tuple(dataset_split(workspace, run.dataset, "test").images.shape[-2:])
+        model.grid.copy_(grid(workspace, run.backbone, plan.layer, size))
     return model
 
 
-@lru_cache(maxsize=2)
-def features_and_labels(
-    workspace: Workspace, dataset: str, backbone: str, split: str
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Feature maps float32 [N,d,h,w] of the frozen backbone and labels [N]; computed once and kept on disk.
-
-    Of the training pictures the profile's number is used, the first ones; they are ordered class by class in
-    turn, so every class keeps the same share.
-    """
-    data = dataset_split(workspace, dataset, split)
-    count = len(data) if split == "test" else min(len(data), workspace.profile.parts.train_images)
-    classifier = workspace.classifier(backbone)
-    manifest = describe(
-        classifier,
-        network=backbone,
-        image_size=tuple(data.images.shape[-2:]),
-        dataset=f"{dataset}/{split}",
-        dataset_hash=hashlib.sha256(data.images[:count].numpy().tobytes()).hexdigest()[:16],
-        num_images=count,
-        dtype="float32",
-    )
-    folder = workspace.cache / "features" / f"{dataset}-{split}-{backbone}-{manifest.weights_hash}"
-    images = Subset(data, range(count))
-    cache = extract_features(classifier, images, folder, manifest, progress=workspace.progress)
-    return cache[torch.arange(count)], cache.labels
+def _stored_definition(workspace: Workspace, run: PartRun) -> float | None:
+    keys = {"network": run.backbone, "method": run.method, "image": run.image, "metric": DEFINITION}
+    found = workspace.store.frame(workspace.profile.name, EXPERIMENT, **keys)["value"]
+    return found.iloc[0] if len(found) else None
 
 
-def dataset_split(workspace: Workspace, dataset: str, split: str) -> SampleSet:
-    """Images and annotations of a data set of the profile."""
-    return sample_set(dataset, split, workspace.cache)
-
-
-def settings_of(workspace: Workspace, run: PartRun, learning_rate: float) -> TrainingSettings:
-    """Training settings of a run; `learning_rate` is that of V for Global and that of U for Parts."""
-    profile = workspace.profile.parts
-    constraints = () if run.is_global else CONSTRAINTS[split_label(run.method)[1]]
-    return TrainingSettings(
-        epochs=profile.epochs,
-        batch_size=profile.batch_size,
-        seed=run.seed,
-        learning_rate_parts=learning_rate,
-        learning_rate_classifier=learning_rate if run.is_global else profile.learning_rate_classifier,
-        constraints=ConstraintWeights.named(*constraints),
-    )
-
-
-def chosen_learning_rate(workspace: Workspace, run: PartRun) -> float:
-    """The learning rate of this data set, backbone and model: best on a quarter of the training pictures.
-
-    Chosen without constraints and with seed 0, stored, and used for every seed and every constraint set.
-    """
-    profile = workspace.profile.parts
-    rates = profile.learning_rates_global if run.is_global else profile.learning_rates_parts
-    plain = replace(run, method="Global" if run.is_global else parts_label("none"), seed=0)
-    keys = (workspace.profile.name, SELECTION)
-    metrics = {f"validation accuracy at {rate:g}": rate for rate in rates}
-    if plain.image not in workspace.store.done(*keys, plain.backbone, plain.method, metrics):
-        found = [_validation_accuracy(workspace, plain, rate) for rate in rates]
-        rows = zip(metrics, found)
-        workspace.store.write(Row(*keys, plain.backbone, plain.method, plain.image, *row) for row in rows)
-    stored = workspace.store.frame(*keys, network=plain.backbone, method=plain.method, image=plain.image)
-    return metrics[stored.set_index("metric")["value"].idxmax()]
-
-
-def _validation_accuracy(workspace: Workspace, run: PartRun, learning_rate: float) -> float:
-    features, labels = features_and_labels(workspace, run.dataset, run.backbone, "train")
-    # Every fourth picture of each class, as classes follow each other in turn.
-    held_out = torch.arange(len(labels)) // (int(labels.max()) + 1) % 4 == 3
-    model = build_model(workspace, run, features[~held_out], labels[~held_out])
-    train(model, features[~held_out], labels[~held_out], settings_of(workspace, run, learning_rate))
-    return 100 * accuracy(model, features[held_out], labels[held_out])
-
-
-def _train_and_test(workspace: Workspace, run: PartRun) -> tuple[torch.nn.Module, dict[str, float]]:
-    settings = settings_of(workspace, run, chosen_learning_rate(workspace, run))
-    features, labels = features_and_labels(workspace, run.dataset, run.backbone, "train")
-    test_features, test_labels = features_and_labels(workspace, run.dataset, run.backbone, "test")
+def _train_and_test(
+    workspace: Workspace, run: PartRun, plan: Choice
+) -> tuple[torch.nn.Module, dict[str, float]]:
+    features, labels = run_features(workspace, run, "train")
+    test_features, test_labels = run_features(workspace, run, "test")
     model = build_model(workspace, run, features, labels)
-    record = train(model, features, labels, settings)
+    record = train(model, prepare(model, features), labels, plan.run.settings)
     figures = {"accuracy": 100 * accuracy(model, test_features, test_labels), "seconds": record.seconds}
-    if not run.is_global:
+    if isinstance(model, PartClassifier):
         figures |= interpretability(model, test_features, test_labels)
+        figures |= part_quality(workspace, run, model)
+        initialise_parts(untrained := build_model(workspace, run, features, labels), "random", seed=run.seed)
+        random = part_quality(workspace, run, untrained)
+        figures |= {f"random_{name}": value for name, value in random.items()}
     return model, figures
+
+
+def part_quality(workspace: Workspace, run: PartRun, model: PartClassifier) -> dict[str, float]:
+    """Whether parts show the same true part, and lie on one, in the test pictures; shares in percent."""
+    features, labels = run_features(workspace, run, "test")
+    data = dataset_split(workspace, run.dataset, "test")
+    size = tuple(data.images.shape[-2:])
+    purity = part_purity(model, features, data.part_centres, data.part_ids, size).mean().item()
+    found = part_localisation(model, features, labels, data.part_centres, size)
+    shares = {"purity": purity, "hit": found["hit"], "hit_by_chance": found["hit_by_chance"]}
+    return {name: 100 * value for name, value in shares.items()} | {"distance": found["distance"]}

@@ -51,8 +51,10 @@ class PartsProfile:
     """Data sets, backbones and sizes of the DP-Net experiments.
 
     datasets, backbones: name -> the published one it stands beside. seeds: how many runs of each model.
-    train_images: how many training pictures of a data set are used at most. Learning rates are lists: the one
-    used is chosen on a quarter of the training pictures, for each data set, backbone and model.
+    train_images: how many training pictures of a data set are used at most. layers: layers of a backbone
+    whose maps Global and Parts choose from, where it is not the papers' layer alone. folds: of the
+    cross-validation on the training pictures that chooses recipe and rates for each data set, backbone and
+    method. constraint_tolerance: points of cross-validated accuracy that a constraint's weight may cost.
     """
 
     source: str
@@ -65,19 +67,22 @@ class PartsProfile:
     epochs: int
     batch_size: int
     train_images: int
-    learning_rates_global: tuple[float, ...]
-    learning_rates_parts: tuple[float, ...]
-    learning_rate_classifier: float
+    folds: int
+    constraint_tolerance: float
     comparable: bool
+    layers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name in ("constraint_datasets", "learning_rates_global", "learning_rates_parts"):
-            object.__setattr__(self, name, tuple(getattr(self, name)))
+        object.__setattr__(self, "constraint_datasets", tuple(self.constraint_datasets))
         unknown = set(self.constraint_datasets) - set(self.datasets)
         if unknown or self.constraint_backbone not in self.backbones:
             raise ValueError("parts: constraint_datasets and constraint_backbone must be among the others")
-        if min(self.seeds, self.parts_per_class, self.epochs, self.batch_size) < 1:
-            raise ValueError("parts: seeds, parts_per_class, epochs and batch_size must be at least 1")
+        if min(self.seeds, self.parts_per_class, self.epochs, self.batch_size) < 1 or self.folds < 2:
+            raise ValueError(
+                "parts: seeds, parts_per_class, epochs and batch_size must be at least 1, folds at least 2"
+            )
+        if set(self.layers) - set(self.backbones):
+            raise ValueError("parts: layers names a backbone that is not among the backbones")
 
 
 @dataclass(frozen=True)
