@@ -19,9 +19,16 @@ export FORCE_CUDA=${FORCE_CUDA:-1} MAX_JOBS=${MAX_JOBS:-$(nproc)} PYTHONUNBUFFER
 prepare
 
 failed=0
+deadline=580 # seconds after the start, the build counted: what is left of it bounds every part
 part() { # part SECONDS NAME COMMAND...: run a command for at most SECONDS and go on whatever becomes of it
-    local limit=$1 name=$2 start=$SECONDS
+    local limit=$1 name=$2 start=$SECONDS left=$((deadline - SECONDS))
     shift 2
+    if [ $left -lt "$limit" ]; then limit=$left; fi
+    if [ $limit -lt 10 ]; then
+        printf '== %s: left out, no time is left\n' "$name"
+        failed=1
+        return
+    fi
     printf '== %s\n' "$name"
     timeout "$limit" "$@"
     local status=$?
@@ -33,15 +40,20 @@ nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv || true
 "$PYTHON" -c 'import torch; print("torch", torch.__version__); assert torch.cuda.is_available(), "no CUDA device"' || exit 1
 part 30 "what runs where" "$PYTHON" -m opticam info
 mapfile -t tests < <(find tests -name 'test_*_gpu.py' | sort)
-part 180 "GPU tests" "$PYTHON" -m pytest -q "${tests[@]}"
-part 150 "masking benchmark" "$PYTHON" -m reproduce.benchmarks.masking --device cuda --out "$out"
+part 120 "GPU tests" "$PYTHON" -m pytest -q "${tests[@]}"
+part 110 "masking benchmark" "$PYTHON" -m reproduce.benchmarks.masking --device cuda --quick --out "$out"
+part 110 "similarity benchmark" "$PYTHON" -m reproduce.benchmarks.similarity --device cuda --quick --out "$out"
+part 90 "Opti-CAM loop benchmark" "$PYTHON" -m reproduce.benchmarks.opticam_loop --device cuda \
+    --part opti-cam --batches 1 8 64 --repeats 1 --out "$out"
 
 sanitizer=$(command -v compute-sanitizer || ls /usr/local/cuda/bin/compute-sanitizer 2>/dev/null)
 if [ -n "$sanitizer" ]; then
     export PYTORCH_NO_CUDA_MEMORY_CACHING=1  # so that memcheck sees each tensor's bounds
-    for tool in memcheck racecheck; do
-        part 60 "masking under $tool" "$sanitizer" --tool "$tool" --error-exitcode 1 \
-            "$PYTHON" -m reproduce.benchmarks.masking_sanitize
+    for kernel in masking similarity; do
+        for tool in memcheck racecheck; do
+            part 40 "$kernel under $tool" "$sanitizer" --tool "$tool" --error-exitcode 1 \
+                "$PYTHON" -m "reproduce.benchmarks.${kernel}_sanitize"
+        done
     done
 else
     echo "== compute-sanitizer is not installed: memory and race checks did not run"
