@@ -16,6 +16,7 @@ MODULES = {
     "opticam-loop": "opticam_loop",
     "causal": "causal",
     "localization": "localization",
+    "part-training": "part_training",
 }
 COMPILE_REPORTS = ("masking_compile", "similarity_compile")
 

@@ -1,0 +1,95 @@
+"""Time and memory of training the part layer on cached features of the size of CUB-200-2011.
+
+    python -m reproduce.benchmarks.part_training --out DIR [--device cpu|cuda] [--images N]
+
+The features are a random stand-in, [11788, 2048, 7, 7] in bfloat16 as `dpnet train` caches them, written in shards
+to a temporary folder and read through memory maps; 200 classes with 10 parts each, batches of 64. Rows go to
+DIR/part_training_DEVICE.csv as they finish: one an epoch, without and with the assignment entropy, with the memory
+of the process that no file backs at the epoch's end, which must not grow from one epoch to the next.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+
+import pandas as pd
+import torch
+from safetensors.torch import save_file
+
+from dpnet import ConstraintWeights, PartClassifier, TrainingSettings
+from dpnet.features import FeatureCache
+from dpnet.manifest import Manifest, write_manifest
+from dpnet.training import build_optimiser, train_epoch
+from reproduce.benchmarks.environment import environment
+
+SOURCES = ("dpnet", "csrc/dpnet", "reproduce/benchmarks/part_training.py")
+CLASSES, PARTS_PER_CLASS, EPOCHS = 200, 10, 2
+SHAPE = (2048, 7, 7)
+STATUS = Path("/proc/self/status")
+
+
+def stand_in(folder: Path, count: int) -> FeatureCache:
+    """Random features and labels in the cache's format."""
+    manifest = Manifest("stand-in", "", "", (224, 224), ((0.0,) * 3, (1.0,) * 3), "CUB size", "", count)
+    write_manifest(folder, manifest)
+    generator = torch.Generator().manual_seed(0)
+    for shard in range(manifest.num_shards):
+        size = len(manifest.shard_indices(shard))
+        maps = torch.rand(size, *SHAPE, generator=generator).bfloat16()
+        labels = torch.randint(0, CLASSES, (size,), generator=generator)
+        save_file({"features": maps, "labels": labels}, folder / manifest.shard_name(shard))
+    return FeatureCache(folder, manifest)
+
+
+def own_megabytes() -> float:
+    """Memory of this process that no file backs; NaN where the system does not tell."""
+    if not STATUS.exists():
+        return float("nan")
+    (line,) = (line for line in STATUS.read_text().splitlines() if line.startswith("RssAnon:"))
+    return int(line.split()[1]) / 1000
+
+
+def measure(features: FeatureCache, constraints: tuple[str, ...], device: str):
+    """One row an epoch."""
+    torch.manual_seed(0)
+    model = PartClassifier(SHAPE[0], CLASSES, PARTS_PER_CLASS).to(device)
+    settings = TrainingSettings(
+        epochs=EPOCHS, precision="bfloat16", constraints=ConstraintWeights.named(*constraints)
+    )
+    optimiser = build_optimiser(model, settings)
+    for epoch in range(EPOCHS):
+        entry = train_epoch(model, model, optimiser, features, features.labels, settings, epoch)
+        yield {
+            "constraints": "+".join(constraints) or "none",
+            "epoch": epoch,
+            "images": len(features),
+            "seconds": round(entry["seconds"], 2),
+            "images_a_second": round(len(features) / entry["seconds"]),
+            "own_mb": round(own_megabytes()),
+            "gpu_mb": round(torch.cuda.max_memory_allocated() / 1e6) if device == "cuda" else "",
+        }
+
+
+def main() -> None:
+    """Write the CSV and print it."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--out", type=Path, required=True, help="folder for the CSV")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--images", type=int, default=11_788)
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    path, facts = options.out / f"part_training_{options.device}.csv", environment(options.device, SOURCES)
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        features = stand_in(Path(folder), options.images)
+        for constraints in ((), ("assignment",)):
+            for row in measure(features, constraints, options.device):
+                rows.append(row | facts)
+                pd.DataFrame(rows).to_csv(path, index=False)
+    print(pd.DataFrame(rows).drop(columns=list(facts)).to_string(index=False))
+
+
+if __name__ == "__main__":
+    main()
