@@ -23,7 +23,6 @@ import torch
 from PIL import Image
 from torch import Tensor
 from torch.nn import functional
-from torchvision.transforms import InterpolationMode
 from torchvision.transforms import functional as transforms
 
 from opticam import Classifier, OptiCAM
@@ -72,11 +71,6 @@ def bilinear(image: Image.Image) -> Tensor:
     return transforms.to_tensor(transforms.resize(image, [SIDE, SIDE]))
 
 
-def bicubic(image: Image.Image) -> Tensor:
-    """Bicubic with antialiasing, on 8-bit pixels."""
-    return transforms.to_tensor(transforms.resize(image, [SIDE, SIDE], InterpolationMode.BICUBIC))
-
-
 def plain_bilinear(image: Image.Image) -> Tensor:
     """Bilinear without antialiasing, on floating pixels."""
     return transforms.resize(transforms.to_tensor(image), [SIDE, SIDE], antialias=False)
@@ -87,7 +81,6 @@ SETTINGS: dict[tuple[str, str], tuple[str, Callable[[Image.Image], Tensor], Expl
     ("detail", "none"): ("fast", bilinear, by_plain_loop(False)),
     ("detail", "aligned corners"): ("fast", bilinear, by_plain_loop(True)),
     ("detail", "aligned corners, plain bilinear squash"): ("fast", plain_bilinear, by_plain_loop(True)),
-    ("detail", "aligned corners, bicubic squash"): ("fast", bicubic, by_plain_loop(True)),
     ("detail", "aligned corners, one step less"): ("fast", bilinear, by_plain_loop(True, ITERATIONS - 1)),
 }
 
@@ -116,17 +109,20 @@ def measure(data: Path, setting: tuple[str, str], count: int) -> dict[str, objec
 
 def main() -> None:
     """Measure what the CSV lacks, and print it."""
+    names = [name for _, name in SETTINGS]
     parser = argparse.ArgumentParser(description="Opti-CAM's scores under other levels and details.")
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--output", type=Path, default=Path("figures/studies"))
     parser.add_argument("--images", type=int, default=64)
+    parser.add_argument("--only", nargs="+", choices=names, default=names, help="settings by name")
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
     path = options.output / "opticam_settings.csv"
     rows = pd.read_csv(path).to_dict("records") if path.exists() else []
     known = {(row["kind"], row["setting"]) for row in rows}
     facts = environment("cpu", SOURCES)
-    for setting in [setting for setting in SETTINGS if setting not in known]:
+    wanted = (setting for setting in SETTINGS if setting[1] in options.only)
+    for setting in (setting for setting in wanted if setting not in known):
         rows.append(measure(options.data, setting, options.images) | facts)
         pd.DataFrame(rows).to_csv(path, index=False)
     print(pd.DataFrame(rows).iloc[:, :7].to_string(index=False))
