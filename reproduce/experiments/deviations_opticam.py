@@ -163,7 +163,7 @@ def _of_frames(
     """Measured means of two summaries, side by side."""
     keys = ["network", "method", "metric"]
     both = published.set_index(keys)[["measured", "n"]].join(
-        here.set_index(keys)["measured"], rsuffix="_here"
+        here.set_index(keys)["measured"].rename("measured_here")
     )
     return tuple(
         Effect(
