@@ -116,10 +116,12 @@ def _verdict(claim: Claim) -> str:
 
 def _report(given: Workspace, outputs: Outputs, options: argparse.Namespace) -> None:
     """Write the report unless it is up to date, and say what to open and how to judge."""
-    benchmarks = sorted((outputs.folder / "benchmarks").glob("*")) + sorted(
-        (outputs.folder / "checks").glob("*")
-    )
-    digest = file_digest(benchmarks, outputs.digest)
+    read = [
+        path
+        for kind in ("benchmarks", "checks", "studies")
+        for path in sorted((outputs.folder / kind).glob("*"))
+    ]
+    digest = file_digest(read, outputs.digest)
     made = outputs.drawn
     if not options.force and made.current("all", "report", digest):
         print(f"report  {outputs.folder / HTML} is up to date")

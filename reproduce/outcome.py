@@ -21,8 +21,9 @@ class Outcome:
 
     @cached_property
     def tables(self) -> Mapping[str, Table]:
-        """Tables by file name."""
-        return self.experiment.tables(self.workspace)
+        """Tables by file name; one that no paper prints and nothing measured yet has no cells and is left out."""
+        made = self.experiment.tables(self.workspace)
+        return {name: table for name, table in made.items() if len(table.cells)}
 
     @cached_property
     def claims(self) -> list[Claim]:

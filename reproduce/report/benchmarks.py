@@ -36,6 +36,7 @@ CAUSAL = (
     ("network", "side"),
     (("seconds", "min"), ("cpu_seconds", "min"), ("largest_difference", "max")),
 )
+TRAINING = (("constraints", "images"), (("seconds", "min"), ("images_a_second", "max"), ("own_mb", "max")))
 BENCHMARKS = (
     Benchmark("masking_cpu.csv", "The masking step on the CPU", "masking"),
     Benchmark("similarity_cpu.csv", "Part similarity on the CPU", "similarity"),
@@ -48,6 +49,7 @@ BENCHMARKS = (
         ("metric", "protocol", "grid"),
         (("maps_per_second", "median"),),
     ),
+    Benchmark("part_training_cpu.csv", "Training the part layer on the CPU", "part-training", *TRAINING),
     Benchmark("masking_cuda.csv", "The masking step on a GPU", "masking --device cuda"),
     Benchmark("similarity_cuda.csv", "Part similarity on a GPU", "similarity --device cuda"),
     Benchmark("opticam_loop_cuda.csv", "Opti-CAM's loop on a GPU", "opticam-loop --device cuda", *LOOP),
@@ -70,10 +72,10 @@ def benchmarks_section(given: Given) -> Iterator[Block]:
 
 def _measured(path: Path, benchmark: Benchmark) -> Iterator[Block]:
     rows, written = pd.read_csv(path), path.with_suffix(".md")
-    if written.is_file():
-        yield from from_markdown(written.read_text(encoding="utf-8"))
-    else:
-        yield _grid(_joined(rows, benchmark))
+    told = list(from_markdown(written.read_text(encoding="utf-8"))) if written.is_file() else []
+    yield from told
+    if not any(isinstance(block, Grid) for block in told):
+        yield from_frame(_joined(rows, benchmark))
     yield Paragraph(_machine(rows), small=True)
     plot = path.with_suffix(".svg")
     if plot.is_file():
@@ -98,7 +100,8 @@ def _joined(rows: pd.DataFrame, benchmark: Benchmark) -> pd.DataFrame:
     return rows.groupby(keys, sort=False, dropna=False).agg(shown).reset_index()
 
 
-def _grid(table: pd.DataFrame) -> Grid:
+def from_frame(table: pd.DataFrame) -> Grid:
+    """The rows of a CSV file as a grid."""
     heads = [[(name.replace("_", " "), 1) for name in table.columns]]
     return Grid(heads, [[Cell(_text(value)) for value in line] for line in table.itertuples(index=False)])
 

@@ -14,6 +14,7 @@ from reproduce.report.figures import figures_section
 from reproduce.report.given import Given
 from reproduce.report.html import to_html
 from reproduce.report.markdown import to_markdown
+from reproduce.report.studies import studies_section
 from reproduce.report.summary import TITLE, summary_section
 from reproduce.report.tables import tables_section
 
@@ -24,6 +25,7 @@ SECTIONS = (
     claims_section,
     deviations_section,
     benchmarks_section,
+    studies_section,
     environment_section,
 )
 HTML, MARKDOWN = "report.html", "REPORT.md"
