@@ -219,3 +219,22 @@ def test_texts_are_escaped():
     text = to_html(Document("t", [Heading(1, "t"), Paragraph(hostile)]))
     assert "<script>" not in text
     assert html.escape("<script>") in text and "<code>a&lt;b</code>" in text
+
+
+def test_studies_are_shown_with_their_numbers(tmp_path):
+    """A study's Markdown, and a CSV file that belongs to none; one that belongs to a shown study is not repeated."""
+    from types import SimpleNamespace
+
+    from reproduce.report.blocks import Document, Heading
+    from reproduce.report.html import to_html
+    from reproduce.report.studies import studies_section
+
+    folder = tmp_path / "studies"
+    folder.mkdir()
+    (folder / "one.md").write_text("# First study\n\n| a | b |\n| --- | --- |\n| x | 12.5 |\n")
+    (folder / "one_runs.csv").write_text("hidden\n777\n")
+    (folder / "two.csv").write_text("value\n34.5\n")
+    blocks = list(studies_section(SimpleNamespace(folder=tmp_path)))
+    grids = Page(to_html(Document("t", [Heading(1, "t"), *blocks]))).grids
+    shown = {text for lines in grids.values() for line in lines for _, text in line}
+    assert {"12.5", "34.5"} <= shown and "777" not in shown
