@@ -121,7 +121,7 @@ def _report(given: Workspace, outputs: Outputs, options: argparse.Namespace) -> 
         for kind in ("benchmarks", "checks", "studies")
         for path in sorted((outputs.folder / kind).glob("*"))
     ]
-    digest = file_digest(read, outputs.digest)
+    digest = file_digest([path for path in read if path.is_file()], outputs.digest)
     made = outputs.drawn
     if not options.force and made.current("all", "report", digest):
         print(f"report  {outputs.folder / HTML} is up to date")
