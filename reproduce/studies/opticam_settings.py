@@ -102,7 +102,7 @@ def measure(data: Path, setting: tuple[str, str], count: int) -> dict[str, objec
         seconds += time.process_time() - begin
         probabilities = (target_probability(classifier, x, ids) for x in (images, images * maps[:, None]))
         scores.append(pd.DataFrame({k: v.numpy() for k, v in faithfulness_scores(*probabilities).items()}))
-    means = pd.concat(scores).mean().round(2)
+    means = pd.concat(scores).mean().astype(float).round(2)
     row = {"kind": setting[0], "setting": setting[1], **means, "images": len(labels)}
     return row | {"cpu_seconds_an_image": round(seconds / len(labels), 2)}
 
