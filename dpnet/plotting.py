@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -15,7 +14,8 @@ from torch import Tensor
 from dpnet.comparison import ClassParts
 from opticam.plotting import overlay
 
-PART_COLOURS = matplotlib.colormaps["tab10"].colors
+# Okabe and Ito (2008): people with any colour vision can tell them apart; black is left to the axes.
+PART_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#F0E442")
 POSITIVE, NEGATIVE = "#2166ac", "#b2182b"
 
 

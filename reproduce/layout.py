@@ -63,7 +63,7 @@ def _markdown_escape(text: str) -> str:
 
 _LATEX = str.maketrans(
     {character: "\\" + character for character in "&%$#_{}"}
-    | {"\\": r"$\setminus$", "∩": r"$\cap$", "↑": r"$\uparrow$", "↓": r"$\downarrow$"}
+    | {"\\": r"$\setminus$", "∩": r"$\cap$", "↑": r"$\uparrow$", "↓": r"$\downarrow$", "Δ": r"$\Delta$"}
     | {_NOTHING: "--", "±": r"$\pm$", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
 )
 _MARKDOWN = _Style(lambda text: f"**{text}**", _markdown_escape, " ✓", " ✗")
