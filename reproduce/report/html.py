@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import html
 import re
 from functools import singledispatch
@@ -22,9 +21,9 @@ from reproduce.report.blocks import (
     Picture,
     State,
 )
+from reproduce.report.embedding import data_uri
 
 STYLE = Path(__file__).with_name("report.css")
-MEDIA = {".png": "image/png", ".svg": "image/svg+xml"}
 
 
 def to_html(document: Document) -> str:
@@ -97,10 +96,8 @@ def _(block: Legend) -> str:
 
 @_html.register
 def _(block: Picture) -> str:
-    content = base64.b64encode(block.path.read_bytes()).decode()
-    source = f"data:{MEDIA[block.path.suffix]};base64,{content}"
     return (
-        f'<figure><img src="{source}" alt="{html.escape(block.title, quote=True)}">'
+        f'<figure><img src="{data_uri(block.path)}" alt="{html.escape(block.title, quote=True)}">'
         f"<figcaption>{_inline(block.caption)}</figcaption></figure>"
     )
 
