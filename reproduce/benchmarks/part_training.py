@@ -5,7 +5,7 @@
 The features are a random stand-in, [11788, 2048, 7, 7] in bfloat16 as `dpnet train` caches them, written in shards
 to a temporary folder and read through memory maps; 200 classes with 10 parts each, batches of 64. Rows go to
 DIR/part_training_DEVICE.csv as they finish: one an epoch, without and with the assignment entropy, with the memory
-of the process that no file backs at the epoch's end, which must not grow from one epoch to the next.
+of the process that no file backs at the epoch's end, which must not grow from the second epoch on.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from dpnet.training import build_optimiser, train_epoch
 from reproduce.benchmarks.environment import environment
 
 SOURCES = ("dpnet", "csrc/dpnet", "reproduce/benchmarks/part_training.py")
-CLASSES, PARTS_PER_CLASS, EPOCHS = 200, 10, 2
+CLASSES, PARTS_PER_CLASS, EPOCHS = 200, 10, 3
 SHAPE = (2048, 7, 7)
 STATUS = Path("/proc/self/status")
 
