@@ -22,9 +22,16 @@ METRIC = "validation accuracy"
 
 
 def base_settings(workspace: Workspace) -> TrainingSettings:
-    """What the profile fixes for every model."""
-    profile = workspace.profile.parts
-    return TrainingSettings(epochs=profile.epochs, batch_size=profile.batch_size)
+    """What the profile fixes for every model; a first look trains for a third of the epochs."""
+    profile, limit = workspace.profile.parts, workspace.profile.limit
+    return TrainingSettings(
+        epochs=max(1, profile.epochs // 3) if limit else profile.epochs, batch_size=profile.batch_size
+    )
+
+
+def folds(workspace: Workspace) -> int:
+    """Of the cross-validation; two in a first look."""
+    return 2 if workspace.profile.limit else workspace.profile.parts.folds
 
 
 class Choice(NamedTuple):
@@ -47,7 +54,7 @@ def chosen(workspace: Workspace, dataset: str, backbone: str, is_global: bool) -
         features, labels = layer_features(workspace, dataset, backbone, layer, "train")
         candidates = _candidates(workspace, is_global, min(features.shape[-2:]))
         record = _record(workspace, dataset, backbone, f"{layer}-{method}")
-        options = {"folds": workspace.profile.parts.folds, "record": record}
+        options = {"folds": folds(workspace), "record": record}
         best, table = choose(candidates, features, labels, int(labels.max()) + 1, **options)
         tables[layer], runs[layer] = table, Choice(layer, best)
     table = pd.concat(tables)
@@ -62,7 +69,7 @@ def chosen_weights(workspace: Workspace, dataset: str, backbone: str) -> Constra
     profile, choice = workspace.profile.parts, chosen(workspace, dataset, backbone, False)
     features, labels = layer_features(workspace, dataset, backbone, choice.layer, "train")
     record = _record(workspace, dataset, backbone, f"{choice.layer}-weights")
-    options = {"tolerance": profile.constraint_tolerance, "folds": profile.folds, "record": record}
+    options = {"tolerance": profile.constraint_tolerance, "folds": folds(workspace), "record": record}
     weights = choose_weights(choice.run, features, labels, int(labels.max()) + 1, **options)
     table = pd.read_csv(record, index_col="candidate")
     _store(workspace, dataset, backbone, "Constraints", pd.concat({choice.layer: table}))
@@ -91,7 +98,7 @@ def _candidates(workspace: Workspace, is_global: bool, map_side: int) -> list[Ru
 def _record(workspace: Workspace, dataset: str, backbone: str, kind: str) -> Path:
     """File of a selection; its name changes with what the candidates are trained on."""
     profile = workspace.profile.parts
-    options = base_settings(workspace), profile.parts_per_class, profile.folds
+    options = base_settings(workspace), profile.parts_per_class, folds(workspace)
     digest = _digest(workspace, backbone, *options)[:8]
     return workspace.results / "selection" / f"{dataset}-{backbone}-{kind}-{digest}.csv"
 

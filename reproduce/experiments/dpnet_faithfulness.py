@@ -69,7 +69,7 @@ class FaithfulnessTable(Experiment):
         order = [name for name in methods() if name in set(found["method"])]
         found = found.set_index("method").loc[order].reset_index() if len(found) else found
         caption = (
-            f"Maps of the same DP-Net classifier under the metrics of Opti-CAM, {IMAGES} test pictures; "
+            "Maps of the same DP-Net classifier under the metrics of Opti-CAM on the first test pictures; "
             "Fake-CAM is the whole image"
         )
         return {"dpnet_faithfulness": Table(found, caption, groups=("dataset", "network"))}
@@ -90,7 +90,7 @@ class FaithfulnessTable(Experiment):
         ]
 
     def _is_stored(self, workspace: Workspace, run: PartRun, now: float) -> bool:
-        keys = {"network": run.backbone, "image": f"{run.dataset}/model", "metric": DEFINITION}
+        keys = {"network": run.backbone, "image": _model_key(workspace, run), "metric": DEFINITION}
         stored = workspace.store.frame(workspace.profile.name, self.name, **keys).set_index("method")["value"]
         return all(stored.get(name) == now for name in methods())
 
@@ -100,8 +100,9 @@ class FaithfulnessTable(Experiment):
             part_backbone(workspace, run.backbone, planned(workspace, run).layer),
         )
         classifier = as_classifier(backbone, model).to(workspace.device)
-        for start in range(0, IMAGES, BATCH):
-            batch = _batch(workspace, run.dataset, range(start, min(start + BATCH, IMAGES)))
+        count = image_count(workspace)
+        for start in range(0, count, BATCH):
+            batch = _batch(workspace, run.dataset, range(start, min(start + BATCH, count)))
             view = View(classifier, batch, classifier(batch.images))
             for name, build in methods().items():
                 values = _values(view, run.backbone, name, partial(build, classifier))
@@ -109,7 +110,17 @@ class FaithfulnessTable(Experiment):
                 workspace.store.write(batch_rows(*keys, batch.names, values))
         for name in methods():
             keys = workspace.profile.name, self.name, run.backbone, name
-            workspace.store.write(batch_rows(*keys, [f"{run.dataset}/model"], {DEFINITION: [now]}))
+            workspace.store.write(batch_rows(*keys, [_model_key(workspace, run)], {DEFINITION: [now]}))
+
+
+def image_count(workspace: Workspace) -> int:
+    """How many test pictures are explained; fewer in a first look."""
+    return min(IMAGES, workspace.profile.limit or IMAGES)
+
+
+def _model_key(workspace: Workspace, run: PartRun) -> str:
+    """Key in the store's image column of what the results of so many pictures were computed from."""
+    return f"{run.dataset}/model/{image_count(workspace)}"
 
 
 def methods() -> dict[str, type[SaliencyMethod] | partial]:
