@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from opticam.folding import fold_batch_norms
+from opticam.packed_convolution import pack_convolutions
 
 LEVELS = ("exact", "fast", "half")
 LOGIT_TOLERANCE = 1e-4
@@ -99,4 +100,6 @@ def _copy(network: nn.Module, level: str, keep: Collection[str], half_dtype: tor
         for module in prepared.modules():
             if isinstance(module, nn.Conv2d | nn.Linear):
                 module.to(half_dtype)  # once here instead of by autocast in every pass
-    return prepared.to(memory_format=torch.channels_last)
+    prepared.to(memory_format=torch.channels_last)
+    pack_convolutions(prepared)
+    return prepared

@@ -1,0 +1,144 @@
+"""Packed convolutions against `torch.nn.functional` in float64, at shapes that do and do not divide evenly."""
+
+import copy
+import pickle
+
+import pytest
+import torch
+import torchvision
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from opticam import Classifier
+from opticam.packed_convolution import PackedConvolution, can_pack, pack_convolutions
+
+pytestmark = pytest.mark.skipif(
+    not can_pack(torch.float32), reason="this build of PyTorch has no packed convolutions"
+)
+
+
+def frozen(convolution):
+    return convolution.requires_grad_(False).to(memory_format=torch.channels_last)
+
+
+def check(packed, images, tolerance=1e-5):
+    """Output and gradient of two calls, the second of which has the weights packed, against float64."""
+    exact = nn.Conv2d(
+        packed.in_channels,
+        packed.out_channels,
+        packed.kernel_size,
+        packed.stride,
+        packed.padding,
+        packed.dilation,
+        bias=packed.bias is not None,
+    ).double()
+    exact.load_state_dict(packed.state_dict())
+    wide = images.double().requires_grad_()
+    expected = exact(wide)
+    upstream = torch.randn(expected.shape, generator=torch.Generator().manual_seed(2))
+    (expected_gradient,) = torch.autograd.grad(expected, wide, upstream.double())
+    for _ in range(2):
+        narrow = images.clone().requires_grad_()
+        found = packed(narrow)
+        (gradient,) = torch.autograd.grad(found, narrow, upstream.to(found.dtype))
+        scale = float(expected.detach().abs().max()), float(expected_gradient.abs().max())
+        torch.testing.assert_close(found.double(), expected, rtol=0, atol=tolerance * scale[0])
+        torch.testing.assert_close(gradient.double(), expected_gradient, rtol=0, atol=tolerance * scale[1])
+
+
+@settings(max_examples=40, deadline=None)
+@given(data=st.data())
+def test_output_and_gradient_are_those_of_the_convolution(data):
+    draw = data.draw
+    kernel = draw(st.tuples(st.integers(1, 4), st.integers(1, 4)))
+    dilation = draw(st.tuples(st.integers(1, 2), st.integers(1, 2)))
+    stride = draw(st.tuples(st.integers(1, 3), st.integers(1, 3)))
+    padding = tuple(draw(st.integers(0, d * (k - 1))) for d, k in zip(dilation, kernel))
+    sizes = draw(st.integers(1, 20)), draw(st.integers(1, 20))
+    torch.manual_seed(0)
+    convolution = nn.Conv2d(*sizes, kernel, stride, padding, dilation, bias=draw(st.booleans()))
+    shape = draw(st.integers(1, 3)), sizes[0], draw(st.integers(7, 16)), draw(st.integers(7, 16))
+    layout = draw(st.sampled_from([torch.contiguous_format, torch.channels_last]))
+    check(PackedConvolution(frozen(convolution)), torch.randn(shape).contiguous(memory_format=layout))
+
+
+@pytest.mark.skipif(not can_pack(torch.bfloat16), reason="this processor has no bfloat16 convolutions")
+@pytest.mark.parametrize("stride", [1, 2])
+def test_bfloat16_rounds_to_bfloat16(stride):
+    convolution = frozen(nn.Conv2d(16, 24, 3, stride, 1).bfloat16())
+    check(PackedConvolution(convolution), torch.randn(2, 16, 11, 13).bfloat16().float(), tolerance=2**-7)
+
+
+def test_changing_shapes_and_a_late_backward():
+    """A batch that differs in size, and a graph whose backward comes after the weights were packed anew."""
+    packed = PackedConvolution(frozen(nn.Conv2d(5, 7, 3, 2, 1)))
+    first = torch.randn(2, 5, 9, 9, requires_grad=True)
+    early = packed(first)
+    for batch in (3, 3, 1, 3, 1, 1):
+        check(packed, torch.randn(batch, 5, 12, 10))
+    (gradient,) = torch.autograd.grad(early.sum(), first)
+    (expected,) = torch.autograd.grad(nn.functional.conv2d(first, packed.weight, None, 2, 1).sum(), first)
+    torch.testing.assert_close(gradient, expected)
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_gradients_of_gradients(stride):
+    packed = PackedConvolution(frozen(nn.Conv2d(3, 4, 3, stride, 1)))
+    images = torch.randn(2, 3, 8, 8, requires_grad=True)
+
+    def penalty(convolve):
+        (gradient,) = torch.autograd.grad(convolve(images).square().sum(), images, create_graph=True)
+        return torch.autograd.grad(gradient.square().sum(), images)[0]
+
+    expected = penalty(lambda x: nn.functional.conv2d(x, packed.weight, packed.bias, stride, 1))
+    torch.testing.assert_close(penalty(packed), expected, rtol=1e-4, atol=1e-3)
+
+
+def test_copies_and_pickles_pack_anew():
+    packed = PackedConvolution(frozen(nn.Conv2d(3, 4, 3)))
+    images = torch.randn(1, 3, 6, 6)
+    expected = packed(images)
+    for other in (copy.deepcopy(packed), pickle.loads(pickle.dumps(packed))):
+        torch.testing.assert_close(other(images), expected)
+
+
+def test_what_cannot_be_packed_stays():
+    network = nn.Sequential(
+        nn.Conv2d(4, 4, 3, groups=2),
+        nn.Conv2d(4, 4, 3, padding="same"),
+        nn.Conv2d(4, 4, 3, padding=1, padding_mode="reflect"),
+        nn.Conv2d(4, 4, 1, padding=1),
+        nn.Conv2d(4, 4, 3).double(),
+        nn.Conv2d(4, 4, 3, padding=1),
+    )
+    assert pack_convolutions(network.requires_grad_(False)) == 1
+    assert [type(module) is nn.Conv2d for module in network] == [True] * 5 + [False]
+
+
+@pytest.mark.parametrize("name", ["resnet50", "vgg11_bn", "squeezenet1_1", "mobilenet_v2"])
+def test_networks_keep_logits_and_gradients(name):
+    torch.manual_seed(0)
+    network = torchvision.models.get_model(name, num_classes=7).eval().requires_grad_(False)
+    network.to(memory_format=torch.channels_last)
+    packed = copy.deepcopy(network)
+    assert pack_convolutions(packed) > 0
+    images = torch.rand(2, 3, 96, 80).contiguous(memory_format=torch.channels_last)
+    for batch in (images, images[:1], images[:1]):
+        results = []
+        for version in (network, packed):
+            pixels = batch.clone().requires_grad_()
+            logits = version(pixels)
+            results.append((logits.detach(), torch.autograd.grad(logits[:, 3].sum(), pixels)[0]))
+        for expected, found in zip(*results):
+            torch.testing.assert_close(found, expected, rtol=0, atol=1e-4 * float(expected.abs().max()))
+
+
+def test_fast_runs_packed_on_the_cpu():
+    network = torchvision.models.resnet18(num_classes=7).eval()
+    classifier = Classifier(network, optimize="fast")
+    classifier(torch.rand(1, 3, 64, 64))
+    assert classifier.in_effect.level == "fast"
+    running = classifier.in_effect.network.modules()
+    assert sum(isinstance(module, PackedConvolution) for module in running) == 20
+    assert not any(isinstance(module, PackedConvolution) for module in network.modules())
