@@ -76,7 +76,11 @@ class PackedConvolution(nn.Conv2d):
 
     def __init__(self, convolution: nn.Conv2d) -> None:
         sizes = convolution.in_channels, convolution.out_channels, convolution.kernel_size
-        options = {"stride": convolution.stride, "padding": convolution.padding, "dilation": convolution.dilation}
+        options = {
+            "stride": convolution.stride,
+            "padding": convolution.padding,
+            "dilation": convolution.dilation,
+        }
         super().__init__(*sizes, **options, bias=convolution.bias is not None, device="meta")
         self.weight, self.bias = convolution.weight, convolution.bias
         self._last: Sizes | None = None
@@ -85,8 +89,9 @@ class PackedConvolution(nn.Conv2d):
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """As `nn.Conv2d`."""
         images = images.to(self.weight.dtype)
-        repeated = self._last in (None, tuple(images.shape))
-        self._last = tuple(images.shape)
+        shape = tuple(images.shape)
+        repeated = self._last in (None, shape)
+        self._last = shape
         if images.dim() != 4 or not images.numel() or not repeated or torch.compiler.is_compiling():
             return super().forward(images)
         return _Forward.apply(images, self, True)
@@ -98,7 +103,9 @@ class PackedConvolution(nn.Conv2d):
     def _forget(self) -> None:
         self._shapes: _Shapes | None = None
         self._weight: torch.Tensor | None = None
-        self._transposed: torch.Tensor | None = None  # for the gradient of the input, which not everybody wants
+        self._transposed: torch.Tensor | None = (
+            None  # for the gradient of the input, which not everybody wants
+        )
 
     def _pack_for(self, shape: Sizes) -> _Shapes:
         if self._shapes is None or self._shapes.input != shape:
@@ -116,7 +123,9 @@ class PackedConvolution(nn.Conv2d):
             pack = torch.ops.mkldnn._reorder_convolution_weight
             self._weight = pack(self.weight.detach(), *options, 1, list(shapes.input))
         bias = self.bias.detach() if with_bias and self.bias is not None else None
-        return torch.ops.mkldnn._convolution_pointwise(images, self._weight, bias, *options, 1, "none", [], "")
+        return torch.ops.mkldnn._convolution_pointwise(
+            images, self._weight, bias, *options, 1, "none", [], ""
+        )
 
     def transpose(self, gradient: torch.Tensor, shape: Sizes) -> torch.Tensor:
         """The gradient of an input of this shape from that of the output."""
@@ -125,7 +134,9 @@ class PackedConvolution(nn.Conv2d):
             return self._transpose_dense(gradient, shapes)
         covered = [
             (side - 1) * s - 2 * p + reach + 1
-            for side, s, p, reach in zip(shapes.output[2:], self.stride, self.padding, _reaches(self), strict=True)
+            for side, s, p, reach in zip(
+                shapes.output[2:], self.stride, self.padding, _reaches(self), strict=True
+            )
         ]
         beyond = [side - reached for side, reached in zip(shape[2:], covered, strict=True)]
         options = self.padding, beyond, self.stride, self.dilation, 1
@@ -140,7 +151,9 @@ class PackedConvolution(nn.Conv2d):
         turned_padding = [reach - p for reach, p in zip(_reaches(self), self.padding, strict=True)]
         options = turned_padding, self.stride, self.dilation
         if self._transposed is None:
-            turned = self.weight.detach().transpose(0, 1).flip(2, 3).contiguous(memory_format=torch.channels_last)
+            turned = (
+                self.weight.detach().transpose(0, 1).flip(2, 3).contiguous(memory_format=torch.channels_last)
+            )
             pack = torch.ops.mkldnn._reorder_convolution_weight
             self._transposed = pack(turned, *options, 1, list(shapes.output))
         return torch.ops.mkldnn._convolution_pointwise(
@@ -162,7 +175,9 @@ class _Forward(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, gradient: torch.Tensor) -> tuple:
-        return _Transpose.apply(gradient, ctx.convolution, ctx.shape), None, None
+        if torch.is_grad_enabled():  # somebody differentiates the gradient
+            return _Transpose.apply(gradient, ctx.convolution, ctx.shape), None, None
+        return ctx.convolution.transpose(gradient, ctx.shape), None, None
 
 
 class _Transpose(torch.autograd.Function):
