@@ -1,3 +1,4 @@
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -7,7 +8,7 @@ from torch import nn
 
 from opticam import Classifier
 from opticam.data.imagenet import CorruptImageError
-from reproduce.profile import Profile, SaliencyProfile
+from reproduce.profile import PartsProfile, Profile, SaliencyProfile
 from reproduce.workspace import Workspace
 
 
@@ -94,9 +95,40 @@ def tiny_workspace(
     return workspace
 
 
+PARTS = PartsProfile(
+    source="sample",
+    datasets={"fine": "Birds"},
+    backbones={"tiny": "resnet50"},
+    constraint_datasets=("fine",),
+    constraint_backbone="tiny",
+    seeds=2,
+    parts_per_class=2,
+    epochs=9,
+    batch_size=8,
+    train_images=12,
+    folds=3,
+    constraint_tolerance=1.5,
+    comparable=False,
+    layers={"tiny": ("features.3", "features.5")},
+)
+
+
+def tiny_parts_workspace(results: Path, limit: int | None = None, **changes: object) -> Workspace:
+    """A workspace for DP-Net on a tiny network; `changes` are those of the profile."""
+    workspace = tiny_workspace(results)
+    workspace.profile = Profile("test", "test", parts=replace(PARTS, **changes), limit=limit)
+    return workspace
+
+
 @pytest.fixture
 def make_workspace(tmp_path: Path):
     return partial(tiny_workspace, tmp_path)
+
+
+@pytest.fixture
+def make_parts_workspace(tmp_path: Path):
+    """Every call opens the same results folder anew, as the next process would."""
+    return partial(tiny_parts_workspace, tmp_path)
 
 
 @pytest.fixture(scope="session")

@@ -12,24 +12,8 @@ import dpnet.selection
 from dpnet import ConstraintWeights
 from reproduce import part_choices
 from reproduce.part_choices import METRIC, SELECTION, chosen, chosen_weights, definition, with_constraints
-from reproduce.profile import PartsProfile, Profile
 
-PARTS = PartsProfile(
-    source="sample",
-    datasets={"fine": "Birds"},
-    backbones={"tiny": "resnet50"},
-    constraint_datasets=("fine",),
-    constraint_backbone="tiny",
-    seeds=2,
-    parts_per_class=2,
-    epochs=9,
-    batch_size=8,
-    train_images=12,
-    folds=3,
-    constraint_tolerance=1.5,
-    comparable=False,
-    layers={"tiny": ("features.3", "features.5")},
-)
+LAYERS = ("features.3", "features.5")
 
 
 class Validation:
@@ -56,18 +40,6 @@ def validation(monkeypatch):
     return found
 
 
-@pytest.fixture
-def open_workspace(make_workspace):
-    """A new workspace on the same results folder, as the next process would open it."""
-
-    def open_(limit=None, **changes):
-        workspace = make_workspace()
-        workspace.profile = Profile("test", "test", parts=replace(PARTS, **changes), limit=limit)
-        return workspace
-
-    return open_
-
-
 def records(workspace, kind: str = "") -> list[Path]:
     return sorted((workspace.results / "selection").glob(f"*{kind}-*.csv"))
 
@@ -75,43 +47,40 @@ def records(workspace, kind: str = "") -> list[Path]:
 def tables(workspace, method: str) -> dict[str, tuple[Path, pd.DataFrame]]:
     """The record of each layer: its file, and its candidates."""
     found = [(path, pd.read_csv(path, index_col="candidate")) for path in records(workspace, method)]
-    return {
-        next(layer for layer in PARTS.layers["tiny"] if layer in path.name): (path, table)
-        for path, table in found
-    }
+    return {next(layer for layer in LAYERS if layer in path.name): (path, table) for path, table in found}
 
 
 def choose_both(workspace) -> dict[str, part_choices.Choice]:
     return {name: chosen(workspace, "fine", "tiny", name == "Global") for name in ("Global", "Parts")}
 
 
-def test_both_methods_have_as_many_candidates_on_every_layer(open_workspace, validation):
-    choose_both(open_workspace())
-    counts = [len(pd.read_csv(path)) for path in records(open_workspace())]
+def test_both_methods_have_as_many_candidates_on_every_layer(make_parts_workspace, validation):
+    choose_both(make_parts_workspace())
+    counts = [len(pd.read_csv(path)) for path in records(make_parts_workspace())]
     assert len(counts) == 4 and len(set(counts)) == 1
     assert len(validation.calls) == sum(counts)
 
 
-def test_a_stored_selection_is_reused(open_workspace, validation):
-    first = choose_both(open_workspace())
+def test_a_stored_selection_is_reused(make_parts_workspace, validation):
+    first = choose_both(make_parts_workspace())
     assert validation.calls
     validation.calls.clear()
-    assert choose_both(open_workspace()) == first
+    assert choose_both(make_parts_workspace()) == first
     assert not validation.calls
 
 
-def test_an_interrupted_selection_goes_on_where_it_stopped(open_workspace, validation):
-    whole = choose_both(open_workspace())
-    path = records(open_workspace(), "Parts")[0]
+def test_an_interrupted_selection_goes_on_where_it_stopped(make_parts_workspace, validation):
+    whole = choose_both(make_parts_workspace())
+    path = records(make_parts_workspace(), "Parts")[0]
     pd.read_csv(path).iloc[:-2].to_csv(path, index=False)
     validation.calls.clear()
-    assert choose_both(open_workspace()) == whole
+    assert choose_both(make_parts_workspace()) == whole
     assert len(validation.calls) == 2
 
 
 @pytest.mark.parametrize("method", ["Global", "Parts"])
-def test_the_winner_has_the_highest_accuracy_of_the_stored_tables(open_workspace, validation, method):
-    workspace = open_workspace()
+def test_the_winner_has_the_highest_accuracy_of_the_stored_tables(make_parts_workspace, validation, method):
+    workspace = make_parts_workspace()
     choice = choose_both(workspace)[method]
     found = tables(workspace, method)
     best = {layer: table["accuracy"].max() for layer, (_, table) in found.items()}
@@ -127,19 +96,19 @@ def test_the_winner_has_the_highest_accuracy_of_the_stored_tables(open_workspace
     name = table.index[2]
     table.loc[name, "accuracy"] = best[layer] + 1
     table.to_csv(path)
-    again = choose_both(open_workspace())[method]
+    again = choose_both(make_parts_workspace())[method]
     assert (again.layer, again.run.name) == (other, name)
 
 
-def test_of_equal_accuracies_the_lower_cross_entropy_wins(open_workspace, validation):
-    choose_both(open_workspace())
-    for layer, (path, table) in tables(open_workspace(), "Global").items():
+def test_of_equal_accuracies_the_lower_cross_entropy_wins(make_parts_workspace, validation):
+    choose_both(make_parts_workspace())
+    for layer, (path, table) in tables(make_parts_workspace(), "Global").items():
         table = table.assign(accuracy=50.0, cross_entropy=2.0)
         if layer == "features.5":
             expected = table.index[3]
             table.loc[expected, "cross_entropy"] = 1.5
         table.to_csv(path)
-    choice = choose_both(open_workspace())["Global"]
+    choice = choose_both(make_parts_workspace())["Global"]
     assert (choice.layer, choice.run.name) == ("features.5", expected)
 
 
@@ -148,43 +117,43 @@ def test_of_equal_accuracies_the_lower_cross_entropy_wins(open_workspace, valida
     [{"epochs": 10}, {"batch_size": 9}, {"parts_per_class": 3}, {"train_images": 11}, {"folds": 2}],
     ids=str,
 )
-def test_other_settings_or_pictures_have_a_record_of_their_own(open_workspace, validation, change):
-    choose_both(open_workspace())
-    before, calls = set(records(open_workspace())), len(validation.calls)
-    choose_both(open_workspace(**change))
-    assert len(records(open_workspace())) == 2 * len(before)
+def test_other_settings_or_pictures_have_a_record_of_their_own(make_parts_workspace, validation, change):
+    choose_both(make_parts_workspace())
+    before, calls = set(records(make_parts_workspace())), len(validation.calls)
+    choose_both(make_parts_workspace(**change))
+    assert len(records(make_parts_workspace())) == 2 * len(before)
     assert len(validation.calls) == 2 * calls
 
 
-def test_another_network_has_a_record_of_its_own(open_workspace, validation):
-    choose_both(open_workspace())
-    before = set(records(open_workspace()))
-    other = open_workspace()
+def test_another_network_has_a_record_of_its_own(make_parts_workspace, validation):
+    choose_both(make_parts_workspace())
+    before = set(records(make_parts_workspace()))
+    other = make_parts_workspace()
     classifier = other.classifier("tiny")
     next(classifier.network.parameters()).data.add_(1e-3)
     other.classifier = lambda network, normalised=True: classifier
     choose_both(other)
-    assert len(records(open_workspace())) == 2 * len(before)
+    assert len(records(make_parts_workspace())) == 2 * len(before)
 
 
-def test_a_first_look_has_fewer_folds_and_epochs(open_workspace, validation):
-    choose_both(open_workspace())
+def test_a_first_look_has_fewer_folds_and_epochs(make_parts_workspace, validation):
+    choose_both(make_parts_workspace())
     runs, folds = zip(*validation.calls)
     assert set(folds) == {3} and {run.settings.epochs for run in runs} == {9}
     validation.calls.clear()
-    choose_both(open_workspace(limit=4))
+    choose_both(make_parts_workspace(limit=4))
     runs, folds = zip(*validation.calls)
     assert set(folds) == {2} and {run.settings.epochs for run in runs} == {3}
 
 
-def test_weights_are_the_largest_within_the_tolerance_of_the_stored_table(open_workspace, validation):
-    choice = chosen(open_workspace(), "fine", "tiny", False)
-    chosen_weights(open_workspace(), "fine", "tiny")
-    (path,) = records(open_workspace(), "weights")
+def test_weights_are_the_largest_within_the_tolerance_of_the_stored_table(make_parts_workspace, validation):
+    choice = chosen(make_parts_workspace(), "fine", "tiny", False)
+    chosen_weights(make_parts_workspace(), "fine", "tiny")
+    (path,) = records(make_parts_workspace(), "weights")
     assert choice.layer in path.name
-    for tolerance in (0.0, PARTS.constraint_tolerance, 30.0):
+    for tolerance in (0.0, 1.5, 30.0):
         validation.calls.clear()
-        workspace = open_workspace(constraint_tolerance=tolerance)
+        workspace = make_parts_workspace(constraint_tolerance=tolerance)
         weights = chosen_weights(workspace, "fine", "tiny")
         table = pd.read_csv(path, index_col="candidate")["accuracy"]
         least = table[choice.run.name] - tolerance
@@ -195,16 +164,16 @@ def test_weights_are_the_largest_within_the_tolerance_of_the_stored_table(open_w
     assert set(rows["value"]) <= set(table)
 
 
-def test_a_run_under_some_constraints_has_their_weights_and_no_other(open_workspace, validation):
-    run = chosen(open_workspace(), "fine", "tiny", False).run
+def test_a_run_under_some_constraints_has_their_weights_and_no_other(make_parts_workspace, validation):
+    run = chosen(make_parts_workspace(), "fine", "tiny", False).run
     weights = ConstraintWeights(orthogonality=3.0, assignment=0.2, class_specificity=7.0)
     found = with_constraints(run, weights, ("orthogonality", "class_specificity"))
     assert found.settings.constraints == ConstraintWeights(orthogonality=3.0, class_specificity=7.0)
     assert found.recipe == run.recipe and found.name == run.name
 
 
-def test_a_definition_changes_with_all_that_a_model_depends_on(open_workspace, validation):
-    workspace = open_workspace()
+def test_a_definition_changes_with_all_that_a_model_depends_on(make_parts_workspace, validation):
+    workspace = make_parts_workspace()
     choice = chosen(workspace, "fine", "tiny", False)
     plan, settings = choice.run, choice.run.settings
     choices = [
@@ -215,7 +184,7 @@ def test_a_definition_changes_with_all_that_a_model_depends_on(open_workspace, v
         choice._replace(run=replace(plan, recipe=replace(plan.recipe, parts_per_class=4))),
     ]
     found = [definition(workspace, one, "tiny") for one in choices]
-    found.append(definition(open_workspace(train_images=11), choice, "tiny"))
+    found.append(definition(make_parts_workspace(train_images=11), choice, "tiny"))
     assert len(set(found)) == len(found)
-    assert definition(open_workspace(), choice, "tiny") == found[0]
+    assert definition(make_parts_workspace(), choice, "tiny") == found[0]
     assert definition(workspace, choice._replace(run=replace(plan, name="renamed")), "tiny") == found[0]
