@@ -1,10 +1,12 @@
 // Scores, argmax and entropy on the CPU: a block of unit parts is packed once, then every thread goes through
-// its images, a tile of similarities at a time. The tile is reduced while it is in cache, and never stored.
-#include <limits>
+// its images, a tile of similarities at a time. The tile is reduced while it is in cache, and never stored. Where only
+// the scores are asked for, in float32, `screened_forward.cpp` needs fewer products.
 #include <vector>
 
+#include "blocks.h"
 #include "operators.h"
 #include "panels.h"
+#include "screened_forward.h"
 
 namespace dpnet {
 namespace {
@@ -23,29 +25,26 @@ class Forward {
         scores_(scores),
         argmax_(argmax),
         depth_(factors<F>(sizes_.depth)),
-        chunk_(chunk_rows<F>(sizes_)) {
-    const int64_t fit = BLOCK_BYTES / int64_t(loops_.lanes * depth_ * sizeof(F));
-    panels_ = divide_up(sizes_.parts, loops_.lanes);
-    block_ = std::clamp<int64_t>(fit, 1, panels_);
-    const int64_t threads = torch::stable::get_num_threads();
-    splits_ = std::clamp<int64_t>(threads == 1 ? 1 : 2 * threads / std::max<int64_t>(sizes_.images, 1), 1, block_);
-    if (temperature) partitions_.resize(splits_ * sizes_.images * sizes_.regions, empty());
+        chunk_(chunk_rows<F>(sizes_)),
+        blocks_(sizes_, loops_.lanes, loops_.lanes * depth_ * sizeof(F)) {
+    if (temperature) partitions_.resize(blocks_.splits * sizes_.images * sizes_.regions, empty());
   }
 
   void run() {
-    Scratch<F> block(block_ * loops_.lanes * depth_);
-    for (int64_t first = 0; first < panels_; first += block_) {
-      const int64_t count = std::min(block_, panels_ - first);
+    const int64_t splits = blocks_.splits;
+    Scratch<F> block(blocks_.block * loops_.lanes * depth_);
+    for (int64_t first = 0; first < blocks_.panels; first += blocks_.block) {
+      const int64_t count = blocks_.count(first);
       torch::stable::parallel_for(0, count, 1, [&](int64_t begin, int64_t end) {
         for (int64_t i = begin; i < end; ++i)
           pack_panel(parts_, sizes_, (first + i) * loops_.lanes, loops_.lanes, panel(block, i));
       });
-      torch::stable::parallel_for(0, sizes_.images * splits_, 1, [&](int64_t begin, int64_t end) {
+      torch::stable::parallel_for(0, sizes_.images * splits, 1, [&](int64_t begin, int64_t end) {
         Scratch<T> tile(chunk_ * loops_.lanes);
         Scratch<F> rows(regions_.buffer_size(chunk_));
-        Best best(count * loops_.lanes);
+        Best<T> best(count * loops_.lanes);
         for (int64_t task = begin; task < end; ++task)
-          image(block, first, count, task / splits_, task % splits_, tile.data(), rows.data(), best);
+          image(block, first, count, task / splits, task % splits, tile.data(), rows.data(), best);
       });
     }
   }
@@ -54,29 +53,23 @@ class Forward {
     const int64_t rows = sizes_.images * sizes_.regions;
     for (int64_t row = 0; row < rows; ++row) {
       Partition<T> total = empty();
-      for (int64_t split = 0; split < splits_; ++split) merge(total, partitions_[split * rows + row]);
+      for (int64_t split = 0; split < blocks_.splits; ++split) merge(total, partitions_[split * rows + row]);
       log_partition[row] = total.peak + std::log(total.mass);
       entropy[row] = std::log(total.mass) - total.moment / total.mass;
     }
   }
 
  private:
-  struct Best {
-    explicit Best(int64_t count) : value(count), index(count) {}
-    Scratch<T> value;
-    Scratch<int32_t> index;
-  };
-
   static Partition<T> empty() { return {-std::numeric_limits<T>::infinity(), 0, 0}; }
 
   F* panel(const Scratch<F>& block, int64_t i) const { return block.data() + i * loops_.lanes * depth_; }
 
   // The panels of one split of the block, against one image.
   void image(const Scratch<F>& block, int64_t first, int64_t count, int64_t image, int64_t split, T* tile,
-             F* buffer, Best& best) {
-    const int64_t lanes = loops_.lanes, begin = count * split / splits_, end = count * (split + 1) / splits_;
-    std::fill_n(best.value.data(), count * lanes, -std::numeric_limits<T>::infinity());
-    std::fill_n(best.index.data(), count * lanes, 0);
+             F* buffer, Best<T>& best) {
+    const int64_t lanes = loops_.lanes;
+    const auto [begin, end] = blocks_.span(count, split);
+    best.clear(count * lanes);
     for (int64_t row = 0; row < sizes_.regions; row += chunk_) {
       const int64_t rows = std::min(chunk_, sizes_.regions - row);
       const RowView<F> view = regions_.get(image, row, rows, buffer);
@@ -89,13 +82,9 @@ class Forward {
         loops_.update_partition(tile, rows, used, scale_, partitions_.data() + slot);
       }
     }
-    write(image, (first + begin) * lanes, (first + end) * lanes, best, begin * lanes);
-  }
-
-  void write(int64_t image, int64_t first_part, int64_t end_part, const Best& best, int64_t offset) {
-    const int64_t count = std::min(end_part, sizes_.parts) - first_part;
-    std::copy_n(best.value.data() + offset, count, scores_ + image * sizes_.parts + first_part);
-    std::copy_n(best.index.data() + offset, count, argmax_ + image * sizes_.parts + first_part);
+    const int64_t part = (first + begin) * lanes, to = image * sizes_.parts + part;
+    const int64_t found = std::min((end - begin) * lanes, sizes_.parts - part);
+    best.write(begin * lanes, found, scores_ + to, argmax_ + to);
   }
 
   static void merge(Partition<T>& total, const Partition<T>& other) {
@@ -118,7 +107,7 @@ class Forward {
   int32_t* argmax_;
   const int64_t depth_;  // in factors
   const int64_t chunk_;
-  int64_t panels_, block_, splits_;
+  const Blocks blocks_;
   std::vector<Partition<T>> partitions_;
 };
 
@@ -145,6 +134,7 @@ Outputs run(const Tensor& parts, const Tensor& regions, std::optional<double> te
 Outputs forward_cpu(const Tensor& parts, const Tensor& regions, std::optional<double> temperature, bool) {
   if (parts.scalar_type() == ScalarType::Double) return run<double, double>(parts, regions, temperature);
   if (multiplies_pairs(regions)) return run<float, Pair>(parts, regions, temperature);
+  if (!temperature && screens(regions)) return screened_forward(parts, regions);
   return run<float, float>(parts, regions, temperature);
 }
 

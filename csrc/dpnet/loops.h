@@ -74,7 +74,32 @@ struct PairLoops {
 // Null where the processor has no such product.
 const PairLoops* pair_loops();
 
-// The instruction set in use, of floats and, after a plus, of pairs.
+// Two neighbouring elements of a row as 16-bit whole numbers.
+struct WholePair {
+  int16_t values[2];
+};
+
+// What finds, cheaply, the regions that may be the best of a part; `screened_forward.cpp` says how.
+struct ScreenLoops {
+  int64_t lanes;
+  // As in PairLoops; the sums are exact as long as they fit 32 bits.
+  void (*multiply)(const WholePair* vectors, const WholePair* scalars, int64_t pitch, int64_t rows, int64_t steps,
+                   int32_t* out, bool accumulate);
+  // whole[k] = values[k] * scale * steps, to the nearest.
+  void (*quantise)(const float* values, float scale, float steps, int64_t depth, int16_t* whole);
+  // Raise each lane of `floor` to the largest tile[r][lane] * scales[r] - margins[r].
+  void (*raise_floor)(const int32_t* tile, int64_t rows, const float* scales, const float* margins, float* floor);
+  // lanes[r] = bits of the lanes where tile[r][lane] * scales[r] + margins[r] reaches the floor.
+  void (*reaching)(const int32_t* tile, int64_t rows, const float* scales, const float* margins, const float* floor,
+                   uint64_t* lanes);
+  // The inner product of part * scale and a row.
+  float (*scaled_dot)(const float* part, float scale, const float* row, int64_t depth);
+};
+
+// Null where the processor has no such product.
+const ScreenLoops* screen_loops();
+
+// The instruction set in use, of floats and, after a plus each, of pairs and of the screen.
 const char* instruction_names();
 
 }  // namespace dpnet

@@ -11,14 +11,15 @@ Loops<double> baseline_loops_double();
 
 namespace {
 
-enum class Level { baseline, avx2, avx512, avx512bf16 };
+// The last is AVX-512 with whatever the processor adds to it for products of pairs.
+enum class Level { baseline, avx2, avx512, extended };
 
 Level wanted() {
   const char* value = std::getenv("DPNET_CPU_INSTRUCTIONS");
   const std::string name = value ? value : "";
   if (name == "baseline") return Level::baseline;
   if (name == "avx2") return Level::avx2;
-  return name == "avx512" ? Level::avx512 : Level::avx512bf16;
+  return name == "avx512" ? Level::avx512 : Level::extended;
 }
 
 }  // namespace
@@ -30,6 +31,7 @@ Loops<double> avx2_loops_double();
 Loops<float> avx512_loops_float();
 Loops<double> avx512_loops_double();
 PairLoops avx512bf16_loops();
+ScreenLoops avx512vnni_loops();
 
 namespace {
 
@@ -38,10 +40,7 @@ Level supported() {
   if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512dq") ||
       !__builtin_cpu_supports("avx512bw") || !__builtin_cpu_supports("avx512vl"))
     return Level::avx2;
-#if defined(__clang__) || __GNUC__ >= 10
-  if (__builtin_cpu_supports("avx512bf16")) return Level::avx512bf16;
-#endif
-  return Level::avx512;
+  return Level::extended;
 }
 
 Level level() {
@@ -69,10 +68,22 @@ const Loops<double>& loops<double>() {
 
 const PairLoops* pair_loops() {
 #if defined(__clang__) || __GNUC__ >= 10
+  if (level() < Level::extended || !__builtin_cpu_supports("avx512bf16")) return nullptr;
   static const PairLoops pairs = avx512bf16_loops();
-  if (level() == Level::avx512bf16) return &pairs;
-#endif
+  return &pairs;
+#else
   return nullptr;
+#endif
+}
+
+const ScreenLoops* screen_loops() {
+#if defined(__clang__) || __GNUC__ >= 8
+  if (level() < Level::extended || !__builtin_cpu_supports("avx512vnni")) return nullptr;
+  static const ScreenLoops screen = avx512vnni_loops();
+  return &screen;
+#else
+  return nullptr;
+#endif
 }
 
 #else
@@ -91,8 +102,14 @@ const Loops<double>& loops<double>() {
 
 const PairLoops* pair_loops() { return nullptr; }
 
+const ScreenLoops* screen_loops() { return nullptr; }
+
 #endif
 
-const char* instruction_names() { return pair_loops() ? "avx512+bf16" : loops<float>().instructions; }
+const char* instruction_names() {
+  static const std::string names = std::string(loops<float>().instructions) + (pair_loops() ? "+bf16" : "") +
+                                   (screen_loops() ? "+vnni" : "");
+  return names.c_str();
+}
 
 }  // namespace dpnet

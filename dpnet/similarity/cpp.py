@@ -1,4 +1,9 @@
-"""The C++ implementation for the CPU: tiles of similarities that are reduced while they are in cache."""
+"""The C++ implementation for the CPU: tiles of similarities that are reduced while they are in cache.
+
+Scores alone, of float32 or float16 regions on a processor with AVX512-VNNI, come from a screen: products of 16-bit
+whole numbers bound every similarity, and float32 decides among the regions that may be the best
+(`screened_forward.cpp`).
+"""
 
 from __future__ import annotations
 

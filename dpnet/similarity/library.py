@@ -37,7 +37,7 @@ def _load() -> str:
 
 
 def cpu_instructions() -> str:
-    """The vector instructions that the C++ loops use on this processor: avx512, avx2 or baseline."""
+    """The vector instructions that the C++ loops use here: avx512 (then +bf16, +vnni), avx2 or baseline."""
     return torch.ops.dpnet_kernels.cpu_instructions()
 
 

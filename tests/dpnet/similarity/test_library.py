@@ -23,9 +23,10 @@ for dtype in (torch.float64, torch.float32):
     inputs = [t.to(dtype).requires_grad_() for t in (parts, regions)]
     results = []
     for backend in ("eager", "cpp"):
+        alone = part_similarity(*inputs, backend=backend)[:2]
         scores, argmax, entropy = part_similarity(*inputs, 0.2, backend)
         gradients = torch.autograd.grad(scores.square().sum() + entropy.sum(), inputs)
-        results.append((scores, argmax, entropy, *gradients))
+        results.append((*alone, scores, argmax, entropy, *gradients))
     for eager, cpp in zip(*results):
         torch.testing.assert_close(cpp, eager, rtol=1e-4 if dtype == torch.float32 else 1e-10, atol=1e-5)
 print(library.cpu_instructions())

@@ -244,4 +244,4 @@ def test_backend_report_has_a_row_for_each_backend_and_says_why_not():
     assert set(report) == {"eager", "chunked", "cpp", "cuda"}
     assert report["eager"]["available"] == "yes"
     assert all(row["detail"] for row in report.values() if row["available"] == "no")
-    assert report["cpp"]["detail"] in ("avx512+bf16", "avx512", "avx2", "baseline")
+    assert report["cpp"]["detail"].split("+")[0] in ("avx512", "avx2", "baseline")

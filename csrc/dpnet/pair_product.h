@@ -1,0 +1,50 @@
+// The product of panels of pairs and rows of pairs in AVX-512, for the two files that know how to multiply a pair.
+// To be included where that instruction set is on.
+
+namespace dpnet {
+namespace {
+
+constexpr int VECTORS = 4, WIDTH = 16, ROWS = 6;
+
+template <class Product, int R, class Pair, class Out>
+void multiply_rows(const Pair* vectors, const Pair* scalars, int64_t pitch, int64_t steps, Out* out, bool accumulate) {
+  typename Product::Sum sums[R][VECTORS];
+#pragma GCC unroll 6
+  for (int r = 0; r < R; ++r)
+#pragma GCC unroll 4
+    for (int v = 0; v < VECTORS; ++v) sums[r][v] = Product::zero();
+  for (int64_t s = 0; s < steps; ++s, vectors += VECTORS * WIDTH) {
+    __m512i factors[VECTORS];
+#pragma GCC unroll 4
+    for (int v = 0; v < VECTORS; ++v) factors[v] = _mm512_loadu_si512(vectors + v * WIDTH);
+#pragma GCC unroll 6
+    for (int r = 0; r < R; ++r) {
+      int bits;
+      __builtin_memcpy(&bits, scalars + r * pitch + s, 4);
+      const __m512i factor = _mm512_set1_epi32(bits);
+#pragma GCC unroll 4
+      for (int v = 0; v < VECTORS; ++v) sums[r][v] = Product::add(sums[r][v], factors[v], factor);
+    }
+  }
+#pragma GCC unroll 6
+  for (int r = 0; r < R; ++r)
+#pragma GCC unroll 4
+    for (int v = 0; v < VECTORS; ++v) Product::store(out + (r * VECTORS + v) * WIDTH, sums[r][v], accumulate);
+}
+
+template <class Product, class Pair, class Out>
+void multiply(const Pair* vectors, const Pair* scalars, int64_t pitch, int64_t rows, int64_t steps, Out* out,
+              bool accumulate) {
+  using Function = void (*)(const Pair*, const Pair*, int64_t, int64_t, Out*, bool);
+  static constexpr Function by_count[] = {
+      multiply_rows<Product, 1, Pair, Out>, multiply_rows<Product, 2, Pair, Out>, multiply_rows<Product, 3, Pair, Out>,
+      multiply_rows<Product, 4, Pair, Out>, multiply_rows<Product, 5, Pair, Out>, multiply_rows<Product, 6, Pair, Out>};
+  for (int64_t r = 0, count; r < rows; r += count) {
+    const int64_t left = rows - r, groups = (left + ROWS - 1) / ROWS;
+    count = (left + groups - 1) / groups;  // as even as they can be
+    by_count[count - 1](vectors, scalars + r * pitch, pitch, steps, out + r * VECTORS * WIDTH, accumulate);
+  }
+}
+
+}  // namespace
+}  // namespace dpnet
