@@ -19,7 +19,7 @@ from reproduce.metric_names import METRICS, Metric
 
 __all__ = ["METRICS", "Metric", "Table", "cells", "summarise", "to_csv", "to_latex", "to_markdown"]
 
-_ARROWS = {"up": "↑", "down": "↓"}
+_ARROWS = {"up": " ↑", "down": " ↓", "neither": ""}
 _NOTHING = "\N{EN DASH}"
 
 
@@ -182,15 +182,17 @@ def _order(frame: pd.DataFrame, by: list[str]) -> Callable[[tuple[str, ...]], tu
 
 
 def heading(metric: str) -> str:
-    """A metric's name as a column is headed: its unit where it is not %, and an arrow to its good end."""
+    """A metric's name as a column is headed: its unit where it is not %, and an arrow to its good end, if any."""
     known = METRICS[metric]
     unit = f" ({known.unit})" if known.unit == "s" else ""
-    return f"{known.header}{unit} {_ARROWS[known.better]}"
+    return f"{known.header}{unit}{_ARROWS[known.better]}"
 
 
 def _best(table: Table, group: pd.DataFrame) -> dict[str, str]:
-    """The best printed number of one column, published and measured."""
+    """The best printed number of one column, published and measured; none where neither end is good."""
     metric = METRICS[group["metric"].iloc[0]]
+    if metric.better == "neither":
+        return {}
     kept = group[~group["base"].isin(table.aside)]
     pick = max if metric.better == "up" else min
     best = {}

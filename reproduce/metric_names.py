@@ -6,10 +6,10 @@ from typing import Literal, NamedTuple
 
 
 class Metric(NamedTuple):
-    """How a metric is printed, and which end of it is good."""
+    """How a metric is printed, and which end of it is good: neither for a baseline, which no method can win."""
 
     header: str
-    better: Literal["up", "down"]
+    better: Literal["up", "down", "neither"]
     unit: str
     digits: int
     description: str
@@ -51,6 +51,6 @@ METRICS: dict[str, Metric] = {
     ),
     "purity": Metric("purity", "up", "%", 1, "share of a part's ten best boxes that show one true part"),
     "hit": Metric("hit", "up", "%", 1, "share of best boxes of own parts with a true part's centre inside"),
-    "hit_by_chance": Metric("hit by chance", "up", "%", 1, "the same for a region drawn at random"),
+    "hit_by_chance": Metric("hit by chance", "neither", "%", 1, "the same for a region drawn at random"),
     "distance": Metric("distance", "down", "px", 1, "from a best box's middle to the nearest true part"),
 }

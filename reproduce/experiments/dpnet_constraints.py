@@ -64,7 +64,9 @@ class ConstraintTable(Experiment):
         found = cells(paper, measured, comparable=comparable)
         layout = {"rows": "variant", "groups": ("dataset", "network"), "show": "sd", "aside": ()}
         caption = f"DP-Net constraints, accuracy in %; measured: {stand_ins(workspace)}"
-        numbers = cells(paper[:0], summarise(self._figures(workspace), seeds=True))
+        numbers = self._figures(workspace)
+        order = [parts_label(name) for name in CONSTRAINTS if parts_label(name) in set(numbers["method"])]
+        numbers = cells(paper[:0], summarise(numbers, seeds=True), rows=order)
         about = f"What the constraints change, beside the accuracy; measured: {stand_ins(workspace)}"
         return {
             "dpnet_constraints": Table(found, caption, **layout),

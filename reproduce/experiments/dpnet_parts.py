@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import torch
 from matplotlib.figure import Figure
 
+from dpnet import PartClassifier
 from dpnet.comparison import compare_settings
 from dpnet.explanation import (
     MAP_KINDS,
@@ -67,11 +68,16 @@ class PartFigures(Experiment):
         return figures
 
 
-@torch.no_grad()
 def explanation_figure(workspace: Workspace, run: PartRun) -> Figure:
     """Why the first test picture that is classified correctly got its class: parts, maps, shares of the logit."""
+    # Not under no_grad: both train the candidates of a choice that is not stored.
     features, data = _features_and_data(workspace, run)
     model = load_model(workspace, run)
+    return _explained(model, features, data, run.dataset)
+
+
+@torch.no_grad()
+def _explained(model: PartClassifier, features: torch.Tensor, data: SampleSet, dataset: str) -> Figure:
     correct = model(features).logits.argmax(dim=1) == data.labels
     index = int(correct.nonzero()[0])
     maps, classes = features[index : index + 1], data.labels[index : index + 1]
@@ -87,7 +93,7 @@ def explanation_figure(workspace: Workspace, run: PartRun) -> Figure:
     label = int(classes)
     logit, probability = output.logits[0, label].item(), output.logits[0].softmax(dim=0)[label].item()
     names = [f"{data.class_names[int(model.owner[p])]} #{int(p) % model.parts_per_class}" for p in parts]
-    title = f"{data.class_names[label]} ({run.dataset}): logit {logit:.2f}, p = {probability:.2f}"
+    title = f"{data.class_names[label]} ({dataset}): logit {logit:.2f}, p = {probability:.2f}"
     return photo_explanation(data[index][0], exact, dense, heat, boxes, added[parts], names, title)
 
 

@@ -59,13 +59,14 @@ class QualityTable(Experiment):
         numbers = figures(workspace, self.runs(workspace), [*QUALITY, *OF_RANDOM])
         random = numbers["metric"].isin(list(OF_RANDOM))
         numbers["method"] = random.map({True: RANDOM_PARTS, False: "Parts"})
-        numbers["metric"] = numbers["metric"].replace(OF_RANDOM)
+        order = pd.CategoricalDtype(QUALITY, ordered=True)
+        numbers["metric"] = numbers["metric"].replace(OF_RANDOM).astype(order)
         return numbers
 
 
 def _claim(dataset: str, numbers: pd.DataFrame) -> Claim:
     text = f"Parts learned on {dataset} are purer than random parts and lie on true parts more than by chance"
-    means = numbers.groupby(["method", "metric"])["value"].mean()
+    means = numbers.groupby(["method", "metric"], observed=True)["value"].mean()
     if not len(means):
         return Claim(text, None, "not run")
     purity, baseline = means["Parts", "purity"], means[RANDOM_PARTS, "purity"]

@@ -3,8 +3,12 @@
 import pandas as pd
 import pytest
 
+from reproduce.experiments.dpnet_constraints import INTERPRETABILITY, ConstraintTable
 from reproduce.experiments.dpnet_main import UNCONSTRAINED, measured_delta, parts_claim, published_delta
+from reproduce.layout import to_markdown
+from reproduce.part_models import EXPERIMENT, run_key
 from reproduce.published_numbers import published
+from reproduce.store import Row
 from reproduce.studies.part_real_features import markdown, summarise
 
 
@@ -46,6 +50,29 @@ def test_parts_must_win_by_more_than_the_standard_error(parts, holds):
 def test_parts_that_were_not_run_leave_the_claim_untested():
     given = results([50.0], [49.0])
     assert parts_claim("fine", given[given["method"] == "Global"]).holds is None
+
+
+@pytest.mark.parametrize("absent", ["", "perp+assign"], ids=["all run", "one not run"])
+def test_constraints_stand_in_the_same_order_in_both_tables(make_parts_workspace, absent):
+    """None first, then one alone, then several, as the paper prints them; the store sorts by name."""
+    order = ["none", "perp", "assign", "cs", "perp+assign", "cs+perp", "cs+assign", "all"]
+    workspace = make_parts_workspace()
+    workspace.store.write(
+        Row("test", EXPERIMENT, "tiny", f"Parts [{name}]", run_key("fine", 0), metric, float(place))
+        for place, name in enumerate(order)
+        for metric in INTERPRETABILITY
+        if name != absent
+    )
+    tables = ConstraintTable().tables(workspace)
+    lines = {
+        name: [line.split(" | ") for line in to_markdown(table).splitlines() if line.startswith("| ")][2:]
+        for name, table in tables.items()
+    }
+    assert [line[0].strip("| ") for line in lines["dpnet_constraints"]] == order
+    found = {line[0].strip("| "): line[1:] for line in lines["dpnet_interpretability"]}
+    assert list(found) == [name for name in order if name != absent]
+    for name, numbers in found.items():
+        assert f"{order.index(name):.1f}" in numbers[0] and len(numbers) == len(INTERPRETABILITY)
 
 
 def test_the_study_s_summary_has_means_spreads_and_distances():
