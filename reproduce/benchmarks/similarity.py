@@ -106,6 +106,7 @@ def measure(shape: Shape, precision: Precision, device: str, options: argparse.N
     errors = {name: check(rival, parts.detach(), regions, precision) for name, rival in everyone.items()}
     for train in (False, True):
         for temperature in (None, TEMPERATURE):
+            torch.compiler.reset()  # past its limit of variants, torch.compile would run the eager form
             calls = {
                 name: step(rival, parts, regions, temperature, train)
                 for name, rival in everyone.items()
@@ -143,7 +144,6 @@ def run(options: argparse.Namespace) -> Path:
     rows = [row for row in rows if row["shape"] not in options.shapes]
     for shape in shapes:
         for precision in precisions(options.device):
-            torch.compiler.reset()
             with precision.active():
                 for row in measure(shape, precision, options.device, options):
                     rows.append(row | facts)
