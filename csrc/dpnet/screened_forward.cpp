@@ -169,7 +169,8 @@ class ScreenedForward {
   }
 
   // Compare those in float32, a lower region first: the same sum for each, so that equal regions tie.
-  void decide(RowView<float> view, int64_t rows, int64_t first_row, int64_t first_part, int64_t lane, Work& work) const {
+  void decide(RowView<float> view, int64_t rows, int64_t first_row, int64_t first_part, int64_t lane,
+              Work& work) const {
     const int64_t used = std::min(loops_.lanes, sizes_.parts - first_part);
     const uint64_t valid = used == 64 ? ~uint64_t(0) : (uint64_t(1) << used) - 1;
     float* best = work.best.value.data() + lane;

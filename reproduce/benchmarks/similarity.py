@@ -34,7 +34,11 @@ from reproduce.benchmarks.similarity_cases import (
 from reproduce.benchmarks.similarity_report import write_report
 from reproduce.benchmarks.similarity_rivals import FORWARD_ONLY, Rival, rivals
 
-SOURCES = ("csrc/dpnet", "dpnet/similarity", "reproduce/benchmarks/similarity*")
+SOURCES = (
+    "csrc/dpnet",
+    "dpnet/similarity",
+    *(f"reproduce/benchmarks/similarity{part}.py" for part in ("", "_cases", "_rivals")),
+)
 CHECKED_IMAGES = 2
 LEAST_TURNS, MOST_TURNS = 3, 30
 
