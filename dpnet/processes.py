@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import timedelta
 
 import torch
@@ -15,14 +16,31 @@ from torch import Tensor
 PATIENCE = timedelta(hours=24)
 
 
+_ALONE: ContextVar[bool] = ContextVar("alone", default=False)
+
+
 def world_size() -> int:
     """Number of processes that train together."""
-    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+    return dist.get_world_size() if _in_group() else 1
 
 
 def rank() -> int:
     """The number of this process, from 0."""
-    return dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
+    return dist.get_rank() if _in_group() else 0
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Inside, this process trains models of its own, whatever group it is in."""
+    token = _ALONE.set(True)
+    try:
+        yield
+    finally:
+        _ALONE.reset(token)
+
+
+def _in_group() -> bool:
+    return dist.is_available() and dist.is_initialized() and not _ALONE.get()
 
 
 def join_processes(device: str) -> torch.device:

@@ -9,7 +9,8 @@ import reproduce.interruption as interruption  # first, before anything slow is 
 from reproduce import commands
 from reproduce.benchmarking import MODULES
 from reproduce.checks import ALL, CHECKS
-from reproduce.options import add_input_options, add_selection_options
+from reproduce.options import add_input_options, add_process_option, add_selection_options
+from reproduce.processes import is_first
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -21,7 +22,8 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"reproduce {options.command}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print(interruption.MESSAGE, file=sys.stderr)
+        if is_first():
+            print(interruption.MESSAGE, file=sys.stderr)
         return interruption.STATUS
 
 
@@ -32,6 +34,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     if rest and options.command != "benchmark":
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     options.rest = rest
+    options.arguments = sys.argv[1:] if arguments is None else arguments
     return options
 
 
@@ -48,6 +51,8 @@ def _parser() -> argparse.ArgumentParser:
     ):
         subparser = subparsers.add_parser(name, help=text)
         subparser.set_defaults(run=function)
+        if name == "run":
+            add_process_option(subparser)
         if name == "check":
             subparser.add_argument("what", nargs="?", choices=CHECKS, default=ALL)
         add_selection_options(subparser)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Sequence
 
 from reproduce.evaluation import discard_outdated, evaluate
 from reproduce.experiments import Experiment
-from reproduce.processes import gather, merge_ranks, process_group, wait
+from reproduce.processes import gather, merge_ranks, process_group, several, share, wait
 from reproduce.requests import Request
 from reproduce.workspace import Workspace
 
@@ -47,23 +46,29 @@ def compute(
     return rank == 0
 
 
-def is_first() -> bool:
-    """Whether this is the only process, or the first that torchrun started."""
-    return int(os.environ.get("RANK", 0)) == 0
-
-
 def _requests(workspace: Workspace, experiments: Sequence[Experiment], rank: int) -> list[Request]:
-    """The saliency maps of all experiments, so that each is made once.
-
-    The first process asks first: asking loads the networks, which trains or downloads them at first use.
-    """
-    if rank:
-        wait()
+    """The saliency maps of all experiments, so that each is made once."""
+    _bring_networks(workspace, experiments)
     requests = [request for experiment in experiments for request in experiment.requests(workspace)]
     if rank == 0:
         discard_outdated(workspace, requests)
-        wait()
+    wait()  # nobody asks what is stored before
     return requests
+
+
+def _bring_networks(workspace: Workspace, experiments: Sequence[Experiment]) -> None:
+    """Several processes share the networks, which are trained or downloaded at first use.
+
+    One process brings each when it is asked for, so that wrong pictures are told of first.
+    """
+    wait()  # until the first process has merged and forgotten
+    if several():
+        networks = dict.fromkeys(
+            name for experiment in experiments for name in experiment.networks(workspace)
+        )
+        for network in share(networks):
+            workspace.classifier(network)
+        wait()
 
 
 def _run(experiment: Experiment, workspace: Workspace, rank: int, record: Record) -> None:

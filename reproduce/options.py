@@ -11,6 +11,7 @@ import torch
 
 from opticam.command_line import add_pixel_options, pixel_options
 from opticam.data.imagenet_transforms import TRANSFORMS
+from reproduce.processes import is_first
 from reproduce.profile import Profile, SaliencyProfile, load_profile, profile_names
 from reproduce.published_numbers import published
 from reproduce.workspace import ROOT, RealInput, Workspace
@@ -42,6 +43,17 @@ def add_selection_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--map-cache", type=Path, metavar="DIR", help="keep every saliency map there, too")
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
+
+
+def add_process_option(parser: argparse.ArgumentParser) -> None:
+    """How many processes share the work."""
+    parser.add_argument(
+        "--processes",
+        type=_positive,
+        default=1,
+        metavar="N",
+        help="share the work among N processes on the CPU (default 1)",
+    )
 
 
 def add_input_options(parser: argparse.ArgumentParser) -> None:
@@ -85,7 +97,7 @@ def workspace(options: argparse.Namespace) -> Workspace:
         real,
         options.results,
         device=torch.device(options.device),
-        progress=not options.quiet,
+        progress=not options.quiet and is_first(),
         all_maps=options.map_cache,
     )
 

@@ -48,19 +48,25 @@ def chosen(workspace: Workspace, dataset: str, backbone: str, is_global: bool) -
     Both methods have the same layers to choose from, and as many candidates on each (`dpnet.selection`). The
     best in cross-validation on the training pictures is used for every seed and every set of constraints.
     """
-    method = "Global" if is_global else "Parts"
     tables, runs = {}, {}
     for layer in layers(workspace, backbone):
-        features, labels = layer_features(workspace, dataset, backbone, layer, "train")
-        candidates = _candidates(workspace, is_global, min(features.shape[-2:]))
-        record = _record(workspace, dataset, backbone, f"{layer}-{method}")
-        options = {"folds": folds(workspace), "record": record}
-        best, table = choose(candidates, features, labels, int(labels.max()) + 1, **options)
-        tables[layer], runs[layer] = table, Choice(layer, best)
+        best, tables[layer] = tried(workspace, dataset, backbone, is_global, layer)
+        runs[layer] = Choice(layer, best)
     table = pd.concat(tables)
-    _store(workspace, dataset, backbone, method, table)
+    _store(workspace, dataset, backbone, _method(is_global), table)
     order = table.sort_values(["accuracy", "cross_entropy"], ascending=[False, True], kind="stable")
     return runs[order.index[0][0]]
+
+
+def tried(
+    workspace: Workspace, dataset: str, backbone: str, is_global: bool, layer: str
+) -> tuple[Run, pd.DataFrame]:
+    """The best candidate on one layer, and the table of all; what is on record is not trained again."""
+    features, labels = layer_features(workspace, dataset, backbone, layer, "train")
+    candidates = _candidates(workspace, is_global, min(features.shape[-2:]))
+    record = _record(workspace, dataset, backbone, f"{layer}-{_method(is_global)}")
+    options = {"folds": folds(workspace), "record": record}
+    return choose(candidates, features, labels, int(labels.max()) + 1, **options)
 
 
 @lru_cache(maxsize=16)
@@ -86,6 +92,10 @@ def with_constraints(run: Run, weights: ConstraintWeights, names: tuple[str, ...
     """The run under some of the constraints, at the weights given."""
     kept = ConstraintWeights(**{name: getattr(weights, name) for name in names})
     return replace(run, settings=run.settings.with_constraints(kept))
+
+
+def _method(is_global: bool) -> str:
+    return "Global" if is_global else "Parts"
 
 
 def _candidates(workspace: Workspace, is_global: bool, map_side: int) -> list[Run]:

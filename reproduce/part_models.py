@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,9 +21,11 @@ from reproduce.part_choices import (
     chosen,
     chosen_weights,
     definition,
+    tried,
     with_constraints,
 )
-from reproduce.part_data import dataset_split, grid, layer_features
+from reproduce.part_data import dataset_split, grid, layer_features, layers
+from reproduce.processes import share, wait
 from reproduce.published_numbers import labelled, split_label
 from reproduce.store import Row
 from reproduce.workspace import Workspace
@@ -100,25 +103,55 @@ def seeds(workspace: Workspace) -> range:
 
 
 def train_missing(workspace: Workspace, runs: Iterable[PartRun]) -> None:
-    """Train and store every run that has no results yet, or those of another recipe, network or layer."""
+    """Train and store every run that has no results yet, or those of another recipe, network or layer.
+
+    Under torchrun the processes share the work, and all return when all of it is done.
+    """
     runs = list(dict.fromkeys(runs))
-    for run in tqdm(runs, desc="part models", unit="model", disable=not workspace.progress or not runs):
+    _choose(workspace, runs)
+    missing = [run for run in runs if not _is_trained(workspace, run)]
+    wait()  # nobody stores before all have looked
+    bar = {"desc": "part models", "unit": "model", "disable": not workspace.progress or not missing}
+    for run in tqdm(share(missing), **bar):
         plan = planned(workspace, run)
-        now = definition(workspace, plan, run.backbone)
-        if now == _stored_definition(workspace, run) and run.weights_file(workspace.results).exists():
-            continue
         model, figures = _train_and_test(workspace, run, plan)
         path = run.weights_file(workspace.results)
         path.parent.mkdir(parents=True, exist_ok=True)
         safetensors.torch.save_file(model.state_dict(), path)
         keys = workspace.profile.name, EXPERIMENT, run.backbone, run.method, run.image
+        now = definition(workspace, plan, run.backbone)
         workspace.store.write(Row(*keys, *item) for item in (figures | {DEFINITION: now}).items())
+    wait()
+
+
+def _choose(workspace: Workspace, runs: list[PartRun]) -> None:
+    """Bring on record what `planned` reads, the processes sharing the work.
+
+    One step waits for the one before: what is drawn, extracted or chosen once is read by all afterwards.
+    """
+    pairs = list(dict.fromkeys((run.dataset, run.backbone) for run in runs))
+    units = [(*pair, layer) for pair in pairs for layer in layers(workspace, pair[1])]
+    datasets = dict.fromkeys(dataset for dataset, _ in pairs)
+    for dataset, split in share(itertools.product(datasets, ("train", "test"))):
+        dataset_split(workspace, dataset, split)
+    wait()
+    for (dataset, backbone, layer), split in share(itertools.product(units, ("train", "test"))):
+        layer_features(workspace, dataset, backbone, layer, split)
+    wait()
+    methods = dict.fromkeys(run.is_global for run in runs)
+    for (dataset, backbone, layer), is_global in share(itertools.product(units, methods)):
+        tried(workspace, dataset, backbone, is_global, layer)
+    wait()
+    constrained = dict.fromkeys((run.dataset, run.backbone) for run in runs if _constraints(run))
+    for dataset, backbone in share(constrained):
+        chosen_weights(workspace, dataset, backbone)
+    wait()
 
 
 def planned(workspace: Workspace, run: PartRun) -> Choice:
     """Layer, recipe and settings of a run: what cross-validation has chosen, its constraints and its seed."""
     layer, plan = chosen(workspace, run.dataset, run.backbone, run.is_global)
-    constraints = () if run.is_global else CONSTRAINTS[split_label(run.method)[1]]
+    constraints = _constraints(run)
     if constraints:
         weights = chosen_weights(workspace, run.dataset, run.backbone)
         plan = with_constraints(plan, weights, constraints)
@@ -162,6 +195,15 @@ def build_model(
         size = tuple(dataset_split(workspace, run.dataset, "test").images.shape[-2:])
         model.grid.copy_(grid(workspace, run.backbone, plan.layer, size))
     return model
+
+
+def _constraints(run: PartRun) -> tuple[str, ...]:
+    return () if run.is_global else CONSTRAINTS[split_label(run.method)[1]]
+
+
+def _is_trained(workspace: Workspace, run: PartRun) -> bool:
+    now = definition(workspace, planned(workspace, run), run.backbone)
+    return now == _stored_definition(workspace, run) and run.weights_file(workspace.results).exists()
 
 
 def _stored_definition(workspace: Workspace, run: PartRun) -> float | None:

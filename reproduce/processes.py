@@ -1,16 +1,21 @@
-"""Several processes under torchrun: each writes its own rows, rank 0 merges them."""
+"""Several processes under torchrun: they share the work, each writes its own rows, rank 0 merges them."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import random
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import TypeVar
 
 import torch
 import torch.distributed as dist
 
+from dpnet.processes import alone
 from reproduce.workspace import Workspace
+
+Item = TypeVar("Item")
 
 
 @contextmanager
@@ -23,9 +28,33 @@ def process_group() -> Iterator[int]:
     backend = "nccl" if torch.cuda.is_available() else "gloo"
     dist.init_process_group(backend, timeout=timedelta(days=7))
     try:
-        yield dist.get_rank()
+        with alone():  # models are shared out, none is trained by several processes
+            yield dist.get_rank()
     finally:
         dist.destroy_process_group()
+
+
+def is_first() -> bool:
+    """Whether this is the only process, or the first that torchrun started."""
+    return int(os.environ.get("RANK", 0)) == 0
+
+
+def several() -> bool:
+    """Whether there are other processes to share work with."""
+    return dist.is_initialized() and dist.get_world_size() > 1
+
+
+def share(items: Iterable[Item]) -> list[Item]:
+    """The items that are this process's to do; all of them where there is one process.
+
+    Every n-th of a fixed shuffle, so that neighbours that take long do not all fall to the same process. All
+    processes must be given the same items.
+    """
+    items = list(items)
+    if not several():
+        return items
+    random.Random(0).shuffle(items)
+    return items[dist.get_rank() :: dist.get_world_size()]
 
 
 def wait() -> None:

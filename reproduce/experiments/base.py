@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from matplotlib.figure import Figure
@@ -75,6 +75,11 @@ class Experiment(ABC):
     def applies(self, profile: Profile) -> bool:
         """Whether the profile has what this experiment runs on."""
         return True
+
+    def networks(self, workspace: Workspace) -> Iterable[str]:
+        """Names of the networks that this experiment loads."""
+        parts = workspace.profile.parts
+        return parts.backbones if parts and self.paper == "DP-Net" else ()
 
     def requests(self, workspace: Workspace) -> list[Request]:
         """Saliency maps that this experiment needs; those of all experiments are computed together."""

@@ -19,6 +19,7 @@ from reproduce.metric_groups import GROUPS
 from reproduce.part_choices import definition
 from reproduce.part_data import dataset_split, part_backbone
 from reproduce.part_models import PartRun, load_model, planned, train_missing
+from reproduce.processes import share, wait
 from reproduce.profile import Profile
 from reproduce.published_numbers import labelled, published
 from reproduce.requests import Request
@@ -52,10 +53,11 @@ class FaithfulnessTable(Experiment):
     def run(self, workspace: Workspace) -> None:
         """Explain and measure what is missing."""
         train_missing(workspace, self.runs(workspace))
-        for run in self.runs(workspace):
+        for run in share(self.runs(workspace)):
             now = definition(workspace, planned(workspace, run), run.backbone)
             if not self._is_stored(workspace, run, now):
                 self._measure(workspace, run, now)
+        wait()
 
     def forget(self, workspace: Workspace) -> None:
         """Delete what `run` has stored."""

@@ -1,0 +1,46 @@
+"""Start the same command in several processes that share its work, as torchrun would."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from reproduce import interruption
+
+
+def inside_group() -> bool:
+    """Whether torchrun, or `launch`, has started this process as one of several."""
+    return "RANK" in os.environ
+
+
+def launch(arguments: Sequence[str], processes: int) -> int:
+    """Run `python -m reproduce ARGUMENTS` in `processes` processes on this machine; the exit status.
+
+    The cores are divided among them, unless OMP_NUM_THREADS says otherwise. When one fails the others are
+    ended; what they have stored is kept.
+    """
+    # Imported here: it takes a second, which other commands need not spend.
+    from torch.distributed.elastic.multiprocessing.api import SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+    threads = max(1, len(os.sched_getaffinity(0)) // processes if hasattr(os, "sched_getaffinity") else 1)
+    os.environ.setdefault("OMP_NUM_THREADS", str(threads))
+    config = LaunchConfig(
+        min_nodes=1,
+        max_nodes=1,
+        nproc_per_node=processes,
+        run_id="reproduce",
+        rdzv_backend="c10d",
+        rdzv_endpoint="localhost:0",
+        max_restarts=0,
+        monitor_interval=0.2,
+    )
+    try:
+        elastic_launch(config, sys.executable)("-m", "reproduce", *arguments)
+    except ChildFailedError as error:  # it has said itself what went wrong
+        return next(iter(error.failures.values())).exitcode
+    except (KeyboardInterrupt, SignalException):
+        return interruption.STATUS
+    return 0
