@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -37,10 +39,22 @@ def launch(arguments: Sequence[str], processes: int) -> int:
         max_restarts=0,
         monitor_interval=0.2,
     )
+    logging.getLogger("torch.distributed.elastic").setLevel(
+        logging.CRITICAL
+    )  # the processes speak for themselves
     try:
         elastic_launch(config, sys.executable)("-m", "reproduce", *arguments)
-    except ChildFailedError as error:  # it has said itself what went wrong
-        return next(iter(error.failures.values())).exitcode
+    except ChildFailedError as error:
+        return _status(next(iter(error.failures.values())).exitcode)
     except (KeyboardInterrupt, SignalException):
         return interruption.STATUS
     return 0
+
+
+def _status(exit_code: int) -> int:
+    """The exit status to pass on; of a process that was killed, which could not say so, it is said here."""
+    if exit_code >= 0:
+        return exit_code
+    name = signal.Signals(-exit_code).name
+    print(f"reproduce: a process was ended by {name}; the same command goes on from here", file=sys.stderr)
+    return 128 - exit_code

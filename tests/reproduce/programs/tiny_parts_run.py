@@ -1,0 +1,54 @@
+"""Train DP-Net's models on the tiny workspace of conftest.py and write the tables; says who trains what.
+
+Arguments: results folder, tables folder.
+"""
+
+import importlib.util
+import os
+import sys
+from pathlib import Path
+
+import torch
+
+from reproduce import part_data, part_models
+from reproduce.computing import compute
+from reproduce.experiments.dpnet_constraints import ConstraintTable
+from reproduce.experiments.dpnet_main import MainTable
+from reproduce.outcome import outcomes
+from reproduce.outputs import Outputs
+
+CHOSEN = [MainTable(), ConstraintTable()]
+TESTS = Path(__file__).parents[1]
+
+
+def load(name):
+    spec = importlib.util.spec_from_file_location(name, TESTS / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def say_who_trains():
+    train = part_models._train_and_test
+
+    def saying(workspace, run, plan):
+        # With its line end in one string: the processes write to the same pipe.
+        print(f"process {os.environ.get('RANK', 0)} trains {run.method} {run.image}\n", end="", flush=True)
+        return train(workspace, run, plan)
+
+    part_models._train_and_test = saying
+
+
+def main(results, tables):
+    torch.set_num_threads(1)
+    say_who_trains()
+    for module in (part_data, part_models):
+        module.dataset_split = load("test_dpnet_parts").pictures
+    workspace = load("conftest").tiny_parts_workspace(Path(results), epochs=2, folds=2, layers={})
+    workspace.cache = workspace.results / "cache"
+    if compute(workspace, CHOSEN):
+        list(Outputs(outcomes(workspace, CHOSEN), Path(tables), digest="").tables())
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
