@@ -5,7 +5,7 @@
 Three parts, one row a side and repetition in DIR/opticam_loop_DEVICE.csv, written as they finish. "opti-cam":
 whole runs of our levels, of the public reference's loop and of that loop repaired, same images, network and
 iterations, and the network alone, forward and backward. "grad-cam": Grad-CAM and one forward pass. "score-cam":
-Score-CAM of one image at a layer of 512 channels, which is 512 forward passes. `score` is the mean logit of the
+Score-CAM of one image at the network's last layer, whose 2,048 channels take as many forward passes. `score` is the mean logit of the
 masked images. `map_difference` and `gradient_difference` are those of the first step from the reference's, the
 gradient's relative to its largest entry. `cpu_seconds` is the processor time of all threads, which other work on
 the machine disturbs less than `seconds`. Weights are random: they do not change the time. Packages that are not
@@ -37,9 +37,20 @@ from reproduce.benchmarks.environment import environment
 from reproduce.benchmarks.memory import peak_bytes
 from reproduce.benchmarks.opticam_loop_report import write_report
 
-SOURCES = ("opticam", "csrc/opticam", "reproduce/benchmarks/opticam_loop.py")
+SOURCES = (
+    "opticam/classifier.py",
+    "opticam/folding.py",
+    "opticam/masking",
+    "opticam/optimization.py",
+    "opticam/packed_convolution.py",
+    "opticam/recording.py",
+    "opticam/saliency",
+    "csrc/opticam",
+    "reproduce/benchmarks/opticam_loop.py",
+    "reproduce/benchmarks/opticam_loop_rivals.py",
+)
 LEVELS = ("exact", "fast", "half")
-SCORE_CAM_LAYER = "layer2.3"
+SCORE_CAM_PASSES = 2048  # forward passes at the last layer of ResNet-50
 Side = tuple[str, Callable[[], Tensor | None]]
 
 
@@ -52,9 +63,9 @@ class Setting:
     ids: Tensor
     iterations: int
 
-    def classifier(self, level: str, layer: str | None = None) -> Classifier:
+    def classifier(self, level: str) -> Classifier:
         """A classifier of the network at one level, ready to be timed."""
-        classifier = Classifier(self.network, layer, optimize=level)
+        classifier = Classifier(self.network, optimize=level)
         classifier.features(self.images)
         return classifier
 
@@ -92,9 +103,9 @@ def grad_cam_sides(setting: Setting) -> Iterator[Side]:
 def score_cam_sides(setting: Setting) -> Iterator[Side]:
     """Sides of the part "score-cam"."""
     for level in LEVELS:
-        method = ScoreCAM(setting.classifier(level, SCORE_CAM_LAYER))
+        method = ScoreCAM(setting.classifier(level))
         yield f"ours {level}", lambda method=method: method(setting.images, setting.ids)
-    yield from _packages("ScoreCAM", setting, setting.network.get_submodule(SCORE_CAM_LAYER))
+    yield from _packages("ScoreCAM", setting, Classifier(setting.network).target_layer)
 
 
 def first_step(setting: Setting, level: str) -> dict[str, float]:
@@ -177,7 +188,7 @@ def parts(options: argparse.Namespace) -> Iterator[tuple[str, Setting]]:
             if part in options.part:
                 yield part, Setting(network, images, ids, options.iterations)
     if "score-cam" in options.part:
-        yield "score-cam", Setting(network, images[:1], ids[:1], 512)
+        yield "score-cam", Setting(network, images[:1], ids[:1], SCORE_CAM_PASSES)
 
 
 SIDES = {"opti-cam": opti_cam_sides, "grad-cam": grad_cam_sides, "score-cam": score_cam_sides}
@@ -218,7 +229,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--batches", type=int, nargs="+", help="images in a batch; default 1 4, on a GPU 1 8 64"
     )
-    parser.add_argument("--iterations", type=int, default=8)
+    parser.add_argument("--iterations", type=int, default=25)
     parser.add_argument("--repeats", type=int, default=2)
     options = parser.parse_args()
     options.side = 64 if options.quick else 224
