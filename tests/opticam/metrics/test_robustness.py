@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from captum.metrics import sensitivity_max
 from scipy import stats
 
 from opticam.metrics import adcc, aopc, max_sensitivity, target_probability
@@ -74,6 +75,27 @@ def test_max_sensitivity_matches_a_plain_loop():
     )
     ratio = maps.flatten(1).norm(dim=1) / images.flatten(1).norm(dim=1)
     torch.testing.assert_close(by_image, scores * ratio)
+
+
+def test_max_sensitivity_is_captums_of_the_same_noise():
+    images, _, targets = inputs()
+    maps = channel_mean(images, targets)
+    generator = torch.Generator().manual_seed(7)
+    noises = [0.1 * (2 * torch.rand(images.shape[1:], generator=generator) - 1) for _ in range(4)]
+
+    def perturb(repeated):  # captum asks for all samples of an image, image after image
+        noise = torch.stack(noises).repeat(len(images), 1, 1, 1)
+        return ((repeated + noise).clamp(0, 1),)
+
+    expected = sensitivity_max(
+        lambda given: (channel_mean(given[0], None),),
+        images,
+        perturb_func=perturb,
+        n_perturb_samples=4,
+        norm_ord=2,  # of each map's difference, over the same norm of the map
+    )
+    found = max_sensitivity(channel_mean, images, maps, targets, radius=0.1, samples=4, seed=7)
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=0)
 
 
 def test_max_sensitivity_of_a_constant_method_is_zero():
