@@ -104,7 +104,8 @@ def main() -> int:
             _constrain(Study(options.data, options.output, options.cache, dataset, CONSTRAINT_BACKBONE))
     summary = summarise(pd.read_csv(options.output / RESULTS))
     summary.to_csv(options.output / "dpnet_real_features.csv", index=False, float_format="%.4g")
-    (options.output / "dpnet_real_features.md").write_text(markdown(summary))
+    text = markdown(summary, count_pictures(options.data))
+    (options.output / "dpnet_real_features.md").write_text(text)
     print(summary.to_string(index=False, float_format="%.2f"))
     return 0
 
@@ -141,7 +142,8 @@ def _seeds(study: Study, method: str, run: Run) -> None:
 def summarise(runs: pd.DataFrame) -> pd.DataFrame:
     """One row a method: means over the seeds, the accuracy's spread, and its distance from Global's.
 
-    ``delta_se`` is the standard error of that distance over the seeds alone; the test pictures are the same.
+    ``delta_se`` is the standard error of that distance as of independent runs; ``paired_se`` that of the
+    differences between runs with the same seed. Both are over the seeds alone; the test pictures are the same.
     """
     keys = ["dataset", "network", "method"]
     groups = runs.groupby(keys, sort=False)
@@ -154,29 +156,49 @@ def summarise(runs: pd.DataFrame) -> pd.DataFrame:
     table.insert(3, "delta", table["mean"] - baseline.reindex(places).to_numpy())
     own = error.xs("Global", level="method").reindex(places).to_numpy()
     table.insert(4, "delta_se", (error**2 + own**2) ** 0.5)
+    table.insert(5, "paired_se", _paired_error(runs).reindex(table.index))
     table.insert(1, "chosen", groups["chosen"].first())
-    table.loc[pd.IndexSlice[:, :, "Global"], ["delta", "delta_se"]] = float("nan")
+    table.loc[pd.IndexSlice[:, :, "Global"], ["delta", "delta_se", "paired_se"]] = float("nan")
     return table.reset_index()
 
 
-def markdown(summary: pd.DataFrame) -> str:
-    """The summary as a Markdown table, with what must be known to read it."""
+def _paired_error(runs: pd.DataFrame) -> pd.Series:
+    """Standard error over the seeds of accuracy less Global's with the same seed, by data, network and method."""
+    wide = runs.pivot(index=["dataset", "network", "seed"], columns="method", values="accuracy")
+    return wide.sub(wide["Global"], axis=0).groupby(["dataset", "network"]).sem().stack()
+
+
+def count_pictures(data: Path) -> pd.DataFrame:
+    """Columns dataset, train and test: how many pictures of each split the study uses."""
+    rows = []
+    for dataset in DATASETS:
+        pictures = DataSource(str(data / dataset), "folders", drop_shared=True).open(data)
+        rows.append((dataset, len(pictures.train), len(pictures.test)))
+    return pd.DataFrame(rows, columns=["dataset", "train", "test"])
+
+
+def markdown(summary: pd.DataFrame, pictures: pd.DataFrame) -> str:
+    """The summary as a Markdown table, with what must be known to read it; pictures from `count_pictures`."""
+    counts = "; ".join(f"{row.dataset} {row.train} and {row.test}" for row in pictures.itertuples())
     lines = [
         "# DP-Net on photographs: frozen networks trained on ImageNet",
         "",
         "Made by `python -m reproduce.studies.part_real_features --data DIR`; other pictures and networks than the",
         "paper's, so not comparable with its numbers. Test accuracy in %, mean and standard deviation over "
         f"{int(summary['seeds'].max())} seeds;",
-        "the difference from Global in points with its standard error over seeds. Recipe, rates and constraint",
-        "weights were chosen by 3-fold cross-validation on the training pictures.",
+        "the difference from Global in points with its standard error over seeds, as of independent runs and, paired,",
+        "of the differences between runs with the same seed. Recipe, rates and constraint weights were chosen by",
+        f"{FOLDS}-fold cross-validation on the training pictures. Training and test pictures: {counts}.",
         "",
-        "| data | network | method | accuracy | less Global | seconds | chosen |",
-        "| --- | --- | --- | ---: | ---: | ---: | --- |",
+        "| data | network | method | accuracy | less Global | paired error | seconds | chosen |",
+        "| --- | --- | --- | ---: | ---: | ---: | ---: | --- |",
     ]
     for row in summary.itertuples():
         delta = "" if pd.isna(row.delta) else f"{row.delta:+.1f} ± {row.delta_se:.1f}"
+        paired = "" if pd.isna(row.paired_se) else f"{row.paired_se:.1f}"
         accuracy = f"{row.mean:.1f} ± {row.sd:.1f}"
-        cells = row.dataset, row.network, row.method, accuracy, delta, f"{row.seconds:.1f}", row.chosen
+        seconds = f"{row.seconds:.1f}"
+        cells = row.dataset, row.network, row.method, accuracy, delta, paired, seconds, row.chosen
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 

@@ -84,5 +84,10 @@ def test_the_study_s_summary_has_means_spreads_and_distances():
     assert table.loc[UNCONSTRAINED, "sd"] == pytest.approx(8**0.5)
     assert table.loc[UNCONSTRAINED, "delta"] == 0
     assert table.loc[UNCONSTRAINED, "delta_se"] == pytest.approx((4 + 1) ** 0.5)  # errors of 2 and 1
-    assert pd.isna(table.loc["Global", "delta"])
-    assert "| birds | net | Global | 82.0 ± 1.4 |  | 1.0 | one |" in markdown(table.reset_index())
+    assert table.loc[UNCONSTRAINED, "paired_se"] == pytest.approx(1)  # differences of -1 and +1
+    assert table.loc["Global", ["delta", "paired_se"]].isna().all()
+    pictures = pd.DataFrame({"dataset": ["birds", "scenes"], "train": [20, 30], "test": [4, 5]})
+    text = markdown(table.reset_index(), pictures)
+    assert "| birds | net | Global | 82.0 ± 1.4 |  |  | 1.0 | one |" in text
+    assert "| +0.0 ± 2.2 | 1.0 | 1.0 | one |" in text
+    assert "Training and test pictures: birds 20 and 4; scenes 30 and 5." in text
