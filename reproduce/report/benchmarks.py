@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
+import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
-from reproduce.report.blocks import Block, Cell, Command, Grid, Heading, Paragraph, Picture
+from reproduce.report.blocks import Block, Cell, Command, Grid, Heading, Items, Paragraph, Picture
 from reproduce.report.given import Given
 
 FOLDER = "benchmarks"
@@ -83,14 +85,28 @@ def _measured(path: Path, benchmark: Benchmark) -> Iterator[Block]:
 
 
 def from_markdown(text: str) -> Iterator[Block]:
-    """The paragraphs and tables of a benchmark's Markdown, whose own title is left out."""
+    """The sections, paragraphs, lists, commands and tables of a Markdown file, whose own title is left out."""
     for part in text.split("\n\n"):
         lines = part.strip().splitlines()
-        if lines and lines[0].startswith("|"):
-            head, _, *body = [[cell.strip() for cell in line.strip().strip("|").split("|")] for line in lines]
+        if not lines or lines[0].startswith("# "):
+            continue
+        if lines[0].startswith("#"):
+            yield Heading(4, lines[0].lstrip("# "))
+        elif lines[0].startswith("|"):
+            head, _, *body = map(_row, lines)
             yield Grid([[(cell, 1) for cell in head]], [[Cell(cell) for cell in line] for line in body])
-        elif lines and not lines[0].startswith("#"):
+        elif lines[0].startswith("- "):
+            yield Items([item.replace("\n  ", " ") for item in part.strip()[2:].split("\n- ")])
+        elif part.strip("\n").startswith("    "):
+            yield Command(textwrap.dedent(part.strip("\n")))
+        else:
             yield Paragraph(" ".join(lines))
+
+
+def _row(line: str) -> list[str]:
+    """The cells of a line of a Markdown table, without the backslashes that keep characters from being read."""
+    cells = re.split(r"(?<!\\)\|", line.strip().removeprefix("|").removesuffix("|"))
+    return [re.sub(r"\\([\\|*\[\]])", r"\1", cell.strip()) for cell in cells]
 
 
 def _joined(rows: pd.DataFrame, benchmark: Benchmark) -> pd.DataFrame:

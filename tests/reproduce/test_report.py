@@ -238,3 +238,31 @@ def test_studies_are_shown_with_their_numbers(tmp_path):
     grids = Page(to_html(Document("t", [Heading(1, "t"), *blocks]))).grids
     shown = {text for lines in grids.values() for line in lines for _, text in line}
     assert {"12.5", "34.5"} <= shown and "777" not in shown
+
+
+def test_a_study_in_a_folder_is_shown_with_its_text_and_its_tables(tmp_path):
+    from types import SimpleNamespace
+
+    from reproduce.report.blocks import Document, Heading
+    from reproduce.report.html import to_html
+    from reproduce.report.markdown import to_markdown
+    from reproduce.report.studies import studies_section
+
+    tables = tmp_path / "studies" / "subset" / "tables"
+    tables.mkdir(parents=True)
+    command = "    python -m one \\\n        --two"
+    items = "- first\n  claim\n- second"
+    text = f"# Some photographs\n\nTwo lines\nof text.\n\n{command}\n\n## Claims\n\n{items}\n"
+    (tables.parent / "README.md").write_text(text)
+    line = r"| Opti-CAM \[a\|b\] | **1.5** |"
+    (tables / "main.md").write_text(f"**Caption**\n\n| method | AD |\n| --- | ---: |\n{line}\n\nLegend.\n")
+    (tables / "main.csv").write_text("hidden\n777\n")
+    document = Document("t", [Heading(1, "t"), *studies_section(SimpleNamespace(folder=tmp_path))])
+    shown = to_html(document)
+    page = Page(shown)
+    assert "777" not in shown and "Two lines of text." in shown and "Legend." in shown
+    assert "<li>first claim</li><li>second</li>" in shown and "<h4>Claims</h4>" in shown
+    assert list(page.commands.values()) == ["python -m one \\\n    --two"]
+    assert [text for _, text in page.grids[None][-1]] == ["Opti-CAM [a|b]", "1.5"]
+    written = to_markdown(document, tmp_path)
+    assert line in written and "#### main" in written and "From `studies/subset/tables/main.md`." in written
