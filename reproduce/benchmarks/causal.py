@@ -8,9 +8,9 @@ that `Classifier` makes by default and `opticam.metrics` uses too; so the CSV te
 batches bring. "opticam.metrics, half" runs the network in bfloat16. "network alone" is the floor of both: as many
 forward passes, of images that are ready. Every side measures as many steps of insertion and of deletion as the image
 has rows: 224 for 224 x 224 pixels, 64 for the sample networks. There is one row a network, side and repetition, with
-the largest difference of an area from the plain loop's; rows of other networks that the CSV holds stay. A table goes
-beside the CSV, with the suffix .md. Weights are random: they do not change the time, but a random network's
-probabilities hardly differ, so the difference of areas under "half" says little about a trained one.
+the largest difference of an area from the plain loop's; rows of other networks that the CSV holds stay. A table and a
+plot go beside the CSV, with the suffixes .md and .svg. Weights are random: they do not change the time, but a random
+network's probabilities hardly differ, so the difference of areas under "half" says little about a trained one.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from opticam.data.sample import SAMPLE_SIZE
 from opticam.metrics import deletion, insertion, rise_blur
 from opticam.networks import build_network
 from opticam.optimization import LEVELS
+from reproduce.benchmarks.bar_plots import plot_bars
 from reproduce.benchmarks.environment import environment
 
 DESCRIPTION = "Time insertion and deletion against a plain loop."
@@ -153,9 +154,21 @@ def main() -> None:
     for name in options.network:
         tables.append(_measure(name, options))
         pd.concat([table for table in tables if len(table)]).to_csv(options.output, index=False)
-    text = markdown(pd.read_csv(options.output))
+    rows = pd.read_csv(options.output)
+    text = markdown(rows)
     options.output.with_suffix(".md").write_text(text, encoding="utf-8")
+    plot(rows, options.output.with_suffix(".svg"))
     print(text)
+
+
+def plot(rows: pd.DataFrame, path: Path) -> None:
+    """Best seconds of each side, one panel a network."""
+    best = rows.groupby(["network", "images", "side"], sort=False)["seconds"].min()
+    panels = {
+        f"{network}, batch of {images}": best[network, images]
+        for network, images in best.index.droplevel("side").unique()
+    }
+    plot_bars(panels, "seconds for insertion and deletion of the batch", path)
 
 
 def markdown(rows: pd.DataFrame) -> str:

@@ -4,7 +4,7 @@
 
 Maps are random 7 x 7 or 14 x 14 grids upsampled to 224 x 224, with two boxes an image. "OM LE F1 SP EP" is one
 call of `localization`; "BA" is `box_overlaps` at its 20 thresholds; "all" is both. SM is left out: it is a forward
-pass. A table of the medians goes beside the CSV, with the suffix .md.
+pass. A table and a plot of the medians go beside the CSV, with the suffixes .md and .svg.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from torch.nn import functional
 
 from opticam.masking import normalize_map
 from opticam.metrics import box_overlaps, localization
+from reproduce.benchmarks.bar_plots import plot_bars
 from reproduce.benchmarks.environment import environment
 
 SOURCES = ("opticam/metrics", "reproduce/benchmarks/localization.py")
@@ -73,9 +74,21 @@ def main() -> None:
     options = parser.parse_args()
     table = measure(options.maps, options.repeats)
     table.assign(maps=options.maps, **environment("cpu", SOURCES)).to_csv(options.output, index=False)
-    text = markdown(pd.read_csv(options.output))
+    rows = pd.read_csv(options.output)
+    text = markdown(rows)
     options.output.with_suffix(".md").write_text(text, encoding="utf-8")
+    plot(rows, options.output.with_suffix(".svg"))
     print(text)
+
+
+def plot(rows: pd.DataFrame, path: Path) -> None:
+    """Median maps a second of each metric, one panel a protocol and grid."""
+    rates = rows.groupby(["protocol", "grid", "metric"], sort=False)["maps_per_second"].median()
+    panels = {
+        f"{protocol} protocol, grids of {grid} x {grid}": rates[protocol, grid]
+        for protocol, grid in rates.index.droplevel("metric").unique()
+    }
+    plot_bars(panels, "maps a second", path)
 
 
 def markdown(rows: pd.DataFrame) -> str:

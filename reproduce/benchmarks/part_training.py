@@ -5,7 +5,8 @@
 The features are a random stand-in, [11788, 2048, 7, 7] in bfloat16 as `dpnet train` caches them, written in shards
 to a temporary folder and read through memory maps; 200 classes with 10 parts each, batches of 64. Rows go to
 DIR/part_training_DEVICE.csv as they finish: one an epoch, without and with the assignment entropy, with the memory
-of the process that no file backs at the epoch's end, which must not grow from the second epoch on.
+of the process that no file backs at the epoch's end, which must not grow from the second epoch on. A plot goes beside
+the CSV, with the suffix .svg.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from dpnet import ConstraintWeights, PartClassifier, TrainingSettings
 from dpnet.features import FeatureCache
 from dpnet.manifest import Manifest, write_manifest
 from dpnet.training import build_optimiser, train_epoch
+from reproduce.benchmarks.bar_plots import plot_bars
 from reproduce.benchmarks.environment import environment
 
 SOURCES = ("dpnet", "csrc/dpnet", "reproduce/benchmarks/part_training.py")
@@ -88,7 +90,17 @@ def main() -> None:
             for row in measure(features, constraints, options.device):
                 rows.append(row | facts)
                 pd.DataFrame(rows).to_csv(path, index=False)
+    plot(pd.DataFrame(rows), path.with_suffix(".svg"))
     print(pd.DataFrame(rows).drop(columns=list(facts)).to_string(index=False))
+
+
+def plot(rows: pd.DataFrame, path: Path) -> None:
+    """Seconds of each epoch, one panel a set of constraints."""
+    panels = {
+        f"constraints: {name}": group.set_index("epoch")["seconds"].rename("epoch {}".format)
+        for name, group in rows.groupby("constraints", sort=False)
+    }
+    plot_bars(panels, f"seconds an epoch of {rows['images'].iloc[0]:,} images", path)
 
 
 if __name__ == "__main__":
