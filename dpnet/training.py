@@ -44,6 +44,7 @@ class TrainingRecord:
     seconds: float = 0.0
 
 
+@torch.enable_grad()
 def train(
     model: nn.Module,
     features: Features,

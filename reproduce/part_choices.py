@@ -13,6 +13,7 @@ import pandas as pd
 from dpnet import ConstraintWeights, TrainingSettings
 from dpnet.runs import Run
 from dpnet.selection import choose, choose_weights, global_candidates, part_candidates
+from opticam.data.sample import SPLITS, sample_fingerprint
 from reproduce.part_data import layer_features, layers
 from reproduce.store import Row
 from reproduce.workspace import Workspace
@@ -114,8 +115,15 @@ def _record(workspace: Workspace, dataset: str, backbone: str, kind: str) -> Pat
 
 
 def _digest(workspace: Workspace, backbone: str, *options: object) -> str:
-    facts = options, workspace.digest(backbone), workspace.profile.parts.train_images
+    profile = workspace.profile.parts
+    facts = options, workspace.digest(backbone), profile.train_images, _pictures(tuple(profile.datasets))
     return hashlib.sha256(repr(facts).encode()).hexdigest()
+
+
+@lru_cache
+def _pictures(datasets: tuple[str, ...]) -> list[str]:
+    """What changes with the pictures of these data sets."""
+    return [sample_fingerprint(name, split) for name in datasets for split in SPLITS]
 
 
 def _store(workspace: Workspace, dataset: str, backbone: str, method: str, table: pd.DataFrame) -> None:

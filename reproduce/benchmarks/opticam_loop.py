@@ -5,12 +5,12 @@
 Three parts, one row a side and repetition in DIR/opticam_loop_DEVICE.csv, written as they finish. "opti-cam":
 whole runs of our levels, of the public reference's loop and of that loop repaired, same images, network and
 iterations, and the network alone, forward and backward. "grad-cam": Grad-CAM and one forward pass. "score-cam":
-Score-CAM of one image at the network's last layer, whose 2,048 channels take as many forward passes. `score` is the mean logit of the
-masked images. `map_difference` and `gradient_difference` are those of the first step from the reference's, the
-gradient's relative to its largest entry. `cpu_seconds` is the processor time of all threads, which other work on
-the machine disturbs less than `seconds`. Weights are random: they do not change the time. Packages that are not
-installed are left out. Rows of parts and batches that are not asked for stay in the CSV; a table and a plot go
-beside it.
+Score-CAM of one image at the network's last layer, whose 2,048 channels take as many forward passes.
+`score` is the mean logit of the masked images. `map_difference` and `gradient_difference` are those of the first
+step from the reference's, the gradient's relative to its largest entry. `cpu_seconds` is the processor time of all
+threads, which other work on the machine disturbs less than `seconds`. Weights are random: they do not change the
+time. Packages that are not installed are left out. Rows of parts and batches that are not asked for stay in the
+CSV; a table and a plot go beside it.
 """
 
 from __future__ import annotations
