@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 import safetensors.torch
@@ -107,7 +108,7 @@ def train_missing(workspace: Workspace, runs: Iterable[PartRun]) -> None:
 
     Under torchrun the processes share the work, and all return when all of it is done.
     """
-    runs = list(dict.fromkeys(runs))
+    runs = tuple(dict.fromkeys(runs))
     _choose(workspace, runs)
     missing = [run for run in runs if not _is_trained(workspace, run)]
     wait()  # nobody stores before all have looked
@@ -124,7 +125,8 @@ def train_missing(workspace: Workspace, runs: Iterable[PartRun]) -> None:
     wait()
 
 
-def _choose(workspace: Workspace, runs: list[PartRun]) -> None:
+@lru_cache(maxsize=16)  # several experiments ask for the same models
+def _choose(workspace: Workspace, runs: tuple[PartRun, ...]) -> None:
     """Bring on record what `planned` reads, the processes sharing the work.
 
     One step waits for the one before: what is drawn, extracted or chosen once is read by all afterwards.
