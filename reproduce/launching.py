@@ -39,9 +39,8 @@ def launch(arguments: Sequence[str], processes: int) -> int:
         max_restarts=0,
         monitor_interval=0.2,
     )
-    logging.getLogger("torch.distributed.elastic").setLevel(
-        logging.CRITICAL
-    )  # the processes speak for themselves
+    # The processes say themselves what went wrong.
+    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
     try:
         elastic_launch(config, sys.executable)("-m", "reproduce", *arguments)
     except ChildFailedError as error:
