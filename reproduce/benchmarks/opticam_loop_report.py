@@ -8,12 +8,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import matplotlib
-
-matplotlib.use("Agg")
-
-import matplotlib.pyplot as plt
 import pandas as pd
+
+from reproduce.benchmarks.bar_plots import plot_bars
 
 BASES = {"opti-cam": "reference loop", "grad-cam": "forward exact", "score-cam": "grad-cam"}
 """The side of each part that the others are compared with, where it was measured."""
@@ -78,18 +75,11 @@ def _cell(column: str, value: object) -> str:
 
 def plot(table: pd.DataFrame, path: Path) -> None:
     """Seconds an image of every side, one panel a part and batch."""
-    groups = list(table.groupby(["part", "images"], sort=False))
-    figure, axes = plt.subplots(len(groups), 1, figsize=(7, 2.4 * len(groups)), squeeze=False)
-    for axis, ((part, images), group) in zip(axes[:, 0], groups):
-        bars = axis.barh(group["side"], group["seconds"] / images)
-        axis.bar_label(bars, fmt="%.2f", fontsize=7, padding=2)
-        axis.invert_yaxis()
-        axis.set_title(f"{part}, batch of {images}", fontsize=9)
-        axis.set_xlabel("seconds an image", fontsize=8)
-        axis.tick_params(labelsize=7)
-    figure.tight_layout()
-    figure.savefig(path, metadata={"Date": None})
-    plt.close(figure)
+    panels = {
+        f"{part}, batch of {images}": group.set_index("side")["seconds"] / images
+        for (part, images), group in table.groupby(["part", "images"], sort=False)
+    }
+    plot_bars(panels, "seconds an image", path)
 
 
 def write_report(path: Path) -> None:
@@ -97,8 +87,7 @@ def write_report(path: Path) -> None:
     rows = pd.read_csv(path)
     table = summary(rows)
     path.with_suffix(".md").write_text(markdown(table, rows), encoding="utf-8")
-    with plt.rc_context({"svg.hashsalt": "opticam-loop"}):
-        plot(table, path.with_suffix(".svg"))
+    plot(table, path.with_suffix(".svg"))
 
 
 if __name__ == "__main__":
