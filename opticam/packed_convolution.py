@@ -103,9 +103,7 @@ class PackedConvolution(nn.Conv2d):
     def _forget(self) -> None:
         self._shapes: _Shapes | None = None
         self._weight: torch.Tensor | None = None
-        self._transposed: torch.Tensor | None = (
-            None  # for the gradient of the input, which not everybody wants
-        )
+        self._transposed: torch.Tensor | None = None  # made where a gradient is asked for
 
     def _pack_for(self, shape: Sizes) -> _Shapes:
         if self._shapes is None or self._shapes.input != shape:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from functools import partial
 
 from reproduce.benchmarking import MODULES, compile_reports, run_benchmark
@@ -12,14 +13,14 @@ from reproduce.checks import CHECKS
 from reproduce.computing import compute
 from reproduce.evaluation import EXPERIMENT as SALIENCY
 from reproduce.evaluation import WITHOUT_BOXES
-from reproduce.experiments import EXPERIMENTS, Claim
+from reproduce.experiments import EXPERIMENTS, Claim, Experiment
 from reproduce.inputs_digest import file_digest, inputs_digest
 from reproduce.judgement import claim_state, claim_words
-from reproduce.launching import inside_group, launch
+from reproduce.launching import launch
 from reproduce.options import command_line, output_folder, workspace
 from reproduce.outcome import Outcome, outcomes
 from reproduce.outputs import Outputs
-from reproduce.processes import is_first
+from reproduce.processes import inside_group, is_first
 from reproduce.report import HTML, Given, write_report
 from reproduce.selection import select
 from reproduce.workspace import Workspace
@@ -40,7 +41,7 @@ def run(options: argparse.Namespace) -> int:
     given = workspace(options)
     chosen = select(options.only, given.profile)
     if options.processes > 1 and not inside_group():
-        _check_before_launch(given, options)
+        _check_before_launch(given, chosen)
         return launch(options.arguments, options.processes)
     record = _start(given, options) if is_first() else ""
     if not compute(given, chosen, options.force, partial(given.store.add_stage, record)):
@@ -55,15 +56,13 @@ def run(options: argparse.Namespace) -> int:
     return _report_skips(given, options)
 
 
-def _check_before_launch(given: Workspace, options: argparse.Namespace) -> None:
+def _check_before_launch(given: Workspace, chosen: Sequence[Experiment]) -> None:
     """Say here, once, what every process would complain of."""
     if given.device.type != "cpu":
         raise ValueError(
             "processes: several share the cores; on a GPU use 1, or torchrun with a GPU for each"
         )
-    if given.profile.saliency and any(
-        EXPERIMENTS[name].paper == "Opti-CAM" for name in options.only or EXPERIMENTS
-    ):
+    if any(experiment.paper == "Opti-CAM" for experiment in chosen):
         given.source  # noqa: B018 - raises where pictures or labels are wrong
 
 

@@ -11,11 +11,6 @@ from collections.abc import Sequence
 from reproduce import interruption
 
 
-def inside_group() -> bool:
-    """Whether torchrun, or `launch`, has started this process as one of several."""
-    return "RANK" in os.environ
-
-
 def launch(arguments: Sequence[str], processes: int) -> int:
     """Run `python -m reproduce ARGUMENTS` in `processes` processes on this machine; the exit status.
 

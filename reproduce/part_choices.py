@@ -120,7 +120,6 @@ def _digest(workspace: Workspace, backbone: str, *options: object) -> str:
     return hashlib.sha256(repr(facts).encode()).hexdigest()
 
 
-@lru_cache
 def _pictures(datasets: tuple[str, ...]) -> list[str]:
     """What changes with the pictures of these data sets."""
     return [sample_fingerprint(name, split) for name in datasets for split in SPLITS]

@@ -16,6 +16,7 @@ from dpnet import GlobalClassifier, PartClassifier, prepare, train
 from dpnet.evaluation import accuracy, interpretability
 from dpnet.initialisation import initialise_parts
 from dpnet.part_quality import part_localisation, part_purity
+from opticam.data.sample import SPLITS
 from reproduce.part_choices import (
     SELECTION,
     Choice,
@@ -134,10 +135,10 @@ def _choose(workspace: Workspace, runs: tuple[PartRun, ...]) -> None:
     pairs = list(dict.fromkeys((run.dataset, run.backbone) for run in runs))
     units = [(*pair, layer) for pair in pairs for layer in layers(workspace, pair[1])]
     datasets = dict.fromkeys(dataset for dataset, _ in pairs)
-    for dataset, split in share(itertools.product(datasets, ("train", "test"))):
+    for dataset, split in share(itertools.product(datasets, SPLITS)):
         dataset_split(workspace, dataset, split)
     wait()
-    for (dataset, backbone, layer), split in share(itertools.product(units, ("train", "test"))):
+    for (dataset, backbone, layer), split in share(itertools.product(units, SPLITS)):
         layer_features(workspace, dataset, backbone, layer, split)
     wait()
     methods = dict.fromkeys(run.is_global for run in runs)

@@ -21,7 +21,7 @@ Item = TypeVar("Item")
 @contextmanager
 def process_group() -> Iterator[int]:
     """Join the processes that torchrun started, if any; gives this process's rank."""
-    if "RANK" not in os.environ:
+    if not inside_group():
         yield 0
         return
     # Processes wait for each other only at the ends of a run, which may lie days apart.
@@ -32,6 +32,11 @@ def process_group() -> Iterator[int]:
             yield dist.get_rank()
     finally:
         dist.destroy_process_group()
+
+
+def inside_group() -> bool:
+    """Whether torchrun, or `reproduce.launching`, has started this process as one of several."""
+    return "RANK" in os.environ
 
 
 def is_first() -> bool:

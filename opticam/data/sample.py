@@ -18,6 +18,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -121,6 +122,7 @@ def draw_sample(variant: str, split: str, index: int, size: int = SAMPLE_SIZE) -
     )
 
 
+@lru_cache
 def sample_fingerprint(
     variant: str, split: str, per_class: int | None = None, size: int = SAMPLE_SIZE
 ) -> str:

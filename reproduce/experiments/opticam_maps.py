@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from opticam.plotting import map_grid
 from reproduce.evaluation import batches, evaluated
 from reproduce.experiments.saliency_experiment import SaliencyExperiment
 from reproduce.map_cache import map_key
+from reproduce.processes import is_first
 from reproduce.requests import Request
 from reproduce.workspace import Workspace
 
@@ -33,7 +33,7 @@ class MapsFigure(SaliencyExperiment):
 
     def run(self, workspace: Workspace) -> None:
         """Keep the maps of the first images beside the store; one process does it."""
-        if int(os.environ.get("RANK", 0)):
+        if not is_first():
             return
         for network in self.networks(workspace):
             requests = [self.request(workspace, network, method) for method in workspace.methods(network)]
