@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from opticam import METHODS, Classifier
-from opticam.command_line import add_pixel_options, pixel_options
+from opticam.command_line import add_optimize_option, add_pixel_options, pixel_options
 from opticam.metrics import target_probability
 from opticam.networks import class_names
 from opticam.photo import RESIZES, read_photo
@@ -78,6 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add.add_argument("--num-classes", type=int, help="outputs of the network, if not 1000")
     add.add_argument("--class-names", type=Path, help="text file, one class name a line")
+    add_optimize_option(add)
     add_pixel_options(add)
     add.add_argument("--resize", choices=RESIZES, default="crop")
     add.add_argument("--size", type=int, default=224, help="side of the network's input in pixels")
@@ -100,6 +101,7 @@ def _classifier(options: argparse.Namespace) -> Classifier:
         options.weights,
         num_classes=options.num_classes,
         target_layer=options.layer,
+        optimize=options.optimize,
         **pixel_options(options),
     )
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+from opticam.optimization import LEVELS
+
 
 def add_pixel_options(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
     """Options for weights that were trained with a pixel normalisation of their own."""
@@ -14,6 +16,17 @@ def add_pixel_options(parser: argparse.ArgumentParser | argparse._ArgumentGroup)
         type=float,
         default=1,
         help="value of white that --mean and --std refer to (default 1)",
+    )
+
+
+def add_optimize_option(parser: argparse.ArgumentParser) -> None:
+    """How the network runs, as in `Classifier(optimize=...)`."""
+    parser.add_argument(
+        "--optimize",
+        choices=LEVELS,
+        default="fast",
+        help="run the network as it is (exact), with batch norms folded in and packed weights (fast, the "
+        "default), or so in bfloat16 (half)",
     )
 
 

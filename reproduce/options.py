@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from opticam.command_line import add_pixel_options, pixel_options
+from opticam.command_line import add_optimize_option, add_pixel_options, pixel_options
 from opticam.data.imagenet_transforms import TRANSFORMS
 from reproduce.processes import is_first
 from reproduce.profile import Profile, SaliencyProfile, load_profile, profile_names
@@ -41,6 +41,7 @@ def add_selection_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--results", type=Path, help="folder of the store; default results/PROFILE")
     parser.add_argument("--output", type=Path, help="folder for tables and figures; default figures/")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    add_optimize_option(parser)
     parser.add_argument("--map-cache", type=Path, metavar="DIR", help="keep every saliency map there, too")
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
 
@@ -99,6 +100,7 @@ def workspace(options: argparse.Namespace) -> Workspace:
         device=torch.device(options.device),
         progress=not options.quiet and is_first(),
         all_maps=options.map_cache,
+        optimize=options.optimize,
     )
 
 
@@ -129,6 +131,7 @@ def output_folder(options: argparse.Namespace, given: Workspace) -> Path:
     if options.output:
         return options.output
     whole = options.profile == "sample" and options.limit is None and options.results is None
+    whole = whole and options.optimize == "fast"
     return ROOT / "figures" if whole else given.results / "figures"
 
 

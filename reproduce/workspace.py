@@ -50,7 +50,8 @@ class Workspace:
     """One profile at work.
 
     results: folder of the store and arrays. cache: folder of the sample data and networks. all_maps: folder
-    for every saliency map; without it only those of the first batch, for the figures, are kept.
+    for every saliency map; without it only those of the first batch, for the figures, are kept. optimize: how
+    the networks to explain run, as in `Classifier`.
     """
 
     profile: Profile
@@ -60,10 +61,12 @@ class Workspace:
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     progress: bool = True
     all_maps: Path | None = None
+    optimize: str = "fast"
 
     def __post_init__(self) -> None:
         if self.results is None:
-            name = "-".join(part for part in (self.profile.name, self.real.fingerprint) if part)
+            level = "" if self.optimize == "fast" else self.optimize
+            name = "-".join(part for part in (self.profile.name, self.real.fingerprint, level) if part)
             self.results = ROOT / "results" / name
 
     @cached_property
@@ -116,15 +119,15 @@ class Workspace:
         classifier = self._classifier(network)
         if normalised:
             return classifier
-        plain = {"mean": (0, 0, 0), "std": (1, 1, 1)}
+        plain = {"mean": (0, 0, 0), "std": (1, 1, 1), "optimize": self.optimize}
         return Classifier(classifier.network, classifier.target_layer, **plain).to(self.device)
 
     def _classifier(self, network: str) -> Classifier:
         if network.startswith("sample_"):
             module, record = sample_network(network, self.cache, progress=self.progress)
-            classifier = Classifier(module, record.target_layer, mean=record.mean, std=record.std)
-            return classifier.to(self.device)
-        statistics = {"mean": self.real.mean, "std": self.real.std}
+            statistics = {"mean": record.mean, "std": record.std, "optimize": self.optimize}
+            return Classifier(module, record.target_layer, **statistics).to(self.device)
+        statistics = {"mean": self.real.mean, "std": self.real.std, "optimize": self.optimize}
         weights = self.real.weights
         if weights == "default":
             weights = self.profile.saliency.weights.get(network, weights)

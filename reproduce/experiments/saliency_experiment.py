@@ -15,6 +15,13 @@ from reproduce.published_numbers import published, split_label
 from reproduce.requests import Request
 from reproduce.workspace import Workspace
 
+HOW_NETWORKS_RAN = {
+    "fast": "",
+    "half": "; networks in bfloat16",
+    "exact": "; networks as they are built",
+}
+"""What the caption of a table says about `Workspace.optimize`."""
+
 
 class SaliencyExperiment(Experiment):
     """An experiment on saliency maps.
@@ -114,7 +121,7 @@ class SaliencyExperiment(Experiment):
         wanted["rows"] = wanted.pop("methods", None)  # `rows` of a Table is the column that names its lines
         columns = list(dict.fromkeys(beside.values()))
         found = cells(paper, measured, beside=beside, columns=columns, **wanted)
-        return Table(found, caption, **options)
+        return Table(found, caption + HOW_NETWORKS_RAN[workspace.optimize], **options)
 
     def _comparable(self, workspace: Workspace) -> Callable[[pd.Series], bool]:
         """Whether a cell's measured network is the published one."""
