@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import torch
 
-from opticam.saliency.targets import Score
-from opticam.saliency.weighted_features import WeightedFeatures
+from opticam.saliency.gradient_weights import GradientWeights
 
 
-class GradCAM(WeightedFeatures):
+class GradCAM(GradientWeights):
     """n(up(relu(sum_k w_k A^k))) with w_k the mean over positions of dy/dA^k (Selvaraju et al., 2017)."""
 
-    def weigh(self, images: torch.Tensor, score: Score) -> tuple[torch.Tensor, torch.Tensor]:
-        """Weights [B,K,1,1] from one forward pass and the gradient of the layers behind the target layer."""
-        features, gradients, _ = self.classifier.gradients(images, score)
-        return features, gradients.mean((2, 3), keepdim=True)
+    def weights(self, features: torch.Tensor, gradients: torch.Tensor) -> torch.Tensor:
+        """Weights [B,K,1,1] from A and g, both [B,K,h,w]."""
+        return gradients.mean((2, 3), keepdim=True)

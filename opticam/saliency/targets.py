@@ -30,6 +30,23 @@ def class_ids(targets: int | Sequence[int] | torch.Tensor, batch: int, classes: 
     return ids.long()
 
 
+class PredictedScore:
+    """The score of the classes that the first logits predict: those of the images themselves.
+
+    selector: as in `ClassScore`.
+    """
+
+    def __init__(self, selector: str = "logit") -> None:
+        self._selector = selector
+        self._score: ClassScore | None = None
+
+    def __call__(self, logits: torch.Tensor) -> torch.Tensor:
+        """Scores [B] of logits [B,C]."""
+        if self._score is None:
+            self._score = ClassScore(logits.detach().argmax(1), self._selector)
+        return self._score(logits)
+
+
 @dataclass(frozen=True)
 class ClassScore:
     """The score g_c: from logits [B,C] to one number [B] for each image's class id.

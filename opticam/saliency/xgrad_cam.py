@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import torch
 
-from opticam.saliency.targets import Score
-from opticam.saliency.weighted_features import WeightedFeatures
+from opticam.saliency.gradient_weights import GradientWeights
 
 EPSILON = 1e-7
 """Added to the denominator, as in the grad-cam package, whose figures the Opti-CAM paper reports."""
 
 
-class XGradCAM(WeightedFeatures):
+class XGradCAM(GradientWeights):
     """w_k = sum_ij g_ij A^k_ij / sum_ij A^k_ij with g = dy/dA^k (Fu et al., 2020)."""
 
-    def weigh(self, images: torch.Tensor, score: Score) -> tuple[torch.Tensor, torch.Tensor]:
-        """Weights [B,K,1,1] from one forward pass and one gradient."""
-        features, gradients, _ = self.classifier.gradients(images, score)
+    def weights(self, features: torch.Tensor, gradients: torch.Tensor) -> torch.Tensor:
+        """Weights [B,K,1,1] from A and g, both [B,K,h,w]."""
         total = features.sum((2, 3), keepdim=True)
-        return features, (gradients * features).sum((2, 3), keepdim=True) / (total + EPSILON)
+        return (gradients * features).sum((2, 3), keepdim=True) / (total + EPSILON)

@@ -164,3 +164,16 @@ def test_dead_channels_give_finite_maps(classify, images):
         classifier.network.fc.weight.zero_()
     for method in FAMILY:
         assert torch.isfinite(method(classifier)(images, 2)).all(), method.__name__
+
+
+@pytest.mark.parametrize("method", [GradCAM, GradCAMPlusPlus, XGradCAM, HiResCAM, LayerCAM])
+def test_gradient_methods_take_one_forward_pass_also_for_the_predicted_class(method, classify, images):
+    """The prediction is read off the pass that the map needs anyway, and it is the right one."""
+    classifier = classify("gap", optimize="exact")
+    predicted = classifier(images).argmax(1)
+    passes = []
+    handle = classifier.network.register_forward_pre_hook(lambda *_: passes.append(1))
+    maps = method(classifier)(images)
+    handle.remove()
+    assert len(passes) == 1
+    assert torch.equal(maps, method(classifier)(images, predicted))
