@@ -1,6 +1,8 @@
-// How the forward pass goes through the parts, a block of panels at a time, and the best region found so far.
+// How a forward pass goes through the parts, a block of panels at a time, the best region found so far, and what a
+// finished softmax tells.
 #pragma once
 
+#include <cmath>
 #include <limits>
 #include <utility>
 
@@ -27,6 +29,19 @@ struct Blocks {
     return {count * split / splits, count * (split + 1) / splits};
   }
 };
+
+template <class T>
+Partition<T> empty_partition() {
+  return {-std::numeric_limits<T>::infinity(), 0, 0};
+}
+template <class T>
+T log_partition_of(const Partition<T>& softmax) {
+  return softmax.peak + std::log(softmax.mass);
+}
+template <class T>
+T entropy_of(const Partition<T>& softmax) {
+  return std::log(softmax.mass) - softmax.moment / softmax.mass;
+}
 
 // Of each lane of a block, the largest similarity and its region.
 template <class T>

@@ -27,7 +27,7 @@ class Forward {
         depth_(factors<F>(sizes_.depth)),
         chunk_(chunk_rows<F>(sizes_)),
         blocks_(sizes_, loops_.lanes, loops_.lanes * depth_ * sizeof(F)) {
-    if (temperature) partitions_.resize(blocks_.splits * sizes_.images * sizes_.regions, empty());
+    if (temperature) partitions_.resize(blocks_.splits * sizes_.images * sizes_.regions, empty_partition<T>());
   }
 
   void run() {
@@ -52,16 +52,14 @@ class Forward {
   void finish(T* entropy, T* log_partition) {
     const int64_t rows = sizes_.images * sizes_.regions;
     for (int64_t row = 0; row < rows; ++row) {
-      Partition<T> total = empty();
+      Partition<T> total = empty_partition<T>();
       for (int64_t split = 0; split < blocks_.splits; ++split) merge(total, partitions_[split * rows + row]);
-      log_partition[row] = total.peak + std::log(total.mass);
-      entropy[row] = std::log(total.mass) - total.moment / total.mass;
+      log_partition[row] = log_partition_of(total);
+      entropy[row] = entropy_of(total);
     }
   }
 
  private:
-  static Partition<T> empty() { return {-std::numeric_limits<T>::infinity(), 0, 0}; }
-
   F* panel(const Scratch<F>& block, int64_t i) const { return block.data() + i * loops_.lanes * depth_; }
 
   // The panels of one split of the block, against one image.

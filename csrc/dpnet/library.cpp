@@ -14,6 +14,9 @@ STABLE_TORCH_LIBRARY(dpnet_kernels, m) {
   m.def(
       "forward(Tensor parts, Tensor regions, float? temperature, bool tf32) -> (Tensor, Tensor, Tensor, Tensor)");
   m.def(
+      "forward_gradient(Tensor parts, Tensor regions, float temperature) "
+      "-> (Tensor, Tensor, Tensor, Tensor, Tensor)");
+  m.def(
       "backward_argmax(Tensor grad_scores, Tensor parts, Tensor regions, Tensor argmax, bool need_regions) "
       "-> (Tensor, Tensor)");
   m.def(
@@ -29,6 +32,7 @@ STABLE_TORCH_LIBRARY(dpnet_kernels, m) {
 
 STABLE_TORCH_LIBRARY_IMPL(dpnet_kernels, CPU, m) {
   m.impl("forward", TORCH_BOX(&dpnet::forward_cpu));
+  m.impl("forward_gradient", TORCH_BOX(&dpnet::forward_gradient_cpu));
   m.impl("backward_argmax", TORCH_BOX(&dpnet::backward_argmax_cpu));
   m.impl("backward_entropy", TORCH_BOX(&dpnet::backward_entropy_cpu));
 }

@@ -6,9 +6,12 @@
 namespace dpnet {
 
 using Outputs = std::tuple<Tensor, Tensor, Tensor, Tensor>;  // scores, argmax, entropy, log-partition
+using GradientOutputs = std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor>;  // and the parts' gradient of all entropies
 using Gradients = std::tuple<Tensor, Tensor>;                // of parts, of regions
 
 Outputs forward_cpu(const Tensor& parts, const Tensor& regions, std::optional<double> temperature, bool tf32);
+
+GradientOutputs forward_gradient_cpu(const Tensor& parts, const Tensor& regions, double temperature);
 
 Gradients backward_argmax_cpu(const Tensor& grad_scores, const Tensor& parts, const Tensor& regions,
                               const Tensor& argmax, bool need_regions);

@@ -47,36 +47,52 @@ class RegionRows {
   RowView<F> get(int64_t image, int64_t first, int64_t count, F* buffer) const {
     const char* from = base_ + (image * image_ + first * row_) * bytes_;
     if (in_place_) return {reinterpret_cast<const F*>(from), row_ / Factor<F>::elements};
-    if (type_ == ScalarType::BFloat16) {
-      convert(reinterpret_cast<const BFloat16*>(from), count, buffer);
-    } else if (type_ == ScalarType::Half) {
-      convert(reinterpret_cast<const Half*>(from), count, buffer);
-    } else if (type_ == ScalarType::Float) {
-      convert(reinterpret_cast<const float*>(from), count, buffer);
-    } else {
-      convert(reinterpret_cast<const double*>(from), count, buffer);
-    }
+    typed(from, [&](const auto* values) { convert(values, count, buffer); });
     return {buffer, buffer_pitch()};
   }
 
+  // Columns [start, end) of `count` rows, one after the other.
+  void copy_columns(int64_t image, int64_t first, int64_t count, int64_t start, int64_t end, Element* to) const {
+    typed(base_ + (image * image_ + first * row_ + start * column_) * bytes_, [&](const auto* from) {
+      for (int64_t r = 0; r < count; ++r, to += end - start) convert_values(from + r * row_, end - start, to);
+    });
+  }
+
  private:
+  // Call visit with the values that lie at `from`, in their own type.
+  template <class Visit>
+  void typed(const char* from, Visit visit) const {
+    if (type_ == ScalarType::BFloat16) {
+      visit(reinterpret_cast<const BFloat16*>(from));
+    } else if (type_ == ScalarType::Half) {
+      visit(reinterpret_cast<const Half*>(from));
+    } else if (type_ == ScalarType::Float) {
+      visit(reinterpret_cast<const float*>(from));
+    } else {
+      visit(reinterpret_cast<const double*>(from));
+    }
+  }
+
   template <class E>
   void convert(const E* from, int64_t count, F* buffer) const {
     const int64_t padded = factors<F>(depth_) * Factor<F>::elements;
     for (int64_t r = 0; r < count; ++r) {
       Element* to = reinterpret_cast<Element*>(buffer + r * buffer_pitch());
-      if (column_ == 1) convert_row(from + r * row_, to);
+      if (column_ == 1) convert_values(from + r * row_, depth_, to);
       std::fill(to + depth_, to + padded, Element(0));
     }
     if (column_ != 1) convert_columns(from, count, buffer);
   }
 
   template <class E>
-  void convert_row(const E* from, Element* to) const {
+  void convert_values(const E* from, int64_t count, Element* to) const {
     if constexpr (std::is_same_v<E, BFloat16> && std::is_same_v<Element, float>) {
-      loops<float>().widen(reinterpret_cast<const uint16_t*>(from), depth_, to);
+      if (column_ == 1) return loops<float>().widen(reinterpret_cast<const uint16_t*>(from), count, to);
+    }
+    if (column_ == 1) {
+      for (int64_t k = 0; k < count; ++k) to[k] = static_cast<Element>(from[k]);
     } else {
-      for (int64_t k = 0; k < depth_; ++k) to[k] = static_cast<Element>(from[k]);
+      for (int64_t k = 0; k < count; ++k) to[k] = static_cast<Element>(from[k * column_]);
     }
   }
 

@@ -6,7 +6,7 @@ import math
 
 import torch
 
-from dpnet.similarity.backends import BACKENDS
+from dpnet.similarity.backends import BACKENDS, gives_gradient
 from dpnet.similarity.ops import part_similarity_op
 
 DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
@@ -46,7 +46,9 @@ def part_similarity(
     _check_temperature(temperature)
     if backend not in ("auto", *BACKENDS):
         raise ValueError(f"backend must be 'auto' or one of {', '.join(BACKENDS)}, got {backend!r}")
-    scores, argmax, entropy, _ = part_similarity_op(parts, regions, temperature, backend)
+    only_parts = torch.is_grad_enabled() and parts.requires_grad and not regions.requires_grad
+    with_gradient = temperature is not None and only_parts and gives_gradient(backend, parts, regions)
+    scores, argmax, entropy, *_ = part_similarity_op(parts, regions, temperature, backend, with_gradient)
     return scores, argmax, None if temperature is None else entropy
 
 

@@ -26,6 +26,11 @@ def select_backend(backend: str, parts: torch.Tensor, regions: torch.Tensor) -> 
     return backend
 
 
+def gives_gradient(backend: str, parts: torch.Tensor, regions: torch.Tensor) -> bool:
+    """Whether the backend that will run these inputs can make the entropy's gradient in the forward pass."""
+    return hasattr(IMPLEMENTATIONS[select_backend(backend, parts, regions)], "forward_with_gradient")
+
+
 def backend_report() -> list[dict[str, str]]:
     """One row a backend: its name, "yes" or "no" for whether it can run here, and why not or on what it runs."""
     rows = []

@@ -25,6 +25,13 @@ def forward(
     return torch.ops.dpnet_kernels.forward(accumulated(parts), regions, temperature, False)
 
 
+def forward_with_gradient(
+    parts: torch.Tensor, regions: torch.Tensor, temperature: float
+) -> tuple[torch.Tensor, ...]:
+    """As `forward`, and the parts' gradient [P, d] of the sum of all entropies, from the same similarities."""
+    return torch.ops.dpnet_kernels.forward_gradient(accumulated(parts), regions, temperature)
+
+
 def backward(
     grad_scores: torch.Tensor | None,
     grad_entropy: torch.Tensor | None,

@@ -1,0 +1,228 @@
+// The forward pass with entropy of a training step on the CPU: it also gives the gradient of the parts through the
+// sum of all entropies. The gradient is dense and needs every similarity; made here, while they are at hand, it saves
+// the backward pass from computing all of them again. (As fused cross-entropies do: their loss, too, is a mean.)
+//
+// A group of regions at a time goes against all parts. Its similarities, at most GROUP_BYTES of them, are reduced,
+// turned into slopes in place, and multiplied with the regions into the gradient.
+#include "backward.h"
+#include "blocks.h"
+#include "operators.h"
+
+namespace dpnet {
+namespace {
+
+constexpr int64_t GROUP_BYTES = 4 << 20;  // more saves packing the parts, less saves memory
+constexpr int64_t KEPT_BYTES = 4 << 20;   // packed parts that are kept from group to group
+constexpr int64_t FEW_ROWS = 32;          // of a group, whose softmax a thread computes in one go
+constexpr int64_t COLUMNS = 96;           // of the gradient that a thread computes in one go
+constexpr int64_t STEPS = 256;            // regions in one product of the gradient
+
+// T is what is accumulated, F what is multiplied into similarities.
+template <class T, class F>
+class ForwardGradient {
+ public:
+  ForwardGradient(const Tensor& parts, const Tensor& regions, double temperature, T* entropy, T* log_partition,
+                  T* gradient)
+      : loops_(loops<T>()),
+        sizes_(sizes_of(parts, regions)),
+        parts_(static_cast<const T*>(parts.const_data_ptr())),
+        factors_(regions),
+        regions_(regions),
+        scale_(T(1 / temperature)),
+        entropy_(entropy),
+        log_partition_(log_partition),
+        gradient_(gradient),
+        panel_size_(loops_.lanes * factors<F>(sizes_.depth)),
+        blocks_(sizes_, loops_.lanes, panel_size_ * sizeof(F)),
+        padded_(blocks_.panels * loops_.lanes),
+        block_(keeps_parts() ? blocks_.panels : blocks_.block),
+        capacity_(group_rows()),
+        packed_(block_ * panel_size_),
+        best_(sizes_.images * padded_),
+        products_(capacity_ * padded_),
+        softmax_(capacity_),
+        slopes_(capacity_) {
+    best_.clear(sizes_.images * padded_);
+  }
+
+  void run() {
+    const int64_t rows = sizes_.images * sizes_.regions;
+    for (start_ = 0; start_ < rows; start_ += capacity_) {
+      stop_ = std::min(start_ + capacity_, rows);
+      multiply();
+      assign();
+      add_gradient();
+    }
+    torch::stable::parallel_for(0, sizes_.parts, 16, [&](int64_t begin, int64_t end) {
+      for (int64_t part = begin; part < end; ++part)
+        remove_radial(parts_ + part * sizes_.depth, sizes_.depth, gradient_ + part * sizes_.depth);
+    });
+  }
+
+  void write_best(T* scores, int32_t* argmax) const {
+    for (int64_t image = 0; image < sizes_.images; ++image)
+      best_.write(image * padded_, sizes_.parts, scores + image * sizes_.parts, argmax + image * sizes_.parts);
+  }
+
+ private:
+  // Whole images where they fit.
+  int64_t group_rows() const {
+    const int64_t all = std::max<int64_t>(1, sizes_.images * sizes_.regions);
+    const int64_t fit = std::max<int64_t>(FEW_ROWS, GROUP_BYTES / int64_t(padded_ * sizeof(T)));
+    return std::min(all, fit < sizes_.regions ? fit : fit / sizes_.regions * sizes_.regions);
+  }
+
+  T* tile(int64_t panel, int64_t row) const {
+    return products_.data() + (panel * capacity_ + row - start_) * loops_.lanes;
+  }
+
+  // Call visit(image, first region, row, rows) for pieces of at most `chunk` of an image's rows in this group.
+  template <class Visit>
+  void pieces(int64_t image, int64_t chunk, Visit visit) const {
+    const int64_t origin = image * sizes_.regions, stop = std::min(stop_, origin + sizes_.regions);
+    for (int64_t row = std::max(start_, origin); row < stop; row += chunk)
+      visit(image, row - origin, row, std::min(chunk, stop - row));
+  }
+
+  bool keeps_parts() const { return blocks_.panels * panel_size_ * int64_t(sizeof(F)) <= KEPT_BYTES; }
+
+  // All similarities of the group, and the best region of each part.
+  void multiply() {
+    const int64_t first_image = start_ / sizes_.regions;
+    const int64_t images = divide_up(stop_, sizes_.regions) - first_image;
+    for (int64_t first = 0; first < blocks_.panels; first += block_) {
+      const int64_t count = std::min(block_, blocks_.panels - first);
+      if (start_ == 0 || !keeps_parts()) pack(first, count);
+      const int64_t splits = images < torch::stable::get_num_threads() ? count : 1;
+      torch::stable::parallel_for(0, images * splits, 1, [&](int64_t begin, int64_t end) {
+        Scratch<F> buffer(factors_.buffer_size(chunk_rows<F>(sizes_)));
+        for (int64_t task = begin; task < end; ++task) {
+          const int64_t from = count * (task % splits) / splits, to = count * (task % splits + 1) / splits;
+          multiply_image(first_image + task / splits, first, from, to, buffer.data());
+        }
+      });
+    }
+  }
+
+  void pack(int64_t first, int64_t count) {
+    torch::stable::parallel_for(0, count, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i)
+        pack_panel(parts_, sizes_, (first + i) * loops_.lanes, loops_.lanes, packed_.data() + i * panel_size_);
+    });
+  }
+
+  void multiply_image(int64_t image, int64_t first, int64_t from, int64_t to, F* buffer) {
+    pieces(image, chunk_rows<F>(sizes_), [&](int64_t image, int64_t region, int64_t row, int64_t rows) {
+      const RowView<F> view = factors_.get(image, region, rows, buffer);
+      for (int64_t i = from; i < to; ++i) {
+        T* products = tile(first + i, row);
+        similarities(packed_.data() + i * panel_size_, view, rows, sizes_.depth, products);
+        const int64_t at = image * padded_ + (first + i) * loops_.lanes;
+        loops_.update_best(products, rows, region, best_.value.data() + at, best_.index.data() + at);
+      }
+    });
+  }
+
+  // The softmax over the parts of each region of the group, and the entropy.
+  void assign() {
+    torch::stable::parallel_for(0, divide_up(stop_ - start_, FEW_ROWS), 1, [&](int64_t begin, int64_t end) {
+      const int64_t first = start_ + begin * FEW_ROWS, last = std::min(start_ + end * FEW_ROWS, stop_);
+      Partition<T>* softmax = softmax_.data() + first - start_;
+      std::fill_n(softmax, last - first, empty_partition<T>());
+      for (int64_t panel = 0; panel < blocks_.panels; ++panel) {
+        const int64_t used = std::min(loops_.lanes, sizes_.parts - panel * loops_.lanes);
+        loops_.update_partition(tile(panel, first), last - first, used, scale_, softmax);
+      }
+      for (int64_t row = first; row < last; ++row) {
+        log_partition_[row] = log_partition_of(softmax[row - first]);
+        entropy_[row] = entropy_of(softmax[row - first]);
+        slopes_.data()[row - start_] = {log_partition_[row], entropy_[row], scale_};
+      }
+      for (int64_t panel = 0; panel < blocks_.panels; ++panel)
+        loops_.entropy_slope(tile(panel, first), last - first, scale_, slopes_.data() + first - start_);
+    });
+  }
+
+  // The group's share of the gradient of the unit parts: some columns of its regions, which stay in cache, against
+  // the slopes of all parts, or of some where there are more threads than pieces of the columns.
+  void add_gradient() {
+    const int64_t pieces = divide_up(sizes_.depth, COLUMNS), threads = torch::stable::get_num_threads();
+    const int64_t splits = std::clamp<int64_t>(divide_up(threads, pieces), 1, blocks_.panels);
+    torch::stable::parallel_for(0, pieces * splits, 1, [&](int64_t begin, int64_t end) {
+      Scratch<T> columns(COLUMNS * (stop_ - start_)), sums(COLUMNS * loops_.lanes);
+      for (int64_t task = begin; task < end; ++task) {
+        const int64_t start = task / splits * COLUMNS, stop = std::min(start + COLUMNS, sizes_.depth);
+        const int64_t split = task % splits;
+        copy_columns(start, stop, columns.data());
+        for (int64_t panel = blocks_.panels * split / splits; panel < blocks_.panels * (split + 1) / splits; ++panel)
+          add_panel(panel, start, stop, columns.data(), sums.data());
+      }
+    });
+  }
+
+  void copy_columns(int64_t start, int64_t stop, T* columns) const {
+    for (int64_t image = start_ / sizes_.regions; image * sizes_.regions < stop_; ++image)
+      pieces(image, sizes_.regions, [&](int64_t image, int64_t region, int64_t row, int64_t rows) {
+        regions_.copy_columns(image, region, rows, start, stop, columns + (row - start_) * (stop - start));
+      });
+  }
+
+  void add_panel(int64_t panel, int64_t start, int64_t stop, const T* columns, T* sums) {
+    const int64_t lanes = loops_.lanes, width = stop - start, rows = stop_ - start_;
+    for (int64_t step = 0; step < rows; step += STEPS)  // short sums for less rounding
+      loops_.multiply(tile(panel, start_ + step), lanes, columns + step * width, {1, width}, width,
+                      std::min(STEPS, rows - step), sums, lanes, step > 0);
+    const int64_t count = std::min(lanes, sizes_.parts - panel * lanes);
+    for (int64_t lane = 0; lane < count; ++lane) {
+      T* gradient = gradient_ + (panel * lanes + lane) * sizes_.depth;
+      for (int64_t k = start; k < stop; ++k) gradient[k] += sums[(k - start) * lanes + lane];
+    }
+  }
+
+  const Loops<T>& loops_;
+  const Sizes sizes_;
+  const T* parts_;
+  const RegionRows<F> factors_;
+  const RegionRows<T> regions_;
+  const T scale_;
+  T* entropy_;
+  T* log_partition_;
+  T* gradient_;
+  const int64_t panel_size_;  // in factors
+  const Blocks blocks_;
+  const int64_t padded_;    // parts, rounded up to whole panels
+  const int64_t block_;     // panels packed at a time
+  const int64_t capacity_;  // rows of a group
+  Scratch<F> packed_;       // [panels of a block][factors][lanes]
+  Best<T> best_;            // [images][padded parts]
+  Scratch<T> products_;     // [panels][rows of a group][lanes]
+  Scratch<Partition<T>> softmax_;
+  Scratch<EntropyRow<T>> slopes_;
+  int64_t start_ = 0, stop_ = 0;  // the group, in rows of all images
+};
+
+template <class T, class F>
+GradientOutputs run(const Tensor& parts, const Tensor& regions, double temperature) {
+  const Sizes sizes = sizes_of(parts, regions);
+  Tensor scores = torch::stable::new_empty(parts, {sizes.images, sizes.parts});
+  Tensor argmax = torch::stable::new_empty(parts, {sizes.images, sizes.parts}, ScalarType::Int);
+  Tensor entropy = torch::stable::new_empty(parts, {sizes.images, sizes.regions});
+  Tensor log_partition = torch::stable::new_empty(parts, {sizes.images, sizes.regions});
+  Tensor gradient = torch::stable::new_zeros(parts, {sizes.parts, sizes.depth});
+  ForwardGradient<T, F> forward(parts, regions, temperature, static_cast<T*>(entropy.mutable_data_ptr()),
+                                static_cast<T*>(log_partition.mutable_data_ptr()),
+                                static_cast<T*>(gradient.mutable_data_ptr()));
+  forward.run();
+  forward.write_best(static_cast<T*>(scores.mutable_data_ptr()), static_cast<int32_t*>(argmax.mutable_data_ptr()));
+  return {scores, argmax, entropy, log_partition, gradient};
+}
+
+}  // namespace
+
+GradientOutputs forward_gradient_cpu(const Tensor& parts, const Tensor& regions, double temperature) {
+  if (parts.scalar_type() == ScalarType::Double) return run<double, double>(parts, regions, temperature);
+  if (multiplies_pairs(regions)) return run<float, Pair>(parts, regions, temperature);
+  return run<float, float>(parts, regions, temperature);
+}
+
+}  // namespace dpnet

@@ -1,0 +1,157 @@
+"""The C++ forward pass that also gives the parts' gradient through the entropies, against float64 autograd."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.nn.functional import normalize
+
+from dpnet.similarity import cpp, library, part_similarity
+
+pytestmark = pytest.mark.skipif(
+    bool(library.LOAD_ERROR), reason=f"the C++ library is absent: {library.LOAD_ERROR}"
+)
+
+OP = torch.ops.dpnet.part_similarity.default
+ONE_GROUP = (33, 3, 7, 20)
+SEVERAL_GROUPS = (2000, 13, 49, 12)  # of 8 MiB: 10 images each
+SPLIT_IMAGES = (9000, 2, 300, 5)  # an image's regions fall into several groups
+TAU = 0.3
+
+
+def parts_only(parts, images, regions, depth, dtype=torch.float64):
+    """Random parts, which need a gradient, and unit regions, which do not."""
+    generator = torch.Generator().manual_seed(parts + regions + depth)
+    u = torch.randn(parts, depth, generator=generator, dtype=torch.float64)
+    x = normalize(torch.randn(images, regions, depth, generator=generator, dtype=torch.float64), dim=2)
+    return u.to(dtype).requires_grad_(), x.to(dtype)
+
+
+def expected_gradient(parts, regions, loss):
+    """Autograd through the definition; `loss` maps scores and entropy to a number."""
+    parts = parts.detach().double().requires_grad_()
+    product = normalize(parts, dim=1) @ regions.double().mT
+    entropy = torch.special.entr((product / TAU).softmax(dim=1)).sum(dim=1)
+    return torch.autograd.grad(loss(product.amax(dim=2), entropy), parts)[0]
+
+
+def our_gradient(parts, regions, loss):
+    scores, _, entropy = part_similarity(parts, regions, TAU, "cpp")
+    return torch.autograd.grad(loss(scores, entropy), parts)[0]
+
+
+@pytest.mark.parametrize("shape", [ONE_GROUP, SEVERAL_GROUPS, SPLIT_IMAGES, (1, 1, 1, 1)], ids=str)
+def test_gradient_of_all_entropies(shape):
+    parts, regions = parts_only(*shape)
+    gradient = OP(parts, regions, TAU, "cpp", True)[4]
+    expected = expected_gradient(parts, regions, lambda scores, entropy: entropy.sum())
+    assert torch.allclose(gradient, expected, rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.parametrize("shape", [ONE_GROUP, SEVERAL_GROUPS, SPLIT_IMAGES], ids=str)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16, torch.float16], ids=str)
+def test_the_other_outputs_are_those_of_the_plain_forward_pass(shape, dtype):
+    parts, regions = parts_only(*shape, dtype=dtype)
+    for ours, alone in zip(
+        OP(parts, regions, TAU, "cpp", True)[:2], OP(parts, regions, TAU, "cpp", False)[:2]
+    ):
+        assert torch.equal(ours, alone)
+    for ours, alone in zip(
+        OP(parts, regions, TAU, "cpp", True)[2:4], OP(parts, regions, TAU, "cpp", False)[2:4]
+    ):
+        assert torch.allclose(ours, alone, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        lambda scores, entropy: 0.7 * entropy.mean(),
+        lambda scores, entropy: scores.square().sum() - 3 * entropy.sum(),
+        lambda scores, entropy: scores.sum(),
+        lambda scores, entropy: (entropy * torch.arange(7, dtype=entropy.dtype)).sum(),
+        lambda scores, entropy: entropy.square().sum() + scores.mean(),
+    ],
+    ids=["mean", "with scores", "scores alone", "weights", "weights with scores"],
+)
+def test_any_loss(loss):
+    parts, regions = parts_only(*ONE_GROUP)
+    expected = expected_gradient(parts, regions, loss)
+    assert torch.allclose(our_gradient(parts, regions, loss), expected, rtol=1e-9, atol=1e-12)
+    single = our_gradient(parts.detach().float().requires_grad_(), regions.float(), loss)
+    assert torch.allclose(single.double(), expected, rtol=1e-4, atol=1e-5 * expected.abs().max().item())
+
+
+def test_equal_weights_are_not_computed_again(monkeypatch):
+    """Only weights that differ from region to region need the similarities in the backward pass."""
+    called, backward = [], cpp.backward
+    monkeypatch.setattr(cpp, "backward", lambda *arguments: called.append(1) or backward(*arguments))
+    parts, regions = parts_only(*ONE_GROUP, dtype=torch.float32)
+    our_gradient(parts, regions, lambda scores, entropy: entropy.mean())
+    assert not called
+    our_gradient(parts, regions, lambda scores, entropy: entropy.square().sum())
+    assert called
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    parts=st.integers(1, 70), images=st.integers(0, 4), regions=st.integers(1, 40), depth=st.integers(1, 40)
+)
+def test_any_size(parts, images, regions, depth):
+    parts, regions = parts_only(parts, images, regions, depth)
+    if images:
+        loss = lambda scores, entropy: entropy.mean() + scores.sum()  # noqa: E731
+        ours, expected = our_gradient(parts, regions, loss), expected_gradient(parts, regions, loss)
+        assert torch.allclose(ours, expected, rtol=1e-8, atol=1e-11)
+    else:
+        assert not our_gradient(parts, regions, lambda scores, entropy: entropy.sum()).any()
+
+
+def test_same_bits_with_any_number_of_threads_and_in_a_second_backward_pass():
+    parts, regions = parts_only(300, 5, 30, 17, dtype=torch.float32)
+    threads = torch.get_num_threads()
+    try:
+        found = []
+        for count in (1, 2, 3):
+            torch.set_num_threads(count)
+            scores, _, entropy = part_similarity(parts, regions, TAU, "cpp")
+            loss = scores.sum() + entropy.mean()
+            found += [torch.autograd.grad(loss, parts, retain_graph=True)[0] for _ in range(2)]
+    finally:
+        torch.set_num_threads(threads)
+    assert all(torch.equal(found[0], other) for other in found[1:])
+
+
+def test_no_gradient_is_made_where_none_is_asked_for():
+    parts, regions = parts_only(*ONE_GROUP)
+    assert OP(parts, regions, TAU, "cpp", False)[4].numel() == 0
+    with torch.no_grad():
+        assert part_similarity(parts, regions, TAU, "cpp")[2].grad_fn is None
+
+
+def test_strided_regions():
+    parts, regions = parts_only(*ONE_GROUP)
+    strided = regions.mT.contiguous().mT
+    loss = lambda scores, entropy: entropy.mean()  # noqa: E731
+    assert torch.equal(our_gradient(parts, strided, loss), our_gradient(parts, regions, loss))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_opcheck(dtype):
+    parts, regions = parts_only(*ONE_GROUP, dtype=dtype)
+    result = torch.library.opcheck(OP, (parts, regions, TAU, "cpp", True))
+    assert set(result.values()) == {"SUCCESS"}
+
+
+def test_compiled():
+    parts, regions = parts_only(*ONE_GROUP, dtype=torch.float32)
+
+    def loss(parts, regions):
+        scores, _, entropy = part_similarity(parts, regions, TAU)
+        return scores.sum() + entropy.mean()
+
+    compiled = torch.compile(loss, fullgraph=True)(parts, regions)
+    (ours,) = torch.autograd.grad(compiled, parts)
+    (plainly,) = torch.autograd.grad(loss(parts, regions), parts)
+    assert torch.equal(ours, plainly)
