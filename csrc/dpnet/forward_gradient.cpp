@@ -3,7 +3,8 @@
 // the backward pass from computing all of them again. (As fused cross-entropies do: their loss, too, is a mean.)
 //
 // A group of regions at a time goes against all parts. Its similarities, at most GROUP_BYTES of them, are reduced,
-// turned into slopes in place, and multiplied with the regions into the gradient.
+// turned into slopes in place, and multiplied with the regions into the gradient; where the regions are multiplied in
+// bfloat16, the slopes are, too.
 #include "backward.h"
 #include "blocks.h"
 #include "operators.h"
@@ -13,7 +14,7 @@ namespace {
 
 constexpr int64_t GROUP_BYTES = 4 << 20;  // more saves packing the parts, less saves memory
 constexpr int64_t KEPT_BYTES = 4 << 20;   // packed parts that are kept from group to group
-constexpr int64_t FEW_ROWS = 32;          // of a group, whose softmax a thread computes in one go
+constexpr int64_t FEW_ROWS = 64;          // of a group, whose softmax a thread computes in one go; an even number
 constexpr int64_t COLUMNS = 96;           // of the gradient that a thread computes in one go
 constexpr int64_t STEPS = 256;            // regions in one product of the gradient
 
@@ -27,7 +28,6 @@ class ForwardGradient {
         sizes_(sizes_of(parts, regions)),
         parts_(static_cast<const T*>(parts.const_data_ptr())),
         factors_(regions),
-        regions_(regions),
         scale_(T(1 / temperature)),
         entropy_(entropy),
         log_partition_(log_partition),
@@ -65,6 +65,9 @@ class ForwardGradient {
   }
 
  private:
+  using Element = typename Factor<F>::Element;
+  static constexpr bool PAIRS = std::is_same_v<F, Pair>;
+
   // Whole images where they fit.
   int64_t group_rows() const {
     const int64_t all = std::max<int64_t>(1, sizes_.images * sizes_.regions);
@@ -140,7 +143,24 @@ class ForwardGradient {
       }
       for (int64_t panel = 0; panel < blocks_.panels; ++panel)
         loops_.entropy_slope(tile(panel, first), last - first, scale_, slopes_.data() + first - start_);
+      if constexpr (PAIRS) pair_slopes(first, last);
     });
+  }
+
+  // Slopes as pairs of bfloat16, in place: each FEW_ROWS rows become half as many, at the same beginning.
+  void pair_slopes(int64_t first, int64_t last) {
+    const int64_t lanes = loops_.lanes;
+    for (int64_t panel = 0; panel < blocks_.panels; ++panel)
+      for (int64_t begin = first; begin < last; begin += FEW_ROWS) {
+        T* slopes = tile(panel, begin);
+        const int64_t rows = std::min(FEW_ROWS, last - begin);
+        for (int64_t row = 0; row < rows; row += 2)
+          for (int64_t lane = 0; lane < lanes; ++lane) {
+            const T upper = slopes[row * lanes + lane], lower = row + 1 < rows ? slopes[(row + 1) * lanes + lane] : T(0);
+            const Pair pair{{BFloat16(upper).x, BFloat16(lower).x}};
+            std::memcpy(slopes + row / 2 * lanes + lane, &pair, sizeof(pair));
+          }
+      }
   }
 
   // The group's share of the gradient of the unit parts: some columns of its regions, which stay in cache, against
@@ -148,31 +168,56 @@ class ForwardGradient {
   void add_gradient() {
     const int64_t pieces = divide_up(sizes_.depth, COLUMNS), threads = torch::stable::get_num_threads();
     const int64_t splits = std::clamp<int64_t>(divide_up(threads, pieces), 1, blocks_.panels);
+    const int64_t rows = divide_up(stop_ - start_, 2) * 2;
     torch::stable::parallel_for(0, pieces * splits, 1, [&](int64_t begin, int64_t end) {
-      Scratch<T> columns(COLUMNS * (stop_ - start_)), sums(COLUMNS * loops_.lanes);
+      Scratch<Element> columns(COLUMNS * rows), turned(PAIRS ? COLUMNS * rows : 0);
+      Scratch<T> sums(COLUMNS * loops_.lanes);
       for (int64_t task = begin; task < end; ++task) {
         const int64_t start = task / splits * COLUMNS, stop = std::min(start + COLUMNS, sizes_.depth);
         const int64_t split = task % splits;
         copy_columns(start, stop, columns.data());
-        for (int64_t panel = blocks_.panels * split / splits; panel < blocks_.panels * (split + 1) / splits; ++panel)
-          add_panel(panel, start, stop, columns.data(), sums.data());
+        if constexpr (PAIRS) turn(columns.data(), stop - start, rows, turned.data());
+        for (int64_t panel = blocks_.panels * split / splits; panel < blocks_.panels * (split + 1) / splits; ++panel) {
+          if constexpr (PAIRS)
+            multiply_slopes(panel, stop - start, reinterpret_cast<const Pair*>(turned.data()), sums.data());
+          else
+            multiply_slopes(panel, stop - start, columns.data(), sums.data());
+          add_panel(panel, start, stop, sums.data());
+        }
       }
     });
   }
 
-  void copy_columns(int64_t start, int64_t stop, T* columns) const {
+  void copy_columns(int64_t start, int64_t stop, Element* columns) const {
     for (int64_t image = start_ / sizes_.regions; image * sizes_.regions < stop_; ++image)
       pieces(image, sizes_.regions, [&](int64_t image, int64_t region, int64_t row, int64_t rows) {
-        regions_.copy_columns(image, region, rows, start, stop, columns + (row - start_) * (stop - start));
+        factors_.copy_columns(image, region, rows, start, stop, columns + (row - start_) * (stop - start));
       });
   }
 
-  void add_panel(int64_t panel, int64_t start, int64_t stop, const T* columns, T* sums) {
-    const int64_t lanes = loops_.lanes, width = stop - start, rows = stop_ - start_;
-    for (int64_t step = 0; step < rows; step += STEPS)  // short sums for less rounding
-      loops_.multiply(tile(panel, start_ + step), lanes, columns + step * width, {1, width}, width,
-                      std::min(STEPS, rows - step), sums, lanes, step > 0);
-    const int64_t count = std::min(lanes, sizes_.parts - panel * lanes);
+  // From [regions][columns] to [columns][rows], so that two regions make a pair; an odd last one is paired with 0.
+  void turn(const Element* columns, int64_t width, int64_t rows, Element* turned) const {
+    for (int64_t row = 0; row < rows; ++row)
+      for (int64_t k = 0; k < width; ++k)
+        turned[k * rows + row] = row < stop_ - start_ ? columns[row * width + k] : Element(0);
+  }
+
+  // Sums of slope times column, [columns][lanes], in short steps for less rounding.
+  void multiply_slopes(int64_t panel, int64_t width, const T* columns, T* sums) const {
+    for (int64_t row = 0; row < stop_ - start_; row += STEPS)
+      loops_.multiply(tile(panel, start_ + row), loops_.lanes, columns + row * width, {1, width}, width,
+                      std::min(STEPS, stop_ - start_ - row), sums, loops_.lanes, row > 0);
+  }
+
+  void multiply_slopes(int64_t panel, int64_t width, const Pair* columns, float* sums) const {
+    const int64_t rows = stop_ - start_;
+    for (int64_t row = 0; row < rows; row += FEW_ROWS)
+      pair_loops()->multiply(reinterpret_cast<const Pair*>(tile(panel, start_ + row)), columns + row / 2,
+                             divide_up(rows, 2), width, divide_up(std::min(FEW_ROWS, rows - row), 2), sums, row > 0);
+  }
+
+  void add_panel(int64_t panel, int64_t start, int64_t stop, const T* sums) {
+    const int64_t lanes = loops_.lanes, count = std::min(lanes, sizes_.parts - panel * lanes);
     for (int64_t lane = 0; lane < count; ++lane) {
       T* gradient = gradient_ + (panel * lanes + lane) * sizes_.depth;
       for (int64_t k = start; k < stop; ++k) gradient[k] += sums[(k - start) * lanes + lane];
@@ -183,7 +228,6 @@ class ForwardGradient {
   const Sizes sizes_;
   const T* parts_;
   const RegionRows<F> factors_;
-  const RegionRows<T> regions_;
   const T scale_;
   T* entropy_;
   T* log_partition_;

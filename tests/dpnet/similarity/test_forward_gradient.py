@@ -155,3 +155,15 @@ def test_compiled():
     (ours,) = torch.autograd.grad(compiled, parts)
     (plainly,) = torch.autograd.grad(loss(parts, regions), parts)
     assert torch.equal(ours, plainly)
+
+
+@pytest.mark.parametrize("shape", [ONE_GROUP, SEVERAL_GROUPS, SPLIT_IMAGES, (65, 3, 5, 33)], ids=str)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16], ids=str)
+def test_gradient_within_twice_the_error_of_eager(shape, dtype):
+    parts, regions = parts_only(*shape, dtype=dtype)
+    ours = OP(parts, regions, TAU, "cpp", True)[4]
+    product = (normalize(parts, dim=1) @ regions.mT).float()
+    eager = torch.special.entr((product / TAU).softmax(dim=1)).sum()
+    (eager,) = torch.autograd.grad(eager, parts)
+    exact = expected_gradient(parts, regions, lambda scores, entropy: entropy.sum())
+    assert (ours - exact).norm() <= 2 * (eager - exact).norm() + 1e-5 * exact.norm()
