@@ -1,8 +1,15 @@
 """User errors end in one clear line and exit status 2, before any work starts."""
 
+import argparse
+
 import pytest
+import torch
+from PIL import Image
+from torchvision.models import squeezenet1_1
 
 from reproduce.__main__ import main
+from reproduce.experiments import EXPERIMENTS
+from reproduce.options import add_input_options, add_selection_options, workspace
 from reproduce.profile import load_profile, profile_names
 from reproduce.published_numbers import published
 
@@ -61,3 +68,30 @@ def test_profiles_stand_beside_published_networks(name):
     if profile.parts:
         assert set(profile.parts.datasets.values()) == set(published("dpnet_main")["dataset"])
         assert set(profile.parts.backbones.values()) == set(published("dpnet_main")["network"])
+
+
+@pytest.mark.parametrize(
+    ("level", "note"),
+    [("half", "networks in bfloat16"), ("exact", "networks as they are built"), ("fast", "")],
+)
+def test_optimize_reaches_the_network_the_table_and_the_store(level, note, tmp_path):
+    """A level's results are its own: other networks run, other maps are kept, and the caption says so."""
+    torch.manual_seed(0)
+    weights = tmp_path / "weights.pth"
+    torch.save(squeezenet1_1().state_dict(), weights)
+    (tmp_path / "labels.csv").write_text("file,label\na.png,3\nb.png,5\n")
+    for name in ("a.png", "b.png"):
+        Image.fromarray(torch.randint(255, (260, 260, 3), dtype=torch.uint8).numpy()).save(tmp_path / name)
+    parser = argparse.ArgumentParser()
+    add_selection_options(parser)
+    add_input_options(parser)
+    arguments = ["--profile", "imagenet", "--images", tmp_path, "--labels", tmp_path / "labels.csv"]
+    arguments += ["--network", "squeezenet1_1", "--weights", weights, "--optimize", level]
+    given = workspace(parser.parse_args([str(argument) for argument in arguments]))
+    classifier = given.classifier("squeezenet1_1")
+    classifier(torch.rand(1, 3, 64, 64))
+    assert classifier.in_effect.level == level
+    assert given.classifier("squeezenet1_1", normalised=False).optimize == level
+    assert given.results.name.endswith("-half") == (level == "half")
+    caption = EXPERIMENTS["opticam-causal"].table_of(given, None, "Table").caption
+    assert caption == (f"Table; {note}" if note else "Table")
