@@ -130,8 +130,8 @@ def output_folder(options: argparse.Namespace, given: Workspace) -> Path:
     """Where tables and figures go: figures/ for the whole sample profile, beside the results otherwise."""
     if options.output:
         return options.output
-    whole = options.profile == "sample" and options.limit is None and options.results is None
-    whole = whole and options.optimize == "fast"
+    as_given = options.limit is None and options.results is None and options.optimize == "fast"
+    whole = options.profile == "sample" and as_given
     return ROOT / "figures" if whole else given.results / "figures"
 
 

@@ -10,6 +10,11 @@
 
 namespace dpnet {
 
+// Share `index` of `shares` equal ones of [0, count): [begin, end).
+inline std::pair<int64_t, int64_t> share_of(int64_t count, int64_t index, int64_t shares) {
+  return {count * index / shares, count * (index + 1) / shares};
+}
+
 // Blocks of panels that stay within BLOCK_BYTES; with fewer images than threads, several threads split a block.
 struct Blocks {
   int64_t lanes, panels, block, splits;
@@ -25,9 +30,7 @@ struct Blocks {
   int64_t count(int64_t first) const { return std::min(block, panels - first); }
 
   // Of the `count` panels of a block, those of one split: [begin, end).
-  std::pair<int64_t, int64_t> span(int64_t count, int64_t split) const {
-    return {count * split / splits, count * (split + 1) / splits};
-  }
+  std::pair<int64_t, int64_t> span(int64_t count, int64_t split) const { return share_of(count, split, splits); }
 };
 
 template <class T>

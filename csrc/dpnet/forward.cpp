@@ -35,10 +35,7 @@ class Forward {
     Scratch<F> block(blocks_.block * loops_.lanes * depth_);
     for (int64_t first = 0; first < blocks_.panels; first += blocks_.block) {
       const int64_t count = blocks_.count(first);
-      torch::stable::parallel_for(0, count, 1, [&](int64_t begin, int64_t end) {
-        for (int64_t i = begin; i < end; ++i)
-          pack_panel(parts_, sizes_, (first + i) * loops_.lanes, loops_.lanes, panel(block, i));
-      });
+      pack_panels(parts_, sizes_, first, count, block.data());
       torch::stable::parallel_for(0, sizes_.images * splits, 1, [&](int64_t begin, int64_t end) {
         Scratch<T> tile(chunk_ * loops_.lanes);
         Scratch<F> rows(regions_.buffer_size(chunk_));

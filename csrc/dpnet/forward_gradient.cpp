@@ -15,7 +15,7 @@ namespace {
 constexpr int64_t GROUP_BYTES = 4 << 20;  // more saves packing the parts, less saves memory
 constexpr int64_t KEPT_BYTES = 4 << 20;   // packed parts that are kept from group to group
 constexpr int64_t FEW_ROWS = 64;          // of a group, whose softmax a thread computes in one go; an even number
-constexpr int64_t COLUMNS = 96;           // of the gradient that a thread computes in one go
+constexpr int64_t COLUMNS = 96;           // in a strip of the gradient, which a thread computes in one go
 constexpr int64_t STEPS = 256;            // regions in one product of the gradient
 
 // T is what is accumulated, F what is multiplied into similarities.
@@ -33,11 +33,10 @@ class ForwardGradient {
         log_partition_(log_partition),
         gradient_(gradient),
         panel_size_(loops_.lanes * factors<F>(sizes_.depth)),
-        blocks_(sizes_, loops_.lanes, panel_size_ * sizeof(F)),
+        blocks_(blocks(sizes_, panel_size_)),
         padded_(blocks_.panels * loops_.lanes),
-        block_(keeps_parts() ? blocks_.panels : blocks_.block),
         capacity_(group_rows()),
-        packed_(block_ * panel_size_),
+        packed_(blocks_.block * panel_size_),
         best_(sizes_.images * padded_),
         products_(capacity_ * padded_),
         softmax_(capacity_),
@@ -68,6 +67,13 @@ class ForwardGradient {
   using Element = typename Factor<F>::Element;
   static constexpr bool PAIRS = std::is_same_v<F, Pair>;
 
+  // All parts in one block where so much is kept.
+  static Blocks blocks(const Sizes& sizes, int64_t panel_size) {
+    Blocks blocks(sizes, loops<T>().lanes, panel_size * sizeof(F));
+    if (blocks.panels * panel_size * int64_t(sizeof(F)) <= KEPT_BYTES) blocks.block = blocks.panels;
+    return blocks;
+  }
+
   // Whole images where they fit.
   int64_t group_rows() const {
     const int64_t all = std::max<int64_t>(1, sizes_.images * sizes_.regions);
@@ -79,43 +85,35 @@ class ForwardGradient {
     return products_.data() + (panel * capacity_ + row - start_) * loops_.lanes;
   }
 
-  // Call visit(image, first region, row, rows) for pieces of at most `chunk` of an image's rows in this group.
+  // Call visit(first region, row, rows) for pieces of at most `chunk` of an image's rows in this group.
   template <class Visit>
   void pieces(int64_t image, int64_t chunk, Visit visit) const {
     const int64_t origin = image * sizes_.regions, stop = std::min(stop_, origin + sizes_.regions);
     for (int64_t row = std::max(start_, origin); row < stop; row += chunk)
-      visit(image, row - origin, row, std::min(chunk, stop - row));
+      visit(row - origin, row, std::min(chunk, stop - row));
   }
-
-  bool keeps_parts() const { return blocks_.panels * panel_size_ * int64_t(sizeof(F)) <= KEPT_BYTES; }
 
   // All similarities of the group, and the best region of each part.
   void multiply() {
     const int64_t first_image = start_ / sizes_.regions;
     const int64_t images = divide_up(stop_, sizes_.regions) - first_image;
-    for (int64_t first = 0; first < blocks_.panels; first += block_) {
-      const int64_t count = std::min(block_, blocks_.panels - first);
-      if (start_ == 0 || !keeps_parts()) pack(first, count);
+    for (int64_t first = 0; first < blocks_.panels; first += blocks_.block) {
+      const int64_t count = blocks_.count(first);
+      // A block that holds all parts stays packed from group to group.
+      if (start_ == 0 || blocks_.block < blocks_.panels) pack_panels(parts_, sizes_, first, count, packed_.data());
       const int64_t splits = images < torch::stable::get_num_threads() ? count : 1;
       torch::stable::parallel_for(0, images * splits, 1, [&](int64_t begin, int64_t end) {
         Scratch<F> buffer(factors_.buffer_size(chunk_rows<F>(sizes_)));
         for (int64_t task = begin; task < end; ++task) {
-          const int64_t from = count * (task % splits) / splits, to = count * (task % splits + 1) / splits;
+          const auto [from, to] = share_of(count, task % splits, splits);
           multiply_image(first_image + task / splits, first, from, to, buffer.data());
         }
       });
     }
   }
 
-  void pack(int64_t first, int64_t count) {
-    torch::stable::parallel_for(0, count, 1, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i)
-        pack_panel(parts_, sizes_, (first + i) * loops_.lanes, loops_.lanes, packed_.data() + i * panel_size_);
-    });
-  }
-
   void multiply_image(int64_t image, int64_t first, int64_t from, int64_t to, F* buffer) {
-    pieces(image, chunk_rows<F>(sizes_), [&](int64_t image, int64_t region, int64_t row, int64_t rows) {
+    pieces(image, chunk_rows<F>(sizes_), [&](int64_t region, int64_t row, int64_t rows) {
       const RowView<F> view = factors_.get(image, region, rows, buffer);
       for (int64_t i = from; i < to; ++i) {
         T* products = tile(first + i, row);
@@ -163,21 +161,22 @@ class ForwardGradient {
       }
   }
 
-  // The group's share of the gradient of the unit parts: some columns of its regions, which stay in cache, against
-  // the slopes of all parts, or of some where there are more threads than pieces of the columns.
+  // The group's share of the gradient of the unit parts: a strip of its regions' columns, which stays in cache,
+  // against the slopes of all parts, or of some where there are more threads than strips.
   void add_gradient() {
-    const int64_t pieces = divide_up(sizes_.depth, COLUMNS), threads = torch::stable::get_num_threads();
-    const int64_t splits = std::clamp<int64_t>(divide_up(threads, pieces), 1, blocks_.panels);
+    const int64_t width = std::min(COLUMNS, sizes_.depth), strips = divide_up(sizes_.depth, width);
+    const int64_t threads = torch::stable::get_num_threads();
+    const int64_t splits = std::clamp<int64_t>(divide_up(threads, strips), 1, blocks_.panels);
     const int64_t rows = divide_up(stop_ - start_, 2) * 2;
-    torch::stable::parallel_for(0, pieces * splits, 1, [&](int64_t begin, int64_t end) {
-      Scratch<Element> columns(COLUMNS * rows), turned(PAIRS ? COLUMNS * rows : 0);
-      Scratch<T> sums(COLUMNS * loops_.lanes);
+    torch::stable::parallel_for(0, strips * splits, 1, [&](int64_t begin, int64_t end) {
+      Scratch<Element> columns(width * rows), turned(PAIRS ? width * rows : 0);
+      Scratch<T> sums(width * loops_.lanes);
       for (int64_t task = begin; task < end; ++task) {
-        const int64_t start = task / splits * COLUMNS, stop = std::min(start + COLUMNS, sizes_.depth);
-        const int64_t split = task % splits;
+        const int64_t start = task / splits * width, stop = std::min(start + width, sizes_.depth);
+        const auto [from, to] = share_of(blocks_.panels, task % splits, splits);
         copy_columns(start, stop, columns.data());
         if constexpr (PAIRS) turn(columns.data(), stop - start, rows, turned.data());
-        for (int64_t panel = blocks_.panels * split / splits; panel < blocks_.panels * (split + 1) / splits; ++panel) {
+        for (int64_t panel = from; panel < to; ++panel) {
           if constexpr (PAIRS)
             multiply_slopes(panel, stop - start, reinterpret_cast<const Pair*>(turned.data()), sums.data());
           else
@@ -190,7 +189,7 @@ class ForwardGradient {
 
   void copy_columns(int64_t start, int64_t stop, Element* columns) const {
     for (int64_t image = start_ / sizes_.regions; image * sizes_.regions < stop_; ++image)
-      pieces(image, sizes_.regions, [&](int64_t image, int64_t region, int64_t row, int64_t rows) {
+      pieces(image, sizes_.regions, [&](int64_t region, int64_t row, int64_t rows) {
         factors_.copy_columns(image, region, rows, start, stop, columns + (row - start_) * (stop - start));
       });
   }
@@ -235,7 +234,6 @@ class ForwardGradient {
   const int64_t panel_size_;  // in factors
   const Blocks blocks_;
   const int64_t padded_;    // parts, rounded up to whole panels
-  const int64_t block_;     // panels packed at a time
   const int64_t capacity_;  // rows of a group
   Scratch<F> packed_;       // [panels of a block][factors][lanes]
   Best<T> best_;            // [images][padded parts]

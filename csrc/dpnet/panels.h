@@ -35,6 +35,15 @@ void pack_panel(const T* parts, const Sizes& sizes, int64_t first, int64_t lanes
   }
 }
 
+// `count` panels from panel `first` on, one after the other, all threads at it.
+template <class F, class T>
+void pack_panels(const T* parts, const Sizes& sizes, int64_t first, int64_t count, F* packed) {
+  const int64_t lanes = loops<T>().lanes, size = lanes * factors<F>(sizes.depth);
+  torch::stable::parallel_for(0, count, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) pack_panel(parts, sizes, (first + i) * lanes, lanes, packed + i * size);
+  });
+}
+
 // Whether regions are multiplied in bfloat16: they are stored so, and the processor can.
 inline bool multiplies_pairs(const Tensor& regions) {
   return regions.scalar_type() == ScalarType::BFloat16 && pair_loops() != nullptr;
