@@ -31,6 +31,14 @@ Gradients through_argmax(const Tensor& grad_scores, const Tensor& parts, const T
   return {results.parts, results.regions};
 }
 
+template <class T>
+void join_argmax(Tensor& gradient, double kept, const Tensor& grad_scores, const Tensor& parts, const Tensor& regions,
+                 const Tensor& argmax) {
+  BackwardInputs<T> in{sizes_of(parts, regions), data<T>(parts), RegionRows<T>(regions), data<int32_t>(argmax)};
+  in.grad_scores = data<T>(grad_scores);
+  parts_through_argmax(in, static_cast<T*>(gradient.mutable_data_ptr()), std::optional<T>(T(kept)));
+}
+
 template <class T, class F>
 Gradients through_entropy(const OptionalTensor& grad_scores, const Tensor& grad_entropy, const Tensor& parts,
                           const Tensor& regions, const Tensor& argmax, const Tensor& entropy,
@@ -58,11 +66,17 @@ Gradients backward_argmax_cpu(const Tensor& grad_scores, const Tensor& parts, co
   return function(grad_scores, parts, regions, argmax, need_regions);
 }
 
+void join_argmax_cpu(Tensor gradient, double kept, const Tensor& grad_scores, const Tensor& parts,
+                     const Tensor& regions, const Tensor& argmax) {
+  const auto function = is_double(parts) ? join_argmax<double> : join_argmax<float>;
+  function(gradient, kept, grad_scores, parts, regions, argmax);
+}
+
 Gradients backward_entropy_cpu(const OptionalTensor& grad_scores, const Tensor& grad_entropy, const Tensor& parts,
                                const Tensor& regions, const Tensor& argmax, const Tensor& entropy,
                                const Tensor& log_partition, double temperature, bool need_regions) {
   const auto function = is_double(parts)            ? through_entropy<double, double>
-                        : multiplies_pairs(regions) ? through_entropy<float, Pair>
+                        : multiplies_bfloat16(regions) ? through_entropy<float, Pair>
                                                     : through_entropy<float, float>;
   return function(grad_scores, grad_entropy, parts, regions, argmax, entropy, log_partition, temperature,
                   need_regions);

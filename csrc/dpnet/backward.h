@@ -23,8 +23,9 @@ struct BackwardInputs {
 };
 
 // Every gradient of a part is written once, by one thread, in a fixed order: the same bits on every run.
+// Given `kept`, the gradient joins that much of what is there.
 template <class T>
-void parts_through_argmax(const BackwardInputs<T>& in, T* grad_parts);
+void parts_through_argmax(const BackwardInputs<T>& in, T* grad_parts, std::optional<T> kept = std::nullopt);
 template <class T>
 void regions_through_argmax(const BackwardInputs<T>& in, T* grad_regions);
 // F is what the forward pass multiplied: the similarities must be the same again.

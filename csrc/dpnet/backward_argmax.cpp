@@ -6,40 +6,47 @@
 namespace dpnet {
 namespace {
 
-// The gradient of each part: `gather` adds up the rows, of elements E, that `row` finds for an image and a part.
+// The gradient of each part: `gather` adds up the rows, of elements E, that `row` finds for an image and a part. It
+// takes the place of what is there, or joins `kept` times that.
 template <class T, class E, class Row>
-void gather_parts(const BackwardInputs<T>& in, int64_t begin, int64_t end, T* grad_parts, const Row& row,
-                  void (*gather)(const E* const*, const T*, int64_t, int64_t, T*)) {
+void gather_parts(const BackwardInputs<T>& in, int64_t begin, int64_t end, T* grad_parts, std::optional<T> kept,
+                  const Row& row, void (*gather)(const E* const*, const T*, int64_t, int64_t, T*)) {
   const int64_t images = in.sizes.images, depth = in.sizes.depth;
   std::vector<const E*> rows(images);
   std::vector<T> weights(images);
+  Scratch<T> sum(depth);
   for (int64_t part = begin; part < end; ++part) {
     for (int64_t image = 0; image < images; ++image) {
       rows[image] = row(image, part);
       weights[image] = in.grad(image, part);
     }
     T* gradient = grad_parts + part * depth;
-    gather(rows.data(), weights.data(), images, depth, gradient);
-    remove_radial(in.parts + part * depth, depth, gradient);
+    gather(rows.data(), weights.data(), images, depth, sum.data());
+    remove_radial(in.parts + part * depth, depth, sum.data());
+    if (!kept) {
+      std::copy_n(sum.data(), depth, gradient);
+    } else {
+      for (int64_t k = 0; k < depth; ++k) gradient[k] = gradient[k] * *kept + sum.data()[k];
+    }
   }
 }
 
 }  // namespace
 
 template <class T>
-void parts_through_argmax(const BackwardInputs<T>& in, T* grad_parts) {
+void parts_through_argmax(const BackwardInputs<T>& in, T* grad_parts, std::optional<T> kept) {
   const bool bits = in.regions.bfloat16_row(0, 0) != nullptr;
   torch::stable::parallel_for(0, in.sizes.parts, 8, [&](int64_t begin, int64_t end) {
     if (bits) {
       const auto row = [&](int64_t image, int64_t part) { return in.regions.bfloat16_row(image, in.best(image, part)); };
-      return gather_parts(in, begin, end, grad_parts, row, loops<T>().gather_bfloat16);
+      return gather_parts(in, begin, end, grad_parts, kept, row, loops<T>().gather_bfloat16);
     }
     const int64_t pitch = in.regions.buffer_pitch();
     Scratch<T> buffer(in.regions.buffer_size(in.sizes.images));
     const auto row = [&](int64_t image, int64_t part) {
       return in.regions.get(image, in.best(image, part), 1, buffer.data() + image * pitch).data;
     };
-    gather_parts(in, begin, end, grad_parts, row, loops<T>().gather);
+    gather_parts(in, begin, end, grad_parts, kept, row, loops<T>().gather);
   });
 }
 
@@ -58,8 +65,8 @@ void regions_through_argmax(const BackwardInputs<T>& in, T* grad_regions) {
   });
 }
 
-template void parts_through_argmax(const BackwardInputs<float>&, float*);
-template void parts_through_argmax(const BackwardInputs<double>&, double*);
+template void parts_through_argmax(const BackwardInputs<float>&, float*, std::optional<float>);
+template void parts_through_argmax(const BackwardInputs<double>&, double*, std::optional<double>);
 template void regions_through_argmax(const BackwardInputs<float>&, float*);
 template void regions_through_argmax(const BackwardInputs<double>&, double*);
 

@@ -69,14 +69,12 @@ void write_panel(const BackwardInputs<T>& in, const T* sums, int64_t first_part,
 
 // Unit parts [lanes][pitch], zeros where there is none.
 template <class T>
-void unit_rows(const BackwardInputs<T>& in, int64_t first_part, int64_t pitch, T* rows) {
-  const int64_t lanes = loops<T>().lanes, depth = in.sizes.depth;
+void unit_rows(const UnitParts<T>& parts, int64_t first_part, int64_t pitch, T* rows) {
+  const int64_t lanes = loops<T>().lanes, count = std::min(lanes, parts.sizes.parts - first_part);
   std::fill_n(rows, lanes * pitch, T(0));
-  for (int64_t lane = 0; lane < std::min(lanes, in.sizes.parts - first_part); ++lane) {
-    const T* part = in.parts + (first_part + lane) * depth;
-    const T scale = inverse_norm(part, depth);
-    for (int64_t k = 0; k < depth; ++k) rows[lane * pitch + k] = part[k] * scale;
-  }
+  for (int64_t lane = 0; lane < count; ++lane)
+    for (int64_t k = 0; k < parts.sizes.depth; ++k)
+      rows[lane * pitch + k] = parts.row(first_part + lane)[k] * parts.scales[first_part + lane];
 }
 
 // The gradient of one panel of parts, [depth][lanes], over all images.
@@ -113,12 +111,13 @@ void add_image(const BackwardInputs<T>& in, Slopes<T, F>& slopes, const F* panel
 template <class T, class F>
 void parts_through_entropy(const BackwardInputs<T>& in, const RegionRows<F>& rows, T* grad_parts) {
   const int64_t lanes = loops<T>().lanes;
+  const UnitParts<T> parts(in.parts, in.sizes);
   torch::stable::parallel_for(0, divide_up(in.sizes.parts, lanes), 1, [&](int64_t begin, int64_t end) {
     Slopes<T, F> slopes(in, rows);
     Scratch<F> panel(lanes * factors<F>(in.sizes.depth));
     Scratch<T> sums(lanes * in.sizes.depth);
     for (int64_t first_part = begin * lanes; first_part < end * lanes; first_part += lanes) {
-      pack_panel(in.parts, in.sizes, first_part, lanes, panel.data());
+      pack_panel(parts, first_part, lanes, panel.data());
       sum_panel(in, slopes, panel.data(), first_part, sums.data());
       write_panel(in, sums.data(), first_part, grad_parts);
     }
@@ -129,11 +128,12 @@ template <class T, class F>
 void regions_through_entropy(const BackwardInputs<T>& in, const RegionRows<F>& rows, T* grad_regions) {
   const Sizes sizes = in.sizes;
   const int64_t lanes = loops<T>().lanes, pitch = divide_up(sizes.depth, lanes) * lanes;
+  const UnitParts<T> parts(in.parts, sizes);
   Scratch<F> panel(lanes * factors<F>(sizes.depth));
   Scratch<T> units(lanes * pitch);
   for (int64_t first_part = 0; first_part < sizes.parts; first_part += lanes) {
-    pack_panel(in.parts, sizes, first_part, lanes, panel.data());
-    unit_rows(in, first_part, pitch, units.data());
+    pack_panel(parts, first_part, lanes, panel.data());
+    unit_rows(parts, first_part, pitch, units.data());
     torch::stable::parallel_for(0, sizes.images, 1, [&](int64_t begin, int64_t end) {
       Slopes<T, F> slopes(in, rows);
       Scratch<T> sums(slopes.chunk() * pitch);

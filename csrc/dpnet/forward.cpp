@@ -19,7 +19,7 @@ class Forward {
           int32_t* argmax)
       : loops_(loops<T>()),
         sizes_(sizes_of(parts, regions)),
-        parts_(static_cast<const T*>(parts.const_data_ptr())),
+        parts_(static_cast<const T*>(parts.const_data_ptr()), sizes_),
         regions_(regions),
         scale_(temperature ? T(1 / *temperature) : T(0)),
         scores_(scores),
@@ -35,7 +35,7 @@ class Forward {
     Scratch<F> block(blocks_.block * loops_.lanes * depth_);
     for (int64_t first = 0; first < blocks_.panels; first += blocks_.block) {
       const int64_t count = blocks_.count(first);
-      pack_panels(parts_, sizes_, first, count, block.data());
+      pack_panels(parts_, first, count, block.data());
       torch::stable::parallel_for(0, sizes_.images * splits, 1, [&](int64_t begin, int64_t end) {
         Scratch<T> tile(chunk_ * loops_.lanes);
         Scratch<F> rows(regions_.buffer_size(chunk_));
@@ -95,7 +95,7 @@ class Forward {
 
   const Loops<T>& loops_;
   const Sizes sizes_;
-  const T* parts_;
+  const UnitParts<T> parts_;
   const RegionRows<F> regions_;
   const T scale_;
   T* scores_;
@@ -126,10 +126,12 @@ Outputs run(const Tensor& parts, const Tensor& regions, std::optional<double> te
 
 }  // namespace
 
-Outputs forward_cpu(const Tensor& parts, const Tensor& regions, std::optional<double> temperature, bool) {
+Outputs forward_cpu(const Tensor& parts, const Tensor& regions, std::optional<double> temperature,
+                    bool tf32) {
   if (parts.scalar_type() == ScalarType::Double) return run<double, double>(parts, regions, temperature);
-  if (multiplies_pairs(regions)) return run<float, Pair>(parts, regions, temperature);
+  if (multiplies_bfloat16(regions)) return run<float, Pair>(parts, regions, temperature);
   if (!temperature && screens(regions)) return screened_forward(parts, regions);
+  if (temperature && multiplies_whole(regions, tf32)) return run<float, WholePair>(parts, regions, temperature);
   return run<float, float>(parts, regions, temperature);
 }
 

@@ -8,25 +8,25 @@
 #include "backward.h"
 #include "blocks.h"
 #include "operators.h"
+#include "slope_product.h"
 
 namespace dpnet {
 namespace {
 
-constexpr int64_t GROUP_BYTES = 4 << 20;  // more saves packing the parts, less saves memory
+constexpr int64_t GROUP_BYTES = 13 << 19;  // more saves packing the parts, less saves memory
 constexpr int64_t KEPT_BYTES = 4 << 20;   // packed parts that are kept from group to group
-constexpr int64_t FEW_ROWS = 64;          // of a group, whose softmax a thread computes in one go; an even number
-constexpr int64_t COLUMNS = 96;           // in a strip of the gradient, which a thread computes in one go
-constexpr int64_t STEPS = 256;            // regions in one product of the gradient
+constexpr int64_t COLUMNS = 96;           // of the regions, which a thread multiplies in one go
 
-// T is what is accumulated, F what is multiplied into similarities.
+// T is what is accumulated, F what is multiplied into similarities, and slopes with regions.
 template <class T, class F>
 class ForwardGradient {
  public:
+  // gradient: [parts rounded up to whole panels][depth], zeros.
   ForwardGradient(const Tensor& parts, const Tensor& regions, double temperature, T* entropy, T* log_partition,
                   T* gradient)
       : loops_(loops<T>()),
         sizes_(sizes_of(parts, regions)),
-        parts_(static_cast<const T*>(parts.const_data_ptr())),
+        parts_(static_cast<const T*>(parts.const_data_ptr()), sizes_),
         factors_(regions),
         scale_(T(1 / temperature)),
         entropy_(entropy),
@@ -38,7 +38,7 @@ class ForwardGradient {
         capacity_(group_rows()),
         packed_(blocks_.block * panel_size_),
         best_(sizes_.images * padded_),
-        products_(capacity_ * padded_),
+        products_((capacity_ + 1) * padded_),
         softmax_(capacity_),
         slopes_(capacity_) {
     best_.clear(sizes_.images * padded_);
@@ -52,10 +52,7 @@ class ForwardGradient {
       assign();
       add_gradient();
     }
-    torch::stable::parallel_for(0, sizes_.parts, 16, [&](int64_t begin, int64_t end) {
-      for (int64_t part = begin; part < end; ++part)
-        remove_radial(parts_ + part * sizes_.depth, sizes_.depth, gradient_ + part * sizes_.depth);
-    });
+    finish_gradient();
   }
 
   void write_best(T* scores, int32_t* argmax) const {
@@ -64,9 +61,6 @@ class ForwardGradient {
   }
 
  private:
-  using Element = typename Factor<F>::Element;
-  static constexpr bool PAIRS = std::is_same_v<F, Pair>;
-
   // All parts in one block where so much is kept.
   static Blocks blocks(const Sizes& sizes, int64_t panel_size) {
     Blocks blocks(sizes, loops<T>().lanes, panel_size * sizeof(F));
@@ -74,15 +68,17 @@ class ForwardGradient {
     return blocks;
   }
 
-  // Whole images where they fit.
+  // As few groups as there can be, as even as they can be; of whole images where they fit.
   int64_t group_rows() const {
     const int64_t all = std::max<int64_t>(1, sizes_.images * sizes_.regions);
-    const int64_t fit = std::max<int64_t>(FEW_ROWS, GROUP_BYTES / int64_t(padded_ * sizeof(T)));
-    return std::min(all, fit < sizes_.regions ? fit : fit / sizes_.regions * sizes_.regions);
+    const int64_t fit = std::max<int64_t>(SLOPE_RUN, GROUP_BYTES / int64_t(padded_ * sizeof(T)));
+    if (fit < sizes_.regions) return divide_up(all, divide_up(all, fit));
+    const int64_t images = fit / sizes_.regions;
+    return divide_up(sizes_.images, std::max<int64_t>(1, divide_up(sizes_.images, images))) * sizes_.regions;
   }
 
   T* tile(int64_t panel, int64_t row) const {
-    return products_.data() + (panel * capacity_ + row - start_) * loops_.lanes;
+    return products_.data() + (panel * (capacity_ + 1) + row - start_) * loops_.lanes;
   }
 
   // Call visit(first region, row, rows) for pieces of at most `chunk` of an image's rows in this group.
@@ -100,7 +96,7 @@ class ForwardGradient {
     for (int64_t first = 0; first < blocks_.panels; first += blocks_.block) {
       const int64_t count = blocks_.count(first);
       // A block that holds all parts stays packed from group to group.
-      if (start_ == 0 || blocks_.block < blocks_.panels) pack_panels(parts_, sizes_, first, count, packed_.data());
+      if (start_ == 0 || blocks_.block < blocks_.panels) pack_panels(parts_, first, count, packed_.data());
       const int64_t splits = images < torch::stable::get_num_threads() ? count : 1;
       torch::stable::parallel_for(0, images * splits, 1, [&](int64_t begin, int64_t end) {
         Scratch<F> buffer(factors_.buffer_size(chunk_rows<F>(sizes_)));
@@ -124,108 +120,93 @@ class ForwardGradient {
     });
   }
 
-  // The softmax over the parts of each region of the group, and the entropy.
+  // The softmax over the parts of each region of the group, the entropy, and its slopes, a run of regions at a time.
   void assign() {
-    torch::stable::parallel_for(0, divide_up(stop_ - start_, FEW_ROWS), 1, [&](int64_t begin, int64_t end) {
-      const int64_t first = start_ + begin * FEW_ROWS, last = std::min(start_ + end * FEW_ROWS, stop_);
-      Partition<T>* softmax = softmax_.data() + first - start_;
-      std::fill_n(softmax, last - first, empty_partition<T>());
-      for (int64_t panel = 0; panel < blocks_.panels; ++panel) {
-        const int64_t used = std::min(loops_.lanes, sizes_.parts - panel * loops_.lanes);
-        loops_.update_partition(tile(panel, first), last - first, used, scale_, softmax);
+    torch::stable::parallel_for(0, divide_up(stop_ - start_, SLOPE_RUN), 1, [&](int64_t begin, int64_t end) {
+      for (int64_t run = begin; run < end; ++run) {
+        const int64_t first = start_ + run * SLOPE_RUN;
+        assign_run(first, std::min(SLOPE_RUN, stop_ - first));
       }
-      for (int64_t row = first; row < last; ++row) {
-        log_partition_[row] = log_partition_of(softmax[row - first]);
-        entropy_[row] = entropy_of(softmax[row - first]);
-        slopes_.data()[row - start_] = {log_partition_[row], entropy_[row], scale_};
-      }
-      for (int64_t panel = 0; panel < blocks_.panels; ++panel)
-        loops_.entropy_slope(tile(panel, first), last - first, scale_, slopes_.data() + first - start_);
-      if constexpr (PAIRS) pair_slopes(first, last);
     });
   }
 
-  // Slopes as pairs of bfloat16, in place: each FEW_ROWS rows become half as many, at the same beginning.
-  void pair_slopes(int64_t first, int64_t last) {
-    const int64_t lanes = loops_.lanes;
-    for (int64_t panel = 0; panel < blocks_.panels; ++panel)
-      for (int64_t begin = first; begin < last; begin += FEW_ROWS) {
-        T* slopes = tile(panel, begin);
-        const int64_t rows = std::min(FEW_ROWS, last - begin);
-        for (int64_t row = 0; row < rows; row += 2)
-          for (int64_t lane = 0; lane < lanes; ++lane) {
-            const T upper = slopes[row * lanes + lane], lower = row + 1 < rows ? slopes[(row + 1) * lanes + lane] : T(0);
-            const Pair pair{{BFloat16(upper).x, BFloat16(lower).x}};
-            std::memcpy(slopes + row / 2 * lanes + lane, &pair, sizeof(pair));
-          }
-      }
+  void assign_run(int64_t first, int64_t rows) {
+    Partition<T>* softmax = softmax_.data() + first - start_;
+    EntropyRow<T>* slopes = slopes_.data() + first - start_;
+    std::fill_n(softmax, rows, empty_partition<T>());
+    for (int64_t panel = 0; panel < blocks_.panels; ++panel) {
+      const int64_t used = std::min(loops_.lanes, sizes_.parts - panel * loops_.lanes);
+      loops_.update_partition(tile(panel, first), rows, used, scale_, softmax);
+    }
+    for (int64_t r = 0; r < rows; ++r) {
+      log_partition_[first + r] = log_partition_of(softmax[r]);
+      entropy_[first + r] = entropy_of(softmax[r]);
+      slopes[r] = {log_partition_[first + r], entropy_[first + r], scale_};
+    }
+    for (int64_t panel = 0; panel < blocks_.panels; ++panel) {
+      loops_.entropy_slope(tile(panel, first), rows, scale_, slopes);
+      pack_slopes<F>(tile(panel, first), rows);
+    }
   }
 
   // The group's share of the gradient of the unit parts: a strip of its regions' columns, which stays in cache,
-  // against the slopes of all parts, or of some where there are more threads than strips.
+  // against the slopes of all parts, or of some where there are more threads than strips. The sums go to the panel of
+  // the gradient, [depth][lanes], which lies where its parts' rows will be.
   void add_gradient() {
     const int64_t width = std::min(COLUMNS, sizes_.depth), strips = divide_up(sizes_.depth, width);
     const int64_t threads = torch::stable::get_num_threads();
     const int64_t splits = std::clamp<int64_t>(divide_up(threads, strips), 1, blocks_.panels);
-    const int64_t rows = divide_up(stop_ - start_, 2) * 2;
     torch::stable::parallel_for(0, strips * splits, 1, [&](int64_t begin, int64_t end) {
-      Scratch<Element> columns(width * rows), turned(PAIRS ? width * rows : 0);
-      Scratch<T> sums(width * loops_.lanes);
+      RegionColumns<F, T> columns(width, stop_ - start_);
       for (int64_t task = begin; task < end; ++task) {
         const int64_t start = task / splits * width, stop = std::min(start + width, sizes_.depth);
         const auto [from, to] = share_of(blocks_.panels, task % splits, splits);
-        copy_columns(start, stop, columns.data());
-        if constexpr (PAIRS) turn(columns.data(), stop - start, rows, turned.data());
-        for (int64_t panel = from; panel < to; ++panel) {
-          if constexpr (PAIRS)
-            multiply_slopes(panel, stop - start, reinterpret_cast<const Pair*>(turned.data()), sums.data());
-          else
-            multiply_slopes(panel, stop - start, columns.data(), sums.data());
-          add_panel(panel, start, stop, sums.data());
-        }
+        copy_columns(start, stop, columns.values());
+        columns.pack(stop - start, stop_ - start_);
+        for (int64_t panel = from; panel < to; ++panel)
+          for (int64_t row = start_; row < stop_; row += SLOPE_RUN)
+            columns.add_product(tile(panel, row), row - start_, std::min(SLOPE_RUN, stop_ - row),
+                                gradient_panel(panel) + start * loops_.lanes);
       }
     });
   }
 
-  void copy_columns(int64_t start, int64_t stop, Element* columns) const {
+  void copy_columns(int64_t start, int64_t stop, T* columns) const {
     for (int64_t image = start_ / sizes_.regions; image * sizes_.regions < stop_; ++image)
       pieces(image, sizes_.regions, [&](int64_t region, int64_t row, int64_t rows) {
         factors_.copy_columns(image, region, rows, start, stop, columns + (row - start_) * (stop - start));
       });
   }
 
-  // From [regions][columns] to [columns][rows], so that two regions make a pair; an odd last one is paired with 0.
-  void turn(const Element* columns, int64_t width, int64_t rows, Element* turned) const {
-    for (int64_t row = 0; row < rows; ++row)
-      for (int64_t k = 0; k < width; ++k)
-        turned[k * rows + row] = row < stop_ - start_ ? columns[row * width + k] : Element(0);
+  T* gradient_panel(int64_t panel) const { return gradient_ + panel * loops_.lanes * sizes_.depth; }
+
+  // From panels to rows, and from the gradient of unit parts to that of the parts.
+  void finish_gradient() {
+    const int64_t lanes = loops_.lanes, depth = sizes_.depth;
+    torch::stable::parallel_for(0, blocks_.panels, 1, [&](int64_t begin, int64_t end) {
+      Scratch<T> rows(lanes * depth);
+      for (int64_t panel = begin; panel < end; ++panel) {
+        const int64_t count = std::min(lanes, sizes_.parts - panel * lanes);
+        turn(gradient_panel(panel), count, rows.data());
+        for (int64_t lane = 0; lane < count; ++lane)
+          remove_radial(parts_.row(panel * lanes + lane), depth, rows.data() + lane * depth);
+        std::copy_n(rows.data(), count * depth, gradient_panel(panel));
+      }
+    });
   }
 
-  // Sums of slope times column, [columns][lanes], in short steps for less rounding.
-  void multiply_slopes(int64_t panel, int64_t width, const T* columns, T* sums) const {
-    for (int64_t row = 0; row < stop_ - start_; row += STEPS)
-      loops_.multiply(tile(panel, start_ + row), loops_.lanes, columns + row * width, {1, width}, width,
-                      std::min(STEPS, stop_ - start_ - row), sums, loops_.lanes, row > 0);
-  }
-
-  void multiply_slopes(int64_t panel, int64_t width, const Pair* columns, float* sums) const {
-    const int64_t rows = stop_ - start_;
-    for (int64_t row = 0; row < rows; row += FEW_ROWS)
-      pair_loops()->multiply(reinterpret_cast<const Pair*>(tile(panel, start_ + row)), columns + row / 2,
-                             divide_up(rows, 2), width, divide_up(std::min(FEW_ROWS, rows - row), 2), sums, row > 0);
-  }
-
-  void add_panel(int64_t panel, int64_t start, int64_t stop, const T* sums) {
-    const int64_t lanes = loops_.lanes, count = std::min(lanes, sizes_.parts - panel * lanes);
-    for (int64_t lane = 0; lane < count; ++lane) {
-      T* gradient = gradient_ + (panel * lanes + lane) * sizes_.depth;
-      for (int64_t k = start; k < stop; ++k) gradient[k] += sums[(k - start) * lanes + lane];
-    }
+  // From [depth][lanes] to [lanes][depth], some columns at a time.
+  void turn(const T* panel, int64_t count, T* rows) const {
+    constexpr int64_t columns = 16;
+    for (int64_t start = 0; start < sizes_.depth; start += columns)
+      for (int64_t lane = 0; lane < count; ++lane)
+        for (int64_t k = start; k < std::min(start + columns, sizes_.depth); ++k)
+          rows[lane * sizes_.depth + k] = panel[k * loops_.lanes + lane];
   }
 
   const Loops<T>& loops_;
   const Sizes sizes_;
-  const T* parts_;
+  const UnitParts<T> parts_;
   const RegionRows<F> factors_;
   const T scale_;
   T* entropy_;
@@ -237,7 +218,7 @@ class ForwardGradient {
   const int64_t capacity_;  // rows of a group
   Scratch<F> packed_;       // [panels of a block][factors][lanes]
   Best<T> best_;            // [images][padded parts]
-  Scratch<T> products_;     // [panels][rows of a group][lanes]
+  Scratch<T> products_;     // [panels][rows of a group, and one more][lanes]
   Scratch<Partition<T>> softmax_;
   Scratch<EntropyRow<T>> slopes_;
   int64_t start_ = 0, stop_ = 0;  // the group, in rows of all images
@@ -250,20 +231,22 @@ GradientOutputs run(const Tensor& parts, const Tensor& regions, double temperatu
   Tensor argmax = torch::stable::new_empty(parts, {sizes.images, sizes.parts}, ScalarType::Int);
   Tensor entropy = torch::stable::new_empty(parts, {sizes.images, sizes.regions});
   Tensor log_partition = torch::stable::new_empty(parts, {sizes.images, sizes.regions});
-  Tensor gradient = torch::stable::new_zeros(parts, {sizes.parts, sizes.depth});
+  const int64_t lanes = loops<T>().lanes;
+  Tensor gradient = torch::stable::new_zeros(parts, {divide_up(sizes.parts, lanes) * lanes, sizes.depth});
   ForwardGradient<T, F> forward(parts, regions, temperature, static_cast<T*>(entropy.mutable_data_ptr()),
                                 static_cast<T*>(log_partition.mutable_data_ptr()),
                                 static_cast<T*>(gradient.mutable_data_ptr()));
   forward.run();
   forward.write_best(static_cast<T*>(scores.mutable_data_ptr()), static_cast<int32_t*>(argmax.mutable_data_ptr()));
-  return {scores, argmax, entropy, log_partition, gradient};
+  return {scores, argmax, entropy, log_partition, torch::stable::narrow(gradient, 0, 0, sizes.parts)};
 }
 
 }  // namespace
 
-GradientOutputs forward_gradient_cpu(const Tensor& parts, const Tensor& regions, double temperature) {
+GradientOutputs forward_gradient_cpu(const Tensor& parts, const Tensor& regions, double temperature, bool tf32) {
   if (parts.scalar_type() == ScalarType::Double) return run<double, double>(parts, regions, temperature);
-  if (multiplies_pairs(regions)) return run<float, Pair>(parts, regions, temperature);
+  if (multiplies_bfloat16(regions)) return run<float, Pair>(parts, regions, temperature);
+  if (multiplies_whole(regions, tf32)) return run<float, WholePair>(parts, regions, temperature);
   return run<float, float>(parts, regions, temperature);
 }
 

@@ -14,11 +14,14 @@ STABLE_TORCH_LIBRARY(dpnet_kernels, m) {
   m.def(
       "forward(Tensor parts, Tensor regions, float? temperature, bool tf32) -> (Tensor, Tensor, Tensor, Tensor)");
   m.def(
-      "forward_gradient(Tensor parts, Tensor regions, float temperature) "
+      "forward_gradient(Tensor parts, Tensor regions, float temperature, bool tf32) "
       "-> (Tensor, Tensor, Tensor, Tensor, Tensor)");
   m.def(
       "backward_argmax(Tensor grad_scores, Tensor parts, Tensor regions, Tensor argmax, bool need_regions) "
       "-> (Tensor, Tensor)");
+  m.def(
+      "join_argmax_(Tensor(a!) gradient, float kept, Tensor grad_scores, Tensor parts, Tensor regions, Tensor argmax) "
+      "-> ()");
   m.def(
       "backward_entropy(Tensor? grad_scores, Tensor grad_entropy, Tensor parts, Tensor regions, Tensor argmax, "
       "Tensor entropy, Tensor log_partition, float temperature, bool need_regions) -> (Tensor, Tensor)");
@@ -34,6 +37,7 @@ STABLE_TORCH_LIBRARY_IMPL(dpnet_kernels, CPU, m) {
   m.impl("forward", TORCH_BOX(&dpnet::forward_cpu));
   m.impl("forward_gradient", TORCH_BOX(&dpnet::forward_gradient_cpu));
   m.impl("backward_argmax", TORCH_BOX(&dpnet::backward_argmax_cpu));
+  m.impl("join_argmax_", TORCH_BOX(&dpnet::join_argmax_cpu));
   m.impl("backward_entropy", TORCH_BOX(&dpnet::backward_entropy_cpu));
 }
 

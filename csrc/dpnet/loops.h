@@ -59,30 +59,39 @@ struct Loops {
 template <class T>
 const Loops<T>& loops();
 
-// Two neighbouring bfloat16 of a row. Their panels are [depth / 2][lanes], products and tiles float.
+// Two neighbouring bfloat16 of a row.
 struct Pair {
   uint16_t bits[2];
 };
 
-struct PairLoops {
-  int64_t lanes;
-  // out[r][lane] = sum over steps of the two products of vectors[step][lane] and scalars[r * pitch + step].
-  void (*multiply)(const Pair* vectors, const Pair* scalars, int64_t pitch, int64_t rows, int64_t steps, float* out,
-                   bool accumulate);
-};
-
-// Null where the processor has no such product.
-const PairLoops* pair_loops();
-
-// Two neighbouring elements of a row as 16-bit whole numbers.
+// Two neighbouring elements of a row as 16-bit whole numbers. Rows and panels of them are cut into runs, and each run
+// has in front, in the place of one pair, the float that a 1 stands for.
 struct WholePair {
   int16_t values[2];
 };
 
+// Products of pairs, two multiplications for one of float32. F is Pair or WholePair. Panels are [factors][lanes],
+// tiles and products float.
+template <class F>
+struct PairLoops {
+  int64_t lanes;
+  // One run: out[r][lane] = sum over steps of the two products of vectors[step][lane] and scalars[r * pitch + step].
+  void (*multiply)(const F* vectors, const F* scalars, int64_t pitch, int64_t rows, int64_t steps, float* out,
+                   bool accumulate);
+  // One run of `count` values of a row; an odd last one is paired with 0.
+  void (*pack)(const float* values, int64_t count, F* run);
+  // One run of each lane, along the rows of a tile, in place; pairs of whole numbers take two rows at least.
+  void (*pack_lanes)(float* tile, int64_t rows);
+};
+
+// Null where the processor has no such product.
+template <class F>
+const PairLoops<F>* pair_loops();
+
 // What finds, cheaply, the regions that may be the best of a part; `screened_forward.cpp` says how.
 struct ScreenLoops {
   int64_t lanes;
-  // As in PairLoops; the sums are exact as long as they fit 32 bits.
+  // As in PairLoops, without the floats in front; the sums are exact as long as they fit 32 bits.
   void (*multiply)(const WholePair* vectors, const WholePair* scalars, int64_t pitch, int64_t rows, int64_t steps,
                    int32_t* out, bool accumulate);
   // whole[k] = values[k] * scale * steps, to the nearest.

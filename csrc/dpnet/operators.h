@@ -11,10 +11,14 @@ using Gradients = std::tuple<Tensor, Tensor>;                // of parts, of reg
 
 Outputs forward_cpu(const Tensor& parts, const Tensor& regions, std::optional<double> temperature, bool tf32);
 
-GradientOutputs forward_gradient_cpu(const Tensor& parts, const Tensor& regions, double temperature);
+GradientOutputs forward_gradient_cpu(const Tensor& parts, const Tensor& regions, double temperature, bool tf32);
 
 Gradients backward_argmax_cpu(const Tensor& grad_scores, const Tensor& parts, const Tensor& regions,
                               const Tensor& argmax, bool need_regions);
+
+// gradient = kept * gradient + that of the parts through the argmax.
+void join_argmax_cpu(Tensor gradient, double kept, const Tensor& grad_scores, const Tensor& parts,
+                     const Tensor& regions, const Tensor& argmax);
 
 Gradients backward_entropy_cpu(const OptionalTensor& grad_scores, const Tensor& grad_entropy, const Tensor& parts,
                                const Tensor& regions, const Tensor& argmax, const Tensor& entropy,

@@ -1,6 +1,8 @@
 // Unit parts packed into panels [factors][lanes], and their product with rows of regions.
 #pragma once
 
+#include <vector>
+
 #include "region_rows.h"
 
 namespace dpnet {
@@ -13,58 +15,91 @@ T inverse_norm(const T* part, int64_t depth) {
   return T(1 / (norm < SMALLEST_NORM ? SMALLEST_NORM : norm));
 }
 
-// Parts [first, first + lanes) divided by their norms; lanes past the last part, and a last odd column, are 0.
-// A few columns of all lanes at a time: what they are written to stays in cache.
+// The parts, and what makes them unit parts.
+template <class T>
+struct UnitParts {
+  UnitParts(const T* parts, const Sizes& sizes) : data(parts), sizes(sizes), scales(sizes.parts) {
+    torch::stable::parallel_for(0, sizes.parts, 16, [&](int64_t begin, int64_t end) {
+      for (int64_t part = begin; part < end; ++part) scales[part] = inverse_norm(row(part), sizes.depth);
+    });
+  }
+  const T* row(int64_t part) const { return data + part * sizes.depth; }
+
+  const T* data;
+  Sizes sizes;
+  std::vector<T> scales;
+};
+
+// Columns of a part, from `start` on, as factors.
 template <class F, class T>
-void pack_panel(const T* parts, const Sizes& sizes, int64_t first, int64_t lanes, F* panel) {
-  using Element = typename Factor<F>::Element;
-  constexpr int64_t group = Factor<F>::elements, columns = 32;
-  Element* to = reinterpret_cast<Element*>(panel);
-  const int64_t count = std::min(lanes, sizes.parts - first), padded = factors<F>(sizes.depth) * group;
-  Scratch<T> scales(count);
-  for (int64_t lane = 0; lane < count; ++lane)
-    scales.data()[lane] = inverse_norm(parts + (first + lane) * sizes.depth, sizes.depth);
-  if (count < lanes || padded > sizes.depth) std::fill_n(to, lanes * padded, Element(0));
-  for (int64_t start = 0; start < sizes.depth; start += columns) {
-    const int64_t end = std::min(start + columns, sizes.depth);
-    for (int64_t lane = 0; lane < count; ++lane) {
-      const T* part = parts + (first + lane) * sizes.depth;
-      for (int64_t k = start; k < end; ++k)
-        to[(k / group * lanes + lane) * group + k % group] = static_cast<Element>(part[k] * scales.data()[lane]);
+void pack_unit(const UnitParts<T>& parts, int64_t part, int64_t start, int64_t count, F* row) {
+  const T *from = parts.row(part) + start, scale = parts.scales[part];
+  if constexpr (is_pair<F>) {
+    float values[Factor<F>::run];
+    for (int64_t k = 0; k < count; ++k) values[k] = from[k] * scale;
+    pair_loops<F>()->pack(values, count, row);
+  } else {
+    for (int64_t k = 0; k < count; ++k) row[k] = from[k] * scale;
+  }
+}
+
+// Unit parts [first, first + lanes); lanes past the last part are 0. Some columns of some lanes at a time, so that whole
+// cache lines of the panel are written.
+template <class F, class T>
+void pack_panel(const UnitParts<T>& parts, int64_t first, int64_t lanes, F* panel) {
+  constexpr int64_t together = 64 / sizeof(F), columns = is_pair<F> ? Factor<F>::run : 64;
+  const int64_t depth = parts.sizes.depth, count = std::min(lanes, parts.sizes.parts - first);
+  F rows[together][(is_pair<F> ? run_factors<F> : columns) + 1];
+  if (count < lanes) std::fill_n(panel, lanes * factors<F>(depth), F{});
+  for (int64_t start = 0; start < depth; start += columns) {
+    const int64_t wanted = std::min(columns, depth - start), size = factors<F>(wanted);
+    for (int64_t lane = 0; lane < count; lane += together) {
+      const int64_t few = std::min(together, count - lane);
+      for (int64_t i = 0; i < few; ++i) pack_unit(parts, first + lane + i, start, wanted, rows[i]);
+      for (int64_t k = 0; k < size; ++k) {
+        F* to = panel + k * lanes + lane;
+        for (int64_t i = 0; i < few; ++i) to[i] = rows[i][k];
+      }
     }
+    panel += size * lanes;
   }
 }
 
 // `count` panels from panel `first` on, one after the other, all threads at it.
 template <class F, class T>
-void pack_panels(const T* parts, const Sizes& sizes, int64_t first, int64_t count, F* packed) {
-  const int64_t lanes = loops<T>().lanes, size = lanes * factors<F>(sizes.depth);
+void pack_panels(const UnitParts<T>& parts, int64_t first, int64_t count, F* packed) {
+  const int64_t lanes = loops<T>().lanes, size = lanes * factors<F>(parts.sizes.depth);
   torch::stable::parallel_for(0, count, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) pack_panel(parts, sizes, (first + i) * lanes, lanes, packed + i * size);
+    for (int64_t i = begin; i < end; ++i) pack_panel(parts, (first + i) * lanes, lanes, packed + i * size);
   });
 }
 
 // Whether regions are multiplied in bfloat16: they are stored so, and the processor can.
-inline bool multiplies_pairs(const Tensor& regions) {
-  return regions.scalar_type() == ScalarType::BFloat16 && pair_loops() != nullptr;
+inline bool multiplies_bfloat16(const Tensor& regions) {
+  return regions.scalar_type() == ScalarType::BFloat16 && pair_loops<Pair>() != nullptr;
+}
+
+// Whether regions are multiplied as whole numbers: they are stored in 16 bits, or float32 products need not be more
+// exact than those of TF32, and the processor can.
+inline bool multiplies_whole(const Tensor& regions, bool tf32) {
+  constexpr int64_t least_depth = 32;  // below, making them takes longer than is won
+  const ScalarType type = regions.scalar_type();
+  return type != ScalarType::Double && (tf32 || type != ScalarType::Float) && regions.size(2) >= least_depth &&
+         pair_loops<WholePair>() != nullptr;
 }
 
 // Similarities of a panel to some regions, [rows][lanes].
-template <class T>
-void similarities(const T* panel, RowView<T> rows, int64_t count, int64_t depth, T* tile) {
-  const Loops<T>& table = loops<T>();
-  constexpr int64_t step = STEP_BYTES / sizeof(T);
-  for (int64_t k = 0; k < depth; k += step)
-    table.multiply(panel + k * table.lanes, table.lanes, rows.data + k, {rows.pitch, 1}, count,
-                   std::min(step, depth - k), tile, table.lanes, k > 0);
-}
-
-inline void similarities(const Pair* panel, RowView<Pair> rows, int64_t count, int64_t depth, float* tile) {
-  const PairLoops& table = *pair_loops();
-  constexpr int64_t step = STEP_BYTES / sizeof(Pair);
-  const int64_t pairs = factors<Pair>(depth);
-  for (int64_t k = 0; k < pairs; k += step)
-    table.multiply(panel + k * table.lanes, rows.data + k, rows.pitch, count, std::min(step, pairs - k), tile, k > 0);
+template <class F, class T>
+void similarities(const F* panel, RowView<F> rows, int64_t count, int64_t depth, T* tile) {
+  constexpr int64_t run = Factor<F>::run;
+  const int64_t lanes = loops<T>().lanes;
+  for (int64_t k = 0; k < depth; k += run, panel += run_factors<F> * lanes, rows.data += run_factors<F>) {
+    const int64_t steps = divide_up(std::min(run, depth - k), Factor<F>::elements);
+    if constexpr (is_pair<F>)
+      pair_loops<F>()->multiply(panel, rows.data, rows.pitch, count, steps, tile, k > 0);
+    else
+      loops<T>().multiply(panel, lanes, rows.data, {rows.pitch, 1}, count, steps, tile, lanes, k > 0);
+  }
 }
 
 }  // namespace dpnet

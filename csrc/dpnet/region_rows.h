@@ -51,8 +51,9 @@ class RegionRows {
     return {buffer, buffer_pitch()};
   }
 
-  // Columns [start, end) of `count` rows, one after the other.
-  void copy_columns(int64_t image, int64_t first, int64_t count, int64_t start, int64_t end, Element* to) const {
+  // Columns [start, end) of `count` rows as T, one after the other.
+  template <class T>
+  void copy_columns(int64_t image, int64_t first, int64_t count, int64_t start, int64_t end, T* to) const {
     typed(base_ + (image * image_ + first * row_ + start * column_) * bytes_, [&](const auto* from) {
       for (int64_t r = 0; r < count; ++r, to += end - start) convert_values(from + r * row_, end - start, to);
     });
@@ -84,15 +85,15 @@ class RegionRows {
     if (column_ != 1) convert_columns(from, count, buffer);
   }
 
-  template <class E>
-  void convert_values(const E* from, int64_t count, Element* to) const {
-    if constexpr (std::is_same_v<E, BFloat16> && std::is_same_v<Element, float>) {
+  template <class E, class T>
+  void convert_values(const E* from, int64_t count, T* to) const {
+    if constexpr (std::is_same_v<E, BFloat16> && std::is_same_v<T, float>) {
       if (column_ == 1) return loops<float>().widen(reinterpret_cast<const uint16_t*>(from), count, to);
     }
     if (column_ == 1) {
-      for (int64_t k = 0; k < count; ++k) to[k] = static_cast<Element>(from[k]);
+      for (int64_t k = 0; k < count; ++k) to[k] = static_cast<T>(from[k]);
     } else {
-      for (int64_t k = 0; k < count; ++k) to[k] = static_cast<Element>(from[k * column_]);
+      for (int64_t k = 0; k < count; ++k) to[k] = static_cast<T>(from[k * column_]);
     }
   }
 
@@ -112,6 +113,39 @@ class RegionRows {
   ScalarType type_;
   int64_t bytes_, image_, row_, column_, depth_;
   bool in_place_;
+};
+
+// A row of `depth` floats as pairs, run by run.
+template <class F>
+void pack_row(const float* values, int64_t depth, F* row) {
+  for (int64_t k = 0; k < depth; k += Factor<F>::run, row += run_factors<F>)
+    pair_loops<F>()->pack(values + k, std::min(Factor<F>::run, depth - k), row);
+}
+
+// Rows of whole numbers are always made, from rows of floats.
+template <>
+class RegionRows<WholePair> {
+ public:
+  explicit RegionRows(const Tensor& regions) : values_(regions), depth_(regions.size(2)) {}
+
+  int64_t buffer_pitch() const { return divide_up(factors<WholePair>(depth_), 16) * 16 + 16; }
+  int64_t buffer_size(int64_t rows) const { return rows * buffer_pitch() + values_.buffer_size(rows); }
+
+  RowView<WholePair> get(int64_t image, int64_t first, int64_t count, WholePair* buffer) const {
+    static_assert(sizeof(WholePair) == sizeof(float));
+    float* floats = reinterpret_cast<float*>(buffer + count * buffer_pitch());
+    const RowView<float> view = values_.get(image, first, count, floats);
+    for (int64_t r = 0; r < count; ++r) pack_row(view.data + r * view.pitch, depth_, buffer + r * buffer_pitch());
+    return {buffer, buffer_pitch()};
+  }
+
+  void copy_columns(int64_t image, int64_t first, int64_t count, int64_t start, int64_t end, float* to) const {
+    values_.copy_columns(image, first, count, start, end, to);
+  }
+
+ private:
+  RegionRows<float> values_;
+  int64_t depth_;
 };
 
 }  // namespace dpnet

@@ -30,8 +30,9 @@ Loops<float> avx2_loops_float();
 Loops<double> avx2_loops_double();
 Loops<float> avx512_loops_float();
 Loops<double> avx512_loops_double();
-PairLoops avx512bf16_loops();
-ScreenLoops avx512vnni_loops();
+PairLoops<Pair> avx512bf16_loops();
+PairLoops<WholePair> avx512vnni_loops();
+ScreenLoops avx512vnni_screen();
 
 namespace {
 
@@ -66,11 +67,23 @@ const Loops<double>& loops<double>() {
   return chosen;
 }
 
-const PairLoops* pair_loops() {
+template <>
+const PairLoops<Pair>* pair_loops<Pair>() {
 #if defined(__clang__) || __GNUC__ >= 10
   if (level() < Level::extended || !__builtin_cpu_supports("avx512bf16")) return nullptr;
-  static const PairLoops pairs = avx512bf16_loops();
-  return &pairs;
+  static const PairLoops<Pair> chosen = avx512bf16_loops();
+  return &chosen;
+#else
+  return nullptr;
+#endif
+}
+
+template <>
+const PairLoops<WholePair>* pair_loops<WholePair>() {
+#if defined(__clang__) || __GNUC__ >= 8
+  if (level() < Level::extended || !__builtin_cpu_supports("avx512vnni")) return nullptr;
+  static const PairLoops<WholePair> chosen = avx512vnni_loops();
+  return &chosen;
 #else
   return nullptr;
 #endif
@@ -78,9 +91,9 @@ const PairLoops* pair_loops() {
 
 const ScreenLoops* screen_loops() {
 #if defined(__clang__) || __GNUC__ >= 8
-  if (level() < Level::extended || !__builtin_cpu_supports("avx512vnni")) return nullptr;
-  static const ScreenLoops screen = avx512vnni_loops();
-  return &screen;
+  if (pair_loops<WholePair>() == nullptr) return nullptr;
+  static const ScreenLoops chosen = avx512vnni_screen();
+  return &chosen;
 #else
   return nullptr;
 #endif
@@ -100,14 +113,22 @@ const Loops<double>& loops<double>() {
   return chosen;
 }
 
-const PairLoops* pair_loops() { return nullptr; }
+template <>
+const PairLoops<Pair>* pair_loops<Pair>() {
+  return nullptr;
+}
+
+template <>
+const PairLoops<WholePair>* pair_loops<WholePair>() {
+  return nullptr;
+}
 
 const ScreenLoops* screen_loops() { return nullptr; }
 
 #endif
 
 const char* instruction_names() {
-  static const std::string names = std::string(loops<float>().instructions) + (pair_loops() ? "+bf16" : "") +
+  static const std::string names = std::string(loops<float>().instructions) + (pair_loops<Pair>() ? "+bf16" : "") +
                                    (screen_loops() ? "+vnni" : "");
   return names.c_str();
 }

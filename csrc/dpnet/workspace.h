@@ -48,23 +48,36 @@ class Scratch {
   std::unique_ptr<T[], Free> memory_;
 };
 
-// What a product multiplies: T itself, or pairs of bfloat16 whose products are float.
+// What a product multiplies: T itself, or pairs whose products are float. A row is multiplied in runs of elements, and
+// each run may have a header in front of its factors.
 template <class F>
 struct Factor {
   using Element = F;
-  static constexpr int64_t elements = 1;
+  static constexpr int64_t elements = 1, header = 0, run = STEP_BYTES / sizeof(F);
 };
 template <>
 struct Factor<Pair> {
   using Element = BFloat16;
-  static constexpr int64_t elements = 2;
+  static constexpr int64_t elements = 2, header = 0, run = STEP_BYTES / sizeof(BFloat16);
+};
+template <>
+struct Factor<WholePair> {
+  using Element = float;
+  static constexpr int64_t elements = 2, header = 1, run = 128;  // longer ones cost less, and round more
 };
 
-// Factors in a row of `depth` elements.
+template <class F>
+constexpr bool is_pair = Factor<F>::elements == 2;
+
+// Factors in a row of `depth` elements, headers included.
 template <class F>
 int64_t factors(int64_t depth) {
-  return divide_up(depth, Factor<F>::elements);
+  return divide_up(depth, Factor<F>::elements) + Factor<F>::header * divide_up(depth, Factor<F>::run);
 }
+
+// Factors in a whole run.
+template <class F>
+constexpr int64_t run_factors = Factor<F>::header + Factor<F>::run / Factor<F>::elements;
 
 // Rows of a chunk: an even division of an image's regions within CHUNK_BYTES.
 template <class F>

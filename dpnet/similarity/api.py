@@ -48,7 +48,9 @@ def part_similarity(
         raise ValueError(f"backend must be 'auto' or one of {', '.join(BACKENDS)}, got {backend!r}")
     only_parts = torch.is_grad_enabled() and parts.requires_grad and not regions.requires_grad
     with_gradient = temperature is not None and only_parts and gives_gradient(backend, parts, regions)
-    scores, argmax, entropy, *_ = part_similarity_op(parts, regions, temperature, backend, with_gradient)
+    scores, argmax, entropy, *_ = part_similarity_op(
+        parts, regions, temperature, backend, with_gradient, reuse_gradient=True
+    )
     return scores, argmax, None if temperature is None else entropy
 
 

@@ -18,18 +18,37 @@ def obstacle(device: str, dtype: torch.dtype) -> str:
     return library.LOAD_ERROR if device == "cpu" else f"it runs on cpu, not on {device}"
 
 
+def allows_tf32() -> bool:
+    """Whether PyTorch may multiply float32 on the CPU less exactly, `set_float32_matmul_precision("high")`."""
+    return torch.backends.mkldnn.matmul.fp32_precision in ("tf32", "bf16")
+
+
 def forward(
     parts: torch.Tensor, regions: torch.Tensor, temperature: float | None
 ) -> tuple[torch.Tensor, ...]:
     """As `reference.forward`, never storing the similarities."""
-    return torch.ops.dpnet_kernels.forward(accumulated(parts), regions, temperature, False)
+    return torch.ops.dpnet_kernels.forward(accumulated(parts), regions, temperature, allows_tf32())
 
 
 def forward_with_gradient(
     parts: torch.Tensor, regions: torch.Tensor, temperature: float
 ) -> tuple[torch.Tensor, ...]:
     """As `forward`, and the parts' gradient [P, d] of the sum of all entropies, from the same similarities."""
-    return torch.ops.dpnet_kernels.forward_gradient(accumulated(parts), regions, temperature)
+    return torch.ops.dpnet_kernels.forward_gradient(accumulated(parts), regions, temperature, allows_tf32())
+
+
+def join_scores(
+    gradient: torch.Tensor,
+    kept: float,
+    grad_scores: torch.Tensor,
+    parts: torch.Tensor,
+    regions: torch.Tensor,
+    argmax: torch.Tensor,
+) -> None:
+    """In place: gradient [P, d] = kept * gradient + the parts' gradient through the scores."""
+    torch.ops.dpnet_kernels.join_argmax_(
+        gradient, kept, grad_scores.contiguous(), accumulated(parts), regions, argmax
+    )
 
 
 def backward(
