@@ -3,8 +3,7 @@
 // the backward pass from computing all of them again. (As fused cross-entropies do: their loss, too, is a mean.)
 //
 // A group of regions at a time goes against all parts. Its similarities, at most GROUP_BYTES of them, are reduced,
-// turned into slopes in place, and multiplied with the regions into the gradient; where the regions are multiplied in
-// bfloat16, the slopes are, too.
+// turned into slopes in place, and multiplied with the regions into the gradient, as pairs where the similarities were.
 #include "backward.h"
 #include "blocks.h"
 #include "operators.h"

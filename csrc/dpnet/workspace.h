@@ -15,7 +15,7 @@ namespace dpnet {
 constexpr int64_t BLOCK_BYTES = 1 << 20;  // unit parts packed at a time, shared by all threads
 constexpr int64_t CHUNK_BYTES = 1 << 19;  // regions that one thread goes through at a time
 constexpr int64_t CHUNK_ROWS = 192;       // so that a tile of similarities stays near the first cache level
-constexpr int64_t STEP_BYTES = 2048;      // of a row in one product: cache, and short sums for less rounding
+constexpr int64_t STEP_BYTES = 1024;      // of a row in one product: cache, and short sums for less rounding
 
 struct Sizes {
   int64_t parts;

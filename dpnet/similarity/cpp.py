@@ -1,8 +1,10 @@
 """The C++ implementation for the CPU: tiles of similarities that are reduced while they are in cache.
 
-Scores alone, of float32 or float16 regions on a processor with AVX512-VNNI, come from a screen: products of 16-bit
-whole numbers bound every similarity, and float32 decides among the regions that may be the best
-(`screened_forward.cpp`).
+On a processor with AVX512-VNNI, products of 16-bit whole numbers cost half as much as float32's. Scores alone, of
+float32 or float16 regions, come from a screen: such products bound every similarity, and float32 decides among the
+regions that may be the best (`screened_forward.cpp`). Beside an entropy they are the similarities, and make the
+entropy's gradient, of float16 regions, and of float32 ones where `allows_tf32()`: runs of 128 elements are scaled to
+what 32 bits can sum, which is closer to float64 than TF32 is.
 """
 
 from __future__ import annotations

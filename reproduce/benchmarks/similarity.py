@@ -23,13 +23,13 @@ import torch
 from reproduce.benchmarks.environment import environment
 from reproduce.benchmarks.memory import peak_bytes
 from reproduce.benchmarks.similarity_cases import (
+    PRECISIONS,
     QUICK,
     SHAPES,
     TEMPERATURE,
     Precision,
     Shape,
     inputs,
-    precisions,
 )
 from reproduce.benchmarks.similarity_report import write_report
 from reproduce.benchmarks.similarity_rivals import FORWARD_ONLY, Rival, rivals
@@ -147,7 +147,7 @@ def run(options: argparse.Namespace) -> Path:
     rows = pd.read_csv(path).to_dict("records") if path.exists() else []
     rows = [row for row in rows if row["shape"] not in options.shapes]
     for shape in shapes:
-        for precision in precisions(options.device):
+        for precision in PRECISIONS:
             with precision.active():
                 for row in measure(shape, precision, options.device, options):
                     rows.append(row | facts)

@@ -53,26 +53,23 @@ class Precision:
 
     @contextmanager
     def active(self) -> Iterator[None]:
-        """PyTorch's setting for float32 products, put back afterwards."""
-        settings = torch.backends.cuda.matmul
-        before = settings.fp32_precision
-        settings.fp32_precision = "tf32" if self.tf32 else "ieee"
+        """PyTorch's settings for float32 products, put back afterwards."""
+        devices = (torch.backends.cuda.matmul, torch.backends.mkldnn.matmul)
+        before = [settings.fp32_precision for settings in devices]
+        for settings in devices:
+            settings.fp32_precision = "tf32" if self.tf32 else "ieee"
         try:
             yield
         finally:
-            settings.fp32_precision = before
+            for settings, precision in zip(devices, before):
+                settings.fp32_precision = precision
 
 
-PRECISIONS = (
+PRECISIONS = (  # of float32, TF32 is a permission: a CPU has none, and may multiply otherwise
     Precision("float32", torch.float32, False, 1e-5),
     Precision("tf32", torch.float32, True, 2e-3),
     Precision("bfloat16", torch.bfloat16, False, 1.5e-2),
 )
-
-
-def precisions(device: str) -> tuple[Precision, ...]:
-    """Those that a device tells apart: a CPU has no TF32."""
-    return tuple(p for p in PRECISIONS if device == "cuda" or not p.tf32)
 
 
 def inputs(shape: Shape, precision: Precision, device: str) -> tuple[torch.Tensor, torch.Tensor]:

@@ -120,6 +120,27 @@ def test_same_bits_with_any_number_of_threads_and_in_a_second_backward_pass():
     assert all(torch.equal(found[0], other) for other in found[1:])
 
 
+@pytest.mark.parametrize("with_scores", [False, True], ids=["entropy alone", "with scores"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_the_kept_gradient_survives_every_pass_but_the_last(dtype, with_scores):
+    """The last backward pass overwrites it; earlier ones, of any weight, must not."""
+    parts, regions = parts_only(*ONE_GROUP, dtype=dtype)
+    scores, _, entropy = part_similarity(parts, regions, TAU, "cpp")
+    other = scores.square().sum() if with_scores else 0
+    losses = [2 * entropy.mean() + other, entropy.sum() + other, 2 * entropy.mean() + other]
+    found = [torch.autograd.grad(loss, parts, retain_graph=i < 2)[0] for i, loss in enumerate(losses)]
+    assert torch.equal(found[0], found[2]) and not torch.equal(found[0], found[1])
+
+
+def test_gradients_of_several_steps_add_up_in_place_of_the_parts():
+    parts, regions = parts_only(*ONE_GROUP)
+    expected = expected_gradient(parts, regions, lambda scores, entropy: entropy.mean() + scores.sum())
+    for _ in range(3):
+        scores, _, entropy = part_similarity(parts, regions, TAU, "cpp")
+        (entropy.mean() + scores.sum()).backward()
+    assert torch.allclose(parts.grad, 3 * expected, rtol=1e-9, atol=1e-12)
+
+
 def test_no_gradient_is_made_where_none_is_asked_for():
     parts, regions = parts_only(*ONE_GROUP)
     assert OP(parts, regions, TAU, "cpp", False)[4].numel() == 0
@@ -132,6 +153,19 @@ def test_strided_regions():
     strided = regions.mT.contiguous().mT
     loss = lambda scores, entropy: entropy.mean()  # noqa: E731
     assert torch.equal(our_gradient(parts, strided, loss), our_gradient(parts, regions, loss))
+
+
+@pytest.mark.parametrize("shape", [(300, 4, 49, 2048), (129, 3, 33, 512)], ids=str)
+@pytest.mark.parametrize("draw", [torch.randn, torch.rand], ids=["normal", "positive"])
+def test_scores_beside_an_entropy_within_twice_the_error_of_eager(draw, shape):
+    parts, images, regions, depth = shape
+    generator = torch.Generator().manual_seed(depth)
+    u = draw(parts, depth, generator=generator)
+    x = normalize(draw(images, regions, depth, generator=generator), dim=2)
+    exact = (normalize(u.double(), dim=1) @ x.double().mT).amax(dim=2)
+    eager = (normalize(u, dim=1) @ x.mT).amax(dim=2)
+    scores = part_similarity(u, x, TAU, "cpp")[0]
+    assert (scores - exact).abs().max() <= 2 * (eager - exact).abs().max()
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)

@@ -26,6 +26,8 @@ for dtype in (torch.float64, torch.float32):
         alone = part_similarity(*inputs, backend=backend)[:2]
         scores, argmax, entropy = part_similarity(*inputs, 0.2, backend)
         gradients = torch.autograd.grad(scores.square().sum() + entropy.sum(), inputs)
+        entropy = part_similarity(inputs[0], inputs[1].detach(), 0.2, backend)[2]
+        gradients += torch.autograd.grad(entropy.sum(), inputs[0])
         results.append((*alone, scores, argmax, entropy, *gradients))
     for eager, cpp in zip(*results):
         torch.testing.assert_close(cpp, eager, rtol=1e-4 if dtype == torch.float32 else 1e-10, atol=1e-5)
@@ -58,6 +60,21 @@ def test_peak_memory_does_not_grow_with_regions_times_parts(temperature):
     step()
     similarities = 8 * 1015 * 3000 * 4
     assert peak_bytes(step, "cpu") < similarities / 10
+
+
+@needs_library
+@pytest.mark.skipif(not RESET.exists(), reason="peak memory is read from Linux's /proc")
+def test_a_training_step_with_entropy_holds_the_gradient_once():
+    """16 MB of parts: their gradient is the result, and all else is less than another."""
+    parts = torch.randn(2000, 2048, requires_grad=True)
+    regions = torch.nn.functional.normalize(torch.randn(16, 49, 2048), dim=2)
+
+    def step():
+        scores, _, entropy = part_similarity(parts, regions, 0.07, "cpp")
+        return torch.autograd.grad(scores.sum() + entropy.mean(), parts)
+
+    step()
+    assert peak_bytes(step, "cpu") < 0.8 * parts.numel() * 4
 
 
 def test_a_library_that_does_not_load_names_both_versions(tmp_path, monkeypatch):
