@@ -12,7 +12,7 @@
 namespace dpnet {
 namespace {
 
-constexpr int64_t GROUP_BYTES = 13 << 19;  // more saves packing the parts, less saves memory
+constexpr int64_t GROUP_BYTES = 21 << 18;  // more saves packing the parts, less saves memory
 constexpr int64_t KEPT_BYTES = 4 << 20;   // packed parts that are kept from group to group
 constexpr int64_t COLUMNS = 96;           // of the regions, which a thread multiplies in one go
 

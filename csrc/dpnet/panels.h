@@ -30,38 +30,35 @@ struct UnitParts {
   std::vector<T> scales;
 };
 
-// Columns of a part, from `start` on, as factors.
+// A unit part as factors.
 template <class F, class T>
-void pack_unit(const UnitParts<T>& parts, int64_t part, int64_t start, int64_t count, F* row) {
-  const T *from = parts.row(part) + start, scale = parts.scales[part];
+void pack_unit(const UnitParts<T>& parts, int64_t part, F* row) {
+  const T *from = parts.row(part), scale = parts.scales[part];
   if constexpr (is_pair<F>) {
     float values[Factor<F>::run];
-    for (int64_t k = 0; k < count; ++k) values[k] = from[k] * scale;
-    pair_loops<F>()->pack(values, count, row);
+    for (int64_t k = 0; k < parts.sizes.depth; k += Factor<F>::run, row += run_factors<F>) {
+      const int64_t count = std::min(Factor<F>::run, parts.sizes.depth - k);
+      for (int64_t i = 0; i < count; ++i) values[i] = from[k + i] * scale;
+      pair_loops<F>()->pack(values, count, row);
+    }
   } else {
-    for (int64_t k = 0; k < count; ++k) row[k] = from[k] * scale;
+    for (int64_t k = 0; k < parts.sizes.depth; ++k) row[k] = from[k] * scale;
   }
 }
 
-// Unit parts [first, first + lanes); lanes past the last part are 0. Some columns of some lanes at a time, so that whole
-// cache lines of the panel are written.
+// Unit parts [first, first + lanes); lanes past the last part are 0. As many lanes at a time as fill a cache line.
 template <class F, class T>
 void pack_panel(const UnitParts<T>& parts, int64_t first, int64_t lanes, F* panel) {
-  constexpr int64_t together = 64 / sizeof(F), columns = is_pair<F> ? Factor<F>::run : 64;
-  const int64_t depth = parts.sizes.depth, count = std::min(lanes, parts.sizes.parts - first);
-  F rows[together][(is_pair<F> ? run_factors<F> : columns) + 1];
-  if (count < lanes) std::fill_n(panel, lanes * factors<F>(depth), F{});
-  for (int64_t start = 0; start < depth; start += columns) {
-    const int64_t wanted = std::min(columns, depth - start), size = factors<F>(wanted);
-    for (int64_t lane = 0; lane < count; lane += together) {
-      const int64_t few = std::min(together, count - lane);
-      for (int64_t i = 0; i < few; ++i) pack_unit(parts, first + lane + i, start, wanted, rows[i]);
-      for (int64_t k = 0; k < size; ++k) {
-        F* to = panel + k * lanes + lane;
-        for (int64_t i = 0; i < few; ++i) to[i] = rows[i][k];
-      }
-    }
-    panel += size * lanes;
+  constexpr int64_t together = 64 / sizeof(F);
+  const int64_t size = factors<F>(parts.sizes.depth), pitch = size + 64 / sizeof(F);
+  const int64_t count = std::min(lanes, parts.sizes.parts - first);
+  Scratch<F> rows(together * pitch);
+  if (count < lanes) std::fill_n(panel, lanes * size, F{});
+  for (int64_t lane = 0; lane < count; lane += together) {
+    const int64_t few = std::min(together, count - lane);
+    for (int64_t i = 0; i < few; ++i) pack_unit(parts, first + lane + i, rows.data() + i * pitch);
+    for (int64_t k = 0; k < size; ++k)
+      for (int64_t i = 0; i < few; ++i) panel[k * lanes + lane + i] = rows.data()[i * pitch + k];
   }
 }
 
