@@ -21,10 +21,17 @@ struct Results {
 };
 
 template <class T>
+BackwardInputs<T> inputs(const OptionalTensor& grad_scores, const Tensor& parts, const Tensor& regions,
+                         const Tensor& argmax) {
+  BackwardInputs<T> in{sizes_of(parts, regions), data<T>(parts), RegionRows<T>(regions), data<int32_t>(argmax)};
+  in.grad_scores = grad_scores ? data<T>(*grad_scores) : nullptr;
+  return in;
+}
+
+template <class T>
 Gradients through_argmax(const Tensor& grad_scores, const Tensor& parts, const Tensor& regions,
                          const Tensor& argmax, bool need_regions) {
-  BackwardInputs<T> in{sizes_of(parts, regions), data<T>(parts), RegionRows<T>(regions), data<int32_t>(argmax)};
-  in.grad_scores = data<T>(grad_scores);
+  const auto in = inputs<T>(grad_scores, parts, regions, argmax);
   Results results(parts, in.sizes, need_regions);
   parts_through_argmax(in, static_cast<T*>(results.parts.mutable_data_ptr()));
   if (need_regions) regions_through_argmax(in, static_cast<T*>(results.regions.mutable_data_ptr()));
@@ -34,8 +41,7 @@ Gradients through_argmax(const Tensor& grad_scores, const Tensor& parts, const T
 template <class T>
 void join_argmax(Tensor& gradient, double kept, const Tensor& grad_scores, const Tensor& parts, const Tensor& regions,
                  const Tensor& argmax) {
-  BackwardInputs<T> in{sizes_of(parts, regions), data<T>(parts), RegionRows<T>(regions), data<int32_t>(argmax)};
-  in.grad_scores = data<T>(grad_scores);
+  const auto in = inputs<T>(grad_scores, parts, regions, argmax);
   parts_through_argmax(in, static_cast<T*>(gradient.mutable_data_ptr()), std::optional<T>(T(kept)));
 }
 
@@ -43,8 +49,7 @@ template <class T, class F>
 Gradients through_entropy(const OptionalTensor& grad_scores, const Tensor& grad_entropy, const Tensor& parts,
                           const Tensor& regions, const Tensor& argmax, const Tensor& entropy,
                           const Tensor& log_partition, double temperature, bool need_regions) {
-  BackwardInputs<T> in{sizes_of(parts, regions), data<T>(parts), RegionRows<T>(regions), data<int32_t>(argmax)};
-  in.grad_scores = grad_scores ? data<T>(*grad_scores) : nullptr;
+  auto in = inputs<T>(grad_scores, parts, regions, argmax);
   in.grad_entropy = data<T>(grad_entropy);
   in.entropy = data<T>(entropy);
   in.log_partition = data<T>(log_partition);
@@ -75,9 +80,9 @@ void join_argmax_cpu(Tensor gradient, double kept, const Tensor& grad_scores, co
 Gradients backward_entropy_cpu(const OptionalTensor& grad_scores, const Tensor& grad_entropy, const Tensor& parts,
                                const Tensor& regions, const Tensor& argmax, const Tensor& entropy,
                                const Tensor& log_partition, double temperature, bool need_regions) {
-  const auto function = is_double(parts)            ? through_entropy<double, double>
+  const auto function = is_double(parts)               ? through_entropy<double, double>
                         : multiplies_bfloat16(regions) ? through_entropy<float, Pair>
-                                                    : through_entropy<float, float>;
+                                                       : through_entropy<float, float>;
   return function(grad_scores, grad_entropy, parts, regions, argmax, entropy, log_partition, temperature,
                   need_regions);
 }

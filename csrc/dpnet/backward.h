@@ -42,4 +42,18 @@ void remove_radial(const T* part, int64_t depth, T* gradient) {
   for (int64_t k = 0; k < depth; ++k) gradient[k] = (gradient[k] - radial * part[k]) * T(scale);
 }
 
+// From a panel of the gradient of unit parts, [depth][lanes], to rows of that of the parts from `first_part` on, as many
+// as there are; some columns at a time.
+template <class T>
+void turn_panel(const T* parts, const Sizes& sizes, const T* panel, int64_t first_part, T* rows) {
+  constexpr int64_t columns = 16;
+  const int64_t lanes = loops<T>().lanes, depth = sizes.depth, count = std::min(lanes, sizes.parts - first_part);
+  for (int64_t start = 0; start < depth; start += columns)
+    for (int64_t lane = 0; lane < count; ++lane)
+      for (int64_t k = start; k < std::min(start + columns, depth); ++k)
+        rows[lane * depth + k] = panel[k * lanes + lane];
+  for (int64_t lane = 0; lane < count; ++lane)
+    remove_radial(parts + (first_part + lane) * depth, depth, rows + lane * depth);
+}
+
 }  // namespace dpnet

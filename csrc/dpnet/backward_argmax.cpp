@@ -14,20 +14,18 @@ void gather_parts(const BackwardInputs<T>& in, int64_t begin, int64_t end, T* gr
   const int64_t images = in.sizes.images, depth = in.sizes.depth;
   std::vector<const E*> rows(images);
   std::vector<T> weights(images);
-  Scratch<T> sum(depth);
+  Scratch<T> apart(kept ? depth : 0);
   for (int64_t part = begin; part < end; ++part) {
     for (int64_t image = 0; image < images; ++image) {
       rows[image] = row(image, part);
       weights[image] = in.grad(image, part);
     }
     T* gradient = grad_parts + part * depth;
-    gather(rows.data(), weights.data(), images, depth, sum.data());
-    remove_radial(in.parts + part * depth, depth, sum.data());
-    if (!kept) {
-      std::copy_n(sum.data(), depth, gradient);
-    } else {
-      for (int64_t k = 0; k < depth; ++k) gradient[k] = gradient[k] * *kept + sum.data()[k];
-    }
+    T* sum = kept ? apart.data() : gradient;
+    gather(rows.data(), weights.data(), images, depth, sum);
+    remove_radial(in.parts + part * depth, depth, sum);
+    if (!kept) continue;
+    for (int64_t k = 0; k < depth; ++k) gradient[k] = gradient[k] * *kept + sum[k];
   }
 }
 

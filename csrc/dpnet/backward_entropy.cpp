@@ -56,25 +56,12 @@ class Slopes {
   Scratch<T> rows_;
 };
 
-template <class T>
-void write_panel(const BackwardInputs<T>& in, const T* sums, int64_t first_part, T* grad_parts) {
-  const int64_t lanes = loops<T>().lanes, depth = in.sizes.depth;
-  const int64_t count = std::min(lanes, in.sizes.parts - first_part);
-  for (int64_t lane = 0; lane < count; ++lane) {
-    T* gradient = grad_parts + (first_part + lane) * depth;
-    for (int64_t k = 0; k < depth; ++k) gradient[k] = sums[k * lanes + lane];
-    remove_radial(in.parts + (first_part + lane) * depth, depth, gradient);
-  }
-}
-
 // Unit parts [lanes][pitch], zeros where there is none.
 template <class T>
 void unit_rows(const UnitParts<T>& parts, int64_t first_part, int64_t pitch, T* rows) {
   const int64_t lanes = loops<T>().lanes, count = std::min(lanes, parts.sizes.parts - first_part);
   std::fill_n(rows, lanes * pitch, T(0));
-  for (int64_t lane = 0; lane < count; ++lane)
-    for (int64_t k = 0; k < parts.sizes.depth; ++k)
-      rows[lane * pitch + k] = parts.row(first_part + lane)[k] * parts.scales[first_part + lane];
+  for (int64_t lane = 0; lane < count; ++lane) pack_unit(parts, first_part + lane, rows + lane * pitch);
 }
 
 // The gradient of one panel of parts, [depth][lanes], over all images.
@@ -119,7 +106,7 @@ void parts_through_entropy(const BackwardInputs<T>& in, const RegionRows<F>& row
     for (int64_t first_part = begin * lanes; first_part < end * lanes; first_part += lanes) {
       pack_panel(parts, first_part, lanes, panel.data());
       sum_panel(in, slopes, panel.data(), first_part, sums.data());
-      write_panel(in, sums.data(), first_part, grad_parts);
+      turn_panel(in.parts, in.sizes, sums.data(), first_part, grad_parts + first_part * in.sizes.depth);
     }
   });
 }

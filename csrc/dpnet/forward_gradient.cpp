@@ -186,21 +186,10 @@ class ForwardGradient {
       Scratch<T> rows(lanes * depth);
       for (int64_t panel = begin; panel < end; ++panel) {
         const int64_t count = std::min(lanes, sizes_.parts - panel * lanes);
-        turn(gradient_panel(panel), count, rows.data());
-        for (int64_t lane = 0; lane < count; ++lane)
-          remove_radial(parts_.row(panel * lanes + lane), depth, rows.data() + lane * depth);
+        turn_panel(parts_.data, sizes_, gradient_panel(panel), panel * lanes, rows.data());
         std::copy_n(rows.data(), count * depth, gradient_panel(panel));
       }
     });
-  }
-
-  // From [depth][lanes] to [lanes][depth], some columns at a time.
-  void turn(const T* panel, int64_t count, T* rows) const {
-    constexpr int64_t columns = 16;
-    for (int64_t start = 0; start < sizes_.depth; start += columns)
-      for (int64_t lane = 0; lane < count; ++lane)
-        for (int64_t k = start; k < std::min(start + columns, sizes_.depth); ++k)
-          rows[lane * sizes_.depth + k] = panel[k * loops_.lanes + lane];
   }
 
   const Loops<T>& loops_;

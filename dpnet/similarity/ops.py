@@ -122,19 +122,8 @@ def finish_gradient_op(
 
 
 @finish_gradient_op.register_fake
-def _(
-    gradient,
-    grad_scores,
-    grad_entropy,
-    parts,
-    regions,
-    argmax,
-    entropy,
-    log_partition,
-    temperature,
-    backend,
-):
-    return None
+def _(*arguments):
+    """Nothing is returned."""
 
 
 def _common_value(values: torch.Tensor) -> float | None:
