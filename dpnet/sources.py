@@ -13,7 +13,7 @@ from dpnet.features import FeatureCache, extract_features
 from dpnet.leakage import check_no_leak, combined_hash, file_hashes, image_hashes, shared_positions
 from dpnet.manifest import describe, short_hash
 from opticam.classifier import Classifier
-from opticam.data import SAMPLE_NETWORKS, SampleSet, sample_network, sample_set
+from opticam.sample import SAMPLE_NETWORKS, SampleSet, sample_network, sample_set
 
 SAMPLE_PREFIX = "sample:"
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 
-import reproduce.interruption as interruption  # first, before anything slow is loaded
-from reproduce import commands
-from reproduce.benchmarking import MODULES
-from reproduce.checks import ALL, CHECKS
-from reproduce.options import add_input_options, add_process_option, add_selection_options
-from reproduce.processes import is_first
+import reproduce.workspace.interruption as interruption  # first, before anything slow is loaded
+from reproduce.cli import commands
+from reproduce.cli.benchmark import MODULES
+from reproduce.cli.checks import ALL, CHECKS
+from reproduce.cli.options import add_input_options, add_process_option, add_selection_options
+from reproduce.workspace.processes import is_first
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -28,11 +28,11 @@ from torch import Tensor
 
 from opticam.batches import default_batch
 from opticam.classifier import Classifier
-from opticam.data.architectures import SAMPLE_NETWORKS, build_sample_network
-from opticam.data.sample import SAMPLE_SIZE
 from opticam.metrics import deletion, insertion, rise_blur
 from opticam.networks import build_network
 from opticam.optimization import LEVELS
+from opticam.sample.architectures import SAMPLE_NETWORKS, build_sample_network
+from opticam.sample.pictures import SAMPLE_SIZE
 from reproduce.benchmarks.bar_plots import plot_bars
 from reproduce.benchmarks.environment import environment
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 
 from matplotlib.figure import Figure
 
-from reproduce.layout import Table
-from reproduce.profile import Profile
-from reproduce.requests import Request
-from reproduce.workspace import Workspace
+from reproduce.saliency.requests import Request
+from reproduce.tables.layout import Table
+from reproduce.workspace.profile import Profile
+from reproduce.workspace.workspace import Workspace
 
 
 @dataclass(frozen=True)

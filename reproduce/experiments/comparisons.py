@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import pandas as pd
 
 from reproduce.experiments.base import Claim
-from reproduce.metric_names import METRICS
+from reproduce.tables.metric_names import METRICS
 
 
 def best(text: str, rows: pd.DataFrame, metric: str, ours: str, rivals: Iterable[str] | None = None) -> Claim:

@@ -1,6 +1,6 @@
 """The reviewer's report: published beside measured, every claim judged, deviations and benchmarks in numbers."""
 
-from reproduce.report.given import Given
+from reproduce.report.content import Given
 from reproduce.report.writing import HTML, MARKDOWN, write_report
 
 __all__ = ["HTML", "MARKDOWN", "Given", "write_report"]

@@ -6,9 +6,9 @@ import math
 
 import pandas as pd
 
-from reproduce.layout import Table, heading, numbers, places
-from reproduce.metric_names import METRICS
-from reproduce.report.blocks import Cell, Grid
+from reproduce.report.document import Cell, Grid
+from reproduce.tables.layout import Table, heading, numbers, places
+from reproduce.tables.metric_names import METRICS
 
 
 def cell_grid(table: Table) -> Grid:

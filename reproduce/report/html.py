@@ -7,7 +7,7 @@ import re
 from functools import singledispatch
 from pathlib import Path
 
-from reproduce.report.blocks import (
+from reproduce.report.document import (
     MARKS,
     Block,
     Cell,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import singledispatch
 from pathlib import Path
 
-from reproduce.report.blocks import (
+from reproduce.report.document import (
     MARKS,
     Block,
     Cell,

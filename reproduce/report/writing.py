@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from reproduce.report.benchmarks import benchmarks_section
-from reproduce.report.blocks import Block, Document
-from reproduce.report.claims import claims_section
-from reproduce.report.deviations import deviations_section
-from reproduce.report.environment import environment_section
-from reproduce.report.figures import figures_section
-from reproduce.report.given import Given
+from reproduce.report.content import Given
+from reproduce.report.document import Block, Document
 from reproduce.report.html import to_html
 from reproduce.report.markdown import to_markdown
-from reproduce.report.studies import studies_section
-from reproduce.report.summary import TITLE, summary_section
-from reproduce.report.tables import tables_section
+from reproduce.report.sections.benchmarks import benchmarks_section
+from reproduce.report.sections.claims import claims_section
+from reproduce.report.sections.deviations import deviations_section
+from reproduce.report.sections.environment import environment_section
+from reproduce.report.sections.figures import figures_section
+from reproduce.report.sections.studies import studies_section
+from reproduce.report.sections.summary import TITLE, summary_section
+from reproduce.report.sections.tables import tables_section
 
 SECTIONS = (
     summary_section,

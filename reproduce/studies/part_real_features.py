@@ -25,8 +25,8 @@ from dpnet.evaluation import interpretability, predict
 from dpnet.runs import Run
 from dpnet.selection import FeatureSubset, choose, choose_weights, global_candidates, part_candidates
 from dpnet.sources import BackboneSource, DataSource, open_features
-from reproduce.part_choices import with_constraints
-from reproduce.part_models import CONSTRAINTS, parts_label
+from reproduce.parts.choices import with_constraints
+from reproduce.parts.models import CONSTRAINTS, parts_label
 
 DATASETS = ("birds", "scenes")
 BACKBONES = {

@@ -7,8 +7,8 @@ from dpnet.geometry import EVEN_GRID, cell_grid, to_pixels
 from dpnet.model import PartClassifier
 from dpnet.regions import RegionScheme
 from opticam import Classifier
-from opticam.data.architectures import TARGET_LAYERS, build_sample_network
 from opticam.networks import build_network
+from opticam.sample.architectures import TARGET_LAYERS, build_sample_network
 
 
 def response_centres(classifier, side):

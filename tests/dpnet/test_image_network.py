@@ -5,8 +5,8 @@ from torch import nn
 from dpnet.image_network import ParticipationMap, as_classifier
 from dpnet.model import GlobalClassifier, PartClassifier
 from opticam import Classifier, GradCAM, OptiCAM
-from opticam.data.architectures import build_sample_network
 from opticam.metrics import deletion, faithfulness, insertion
+from opticam.sample.architectures import build_sample_network
 
 
 @pytest.fixture

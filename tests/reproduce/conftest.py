@@ -8,8 +8,8 @@ from torch import nn
 
 from opticam import Classifier
 from opticam.data.imagenet import CorruptImageError
-from reproduce.profile import PartsProfile, Profile, SaliencyProfile
-from reproduce.workspace import Workspace
+from reproduce.workspace.profile import PartsProfile, Profile, SaliencyProfile
+from reproduce.workspace.workspace import Workspace
 
 
 class RandomPictures:

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import torch
 
-from reproduce import part_data, part_models
-from reproduce.computing import compute
-from reproduce.experiments.dpnet_constraints import ConstraintTable
-from reproduce.experiments.dpnet_main import MainTable
-from reproduce.outcome import outcomes
-from reproduce.outputs import Outputs
+from reproduce.experiments.computing import compute
+from reproduce.experiments.dpnet.constraints import ConstraintTable
+from reproduce.experiments.dpnet.main import MainTable
+from reproduce.experiments.outcome import outcomes
+from reproduce.experiments.outputs import Outputs
+from reproduce.parts import data as part_data
+from reproduce.parts import models as part_models
 
 CHOSEN = [MainTable(), ConstraintTable()]
 TESTS = Path(__file__).parents[1]

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import torch
 
-from reproduce.computing import compute
-from reproduce.experiments.opticam_causal import CausalTable
-from reproduce.experiments.opticam_localization import LocalizationTables
-from reproduce.experiments.opticam_main import MainTable
-from reproduce.outcome import outcomes
-from reproduce.outputs import Outputs
-from reproduce.store import Store
+from reproduce.experiments.computing import compute
+from reproduce.experiments.opticam.causal import CausalTable
+from reproduce.experiments.opticam.localization import LocalizationTables
+from reproduce.experiments.opticam.main import MainTable
+from reproduce.experiments.outcome import outcomes
+from reproduce.experiments.outputs import Outputs
+from reproduce.workspace.store import Store
 
 CHOSEN = [MainTable(), CausalTable(), LocalizationTables()]
 

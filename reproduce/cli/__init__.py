@@ -1,0 +1,1 @@
+"""The command line `python -m reproduce`: the verbs, their options, and the processes they start."""

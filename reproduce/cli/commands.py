@@ -1,0 +1,171 @@
+"""The subcommands of `python -m reproduce`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from functools import partial
+
+from reproduce.benchmarks.environment import commit, environment
+from reproduce.cli.benchmark import MODULES, compile_reports, run_benchmark
+from reproduce.cli.checks import CHECKS
+from reproduce.cli.launching import launch
+from reproduce.cli.options import command_line, output_folder, workspace
+from reproduce.cli.selection import select
+from reproduce.experiments import EXPERIMENTS, Claim, Experiment
+from reproduce.experiments.computing import compute
+from reproduce.experiments.outcome import Outcome, outcomes
+from reproduce.experiments.outputs import Outputs
+from reproduce.experiments.verdicts import claim_state, claim_words
+from reproduce.report import HTML, Given, write_report
+from reproduce.saliency.evaluation import EXPERIMENT as SALIENCY
+from reproduce.saliency.evaluation import WITHOUT_BOXES
+from reproduce.workspace.fingerprint import file_digest, inputs_digest
+from reproduce.workspace.processes import inside_group, is_first
+from reproduce.workspace.workspace import Workspace
+
+
+def list_experiments(options: argparse.Namespace) -> int:
+    """Print every experiment with the published table or figure it stands for."""
+    given = workspace(options)
+    for experiment in EXPERIMENTS.values():
+        mark = " " if experiment.applies(given.profile) else "-"
+        print(f"{mark} {experiment.name:28} {experiment.paper:9} {experiment.title}")
+    print("\n- : not part of this profile")
+    return 0
+
+
+def run(options: argparse.Namespace) -> int:
+    """Compute what is missing, then write tables, figures and claims, and of a whole profile the report."""
+    given = workspace(options)
+    chosen = select(options.only, given.profile)
+    if options.processes > 1 and not inside_group():
+        _check_before_launch(given, chosen)
+        return launch(options.arguments, options.processes)
+    record = _start(given, options) if is_first() else ""
+    if not compute(given, chosen, options.force, partial(given.store.add_stage, record)):
+        return 0
+    given.store.end_run(record)
+    outputs = _outputs(given, outcomes(given, chosen), options)
+    _write(outputs, ("tables", "figures"))
+    if options.only:
+        print(f"the whole report: {command_line(options, 'report')}")
+    else:
+        _report(given, outputs, options)
+    return _report_skips(given, options)
+
+
+def _check_before_launch(given: Workspace, chosen: Sequence[Experiment]) -> None:
+    """Say here, once, what every process would complain of."""
+    if given.device.type != "cpu":
+        raise ValueError(
+            "processes: several share the cores; on a GPU use 1, or torchrun with a GPU for each"
+        )
+    if any(experiment.paper == "Opti-CAM" for experiment in chosen):
+        given.source  # noqa: B018 - raises where pictures or labels are wrong
+
+
+def check(options: argparse.Namespace) -> int:
+    """Judge every table and claim, or recompute one published row; the exit status is that of the check."""
+    return CHECKS[options.what](options)
+
+
+def report(options: argparse.Namespace) -> int:
+    """Write the report of all experiments, with whatever tables and figures it lacks."""
+    given = workspace(options)
+    outputs = _outputs(given, outcomes(given, select(None, given.profile)), options)
+    _write(outputs, ("tables", "figures"))
+    _report(given, outputs, options)
+    return 0
+
+
+def benchmark(options: argparse.Namespace) -> int:
+    """Run benchmarks one after the other; the first exit status that is not 0."""
+    if not options.names and not options.compile_report:
+        raise ValueError("NAME: say which benchmark to run, or --compile-report")
+    unknown = set(options.names) - set(MODULES)
+    if unknown:
+        raise ValueError(f"NAME: no benchmark {sorted(unknown)}; accepted: {', '.join(MODULES)}")
+    statuses = [run_benchmark(name, options.rest) for name in options.names]
+    if options.compile_report:
+        statuses.append(compile_reports())
+    return next((status for status in statuses if status), 0)
+
+
+def tables(options: argparse.Namespace) -> int:
+    """Write the tables and claims from what is stored."""
+    given = workspace(options)
+    _write(_outputs(given, outcomes(given, select(options.only, given.profile)), options), ("tables",))
+    return 0
+
+
+def figures(options: argparse.Namespace) -> int:
+    """Draw the figures from what is stored."""
+    given = workspace(options)
+    _write(_outputs(given, outcomes(given, select(options.only, given.profile)), options), ("figures",))
+    return 0
+
+
+def _outputs(given: Workspace, told: list[Outcome], options: argparse.Namespace) -> Outputs:
+    """The output folder; with --force, what lies there counts as out of date."""
+    return Outputs(told, output_folder(options, given), inputs_digest(given), anew=options.force)
+
+
+def _write(outputs: Outputs, kinds: tuple[str, ...]) -> None:
+    """Write what is out of date; print each path, and every claim."""
+    written = 0
+    for kind in kinds:
+        for path in getattr(outputs, kind)():
+            print(f"{kind[:-1]:7} {path}", flush=True)
+            written += 1
+    if not written:
+        print(f"{' and '.join(kinds)} in {outputs.folder} are up to date; --force makes them anew")
+    for claim in outputs.claims() if "tables" in kinds else ():
+        print(f"claim   {_verdict(claim)}: {claim.text} ({claim.evidence})")
+
+
+def _verdict(claim: Claim) -> str:
+    state = claim_state(claim)
+    return state.upper() if claim.holds is False and claim.expected else state
+
+
+def _report(given: Workspace, outputs: Outputs, options: argparse.Namespace) -> None:
+    """Write the report unless it is up to date, and say what to open and how to judge."""
+    read = [
+        path
+        for kind in ("benchmarks", "checks", "studies")
+        for path in sorted((outputs.folder / kind).glob("*"))
+    ]
+    digest = file_digest([path for path in read if path.is_file()], outputs.digest)
+    made = outputs.drawn
+    if not options.force and made.current("all", "report", digest):
+        print(f"report  {outputs.folder / HTML} is up to date")
+    else:
+        content = Given(given, outputs.told, outputs.folder, made, partial(command_line, options))
+        paths = write_report(content)
+        made.record("all", "report", digest, commit(), paths)
+        print("\n".join(f"report  {path}" for path in paths))
+    claims = outputs.claims()
+    print(f"claims that should hold: {claim_words(claim for claim in claims if claim.expected)}")
+    print(f"to judge every table and claim: {command_line(options, 'check')}")
+
+
+def _start(given: Workspace, options: argparse.Namespace) -> str:
+    arguments = {name: str(value) for name, value in vars(options).items() if name != "run" and value}
+    return given.store.start_run(
+        commit=commit(),
+        versions={k: v for k, v in environment(given.device).items() if k in ("python", "torch", "triton")},
+        device=environment(given.device)["device"],
+        seed=0,
+        arguments=arguments,
+    )
+
+
+def _report_skips(given: Workspace, options: argparse.Namespace) -> int:
+    found = [given.store.skips(given.profile.name, kind) for kind in (SALIENCY, WITHOUT_BOXES)]
+    for skips, what in zip(found, ("were skipped", "have no object boxes and no localisation")):
+        if len(skips):
+            example = f"{skips.image[0]}: {skips.reason[0]}"
+            print(f"{len(skips)} images {what}, for example {example}", file=sys.stderr)
+    return 1 if any(map(len, found)) and not options.allow_skips else 0

@@ -1,0 +1,173 @@
+"""Command-line options shared by the subcommands, and the workspace they describe."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import shlex
+from pathlib import Path
+
+import torch
+
+from opticam.command_line import add_optimize_option, add_pixel_options, pixel_options
+from opticam.data.imagenet_transforms import TRANSFORMS
+from reproduce.published.numbers import published
+from reproduce.workspace.processes import is_first
+from reproduce.workspace.profile import Profile, SaliencyProfile, load_profile, profile_names
+from reproduce.workspace.workspace import ROOT, RealInput, Workspace
+
+NETWORK_TABLES = ("opticam_table1", "opticam_table2")
+UNREPEATED = ("only", "force", "allow_skips", "quiet", "map_cache")
+"""Options that a command printed for the reader does not repeat: they change no number of another experiment."""
+
+
+def add_selection_options(parser: argparse.ArgumentParser) -> None:
+    """What to run, at which size, and where results go."""
+    parser.add_argument("--profile", default="sample", help=f"one of {', '.join(profile_names())}")
+    parser.add_argument(
+        "--only", action="append", metavar="NAME", help="only this experiment; may be repeated"
+    )
+    parser.add_argument("--limit", type=_positive, help="a first look: so many images, and one seed a model")
+    parser.add_argument(
+        "--count",
+        action="append",
+        type=_count,
+        default=[],
+        metavar="NAME=N",
+        help="only N images for an experiment or a method (opticam-causal=50, Score-CAM=100); may be repeated",
+    )
+    parser.add_argument("--force", action="store_true", help="compute again what is stored")
+    parser.add_argument("--allow-skips", action="store_true", help="exit 0 although images could not be read")
+    parser.add_argument("--results", type=Path, help="folder of the store; default results/PROFILE")
+    parser.add_argument("--output", type=Path, help="folder for tables and figures; default figures/")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    add_optimize_option(parser)
+    parser.add_argument("--map-cache", type=Path, metavar="DIR", help="keep every saliency map there, too")
+    parser.add_argument("--quiet", action="store_true", help="no progress bars")
+
+
+def add_process_option(parser: argparse.ArgumentParser) -> None:
+    """How many processes share the work."""
+    parser.add_argument(
+        "--processes",
+        type=_positive,
+        default=1,
+        metavar="N",
+        help="share the work among N processes on the CPU (default 1)",
+    )
+
+
+def add_input_options(parser: argparse.ArgumentParser) -> None:
+    """Pictures and network of a profile that has none built in."""
+    group = parser.add_argument_group("real input")
+    group.add_argument("--images", type=Path, help="folder of pictures")
+    group.add_argument("--labels", type=Path, help="CSV file of file names and class ids")
+    group.add_argument("--boxes", type=Path, help="object boxes, in a format that ImageNet's come in")
+    group.add_argument("--resize", choices=TRANSFORMS, default=TRANSFORMS[0])
+    group.add_argument("--network", help="torchvision or timm name, instead of the profile's networks")
+    group.add_argument(
+        "--beside", metavar="NETWORK", help="published network that --network stands beside; default resnet50"
+    )
+    group.add_argument("--weights", help="state dictionary of --network; default: the library's own download")
+    add_pixel_options(group)
+
+
+def workspace(options: argparse.Namespace) -> Workspace:
+    """The workspace the options describe. Raises ValueError or FileNotFoundError, naming the option."""
+    for name in ("images", "labels", "boxes", "weights"):
+        value = getattr(options, name)
+        if value is not None and not Path(value).exists():
+            raise FileNotFoundError(f"{name}: there is no {value}")
+    if options.weights and not options.network:
+        raise ValueError("weights: say with --network which architecture they are for")
+    if options.beside and not options.network:
+        raise ValueError("beside: say with --network which network stands beside it")
+    profile = _profile(options)
+    if options.images and profile.saliency.source != "folder":
+        raise ValueError(f"images: the profile {profile.name!r} has its own; use --profile imagenet")
+    real = RealInput(
+        images=options.images and options.images.resolve(),
+        labels=options.labels and options.labels.resolve(),
+        boxes=options.boxes and options.boxes.resolve(),
+        transform=options.resize,
+        weights=str(Path(options.weights).resolve()) if options.weights else "default",
+        **pixel_options(options),
+    )
+    return Workspace(
+        profile,
+        real,
+        options.results,
+        device=torch.device(options.device),
+        progress=not options.quiet and is_first(),
+        all_maps=options.map_cache,
+        optimize=options.optimize,
+    )
+
+
+def command_line(options: argparse.Namespace, *words: str) -> str:
+    """The line for the shell that runs `words` on the same profile, input and store as these options."""
+    parser = argparse.ArgumentParser(add_help=False)
+    add_selection_options(parser)
+    add_input_options(parser)
+    line = ["python", "-m", "reproduce", *words]
+    for action in parser._actions:
+        value = getattr(options, action.dest, action.default)
+        if action.dest in UNREPEATED or value == action.default:
+            continue
+        line += _repeated(action, value)
+    return shlex.join(line)
+
+
+def _repeated(action: argparse.Action, value: object) -> list[str]:
+    """An option with its value as it was given."""
+    name = action.option_strings[-1]
+    if action.dest == "count":
+        return [text for counted, number in value for text in (name, f"{counted}={number}")]
+    return [name, ",".join(map(str, value)) if isinstance(value, tuple) else str(value)]
+
+
+def output_folder(options: argparse.Namespace, given: Workspace) -> Path:
+    """Where tables and figures go: figures/ for the whole sample profile, beside the results otherwise."""
+    if options.output:
+        return options.output
+    as_given = options.limit is None and options.results is None and options.optimize == "fast"
+    whole = options.profile == "sample" and as_given
+    return ROOT / "figures" if whole else given.results / "figures"
+
+
+def _profile(options: argparse.Namespace) -> Profile:
+    profile = dataclasses.replace(load_profile(options.profile), limit=options.limit)
+    if profile.saliency:
+        counts = {**profile.saliency.counts, **dict(options.count)}
+        profile = dataclasses.replace(profile, saliency=dataclasses.replace(profile.saliency, counts=counts))
+    if options.network:
+        profile = dataclasses.replace(profile, saliency=_one_network(profile.saliency, options))
+    return profile
+
+
+def _one_network(saliency: SaliencyProfile, options: argparse.Namespace) -> SaliencyProfile:
+    """The profile's saliency part with --network alone; only a network of the papers can be compared."""
+    own = saliency.networks.get(options.network)
+    known = {network for table in NETWORK_TABLES for network in published(table)["network"]}
+    beside = options.beside or own or "resnet50"
+    if beside not in known:
+        raise ValueError(f"beside: expected one of {', '.join(sorted(known))}, got {beside!r}")
+    return dataclasses.replace(
+        saliency,
+        networks={options.network: beside},
+        comparable=saliency.comparable and beside == own,
+    )
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, got {value}")
+    return value
+
+
+def _count(text: str) -> tuple[str, int]:
+    name, _, number = text.partition("=")
+    if not name or not number:
+        raise argparse.ArgumentTypeError(f"expected NAME=N, got {text!r}")
+    return name, _positive(number)

@@ -1,0 +1,1 @@
+"""DP-Net's tables and figures, one file each."""

@@ -1,0 +1,155 @@
+"""Both papers in one table: DP-Net's own maps and Opti-CAM's, explaining the same DP-Net classifier."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+
+import torch
+
+from dpnet import ParticipationMap, as_classifier
+from opticam import METHODS
+from opticam.saliency import SaliencyMethod
+from reproduce.experiments.base import Claim, Experiment
+from reproduce.experiments.comparisons import best
+from reproduce.experiments.dpnet.main import UNCONSTRAINED
+from reproduce.parts.choices import definition
+from reproduce.parts.data import dataset_split, part_backbone
+from reproduce.parts.models import PartRun, load_model, planned, train_missing
+from reproduce.published.numbers import labelled, published
+from reproduce.saliency.explained_batch import Evaluated, View, timed_maps
+from reproduce.saliency.metric_groups import GROUPS
+from reproduce.saliency.requests import Request
+from reproduce.tables.layout import Table, cells, summarise
+from reproduce.workspace.processes import share, wait
+from reproduce.workspace.profile import Profile
+from reproduce.workspace.sources import PROTOCOLS, Batch
+from reproduce.workspace.store import batch_rows
+from reproduce.workspace.workspace import Workspace
+
+IMAGES, BATCH = 48, 16
+EXACT, DENSE = labelled("Participation", "exact"), labelled("Participation", "dense, CAM-like")
+METRICS = ("AD", "AG", "AI", "insertion", "deletion", "LE", "SP", "EP")
+DEFINITION = "definition"
+
+
+class FaithfulnessTable(Experiment):
+    """AD, AG, AI, insertion, deletion and localisation of participation maps, Opti-CAM and Grad-CAM."""
+
+    name = "dpnet-faithfulness"
+    paper = "DP-Net"
+    title = "Participation maps beside Opti-CAM and Grad-CAM, explaining DP-Net"
+
+    def applies(self, profile: Profile) -> bool:
+        """Wherever the profile has data sets for DP-Net whose pictures have boxes."""
+        return profile.parts is not None and profile.parts.source == "sample"
+
+    def runs(self, workspace: Workspace) -> list[PartRun]:
+        """The unconstrained model of each data set of objects, first seed."""
+        profile = workspace.profile.parts
+        objects = [name for name, paper in profile.datasets.items() if paper != "MIT-67"]
+        return [PartRun(dataset, profile.constraint_backbone, UNCONSTRAINED, 0) for dataset in objects]
+
+    def run(self, workspace: Workspace) -> None:
+        """Explain and measure what is missing."""
+        train_missing(workspace, self.runs(workspace))
+        for run in share(self.runs(workspace)):
+            now = definition(workspace, planned(workspace, run), run.backbone)
+            if not self._is_stored(workspace, run, now):
+                self._measure(workspace, run, now)
+        wait()
+
+    def forget(self, workspace: Workspace) -> None:
+        """Delete what `run` has stored."""
+        workspace.store.delete(workspace.profile.name, self.name)
+
+    def tables(self, workspace: Workspace) -> Mapping[str, Table]:
+        """One line a map, the mean over the pictures."""
+        rows = workspace.store.frame(workspace.profile.name, self.name, metric=METRICS)
+        rows["dataset"] = rows["image"].str.split("/").str[0]
+        found = cells(published("dpnet_main")[:0], summarise(rows) if len(rows) else None)
+        order = [name for name in methods() if name in set(found["method"])]
+        found = found.set_index("method").loc[order].reset_index() if len(found) else found
+        caption = (
+            "Maps of the same DP-Net classifier under the metrics of Opti-CAM on the first test pictures; "
+            "Fake-CAM is the whole image"
+        )
+        return {"dpnet_faithfulness": Table(found, caption, groups=("dataset", "network"))}
+
+    def claims(self, workspace: Workspace) -> list[Claim]:
+        """Opti-CAM optimises what AI measures, so it should lead there on this classifier, too."""
+        rows = workspace.store.frame(workspace.profile.name, self.name, metric=METRICS)
+        rivals = [name for name in methods() if name not in ("Opti-CAM", "Fake-CAM")]
+        return [
+            best(
+                f"Opti-CAM has the highest AI on the DP-Net classifier of {run.dataset}",
+                rows[rows["image"].str.startswith(f"{run.dataset}/")],
+                "AI",
+                "Opti-CAM",
+                rivals,
+            )
+            for run in self.runs(workspace)
+        ]
+
+    def _is_stored(self, workspace: Workspace, run: PartRun, now: float) -> bool:
+        keys = {"network": run.backbone, "image": _model_key(workspace, run), "metric": DEFINITION}
+        stored = workspace.store.frame(workspace.profile.name, self.name, **keys).set_index("method")["value"]
+        return all(stored.get(name) == now for name in methods())
+
+    def _measure(self, workspace: Workspace, run: PartRun, now: float) -> None:
+        model, backbone = (
+            load_model(workspace, run),
+            part_backbone(workspace, run.backbone, planned(workspace, run).layer),
+        )
+        classifier = as_classifier(backbone, model).to(workspace.device)
+        count = image_count(workspace)
+        for start in range(0, count, BATCH):
+            batch = _batch(workspace, run.dataset, range(start, min(start + BATCH, count)))
+            view = View(classifier, batch, classifier(batch.images))
+            for name, build in methods().items():
+                values = _values(view, run.backbone, name, partial(build, classifier))
+                keys = workspace.profile.name, self.name, run.backbone, name
+                workspace.store.write(batch_rows(*keys, batch.names, values))
+        for name in methods():
+            keys = workspace.profile.name, self.name, run.backbone, name
+            workspace.store.write(batch_rows(*keys, [_model_key(workspace, run)], {DEFINITION: [now]}))
+
+
+def image_count(workspace: Workspace) -> int:
+    """How many test pictures are explained; fewer in a first look."""
+    return min(IMAGES, workspace.profile.limit or IMAGES)
+
+
+def _model_key(workspace: Workspace, run: PartRun) -> str:
+    """Key in the store's image column of what the results of so many pictures were computed from."""
+    return f"{run.dataset}/model/{image_count(workspace)}"
+
+
+def methods() -> dict[str, type[SaliencyMethod] | partial]:
+    """How each map of the table is made from the classifier, in the order of its lines."""
+    return {
+        EXACT: partial(ParticipationMap, kind="exact"),
+        DENSE: partial(ParticipationMap, kind="dense"),
+        **{name: METHODS[name] for name in ("Grad-CAM", "Opti-CAM", "Fake-CAM")},
+    }
+
+
+def _batch(workspace: Workspace, dataset: str, indices: range) -> Batch:
+    data = dataset_split(workspace, dataset, "test")
+    images, labels = zip(*(data[index] for index in indices))
+    boxes = [data.boxes[index].float() for index in indices]
+    names = [f"{dataset}/test/{index:05d}" for index in indices]
+    batch = Batch(names, torch.stack(images), torch.tensor(labels), dict.fromkeys(PROTOCOLS, boxes))
+    return batch.to(workspace.device)
+
+
+def _values(view: View, network: str, name: str, build: partial[SaliencyMethod]) -> dict[str, torch.Tensor]:
+    request = Request(network, name)
+    method = build()
+    given = Evaluated(
+        view, request, lambda: method, lambda: timed_maps(view, request, lambda: method, None, None)
+    )
+    found: dict[str, torch.Tensor] = {}
+    for group in ("faithfulness", "causal", "localization"):
+        found |= GROUPS[group].compute(given)
+    return {metric: found[metric] for metric in METRICS}

@@ -1,0 +1,145 @@
+"""DP-Net's result table: Global against Parts on every data set and backbone, over seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from reproduce.experiments.base import Claim, Experiment
+from reproduce.parts.models import EXPERIMENT, PartRun, forget, parts_label, seeds, train_missing
+from reproduce.published.numbers import published
+from reproduce.tables.layout import Table, cells, summarise
+from reproduce.workspace.profile import Profile
+from reproduce.workspace.workspace import Workspace
+
+UNCONSTRAINED = parts_label("none")
+DELTA = "Parts - Global"
+
+
+class MainTable(Experiment):
+    """Accuracy of the global average and of the parts on the same frozen features."""
+
+    name = "dpnet-main"
+    paper = "DP-Net"
+    title = "Results: Global and Parts on three data sets and two backbones"
+
+    def applies(self, profile: Profile) -> bool:
+        """Wherever the profile has data sets for DP-Net."""
+        return profile.parts is not None
+
+    def runs(self, workspace: Workspace) -> list[PartRun]:
+        """Both models on every data set and backbone with every seed."""
+        profile = workspace.profile.parts
+        return [
+            PartRun(dataset, backbone, method, seed)
+            for dataset in profile.datasets
+            for backbone in profile.backbones
+            for method in ("Global", UNCONSTRAINED)
+            for seed in seeds(workspace)
+        ]
+
+    def run(self, workspace: Workspace) -> None:
+        """Train what is missing."""
+        train_missing(workspace, self.runs(workspace))
+
+    def forget(self, workspace: Workspace) -> None:
+        """Delete the results of these models."""
+        forget(workspace, self.runs(workspace))
+
+    def tables(self, workspace: Workspace) -> Mapping[str, Table]:
+        """Accuracy and what Parts add to it, mean and standard deviation over seeds."""
+        results = accuracies(workspace, self.runs(workspace))
+        results["method"] = results["method"].replace(UNCONSTRAINED, "Parts")
+        paper = published("dpnet_main")
+        paper = pd.concat([paper, published_delta(paper)], ignore_index=True)
+        measured = summarise(pd.concat([results, measured_delta(results)]), seeds=True)
+        found = cells(paper, measured, comparable=workspace.profile.parts.comparable)
+        caption = (
+            f"DP-Net results, accuracy in %, and what Parts add to it in points, seed by seed; "
+            f"measured: {stand_ins(workspace)}"
+        )
+        every = ("Global", "Parts", DELTA)
+        return {
+            "dpnet_main": Table(
+                found, caption, rows="dataset", groups=("network", "method"), show="sd", aside=every
+            )
+        }
+
+    def claims(self, workspace: Workspace) -> list[Claim]:
+        """Parts beat Global on each data set, as the mean over backbones, beyond the seeds' standard error."""
+        results = accuracies(workspace, self.runs(workspace))
+        return [
+            parts_claim(name, results[results["dataset"] == paper])
+            for name, paper in workspace.profile.parts.datasets.items()
+        ]
+
+
+def accuracies(workspace: Workspace, runs: Sequence[PartRun]) -> pd.DataFrame:
+    """Accuracy of each run, with the published names of data sets and backbones; image names the seed."""
+    return figures(workspace, runs, ["accuracy"])
+
+
+def figures(workspace: Workspace, runs: Sequence[PartRun], metrics: Sequence[str]) -> pd.DataFrame:
+    """Stored figures of runs: columns dataset, network, method, image (the seed), metric, value."""
+    profile = workspace.profile.parts
+    frame = workspace.store.frame(
+        workspace.profile.name,
+        EXPERIMENT,
+        network=[run.backbone for run in runs],
+        method=[run.method for run in runs],
+        image=[run.image for run in runs],
+        metric=metrics,
+    )
+    split = frame["image"].str.split("/", expand=True, n=1).reindex(columns=[0, 1])
+    return frame.assign(
+        dataset=split[0].map(profile.datasets),
+        image=split[1],
+        network=frame["network"].map(profile.backbones),
+    )
+
+
+def stand_ins(workspace: Workspace) -> str:
+    """Which measured data set and backbone stands beside which published one, in words."""
+    profile = workspace.profile.parts
+    pairs = [*profile.datasets.items(), *profile.backbones.items()]
+    return ", ".join(f"{name} for {paper}" for name, paper in pairs)
+
+
+def published_delta(paper: pd.DataFrame) -> pd.DataFrame:
+    """Parts less Global of the published table, as rows of their own."""
+    wide = paper.pivot(index=["dataset", "network"], columns="method", values=["value", "tolerance"])
+    rows = paper[paper["method"] == "Parts"].set_index(["dataset", "network"], drop=False)
+    wide = wide.reindex(rows.index)
+    both = wide["tolerance"]
+    return rows.assign(
+        method=DELTA,
+        metric="delta",
+        unit="points",
+        value=(wide["value", "Parts"] - wide["value", "Global"]).round(1),
+        tolerance=np.hypot(both["Parts"], both["Global"]).round(2),
+        note=rows["note"] + "; difference of two printed numbers",
+    ).reset_index(drop=True)
+
+
+def measured_delta(results: pd.DataFrame) -> pd.DataFrame:
+    """Parts less Global with the same seed, as rows of their own."""
+    keys = ["dataset", "network", "image"]
+    wide = results.pivot(index=keys, columns="method", values="value").reindex(columns=["Parts", "Global"])
+    delta = (wide["Parts"] - wide["Global"]).dropna().rename("value").reset_index()
+    return delta.assign(method=DELTA, metric="delta")
+
+
+def parts_claim(dataset: str, results: pd.DataFrame) -> Claim:
+    """Parts above Global on one data set by more than the standard error of the mean over seeds."""
+    text = f"Parts are more accurate than Global on {dataset}, beyond the seeds' standard error"
+    wide = results.pivot(index=["network", "image"], columns="method", values="value")
+    if not {"Global", UNCONSTRAINED} <= set(wide.columns) or wide.isna().any(axis=None):
+        return Claim(text, None, "not run")
+    deltas = (wide[UNCONSTRAINED] - wide["Global"]).unstack("network")
+    over_backbones = deltas.mean(axis=1)
+    error = over_backbones.sem() if len(over_backbones) > 1 else 0.0
+    words = ", ".join(f"{network} {delta:+.1f}" for network, delta in deltas.mean().items())
+    evidence = f"{over_backbones.mean():+.1f} points, standard error {error:.1f}; {words}"
+    return Claim(text, bool(over_backbones.mean() > error), evidence)

@@ -1,0 +1,75 @@
+"""Do learned parts find the true parts? Only the sample data knows where those are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from reproduce.experiments.base import Claim, Experiment
+from reproduce.experiments.dpnet.main import UNCONSTRAINED, MainTable, figures, stand_ins
+from reproduce.parts.models import RANDOM_PARTS, PartRun
+from reproduce.published.numbers import published
+from reproduce.tables.layout import Table, cells, summarise
+from reproduce.workspace.profile import Profile
+from reproduce.workspace.workspace import Workspace
+
+QUALITY = ("purity", "hit", "hit_by_chance", "distance")
+OF_RANDOM = {f"random_{name}": name for name in QUALITY}
+
+
+class QualityTable(Experiment):
+    """Purity and localisation of the learned parts against random ones."""
+
+    name = "dpnet-quality"
+    paper = "DP-Net"
+    title = "Parts against the true parts of the sample pictures"
+
+    def applies(self, profile: Profile) -> bool:
+        """Wherever the profile's data sets for DP-Net know their true parts."""
+        return profile.parts is not None and profile.parts.source == "sample"
+
+    def runs(self, workspace: Workspace) -> list[PartRun]:
+        """The unconstrained part models of the main table."""
+        return [run for run in MainTable().runs(workspace) if run.method == UNCONSTRAINED]
+
+    def run(self, workspace: Workspace) -> None:
+        """Train what is missing; these are models of the main table."""
+        MainTable().run(workspace)
+
+    def tables(self, workspace: Workspace) -> Mapping[str, Table]:
+        """Mean and standard deviation over seeds, learned parts beside random ones."""
+        found = cells(published("dpnet_main")[:0], summarise(self._figures(workspace), seeds=True))
+        caption = (
+            "Parts against true parts, on test pictures: purity of the ten best boxes of each part, and where "
+            f"the best boxes of a class's own parts lie; {stand_ins(workspace)}"
+        )
+        layout = {"groups": ("dataset", "network"), "show": "sd", "aside": ()}
+        return {"dpnet_quality": Table(found, caption, **layout)}
+
+    def claims(self, workspace: Workspace) -> list[Claim]:
+        """Learned parts are purer than random ones, and lie on true parts more often than chance."""
+        numbers = self._figures(workspace)
+        return [
+            _claim(name, numbers[numbers["dataset"] == paper])
+            for name, paper in workspace.profile.parts.datasets.items()
+        ]
+
+    def _figures(self, workspace: Workspace) -> pd.DataFrame:
+        numbers = figures(workspace, self.runs(workspace), [*QUALITY, *OF_RANDOM])
+        random = numbers["metric"].isin(list(OF_RANDOM))
+        numbers["method"] = random.map({True: RANDOM_PARTS, False: "Parts"})
+        order = pd.CategoricalDtype(QUALITY, ordered=True)
+        numbers["metric"] = numbers["metric"].replace(OF_RANDOM).astype(order)
+        return numbers
+
+
+def _claim(dataset: str, numbers: pd.DataFrame) -> Claim:
+    text = f"Parts learned on {dataset} are purer than random parts and lie on true parts more than by chance"
+    means = numbers.groupby(["method", "metric"], observed=True)["value"].mean()
+    if not len(means):
+        return Claim(text, None, "not run")
+    purity, baseline = means["Parts", "purity"], means[RANDOM_PARTS, "purity"]
+    hit, chance = means["Parts", "hit"], means["Parts", "hit_by_chance"]
+    evidence = f"purity {purity:.0f} % against {baseline:.0f} %, hits {hit:.0f} % against {chance:.0f} %"
+    return Claim(text, bool(purity > baseline and hit > chance), evidence)

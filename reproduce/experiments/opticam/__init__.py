@@ -1,0 +1,1 @@
+"""Opti-CAM's tables and figures, one file each."""

@@ -1,0 +1,128 @@
+"""Opti-CAM Table 5: is the object's box all that the network looks at?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from reproduce.experiments.base import Claim
+from reproduce.experiments.comparisons import best, of_network
+from reproduce.experiments.opticam.saliency_experiment import SaliencyExperiment, where_comparable
+from reproduce.experiments.opticam.variants import MASK_RANGE, variant_request
+from reproduce.published.numbers import labelled, split_label
+from reproduce.saliency.box_groups import BOX, BOX_STUDY, protocol_name
+from reproduce.saliency.requests import Request
+from reproduce.tables.layout import Table, summarise
+from reproduce.workspace.workspace import Workspace
+
+SCORES = ("AD", "AG", "AI")
+BOXES = "Bounding box"
+CORRECTED = "corrected box mask"
+BOX_ROWS = {"B": BOXES, "I\\B": f"{BOXES} complement"}
+CUT_OFF = (
+    "the published comparison was made with a box mask that is transposed and cut off, which leaves about half of "
+    "the boxes' area; boxes that lie inside their pictures are not cut off"
+)
+OTHER_MASK = "the paper's numbers are of the authors' box mask; a mask that covers the boxes may reverse them"
+WHOLE_MAP = "Opti-CAM optimises its whole map, and a part of it was never optimised"
+WHY = "the published numbers used a box mask with x and y swapped and boxes cut off"
+
+
+class BoxTable(SaliencyExperiment):
+    """AD, AG and AI of the box, its complement, the map, and the map's parts inside and outside the box."""
+
+    name = "opticam-boxes"
+    title = "Table 5: bounding-box study, two box masks"
+    table = "opticam_table5"
+    stands_in = True
+
+    def requests(self, workspace: Workspace) -> list[Request]:
+        """Every method and the boxes alone, where the images have boxes; Opti-CAM as in Table 6."""
+        if not workspace.source.has_boxes:
+            return []
+        groups = ("faithfulness", "box study")
+        requests = []
+        for network in self.networks(workspace):
+            methods = [method for method in workspace.methods(network) if method != "Opti-CAM"]
+            requests += [self.request(workspace, network, method, *groups) for method in methods]
+            requests += [variant_request(self, workspace, network, MASK_RANGE, *groups)]
+            requests += [self.request(workspace, network, BOXES, "box")]
+        return requests
+
+    def tables(self, workspace: Workspace) -> Mapping[str, Table]:
+        """Table 5 with the box mask of the authors' code, and with one that covers the boxes."""
+        kinds = {
+            "legacy": (self.table, "box mask of the authors' code", {}),
+            "paper": (
+                f"{self.table}_corrected",
+                "box mask that covers the boxes",
+                {"comparable": False, "why": WHY},
+            ),
+        }
+        layout = {"rows": "base", "groups": ("network", "variant"), "aside": ("Fake-CAM", *BOX_ROWS.values())}
+        return {
+            name: self.table_of(
+                workspace,
+                summarise(self.region_rows(workspace, protocol)),
+                f"Opti-CAM Table 5, {words}: map S, box B; {self.iterations(workspace)}",
+                **options,
+                **layout,
+            )
+            for protocol, (name, words, options) in kinds.items()
+        }
+
+    def claims(self, workspace: Workspace) -> list[Claim]:
+        """Section 5.4: the network looks at more than the object's box."""
+        return [
+            claim
+            for protocol, mask in (("legacy", "authors' box mask"), ("paper", CORRECTED))
+            for rows in [self.region_rows(workspace, protocol)]
+            for network in self.networks(workspace)
+            for claim in _claims(workspace, network, of_network(rows, network), mask)
+        ]
+
+    def region_rows(self, workspace: Workspace, protocol: str) -> pd.DataFrame:
+        """Stored rows under one box mask; the part of the map is the method's variant, as the paper prints it."""
+        regions = {protocol_name(name, protocol): name for name in (*BOX_STUDY, *BOX)}
+        rows = self.rows(workspace, [*SCORES, *regions], _is_shown)
+        named = rows["metric"].map(lambda name: regions.get(name, f"{name} S"))
+        words = named.str.split(" ", n=1)
+        score, region = words.str[0], words.str[1]
+        base = rows["method"].map(lambda label: split_label(label)[0])
+        method = [
+            labelled(BOX_ROWS[part], "S") if part in BOX_ROWS else labelled(name, part)
+            for name, part in zip(base, region)
+        ]
+        return rows.assign(method=method, metric=score)
+
+    @staticmethod
+    def iterations(workspace: Workspace) -> str:
+        """How long Opti-CAM ran, in words."""
+        return f"Opti-CAM with {workspace.profile.saliency.ablation_iterations} iterations"
+
+
+def _is_shown(label: str) -> bool:
+    """Plain methods, and of Opti-CAM the setting of the ablations."""
+    return label == MASK_RANGE or (not split_label(label)[1] and label != "Opti-CAM")
+
+
+def _claims(workspace: Workspace, network: str, rows: pd.DataFrame, mask: str) -> list[Claim]:
+    def claim(text: str, better: str, worse: str) -> Claim:
+        return best(f"{text} on {network} ({mask})", rows, "AD", better, [worse])
+
+    box, complement = (labelled(name, "S") for name in BOX_ROWS.values())
+    outside = [
+        claim("The box's complement has a lower average drop than the box", complement, box),
+        claim(
+            "Opti-CAM's map outside the box has a lower average drop than inside",
+            "Opti-CAM [S\\B]",
+            "Opti-CAM [B∩S]",
+        ),
+    ]
+    whole = claim(
+        "Opti-CAM's whole map has a lower average drop than inside the box", "Opti-CAM [S]", "Opti-CAM [B∩S]"
+    )
+    if mask == CORRECTED:
+        outside = [found.undecided(OTHER_MASK) for found in outside]
+    return [*(where_comparable(workspace, found, CUT_OFF) for found in outside), whole.because(WHOLE_MAP)]

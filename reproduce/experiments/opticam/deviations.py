@@ -1,0 +1,179 @@
+"""Where Opti-CAM's published protocol is in error or unclear, and what that does to its numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import pandas as pd
+
+from reproduce.experiments.base import Deviation, Effect
+from reproduce.experiments.comparisons import means
+from reproduce.experiments.opticam.boxes import BOX_ROWS, BoxTable
+from reproduce.experiments.opticam.iterations import IterationFigure, setting_label
+from reproduce.experiments.opticam.localization import WHOLE, LocalizationTables, measured_scores
+from reproduce.experiments.opticam.saliency_experiment import SaliencyExperiment
+from reproduce.published.numbers import labelled
+from reproduce.saliency.deviation_groups import GAIN_OVER_P, STOP, STOPPED
+from reproduce.saliency.requests import Request
+from reproduce.tables.layout import summarise
+from reproduce.tables.metric_names import METRICS
+from reproduce.workspace.workspace import Workspace
+
+SCORES = ("AD", "AG", "AI")
+METHODS = (WHOLE, "Grad-CAM", "Opti-CAM")
+LOCAL_SCORES = ("LE", "F1", "SP", "EP")
+
+
+class OptiCamDeviations(SaliencyExperiment):
+    """Average gain over p, deletion to grey and the authors' early stop, beside what this project does."""
+
+    name = "deviations-opticam"
+    title = "Deviations of the published protocol, in numbers"
+
+    def networks(self, workspace: Workspace) -> dict[str, str]:
+        """All networks of the profile."""
+        return dict(workspace.profile.saliency.networks)
+
+    def requests(self, workspace: Workspace) -> list[Request]:
+        """Three methods on every network, both ways on the same images."""
+        return [
+            self.request(workspace, network, method, *groups)
+            for network in self.networks(workspace)
+            for method in METHODS
+            for groups in [("faithfulness", "gain over p", "causal", "grey deletion")]
+        ] + [
+            self.request(workspace, network, "Opti-CAM", "early stop") for network in self.networks(workspace)
+        ]
+
+    def deviations(self, workspace: Workspace) -> list[Deviation]:
+        """Those whose effect the results of this and of other Opti-CAM experiments tell."""
+        return [
+            self._gain_denominator(workspace),
+            self._localization(workspace),
+            self._box_mask(workspace),
+            self._early_stop(workspace),
+            self._iterations(workspace),
+            self._deletion(workspace),
+        ]
+
+    def _gain_denominator(self, workspace: Workspace) -> Deviation:
+        rows = self.rows(workspace, ("AG", GAIN_OVER_P), METHODS.__contains__)
+        return Deviation(
+            "Denominator of the average gain",
+            "eq. 12 of the slides divides the gain by p, so one image with a small p outweighs all others",
+            "1 - p, as in eq. 14 of the paper and in the authors' evaluation code",
+            _of_metrics(rows, [(GAIN_OVER_P, "AG", "AG", "%")]),
+            _command(self.name),
+        )
+
+    def _localization(self, workspace: Workspace) -> Deviation:
+        experiment = LocalizationTables()
+        legacy, paper = (experiment.protocol_rows(workspace, name) for name in ("legacy", "paper"))
+        return Deviation(
+            "Boxes and scores of the localisation tables",
+            "the authors' code: boxes not cut at the image's edge, LE counts IoU at most 0.5, F1 takes the best "
+            "single box, EP and SP swap x and y",
+            "the formulas of Appendix B.1, in a table of their own beside the authors' code",
+            _of_frames(measured_scores(legacy), measured_scores(paper), ("Opti-CAM", WHOLE), LOCAL_SCORES),
+            _command(experiment.name),
+        )
+
+    def _box_mask(self, workspace: Workspace) -> Deviation:
+        experiment = BoxTable()
+        legacy, paper = (experiment.region_rows(workspace, name) for name in ("legacy", "paper"))
+        shown = [labelled(name, "S") for name in BOX_ROWS.values()]
+        shown += [labelled("Opti-CAM", part) for part in ("B∩S", "S\\B")]
+        return Deviation(
+            "Box mask of the bounding-box study",
+            "x and y of every box are swapped, and a box that begins outside the image becomes empty or lies on "
+            "the wrong side",
+            "the mask covers the boxes, in a table of its own beside the authors'; the sample's boxes lie inside "
+            "their pictures, so only the swap shows there",
+            _of_frames(summarise(legacy), summarise(paper), shown, ("AD",)),
+            _command(experiment.name),
+        )
+
+    def _early_stop(self, workspace: Workspace) -> Deviation:
+        rows = self.rows(workspace, (*SCORES, STOP, *STOPPED.values()), "Opti-CAM".__eq__)
+        full = float(workspace.profile.saliency.iterations)
+        stops = rows[rows["metric"] == STOP].groupby("network")["value"].mean()
+        iterations = [
+            Effect(f"iterations on {network}, mean", value, full) for network, value in stops.items()
+        ]
+        scores = [(name, score, score, "%") for score, name in STOPPED.items()]
+        return Deviation(
+            "Early stop",
+            "the authors' code looks at the loss ten times and stops the whole batch where its sum has risen; "
+            "the paper stops at a change below 1e-10",
+            "all iterations; `stop_change` stops image by image",
+            (*iterations, *_of_metrics(rows, scores)),
+            _command(self.name),
+        )
+
+    def _iterations(self, workspace: Workspace) -> Deviation:
+        experiment = IterationFigure()
+        rows = experiment.setting_rows(workspace)
+        few, many = (setting_label(count, 0.1) for count in (50, 100))
+        effects = []
+        for network, own in rows.groupby("network", sort=False):
+            for score in SCORES:
+                found = means(own, score, (few, many))
+                if found is not None:
+                    effects.append(Effect(f"{score} of Opti-CAM on {network}", found[few], found[many], "%"))
+        return Deviation(
+            "50 or 100 iterations",
+            "the ablations (Tables 5, 6, A.12, A.13) used 50 iterations, which only one caption says",
+            "100 iterations in the main tables, 50 in the ablations",
+            tuple(effects),
+            _command(experiment.name),
+        )
+
+    def _deletion(self, workspace: Workspace) -> Deviation:
+        rows = self.rows(workspace, ("deletion", "grey deletion"), METHODS.__contains__)
+        return Deviation(
+            "What deletion deletes to",
+            "zero, which is black in raw pixels and the mean colour in normalised ones; the paper does not say "
+            "which (here: the mean colour)",
+            "black in the table, the mean colour beside it where the networks are the published ones",
+            _of_metrics(rows, [("grey deletion", "deletion", "D", "%")]),
+            _command(self.name),
+        )
+
+
+def _command(*names: str) -> str:
+    return " ".join(["run", *(f"--only {name}" for name in names)])
+
+
+def _of_metrics(rows: pd.DataFrame, pairs: Iterable[tuple[str, str, str, str]]) -> tuple[Effect, ...]:
+    """Means of pairs of metrics (published, here, printed name, unit), on the images that have both."""
+    effects = []
+    for (network, method), own in rows.groupby(["network", "method"], sort=False):
+        table = own.pivot(index="image", columns="metric", values="value")
+        for published, here, name, unit in pairs:
+            both = table.reindex(columns=[published, here]).dropna()
+            if len(both):
+                words = f"{name} of {method} on {network}, {len(both)} images"
+                effects.append(Effect(words, both[published].mean(), both[here].mean(), unit))
+    return tuple(effects)
+
+
+def _of_frames(
+    published: pd.DataFrame, here: pd.DataFrame, methods: Iterable[str], metrics: Sequence[str]
+) -> tuple[Effect, ...]:
+    """Measured means of two summaries, side by side."""
+    keys = ["network", "method", "metric"]
+    both = published.set_index(keys)[["measured", "n"]].join(
+        here.set_index(keys)["measured"].rename("measured_here")
+    )
+    return tuple(
+        Effect(
+            f"{METRICS[metric].header} of {method} on {network}, {both.loc[(network, method, metric), 'n']} images",
+            both.loc[(network, method, metric), "measured"],
+            both.loc[(network, method, metric), "measured_here"],
+            METRICS[metric].unit,
+        )
+        for network in published["network"].unique()
+        for method in methods
+        for metric in metrics
+        if (network, method, metric) in both.index
+    )

@@ -1,0 +1,83 @@
+"""Opti-CAM Table A.13: which layer's feature maps are combined."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import nn
+
+from reproduce.experiments.base import Claim
+from reproduce.experiments.comparisons import of_network, worst
+from reproduce.experiments.opticam.saliency_experiment import SaliencyExperiment
+from reproduce.experiments.opticam.variants import variant_request
+from reproduce.published.numbers import labelled, published, split_label
+from reproduce.saliency.requests import Request
+from reproduce.tables.layout import Table, summarise
+from reproduce.workspace.workspace import Workspace
+
+SCORES = ("AD", "AG", "AI")
+EDGES = "the first layer's maps are of edges and colours, which leave less of an object than later ones"
+INNER = (nn.Conv2d, nn.BatchNorm2d, nn.MaxPool2d)
+
+
+class LayerTable(SaliencyExperiment):
+    """AD, AG and AI by layer, named by its place in the network's `features`."""
+
+    name = "opticam-layers"
+    title = "Table A.13: layers"
+    table = "opticam_tableA13"
+    stands_in = True
+
+    def requests(self, workspace: Workspace) -> list[Request]:
+        """One variant a layer, for networks that have a trunk called `features`."""
+        return [
+            variant_request(self, workspace, network, layer_label(place), layers=[f"features.{place}"])
+            for network, paper in self.networks(workspace).items()
+            for place in layer_places(workspace, network, paper)
+        ]
+
+    def tables(self, workspace: Workspace) -> Mapping[str, Table]:
+        """Table A.13."""
+        rows = self.rows(workspace, SCORES, is_layer)
+        iterations = workspace.profile.saliency.ablation_iterations
+        caption = (
+            f"Opti-CAM Table A.13: layers by place in each network's own features; {iterations} iterations"
+        )
+        own = sorted(rows["method"].unique(), key=_place, reverse=True)
+        order = list(dict.fromkeys([*published(self.table)["method"], *own]))
+        return {self.table: self.table_of(workspace, summarise(rows), caption, methods=order)}
+
+    def claims(self, workspace: Workspace) -> list[Claim]:
+        """Appendix F.3: the first layers gain least."""
+        rows = self.rows(workspace, SCORES, is_layer)
+        claims = []
+        for network in self.networks(workspace):
+            ours = of_network(rows, network)
+            labels = sorted(ours["method"].unique(), key=_place)
+            text = f"The first layer has the lowest average gain on {network}"
+            claims.append(worst(text, ours, "AG", labels[0] if labels else "", labels).because(EDGES))
+        return claims
+
+
+def layer_label(place: int) -> str:
+    """The label of a layer, as in Table A.13."""
+    return labelled("Opti-CAM", f"layer {place}")
+
+
+def is_layer(label: str) -> bool:
+    """Whether a label is that of a layer."""
+    return split_label(label)[1].startswith("layer ")
+
+
+def layer_places(workspace: Workspace, network: str, paper: str) -> list[int]:
+    """The published layers where the network is the published one; otherwise all activations and blocks."""
+    trunk = getattr(workspace.classifier(network).network, "features", None)
+    if not isinstance(trunk, nn.Sequential):
+        return []
+    if workspace.profile.saliency.comparable:
+        return [_place(label) for label in published("opticam_tableA13")["method"].unique()]
+    return [place for place, module in reversed(list(enumerate(trunk))) if not isinstance(module, INNER)]
+
+
+def _place(label: str) -> int:
+    return int(split_label(label)[1].removeprefix("layer "))

@@ -1,0 +1,120 @@
+"""Opti-CAM Tables A.7 and A.8: localisation, under the authors' code and under the formulas of Appendix B.1."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from reproduce.experiments.base import Claim
+from reproduce.experiments.comparisons import best, of_network
+from reproduce.experiments.opticam.saliency_experiment import SaliencyExperiment, where_comparable
+from reproduce.published.numbers import published
+from reproduce.saliency.box_accuracy_interval import box_accuracies
+from reproduce.saliency.box_groups import HITS, LOCALIZATION, protocol_name
+from reproduce.saliency.requests import Request
+from reproduce.tables.layout import Table, summarise
+from reproduce.workspace.sources import PROTOCOLS
+from reproduce.workspace.workspace import Workspace
+
+TABLES = {"opticam_tableA7": "Table A.7", "opticam_tableA8": "Table A.8"}
+CENTRE, WHOLE = "Image centre", "Fake-CAM"
+PLAIN_SCORES = tuple(name for name in LOCALIZATION if name not in HITS)
+OBJECT_SIZE = (
+    "LE depends on how large objects are: ImageNet's boxes cover about half of a picture, so wide maps and the "
+    "whole image do well there; on smaller objects they cannot"
+)
+WHY = "the published numbers follow the authors' code, not these formulas"
+
+
+class LocalizationTables(SaliencyExperiment):
+    """OM, LE, F1, BA, SP, EP and SM of every method and of two maps that look at no picture."""
+
+    name = "opticam-localization"
+    title = "Tables A.7 and A.8: localisation, two protocols"
+
+    def networks(self, workspace: Workspace) -> dict[str, str]:
+        """All networks of the profile."""
+        return dict(workspace.profile.saliency.networks)
+
+    def requests(self, workspace: Workspace) -> list[Request]:
+        """Every method and the image centre, where the images have boxes; Fake-CAM is the whole image."""
+        if not workspace.source.has_boxes:
+            return []
+        return [
+            self.request(workspace, network, method, "localization")
+            for network in self.networks(workspace)
+            for method in (*workspace.methods(network), CENTRE)
+        ]
+
+    def tables(self, workspace: Workspace) -> Mapping[str, Table]:
+        """Each table as the authors' code computes it, and as the formulas do."""
+        tables = {}
+        for table, title in TABLES.items():
+            part = _Part(table)
+            if not part.networks(workspace):
+                continue
+            for protocol in PROTOCOLS:
+                name, words, options = _presentation(table, protocol)
+                caption = f"Opti-CAM {title}, {words}; Fake-CAM is the whole image"
+                measured = measured_scores(part.protocol_rows(workspace, protocol))
+                tables[name] = part.table_of(workspace, measured, caption, aside=(WHOLE, CENTRE), **options)
+        return tables
+
+    def claims(self, workspace: Workspace) -> list[Claim]:
+        """Appendix B on each network, under both protocols."""
+        return [
+            claim
+            for protocol in PROTOCOLS
+            for rows in [self.protocol_rows(workspace, protocol)]
+            for network in self.networks(workspace)
+            for found in _claims(network, of_network(rows, network), protocol)
+            for claim in [where_comparable(workspace, found, OBJECT_SIZE)]
+        ]
+
+    def protocol_rows(self, workspace: Workspace, protocol: str) -> pd.DataFrame:
+        """Stored rows of one protocol, under the plain names of the metrics."""
+        names = {protocol_name(name, protocol): name for name in LOCALIZATION}
+        rows = self.rows(workspace, list(names))
+        return rows.assign(metric=rows["metric"].map(names))
+
+
+class _Part(LocalizationTables):
+    """The networks of one of the two published tables."""
+
+    def __init__(self, table: str) -> None:
+        self.table = table
+
+    def networks(self, workspace: Workspace) -> dict[str, str]:
+        known = set(published(self.table)["network"])
+        pairs = workspace.profile.saliency.networks
+        return {name: paper for name, paper in pairs.items() if paper in known}
+
+
+def measured_scores(rows: pd.DataFrame) -> pd.DataFrame:
+    """Means of the scores that are means over images, and BA, which is not."""
+    scores = rows[rows["metric"].isin(PLAIN_SCORES)]
+    return pd.concat([summarise(scores), box_accuracies(rows)], ignore_index=True)
+
+
+def _presentation(table: str, protocol: str) -> tuple[str, str, dict[str, object]]:
+    """Name of a table, words for its caption, and how it is compared."""
+    if protocol == "legacy":
+        return table, "as the authors' code computes it", {}
+    return f"{table}_formulas", "by the formulas of Appendix B.1", {"comparable": False, "why": WHY}
+
+
+def _claims(network: str, rows: pd.DataFrame, protocol: str) -> list[Claim]:
+    """Opti-CAM's box errs least among the methods; the whole image, which explains nothing, errs less still."""
+    under = "authors' code" if protocol == "legacy" else "formulas"
+    others = [name for name in rows["method"].unique() if name not in (WHOLE, CENTRE)]
+    return [
+        best(f"Opti-CAM has the lowest LE on {network} ({under})", rows, "LE", "Opti-CAM", others),
+        best(
+            f"The whole image has a lower LE than any method on {network} ({under})",
+            rows,
+            "LE",
+            WHOLE,
+            others,
+        ),
+    ]

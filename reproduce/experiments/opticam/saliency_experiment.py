@@ -1,0 +1,154 @@
+"""What the Opti-CAM experiments share: their networks, their requests, and their rows in the store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import pandas as pd
+
+from opticam import METHODS
+from reproduce.experiments.base import Claim, Experiment
+from reproduce.published.numbers import published, split_label
+from reproduce.saliency.evaluation import EXPERIMENT, forget
+from reproduce.saliency.requests import Request
+from reproduce.tables.layout import Table, cells
+from reproduce.workspace.profile import Profile
+from reproduce.workspace.workspace import Workspace
+
+HOW_NETWORKS_RAN = {
+    "fast": "",
+    "half": "; networks in bfloat16",
+    "exact": "; networks as they are built",
+}
+"""What the caption of a table says about `Workspace.optimize`."""
+
+
+class SaliencyExperiment(Experiment):
+    """An experiment on saliency maps.
+
+    table: the published table whose networks it runs on. stands_in: where the profile has none of these,
+    run on its first network, beside the table's first.
+    """
+
+    paper = "Opti-CAM"
+    table: str
+    stands_in = False
+
+    def applies(self, profile: Profile) -> bool:
+        """Wherever there are images and networks to explain."""
+        return profile.saliency is not None
+
+    def forget(self, workspace: Workspace) -> None:
+        """Delete the rows asked for."""
+        forget(workspace, self.requests(workspace))
+
+    def networks(self, workspace: Workspace) -> dict[str, str]:
+        """The profile's networks of this experiment, each with the published one it stands beside."""
+        known = list(dict.fromkeys(published(self.table)["network"]))
+        pairs = workspace.profile.saliency.networks
+        chosen = {name: paper for name, paper in pairs.items() if paper in known}
+        if not chosen and self.stands_in:
+            return {next(iter(pairs)): known[0]}
+        return chosen
+
+    def count(self, workspace: Workspace, method: str) -> int:
+        """How many images a method, or a variant of it, is measured on; 0 leaves it out."""
+        base = split_label(method)[0]
+        count = workspace.profile.image_count(self.name, base, f"{self.name}/{base}")
+        available = len(workspace.source.names)
+        return available if count is None else min(count, available)
+
+    def request(
+        self, workspace: Workspace, network: str, method: str, *groups: str, **details: object
+    ) -> Request:
+        """A method with the profile's options, on this experiment's number of images."""
+        given = {
+            "options": method_options(workspace.profile, method),
+            "images": self.count(workspace, method),
+        }
+        return Request(network, method, groups, **{**given, **details})
+
+    def rows(
+        self, workspace: Workspace, metrics: Sequence[str], methods: Callable[[str], bool] | None = None
+    ) -> pd.DataFrame:
+        """Stored rows of this experiment's networks and images: network, method, image, metric, value.
+
+        methods: which labels to keep; by default those without a variant in brackets.
+        """
+        keep = methods or (lambda label: not split_label(label)[1])
+        profile, store = workspace.profile.name, workspace.store
+        parts = [
+            self._method_rows(workspace, network, label, metrics)
+            for network in self.stored_networks(workspace)
+            for label in store.methods(profile, EXPERIMENT, network)
+            if keep(label)
+        ]
+        columns = ["network", "method", "image", "metric", "value"]
+        return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
+
+    def _method_rows(
+        self, workspace: Workspace, network: str, label: str, metrics: Sequence[str]
+    ) -> pd.DataFrame:
+        """Rows of one method; text columns share their strings, as 50,000 images make millions of rows."""
+        frame = workspace.store.frame(
+            workspace.profile.name, EXPERIMENT, network=network, method=label, metric=metrics
+        )
+        kept = {name: name for name in workspace.source.names[: self.count(workspace, label)]}
+        frame = frame[frame["image"].isin(kept)]
+        known = {name: name for name in metrics}
+        return frame.assign(
+            network=network, method=label, image=frame["image"].map(kept), metric=frame["metric"].map(known)
+        )
+
+    def stored_networks(self, workspace: Workspace) -> Mapping[str, str]:
+        """The labels of the networks in the store, each with the published network it stands beside."""
+        return self.networks(workspace)
+
+    def table_of(
+        self,
+        workspace: Workspace,
+        measured: pd.DataFrame,
+        caption: str,
+        *,
+        table: str = "",
+        **options: object,
+    ) -> Table:
+        """A published table with the measured means beside it, for this experiment's networks."""
+        beside = self.stored_networks(workspace)
+        paper = published(table or self.table)
+        wanted = {"comparable": self._comparable(workspace), "why": "another network or data set"}
+        wanted |= {name: options.pop(name) for name in ("comparable", "why", "methods") if name in options}
+        wanted["rows"] = wanted.pop("methods", None)  # `rows` of a Table is the column that names its lines
+        columns = list(dict.fromkeys(beside.values()))
+        found = cells(paper, measured, beside=beside, columns=columns, **wanted)
+        return Table(found, caption + HOW_NETWORKS_RAN[workspace.optimize], **options)
+
+    def _comparable(self, workspace: Workspace) -> Callable[[pd.Series], bool]:
+        """Whether a cell's measured network is the published one."""
+        saliency, beside = workspace.profile.saliency, self.stored_networks(workspace)
+        own = {label: saliency.networks[split_label(label)[0]] == paper for label, paper in beside.items()}
+        return lambda cell: saliency.comparable and own.get(cell["measured_network"], True)
+
+
+def where_comparable(workspace: Workspace, claim: Claim, reason: str) -> Claim:
+    """The claim, which only pictures and networks like the paper's can decide; reason: why others cannot."""
+    return claim if workspace.profile.saliency.comparable else claim.undecided(reason)
+
+
+def in_order(labels: Iterable[str]) -> list[str]:
+    """Labels in the order of the papers' tables, unknown ones last."""
+    places = {name: place for place, name in enumerate(METHODS)}
+    return sorted(labels, key=lambda label: places.get(split_label(label)[0], len(places)))
+
+
+def image_counts(rows: pd.DataFrame) -> str:
+    """How many images the rows are of, in words; methods may differ."""
+    counts = rows.groupby("method")["image"].nunique()
+    low, high = (counts.min(), counts.max()) if len(counts) else (0, 0)
+    return f"{low} images" if low == high else f"{low} to {high} images a method"
+
+
+def method_options(profile: Profile, method: str) -> dict[str, object]:
+    """The profile's arguments of a method's class."""
+    own = {"iterations": profile.saliency.iterations} if method == "Opti-CAM" else {}
+    return own | dict(profile.saliency.options.get(method, {}))

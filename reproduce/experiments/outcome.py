@@ -1,0 +1,41 @@
+"""What an experiment tells, made once and read by tables, claims, check and report alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from reproduce.experiments import Claim, Experiment
+from reproduce.experiments.base import Deviation
+from reproduce.tables.layout import Table
+from reproduce.workspace.workspace import Workspace
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """One experiment with its tables, claims and deviations, each made from the store at first use."""
+
+    workspace: Workspace
+    experiment: Experiment
+
+    @cached_property
+    def tables(self) -> Mapping[str, Table]:
+        """Tables by file name; one that no paper prints and nothing measured yet has no cells and is left out."""
+        made = self.experiment.tables(self.workspace)
+        return {name: table for name, table in made.items() if len(table.cells)}
+
+    @cached_property
+    def claims(self) -> list[Claim]:
+        """The papers' claims that these results can judge."""
+        return self.experiment.claims(self.workspace)
+
+    @cached_property
+    def deviations(self) -> list[Deviation]:
+        """Deviations of the published protocol whose effect these results tell."""
+        return self.experiment.deviations(self.workspace)
+
+
+def outcomes(workspace: Workspace, experiments: Iterable[Experiment]) -> list[Outcome]:
+    """The outcome of each experiment."""
+    return [Outcome(workspace, experiment) for experiment in experiments]

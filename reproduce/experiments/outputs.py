@@ -1,0 +1,74 @@
+"""Write tables, figures and claims into a folder; each is a pure function of the store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from reproduce.benchmarks.environment import commit
+from reproduce.experiments import Claim
+from reproduce.experiments.claims_file import read_claims, replace_claims
+from reproduce.experiments.outcome import Outcome
+from reproduce.tables.layout import to_csv, to_latex, to_markdown
+from reproduce.workspace.provenance import Drawn
+
+CLAIMS = Path("tables") / "claims.csv"
+
+
+class Outputs:
+    """A folder for the tables, figures and claims of some experiments.
+
+    digest: hash of their inputs; what was made of the same ones is left alone unless all is to be made anew.
+    """
+
+    def __init__(self, told: list[Outcome], folder: Path, digest: str, anew: bool = False) -> None:
+        self.told, self.folder, self.digest, self.anew = told, folder, digest, anew
+        (folder / "tables").mkdir(parents=True, exist_ok=True)
+        self.drawn = Drawn(folder)
+        self._commit = commit()
+
+    def tables(self) -> Iterator[Path]:
+        """Write every table that is out of date; yields the paths."""
+        for outcome in self._outdated("tables"):
+            files = []
+            for name, table in outcome.tables.items():
+                for suffix, text in (
+                    ("csv", to_csv(table)),
+                    ("md", to_markdown(table)),
+                    ("tex", to_latex(table)),
+                ):
+                    files.append(self.folder / "tables" / f"{name}.{suffix}")
+                    files[-1].write_text(text, encoding="utf-8")
+                    yield files[-1]
+            self._record(outcome, "tables", files)
+
+    def figures(self) -> Iterator[Path]:
+        """Draw every figure that is out of date, as PNG and PDF; yields the paths."""
+        for outcome in self._outdated("figures"):
+            files = []
+            for name, figure in outcome.experiment.figures(outcome.workspace).items():
+                for suffix in ("png", "pdf"):
+                    files.append(self.folder / f"{name}.{suffix}")
+                    # No creation date in the file: the same store gives the same bytes.
+                    metadata = {"CreationDate": None} if suffix == "pdf" else None
+                    figure.savefig(files[-1], dpi=100, bbox_inches="tight", metadata=metadata)
+                    yield files[-1]
+            self._record(outcome, "figures", files)
+
+    def claims(self) -> list[Claim]:
+        """Write the claims that are out of date; gives all of these experiments."""
+        path = self.folder / CLAIMS
+        fresh = list(self._outdated("claims"))
+        if fresh:
+            replace_claims(path, {outcome.experiment.name: outcome.claims for outcome in fresh})
+        for outcome in fresh:
+            self._record(outcome, "claims", [path])
+        return read_claims(path, [outcome.experiment.name for outcome in self.told])
+
+    def _outdated(self, kind: str) -> Iterator[Outcome]:
+        for outcome in self.told:
+            if self.anew or not self.drawn.current(outcome.experiment.name, kind, self.digest):
+                yield outcome
+
+    def _record(self, outcome: Outcome, kind: str, files: list[Path]) -> None:
+        self.drawn.record(outcome.experiment.name, kind, self.digest, self._commit, files)

@@ -1,0 +1,1 @@
+"""DP-Net's training runs and part rows: data, choices by cross-validation, models."""

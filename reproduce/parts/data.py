@@ -1,0 +1,69 @@
+"""Frozen features of DP-Net's sample data, and where the true parts lie in its pictures."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import lru_cache
+
+import torch
+from torch.utils.data import Subset
+
+from dpnet import cell_grid, describe, extract_features
+from dpnet.manifest import short_hash
+from opticam import Classifier
+from opticam.layers import layer_name
+from opticam.sample import SampleSet, sample_set
+from reproduce.workspace.workspace import Workspace
+
+
+def layers(workspace: Workspace, backbone: str) -> tuple[str, ...]:
+    """Names of the layers whose maps both methods may choose from; by default the papers' layer alone."""
+    classifier = workspace.classifier(backbone)
+    own = layer_name(classifier.network, classifier.target_layer)
+    return tuple(workspace.profile.parts.layers.get(backbone, (own,)))
+
+
+def part_backbone(workspace: Workspace, backbone: str, layer: str) -> Classifier:
+    """The frozen network with another target layer."""
+    classifier = workspace.classifier(backbone)
+    statistics = {"mean": classifier.mean.flatten().tolist(), "std": classifier.std.flatten().tolist()}
+    return Classifier(classifier.network, layer, **statistics).to(workspace.device)
+
+
+@lru_cache(maxsize=4)
+def layer_features(
+    workspace: Workspace, dataset: str, backbone: str, layer: str, split: str
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Feature maps float32 [N,d,h,w] of a layer of the frozen backbone and labels [N]; computed once and kept on disk.
+
+    Of the training pictures the profile's number is used, the first ones; they are ordered class by class in
+    turn, so every class keeps the same share.
+    """
+    data = dataset_split(workspace, dataset, split)
+    count = len(data) if split == "test" else min(len(data), workspace.profile.parts.train_images)
+    classifier = part_backbone(workspace, backbone, layer)
+    manifest = describe(
+        classifier,
+        network=backbone,
+        image_size=tuple(data.images.shape[-2:]),
+        dataset=f"{dataset}/{split}",
+        dataset_hash=hashlib.sha256(data.images[:count].numpy().tobytes()).hexdigest()[:16],
+        num_images=count,
+        dtype="float32",
+    )
+    folder = workspace.cache / "features" / f"{dataset}-{split}-{backbone}-{short_hash(manifest)}"
+    images = Subset(data, range(count))
+    cache = extract_features(classifier, images, folder, manifest, progress=workspace.progress)
+    return cache[torch.arange(count)], cache.labels
+
+
+@lru_cache(maxsize=8)
+def grid(workspace: Workspace, backbone: str, layer: str, image_size: tuple[int, int]) -> torch.Tensor:
+    """Where the cells of the layer's maps are centred, see `dpnet.geometry.cell_grid`."""
+    return cell_grid(part_backbone(workspace, backbone, layer), image_size)
+
+
+@lru_cache(maxsize=8)
+def dataset_split(workspace: Workspace, dataset: str, split: str) -> SampleSet:
+    """Images and annotations of a data set of the profile."""
+    return sample_set(dataset, split, workspace.cache)

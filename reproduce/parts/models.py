@@ -1,0 +1,243 @@
+"""Train DP-Net and its baseline on cached features, once a data set, backbone, constraint set and seed."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+
+import safetensors.torch
+import torch
+from tqdm.auto import tqdm
+
+from dpnet import GlobalClassifier, PartClassifier, prepare, train
+from dpnet.evaluation import accuracy, interpretability
+from dpnet.initialisation import initialise_parts
+from dpnet.part_quality import part_localisation, part_purity
+from opticam.sample.pictures import SPLITS
+from reproduce.parts.choices import (
+    SELECTION,
+    Choice,
+    chosen,
+    chosen_weights,
+    definition,
+    tried,
+    with_constraints,
+)
+from reproduce.parts.data import dataset_split, grid, layer_features, layers
+from reproduce.published.numbers import labelled, split_label
+from reproduce.workspace.processes import share, wait
+from reproduce.workspace.store import Row
+from reproduce.workspace.workspace import Workspace
+
+__all__ = [
+    "CONSTRAINTS",
+    "EXPERIMENT",
+    "SELECTION",
+    "PartRun",
+    "build_model",
+    "dataset_split",
+    "features_and_labels",
+    "forget",
+    "load_model",
+    "parts_label",
+    "planned",
+    "run_features",
+    "seeds",
+    "train_missing",
+]
+
+EXPERIMENT = "parts"
+DEFINITION = "definition"  # metric under which it is stored what a result was computed from
+RANDOM_PARTS = "Random parts"  # the part layer before training: random directions
+CONSTRAINTS = {
+    "none": (),
+    "perp": ("orthogonality",),
+    "assign": ("assignment",),
+    "cs": ("class_specificity",),
+    "perp+assign": ("orthogonality", "assignment"),
+    "cs+perp": ("class_specificity", "orthogonality"),
+    "cs+assign": ("class_specificity", "assignment"),
+    "all": ("orthogonality", "assignment", "class_specificity"),
+}
+
+
+@dataclass(frozen=True)
+class PartRun:
+    """One model to train: method is "Global" or "Parts [constraints]" as in the published tables."""
+
+    dataset: str
+    backbone: str
+    method: str
+    seed: int
+
+    @property
+    def image(self) -> str:
+        """The run's key in the store's image column."""
+        return run_key(self.dataset, self.seed)
+
+    @property
+    def is_global(self) -> bool:
+        """Whether this is the baseline without parts."""
+        return self.method == "Global"
+
+    def weights_file(self, folder: Path) -> Path:
+        """Where the trained model lies."""
+        name = "-".join((self.dataset, self.backbone, self.method, str(self.seed)))
+        return folder / "parts" / (name.replace(" ", "").replace("[", ".").replace("]", "") + ".safetensors")
+
+
+def run_key(dataset: str, seed: int) -> str:
+    """Key in the store's image column of one seed on one data set."""
+    return f"{dataset}/seed {seed}"
+
+
+def parts_label(constraints: str) -> str:
+    """The method label of a set of constraints, "Parts [perp+assign]"."""
+    return labelled("Parts", constraints)
+
+
+def seeds(workspace: Workspace) -> range:
+    """Seeds to run: the profile's number, or one for a first look with a limit."""
+    return range(1 if workspace.profile.limit else workspace.profile.parts.seeds)
+
+
+def train_missing(workspace: Workspace, runs: Iterable[PartRun]) -> None:
+    """Train and store every run that has no results yet, or those of another recipe, network or layer.
+
+    Under torchrun the processes share the work, and all return when all of it is done.
+    """
+    runs = tuple(dict.fromkeys(runs))
+    _choose(workspace, runs)
+    missing = [run for run in runs if not _is_trained(workspace, run)]
+    wait()  # nobody stores before all have looked
+    bar = {"desc": "part models", "unit": "model", "disable": not workspace.progress or not missing}
+    for run in tqdm(share(missing), **bar):
+        plan = planned(workspace, run)
+        model, figures = _train_and_test(workspace, run, plan)
+        path = run.weights_file(workspace.results)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        safetensors.torch.save_file(model.state_dict(), path)
+        keys = workspace.profile.name, EXPERIMENT, run.backbone, run.method, run.image
+        now = definition(workspace, plan, run.backbone)
+        workspace.store.write(Row(*keys, *item) for item in (figures | {DEFINITION: now}).items())
+    wait()
+
+
+@lru_cache(maxsize=16)  # several experiments ask for the same models
+def _choose(workspace: Workspace, runs: tuple[PartRun, ...]) -> None:
+    """Bring on record what `planned` reads, the processes sharing the work.
+
+    One step waits for the one before: what is drawn, extracted or chosen once is read by all afterwards.
+    """
+    pairs = list(dict.fromkeys((run.dataset, run.backbone) for run in runs))
+    units = [(*pair, layer) for pair in pairs for layer in layers(workspace, pair[1])]
+    datasets = dict.fromkeys(dataset for dataset, _ in pairs)
+    for dataset, split in share(itertools.product(datasets, SPLITS)):
+        dataset_split(workspace, dataset, split)
+    wait()
+    for (dataset, backbone, layer), split in share(itertools.product(units, SPLITS)):
+        layer_features(workspace, dataset, backbone, layer, split)
+    wait()
+    methods = dict.fromkeys(run.is_global for run in runs)
+    for (dataset, backbone, layer), is_global in share(itertools.product(units, methods)):
+        tried(workspace, dataset, backbone, is_global, layer)
+    wait()
+    constrained = dict.fromkeys((run.dataset, run.backbone) for run in runs if _constraints(run))
+    for dataset, backbone in share(constrained):
+        chosen_weights(workspace, dataset, backbone)
+    wait()
+
+
+def planned(workspace: Workspace, run: PartRun) -> Choice:
+    """Layer, recipe and settings of a run: what cross-validation has chosen, its constraints and its seed."""
+    layer, plan = chosen(workspace, run.dataset, run.backbone, run.is_global)
+    constraints = _constraints(run)
+    if constraints:
+        weights = chosen_weights(workspace, run.dataset, run.backbone)
+        plan = with_constraints(plan, weights, constraints)
+    return Choice(layer, replace(plan, settings=plan.settings.with_seed(run.seed)))
+
+
+def run_features(workspace: Workspace, run: PartRun, split: str) -> tuple[torch.Tensor, torch.Tensor]:
+    """Feature maps float32 [N,d,h,w] of the layer that the run reads, and labels [N]."""
+    return layer_features(workspace, run.dataset, run.backbone, planned(workspace, run).layer, split)
+
+
+def features_and_labels(
+    workspace: Workspace, dataset: str, backbone: str, split: str
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """`run_features` of the unconstrained part model."""
+    return run_features(workspace, PartRun(dataset, backbone, parts_label("none"), 0), split)
+
+
+def forget(workspace: Workspace, runs: Iterable[PartRun]) -> None:
+    """Delete the stored results of these runs."""
+    for run in runs:
+        keys = {"network": run.backbone, "method": run.method, "image": run.image}
+        workspace.store.delete(workspace.profile.name, EXPERIMENT, **keys)
+
+
+def load_model(workspace: Workspace, run: PartRun) -> PartClassifier | GlobalClassifier:
+    """The trained model of a run that `train_missing` has done."""
+    features, labels = run_features(workspace, run, "train")
+    model = build_model(workspace, run, features, labels)
+    model.load_state_dict(safetensors.torch.load_file(run.weights_file(workspace.results)))
+    return model.eval()
+
+
+def build_model(
+    workspace: Workspace, run: PartRun, features: torch.Tensor, labels: torch.Tensor
+) -> PartClassifier | GlobalClassifier:
+    """The model of a run before training."""
+    plan = planned(workspace, run)
+    model = plan.run.recipe.build(features, labels, int(labels.max()) + 1, run.seed)
+    if isinstance(model, PartClassifier):
+        size = tuple(dataset_split(workspace, run.dataset, "test").images.shape[-2:])
+        model.grid.copy_(grid(workspace, run.backbone, plan.layer, size))
+    return model
+
+
+def _constraints(run: PartRun) -> tuple[str, ...]:
+    return () if run.is_global else CONSTRAINTS[split_label(run.method)[1]]
+
+
+def _is_trained(workspace: Workspace, run: PartRun) -> bool:
+    now = definition(workspace, planned(workspace, run), run.backbone)
+    return now == _stored_definition(workspace, run) and run.weights_file(workspace.results).exists()
+
+
+def _stored_definition(workspace: Workspace, run: PartRun) -> float | None:
+    keys = {"network": run.backbone, "method": run.method, "image": run.image, "metric": DEFINITION}
+    found = workspace.store.frame(workspace.profile.name, EXPERIMENT, **keys)["value"]
+    return found.iloc[0] if len(found) else None
+
+
+def _train_and_test(
+    workspace: Workspace, run: PartRun, plan: Choice
+) -> tuple[torch.nn.Module, dict[str, float]]:
+    features, labels = run_features(workspace, run, "train")
+    test_features, test_labels = run_features(workspace, run, "test")
+    model = build_model(workspace, run, features, labels)
+    record = train(model, prepare(model, features), labels, plan.run.settings)
+    figures = {"accuracy": 100 * accuracy(model, test_features, test_labels), "seconds": record.seconds}
+    if isinstance(model, PartClassifier):
+        figures |= interpretability(model, test_features, test_labels)
+        figures |= part_quality(workspace, run, model)
+        initialise_parts(untrained := build_model(workspace, run, features, labels), "random", seed=run.seed)
+        random = part_quality(workspace, run, untrained)
+        figures |= {f"random_{name}": value for name, value in random.items()}
+    return model, figures
+
+
+def part_quality(workspace: Workspace, run: PartRun, model: PartClassifier) -> dict[str, float]:
+    """Whether parts show the same true part, and lie on one, in the test pictures; shares in percent."""
+    features, labels = run_features(workspace, run, "test")
+    data = dataset_split(workspace, run.dataset, "test")
+    size = tuple(data.images.shape[-2:])
+    purity = part_purity(model, features, data.part_centres, data.part_ids, size).mean().item()
+    found = part_localisation(model, features, labels, data.part_centres, size)
+    shares = {"purity": purity, "hit": found["hit"], "hit_by_chance": found["hit_by_chance"]}
+    return {name: 100 * value for name, value in shares.items()} | {"distance": found["distance"]}

@@ -1,0 +1,50 @@
+"""The section of studies on photographs, read from the files that the studies write."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+
+from reproduce.report.content import Given
+from reproduce.report.document import Block, Heading, Paragraph
+from reproduce.report.sections.benchmarks import from_frame, from_markdown
+
+FOLDER = "studies"
+
+
+def studies_section(given: Given) -> Iterator[Block]:
+    """Every study's Markdown, a folder's with its tables; CSV files that belong to none are shown as they are."""
+    folder = given.folder / FOLDER
+    told = sorted(folder.glob("*.md"))
+    alone = [path for path in sorted(folder.glob("*.csv")) if not path.stem.startswith(_stems(told))]
+    folders = sorted(path.parent for path in folder.glob("*/README.md"))
+    yield Heading(2, "Studies on photographs", "studies")
+    if not told and not alone and not folders:
+        yield Paragraph("**Not yet measured.**")
+        return
+    yield Paragraph("Other pictures or networks than the papers': no number here is comparable with theirs.")
+    for path in told:
+        yield from _told(path, f"{FOLDER}/{path.name}")
+    for study in folders:
+        yield from _told(study / "README.md", f"{FOLDER}/{study.name}/README.md")
+        for path in sorted(study.glob("tables/*.md")):
+            yield Heading(4, path.stem)
+            yield from from_markdown(path.read_text(encoding="utf-8"))
+            yield Paragraph(f"From `{FOLDER}/{study.name}/tables/{path.name}`.", small=True)
+    for path in alone:
+        yield Heading(3, path.stem.replace("_", " ").capitalize())
+        yield from_frame(pd.read_csv(path))
+        yield Paragraph(f"From `{FOLDER}/{path.name}`.", small=True)
+
+
+def _told(path: Path, name: str) -> Iterator[Block]:
+    text = path.read_text(encoding="utf-8")
+    yield Heading(3, text.splitlines()[0].lstrip("# "))
+    yield from from_markdown(text)
+    yield Paragraph(f"From `{name}`.", small=True)
+
+
+def _stems(paths: list[Path]) -> tuple[str, ...]:
+    return tuple(path.stem for path in paths)

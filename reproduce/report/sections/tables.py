@@ -1,0 +1,92 @@
+"""The section of published tables, each beside what was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reproduce.experiments.outcome import Outcome
+from reproduce.experiments.verdicts import count_verdicts, reasons, verdict_words
+from reproduce.published.numbers import published, tables
+from reproduce.report.cell_grid import cell_grid
+from reproduce.report.content import Given
+from reproduce.report.document import Block, Command, Heading, Items, Legend, Paragraph
+from reproduce.tables.layout import Table, cells, stand_ins
+from reproduce.tables.statistics import CONFIDENCE, RESAMPLES
+
+LEGEND = Legend(
+    [
+        (
+            "reproduced",
+            "the published number lies in the measured interval, widened by the table's tolerance",
+        ),
+        ("differs", "it lies outside"),
+        ("not comparable", "another data set or network, or the paper has no such cell; the reason is below"),
+        ("not run", "no result is stored; the reason is below"),
+    ]
+)
+CONTEXT = "context for Birds from other sources; nothing to run"
+NEEDS = {
+    "opticam_tableA10": "needs the Chest X-ray and Kvasir pictures, and networks trained on them",
+    "opticam_tableA11": "needs the Chest X-ray and Kvasir pictures, and networks trained on them",
+    "opticam_text": "needs ImageNet, the medical pictures, and a network trained on permuted labels",
+    "dpnet_context": CONTEXT,
+}
+
+
+def tables_section(given: Given) -> Iterator[Block]:
+    """Every table of every experiment, then the published tables that none of them measures."""
+    yield Heading(2, "Tables", "tables")
+    yield Paragraph(
+        "In every cell: **published / measured**, then the "
+        f"{CONFIDENCE:.0%} interval and the number n of images or training runs behind the measured mean. "
+        f"Intervals over images are bootstrap intervals of {RESAMPLES} resamples, over runs Student's t. "
+        "Bold: best of its column. An en dash: not printed in the paper, or not run."
+    )
+    yield LEGEND
+    for outcome in given.told:
+        for name, table in outcome.tables.items():
+            yield from _table(given, outcome, name, table)
+    yield from _unmeasured(given)
+
+
+def _table(given: Given, outcome: Outcome, name: str, table: Table) -> Iterator[Block]:
+    title, _, rest = table.caption.partition("; ")
+    yield Heading(3, title, f"table-{name}")
+    yield Paragraph(
+        f"{rest[:1].upper()}{rest[1:]}. {verdict_words(count_verdicts([table.cells]))}.".lstrip(". ")
+    )
+    yield Command(given.recompute(outcome))
+    yield cell_grid(table)
+    yield Items(_notes(table, name), small=True)
+
+
+def _notes(table: Table, name: str) -> list[str]:
+    """Stand-ins, reasons, tolerances, sources and remarks below a table."""
+    frame = table.cells
+    known = frame[frame["published"].notna()]
+    tolerances = known[known["tolerance"].notna() & known["verdict"].isin(["reproduced", "differs"])]
+    limits = tolerances.groupby(["tolerance", "reason"], sort=False)["metric"].unique()
+    notes = [
+        stand_ins(frame).strip(),
+        *(f"{reason}." for reason in reasons(frame)),
+        *(f"Tolerance {t:g} of {', '.join(names)}: {why}." for (t, why), names in limits.items()),
+        *(f"Published: {source}." for source in known["source"].unique()),
+        *(f"Note: {note}." for note in known["note"].unique() if note),
+        f"Cells in full: `tables/{name}.csv`; for a paper: `tables/{name}.tex`.",
+    ]
+    return [note for note in notes if note]
+
+
+def _unmeasured(given: Given) -> Iterator[Block]:
+    """Published tables that no experiment of the profile stands beside, all cells "not run"."""
+    shown = {name for outcome in given.told for name in outcome.tables}
+    for name in tables():
+        if name in shown:
+            continue
+        frame = published(name)
+        why = NEEDS.get(name, f"not part of the profile {given.workspace.profile.name!r}, or not asked for")
+        yield Heading(3, f"Published, not measured: {name}", f"table-{name}")
+        yield Paragraph(f"Not run: {why}.")
+        groups = ("dataset", "network") if frame["dataset"].nunique() > 1 else ("network",)
+        yield cell_grid(Table(cells(frame), groups=groups))
+        yield Items([f"Published: {source}." for source in frame["source"].unique()], small=True)

@@ -1,0 +1,64 @@
+"""Metric groups that measure where the published protocol deviates from the paper's text or its code."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import torch
+
+from opticam.metrics import average_gain, faithfulness_scores, target_probability
+from opticam.saliency import SaliencyMethod
+from reproduce.saliency.explained_batch import Evaluated
+from reproduce.saliency.requests import explained_class
+
+Values = Mapping[str, torch.Tensor]
+
+GAIN_OVER_P = "AG over p"
+STOP = "iterations before the stop"
+STOPPED = {score: f"{score} stopped" for score in ("AD", "AG", "AI")}
+CHECKS = 10
+"""How often a run of the authors' code looks at its loss."""
+
+
+def gain_over_probability(given: Evaluated) -> Values:
+    """AG with the denominator p, as eq. 12 of the slides prints it."""
+    masked = _masked_probabilities(given, given.maps)
+    return {GAIN_OVER_P: average_gain(given.view.probabilities, masked, denominator="probability")}
+
+
+def early_stop(given: Evaluated) -> Values:
+    """AD, AG and AI of Opti-CAM where the authors' code would have stopped, and after how many iterations.
+
+    The stop looks at the sum over the batch, so these numbers, and no others, depend on the batch.
+    """
+    targets = explained_class(given.request.target, given.view.logits, given.batch.labels)
+    found = given.method().optimise(given.batch.images, targets)
+    stop = stopping_iteration(found.objectives)
+    maps = _shortened(given, stop)(given.batch.images, targets)
+    scores = faithfulness_scores(given.view.probabilities, _masked_probabilities(given, maps))
+    iterations = torch.full((len(given.batch),), stop, dtype=torch.float64)
+    return {STOP: iterations, **{name: scores[score] for score, name in STOPPED.items()}}
+
+
+def stopping_iteration(objectives: torch.Tensor) -> int:
+    """The iteration whose map the authors' code returns, from F [T+1,B] before and after each of T iterations.
+
+    Every T/10 iterations it compares the loss, summed over the batch, with that of the last look, and stops
+    where it has risen; where it never has, T.
+    """
+    count = len(objectives) - 1
+    every = max(1, count // CHECKS)
+    sums = objectives[:count:every].sum(1)
+    risen = (sums[1:] < sums[:-1]).nonzero()
+    return int(risen[0] + 1) * every if len(risen) else count
+
+
+def _shortened(given: Evaluated, iterations: int) -> SaliencyMethod:
+    """The method of the request, with another number of iterations."""
+    options = {**given.request.options, "iterations": iterations, "cuda_graph": False}
+    return replace(given.request, options=options).build(given.classifier)
+
+
+def _masked_probabilities(given: Evaluated, maps: torch.Tensor) -> torch.Tensor:
+    return target_probability(given.classifier, given.batch.images * maps[:, None], given.batch.labels)

@@ -1,0 +1,223 @@
+"""Compute each saliency map once, let every metric read it, and store one row an image and metric."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache, partial
+from typing import NamedTuple
+
+import torch
+from tqdm.auto import tqdm
+
+from opticam import Classifier
+from opticam.saliency import SaliencyMethod
+from reproduce.saliency.explained_batch import Evaluated, View, timed_maps
+from reproduce.saliency.metric_groups import GROUPS
+from reproduce.saliency.requests import Request, by_network
+from reproduce.workspace.sources import Batch, load_batch
+from reproduce.workspace.store import batch_rows
+from reproduce.workspace.workspace import Workspace
+
+EXPERIMENT = "saliency"  # one name in the store for all experiments that read the same maps
+WITHOUT_BOXES = "saliency/boxes"  # skips: images whose localisation cannot be measured
+
+DEFINITION = (
+    "definition"  # metric under which a method's digest is stored, so that old results are recognised
+)
+
+
+class Lacking(NamedTuple):
+    """What a batch lacks of one method.
+
+    extent: of how many of the batch's first images the maps are made, whatever is stored already. groups: the
+    metric groups that lack rows, each for so many of the first images.
+    """
+
+    request: Request
+    extent: int
+    groups: Mapping[str, int]
+
+
+def evaluate(workspace: Workspace, requests: Iterable[Request]) -> None:
+    """Compute and store what is missing of `requests`.
+
+    Batches are cut from the image list at fixed places, and their maps are made together even where some
+    metrics of them are stored; so a resumed run sees the same batches as an uninterrupted one and ends with the
+    same numbers. Under torchrun each process takes every n-th batch. Images that cannot be read, with a label
+    that the network does not know, or without the boxes that a metric needs are recorded as skips.
+    """
+    for methods in by_network(requests).values():
+        todo = _missing(workspace, methods)
+        if todo:
+            _evaluate_network(workspace, todo)
+
+
+def forget(workspace: Workspace, requests: Iterable[Request]) -> None:
+    """Delete what `requests` ask for, their metrics only, and which images were skipped."""
+    for kind in (EXPERIMENT, WITHOUT_BOXES):
+        workspace.store.forget_skips(workspace.profile.name, kind)
+    for network, methods in by_network(requests).items():
+        for method, wanted in methods.items():
+            names = {name for request in wanted for group in request.groups for name in GROUPS[group].names}
+            workspace.store.delete(
+                workspace.profile.name, EXPERIMENT, network=network, method=method, metric=names
+            )
+
+
+def batches(workspace: Workspace) -> list[range]:
+    """Indices of all batches, of all processes."""
+    count, size = len(workspace.source.names), workspace.profile.saliency.batch_size
+    return [range(start, min(start + size, count)) for start in range(0, count, size)]
+
+
+def discard_outdated(workspace: Workspace, requests: Iterable[Request]) -> None:
+    """Delete results of methods whose network, pictures or options were others when they were made."""
+    profile, store = workspace.profile.name, workspace.store
+    for network, methods in by_network(requests).items():
+        frame = store.frame(profile, EXPERIMENT, network=network, metric=DEFINITION)
+        stored = dict(zip(frame["method"], frame["value"]))
+        first = next(iter(methods.values()))[0]
+        digest = workspace.digest(first.network, first.normalised)
+        for method in set(methods) & set(store.methods(profile, EXPERIMENT, network)):
+            if stored.get(method) != _definition(workspace, methods[method][0], digest):
+                store.delete(profile, EXPERIMENT, network=network, method=method)
+
+
+def _definition(workspace: Workspace, request: Request, classifier: str) -> float:
+    """A whole number that changes with what a method's results depend on; exact in a float64."""
+    return float(int(request.map_key(classifier, workspace.picture_set, "").digest[:12], 16))
+
+
+def _missing(workspace: Workspace, methods: Mapping[str, list[Request]]) -> dict[range, list[Lacking]]:
+    """What each batch of this process lacks."""
+    rank, world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+    done = lru_cache(maxsize=None)(partial(_done, workspace))
+    todo = {}
+    for batch in batches(workspace)[rank::world]:
+        names = [workspace.source.names[index] for index in batch]
+        lacking = []
+        for method, wanted in methods.items():
+            due = _due(wanted, batch)
+            left = {
+                group: count
+                for group, count in due.items()
+                if not done(wanted[0].stored_network, method, group).issuperset(names[:count])
+            }
+            if left:
+                lacking.append(Lacking(wanted[0], max(due.values()), left))
+        if lacking:
+            todo[batch] = lacking
+    return todo
+
+
+def _due(wanted: list[Request], batch: range) -> dict[str, int]:
+    """For how many of a batch's images each group of metrics is asked for."""
+    due: dict[str, int] = {}
+    for request in wanted:
+        count = len(batch) if request.images is None else min(len(batch), request.images - batch.start)
+        for group in request.groups if count > 0 else ():
+            due[group] = max(count, due.get(group, 0))
+    return due
+
+
+def _done(workspace: Workspace, network: str, method: str, group: str) -> set[str]:
+    """Images that need no more work for a group of metrics: measured, or known to be unreadable."""
+    profile, store = workspace.profile.name, workspace.store
+    return store.done(profile, EXPERIMENT, network, method, GROUPS[group].names) | set(
+        store.skips(profile, EXPERIMENT).image
+    )
+
+
+def _evaluate_network(workspace: Workspace, todo: Mapping[range, list[Lacking]]) -> None:
+    bench = _Bench(workspace, next(iter(todo.values()))[0].request)
+    total = sum(lacking.extent for batch in todo.values() for lacking in batch)
+    with tqdm(total=total, desc=bench.name, unit="map", disable=not workspace.progress) as bar:
+        for indices, batch in todo.items():
+            groups = {group for lacking in batch for group in lacking.groups}
+            view = _view(workspace, bench.classifier, indices, any(GROUPS[g].needs_boxes for g in groups))
+            for lacking in batch:
+                bar.set_postfix_str(lacking.request.method)
+                if view:
+                    _measure(workspace, bench, view, indices, lacking)
+                bar.update(lacking.extent)
+
+
+def evaluated(workspace: Workspace, requests: list[Request], indices: range) -> Iterator[Evaluated]:
+    """The maps of one network's requests on some first images of a batch, ready to be read; nothing is stored."""
+    bench = _Bench(workspace, requests[0])
+    view = _view(workspace, bench.classifier, indices, with_boxes=False)
+    for request in requests if view else ():
+        yield bench.evaluated(view, request, indices)
+
+
+class _Bench:
+    """One network with the methods of the requests on it, each made at first use."""
+
+    def __init__(self, workspace: Workspace, first: Request) -> None:
+        self.workspace, self.name = workspace, first.stored_network
+        self.classifier = workspace.classifier(first.network, first.normalised)
+        self.digest = workspace.digest(first.network, first.normalised)
+        self._methods: dict[str, SaliencyMethod] = {}
+
+    def evaluated(self, view: View, request: Request, indices: range) -> Evaluated:
+        """A view under one method, with the maps' place in the cache."""
+        start = self.workspace.source.names[indices.start]
+        key = request.map_key(self.digest, self.workspace.picture_set, start)
+        method = partial(self._method, request)
+        make = partial(timed_maps, view, request, method, self.workspace.map_cache(indices), key)
+        return Evaluated(view, request, method, make)
+
+    def _method(self, request: Request) -> SaliencyMethod:
+        if request.method not in self._methods:
+            self._methods[request.method] = request.build(self.classifier)
+        return self._methods[request.method]
+
+
+def _view(workspace: Workspace, classifier: Classifier, indices: range, with_boxes: bool) -> View | None:
+    """The batch and its logits; images that cannot be measured are recorded and left out."""
+    batch, unreadable = load_batch(workspace.source, indices, with_boxes)
+    _skip(workspace, EXPERIMENT, unreadable)
+    if batch is None:
+        return None
+    batch = batch.to(workspace.device)
+    with torch.no_grad():
+        logits = classifier(batch.images)
+    known = batch.labels < logits.shape[1]
+    if not known.all():
+        reason = f"its label is not among the network's {logits.shape[1]} classes"
+        unknown = (~known).nonzero()[:, 0].tolist()
+        _skip(workspace, EXPERIMENT, {batch.names[row]: reason for row in unknown})
+        rows = known.nonzero()[:, 0].tolist()
+        batch, logits = batch.part(rows), logits[rows]
+    if with_boxes:
+        _skip(workspace, WITHOUT_BOXES, _boxless(batch))
+    return View(classifier, batch, logits) if len(batch) else None
+
+
+def _boxless(batch: Batch) -> dict[str, str]:
+    return {
+        name: "no object boxes" for name, boxes in zip(batch.names, batch.boxes["paper"]) if not len(boxes)
+    }
+
+
+def _skip(workspace: Workspace, experiment: str, reasons: Mapping[str, str]) -> None:
+    for name, reason in reasons.items():
+        workspace.sink.skip(workspace.profile.name, experiment, name, reason)
+
+
+def _measure(workspace: Workspace, bench: _Bench, view: View, indices: range, lacking: Lacking) -> None:
+    """Compute the lacking groups of one method on a batch, and store all rows in one transaction."""
+    names = workspace.source.names[indices.start : indices.stop]
+    request, first = lacking.request, view.first(names[: lacking.extent])
+    if not len(first.batch):
+        return
+    given = bench.evaluated(first, request, indices)
+    key = workspace.profile.name, EXPERIMENT, request.stored_network, request.method
+    rows = batch_rows(*key, [""], {DEFINITION: [_definition(workspace, request, bench.digest)]})
+    for group, count in lacking.groups.items():
+        part = given.first(names[:count])
+        if len(part.batch):
+            columns = {name: column.tolist() for name, column in GROUPS[group].compute(part).items()}
+            rows += batch_rows(*key, part.batch.names, columns)
+    workspace.sink.write(rows)

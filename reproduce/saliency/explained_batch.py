@@ -1,0 +1,167 @@
+"""A batch under one method on one network; what several metrics read is computed once, when first read."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+
+from opticam import Classifier
+from opticam.metrics import CausalCurve, deletion, insertion
+from opticam.saliency import SaliencyMethod
+from reproduce.saliency.requests import Request, explained_class
+from reproduce.workspace.map_cache import MapCache, MapKey
+from reproduce.workspace.sources import Batch
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """A batch as one network sees it: logits [B,C] of the plain images."""
+
+    classifier: Classifier
+    batch: Batch
+    logits: torch.Tensor
+
+    @cached_property
+    def predicted(self) -> torch.Tensor:
+        """Predicted class ids [B]."""
+        return self.logits.argmax(1)
+
+    @cached_property
+    def correct(self) -> torch.Tensor:
+        """Bool [B]: the predicted class is the true one."""
+        return self.predicted == self.batch.labels
+
+    @cached_property
+    def probabilities(self) -> torch.Tensor:
+        """Softmax probabilities [B] of the true classes."""
+        wide = self.logits.to(torch.promote_types(self.logits.dtype, torch.float32))
+        return wide.softmax(1).gather(1, self.batch.labels[:, None])[:, 0]
+
+    def first(self, names: Sequence[str]) -> View:
+        """The view of the images among `names`."""
+        rows = self.batch.rows(names)
+        return (
+            self
+            if len(rows) == len(self.batch)
+            else View(self.classifier, self.batch.part(rows), self.logits[rows])
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluated:
+    """What a metric may read: a view and the maps of one method.
+
+    method: makes the method at first use. make: makes the maps and the seconds an image they took.
+    """
+
+    view: View
+    request: Request
+    method: Callable[[], SaliencyMethod]
+    make: Callable[[], tuple[torch.Tensor, float]]
+
+    @property
+    def classifier(self) -> Classifier:
+        """The network."""
+        return self.view.classifier
+
+    @property
+    def batch(self) -> Batch:
+        """The images."""
+        return self.view.batch
+
+    @property
+    def maps(self) -> torch.Tensor:
+        """Saliency maps [B,H,W] of the request's class."""
+        return self._made[0]
+
+    @property
+    def seconds(self) -> float:
+        """Seconds an image that making the maps took."""
+        return self._made[1]
+
+    @cached_property
+    def predicted_maps(self) -> torch.Tensor:
+        """Saliency maps [B,H,W] of the predicted classes; made anew only where that is another class."""
+        explained = explained_class(self.request.target, self.view.logits, self.batch.labels)
+        other = (explained != self.view.predicted).nonzero()[:, 0]
+        if not len(other):
+            return self.maps
+        maps = self.maps.clone()
+        maps[other] = self.method()(self.batch.images[other], self.view.predicted[other])
+        return maps
+
+    @cached_property
+    def insertion(self) -> CausalCurve:
+        """Insertion of the predicted class, as many steps as an image has rows."""
+        return self._causal(insertion)
+
+    @cached_property
+    def deletion(self) -> CausalCurve:
+        """Deletion to black of the predicted class, as many steps as an image has rows."""
+        return self._causal(deletion)
+
+    @cached_property
+    def grey_deletion(self) -> CausalCurve:
+        """Deletion to the network's mean colour, which is what zeros in a normalised image mean."""
+        return self._causal(deletion, substrate=self.classifier.mean.flatten().clamp(0, 1).tolist())
+
+    def _causal(self, metric: Callable[..., CausalCurve], **options: object) -> CausalCurve:
+        images = self.batch.images
+        return metric(
+            self.classifier, images, self.maps, self.view.predicted, steps=images.shape[-1], **options
+        )
+
+    @cached_property
+    def _made(self) -> tuple[torch.Tensor, float]:
+        return self.make()
+
+    def first(self, names: Sequence[str]) -> Evaluated:
+        """The same for the images among `names`; their maps are those of the whole batch."""
+        rows = self.batch.rows(names)
+        if len(rows) == len(self.batch):
+            return self
+        return Evaluated(
+            self.view.first(names), self.request, self.method, lambda: (self.maps[rows], self.seconds)
+        )
+
+
+def timed_maps(
+    view: View,
+    request: Request,
+    method: Callable[[], SaliencyMethod],
+    cache: MapCache | None,
+    key: MapKey,
+) -> tuple[torch.Tensor, float]:
+    """Maps [B,H,W] and the seconds an image they took: from the cache, or made and put there."""
+    images = view.batch.images
+    kept = cache.load(key, view.batch.names) if cache else None
+    if kept:
+        return kept[0].to(images.device), kept[1]
+    targets = explained_class(request.target, view.logits, view.batch.labels)
+    explain = method()
+    with _stopwatch(images.device) as elapsed:
+        maps = explain(images, targets)
+    seconds = elapsed() / len(images)
+    if cache:
+        cache.save(key, view.batch.names, maps, seconds)
+    return maps, seconds
+
+
+@contextmanager
+def _stopwatch(device: torch.device) -> Iterator[Callable[[], float]]:
+    """Gives a function that tells the seconds the block took, a GPU's work included."""
+    _finish(device)
+    start, end = time.perf_counter(), [0.0]
+    yield lambda: end[0] - start
+    _finish(device)
+    end[0] = time.perf_counter()
+
+
+def _finish(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

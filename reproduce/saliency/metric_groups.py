@@ -1,0 +1,153 @@
+"""Metrics that are computed together, by name: what a `Request` may ask for.
+
+Each group takes an `Evaluated` and gives one number an image under each of its names, NaN where a metric is
+undefined for an image. Groups that need object boxes are in `reproduce.saliency.box_groups`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+
+from opticam.metrics import (
+    CausalCurve,
+    adcc,
+    aopc,
+    faithfulness_scores,
+    map_similarity,
+    max_sensitivity,
+    target_probability,
+)
+from opticam.metrics.sanity import cascading_randomization
+from reproduce.saliency.box_groups import (
+    BOX,
+    BOX_STUDY,
+    LOCALIZATION,
+    box,
+    box_names,
+    box_study,
+    localization,
+)
+from reproduce.saliency.deviation_groups import GAIN_OVER_P, STOP, STOPPED, early_stop, gain_over_probability
+from reproduce.saliency.explained_batch import Evaluated
+from reproduce.saliency.network_blocks import last_blocks
+from reproduce.saliency.requests import explained_class
+
+Values = Mapping[str, torch.Tensor]
+
+FAITHFULNESS = ("AD", "AG", "AI")
+CURVE_POINTS = 17
+ALPHAS = (0.01, 0.05, 0.1, 0.5, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0)
+"""Exponents of the selectivity study (Opti-CAM, App. F.1)."""
+RANDOMISED_BLOCKS = 5
+SIMILARITIES = ("spearman", "spearman_abs", "hog", "ssim")
+AOPC_REGIONS = 10
+PATCHES_A_SIDE = 16  # the paper's patches of 14 pixels in images of 224
+
+
+@dataclass(frozen=True)
+class MetricGroup:
+    """The names of the metrics, in order, how they are computed, and whether they need object boxes."""
+
+    names: tuple[str, ...]
+    compute: Callable[[Evaluated], Values]
+    needs_boxes: bool = False
+
+
+def _seconds(given: Evaluated) -> Values:
+    return {"seconds": torch.full((len(given.batch),), given.seconds, dtype=torch.float64)}
+
+
+def _accuracy(given: Evaluated) -> Values:
+    """100 where the network's prediction is right; reads no map."""
+    return {"accuracy": 100 * given.view.correct.double()}
+
+
+def _faithfulness(given: Evaluated) -> Values:
+    return masked_scores(given, given.maps)
+
+
+def masked_scores(given: Evaluated, maps: torch.Tensor) -> Values:
+    """AD, AG and AI of the true classes under some maps [B,H,W]."""
+    batch = given.batch
+    masked = target_probability(given.classifier, batch.images * maps[:, None], batch.labels)
+    return faithfulness_scores(given.view.probabilities, masked)
+
+
+def _causal(given: Evaluated) -> Values:
+    return {"insertion": given.insertion.auc, "deletion": given.deletion.auc}
+
+
+def _grey_deletion(given: Evaluated) -> Values:
+    return {"grey deletion": given.grey_deletion.auc}
+
+
+def _curves(given: Evaluated) -> Values:
+    return {**_points("insertion", given.insertion), **_points("deletion", given.deletion)}
+
+
+def _points(name: str, curve: CausalCurve) -> Values:
+    """The curve at `CURVE_POINTS` evenly spaced shares of the pixels, in percent."""
+    stages = torch.linspace(0, curve.curve.shape[1] - 1, CURVE_POINTS).round().long()
+    return {f"{name} {point}": 100 * curve.curve[:, stage] for point, stage in enumerate(stages.tolist())}
+
+
+def _robustness(given: Evaluated) -> Values:
+    """AOPC and MS of the explained class; ADCC of the predicted one, as its definition asks for."""
+    batch, method = given.batch, given.method()
+    targets = explained_class(given.request.target, given.view.logits, batch.labels)
+    patch = max(1, batch.images.shape[-1] // PATCHES_A_SIDE)
+    return {
+        "AOPC": aopc(given.classifier, batch.images, given.maps, targets, patch=patch, regions=AOPC_REGIONS),
+        "MS": max_sensitivity(method, batch.images, given.maps, targets),
+        **adcc(given.classifier, method, batch.images, given.predicted_maps, given.view.predicted),
+    }
+
+
+def _selectivity(given: Evaluated) -> Values:
+    """AD, AG and AI of the maps raised to each of `ALPHAS`."""
+    return {
+        f"{name} {alpha:g}": column
+        for alpha in ALPHAS
+        for name, column in masked_scores(given, given.maps**alpha).items()
+    }
+
+
+def _sanity(given: Evaluated) -> Values:
+    """Similarity to the maps after each of the network's last blocks is randomised, on top of the others."""
+    batch = given.batch
+    targets = explained_class(given.request.target, given.view.logits, batch.labels)
+    blocks = last_blocks(given.classifier.network, RANDOMISED_BLOCKS)
+    names = [f"network.{block}" for block in blocks]
+    values = {}
+    for step, (_, randomised) in enumerate(cascading_randomization(given.classifier, names), start=1):
+        maps = given.request.build(randomised)(batch.images, targets)
+        similarities = map_similarity(given.maps, maps)
+        values |= {f"{name} {step}": column for name, column in similarities.items()}
+    return values
+
+
+def _numbered(names: tuple[str, ...], numbers: range) -> tuple[str, ...]:
+    return tuple(f"{name} {number}" for name in names for number in numbers)
+
+
+GROUPS: dict[str, MetricGroup] = {
+    "seconds": MetricGroup(("seconds",), _seconds),
+    "accuracy": MetricGroup(("accuracy",), _accuracy),
+    "faithfulness": MetricGroup(FAITHFULNESS, _faithfulness),
+    "causal": MetricGroup(("insertion", "deletion"), _causal),
+    "grey deletion": MetricGroup(("grey deletion",), _grey_deletion),
+    "curves": MetricGroup(_numbered(("insertion", "deletion"), range(CURVE_POINTS)), _curves),
+    "localization": MetricGroup(box_names(LOCALIZATION), localization, needs_boxes=True),
+    "box study": MetricGroup(box_names(BOX_STUDY), box_study, needs_boxes=True),
+    "box": MetricGroup(box_names(BOX), box, needs_boxes=True),
+    "robustness": MetricGroup(("AOPC", "MS", "ADCC", "coherency", "complexity"), _robustness),
+    "selectivity": MetricGroup(
+        tuple(f"{name} {alpha:g}" for alpha in ALPHAS for name in FAITHFULNESS), _selectivity
+    ),
+    "gain over p": MetricGroup((GAIN_OVER_P,), gain_over_probability),
+    "early stop": MetricGroup((STOP, *STOPPED.values()), early_stop),
+    "sanity": MetricGroup(_numbered(SIMILARITIES, range(1, RANDOMISED_BLOCKS + 1)), _sanity),
+}

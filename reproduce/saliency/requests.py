@@ -1,0 +1,91 @@
+"""What the Opti-CAM experiments ask for: a method on a network, and which metrics of its maps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import torch
+
+from opticam import METHODS, Classifier
+from opticam.saliency import SaliencyMethod
+from reproduce.published.numbers import labelled
+from reproduce.saliency.baselines import BASELINES
+from reproduce.workspace.map_cache import MapKey, facts_digest
+
+RAW_PIXELS = "no normalisation"
+"""The variant of a network whose images enter without mean and standard deviation (Opti-CAM, App. H)."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """Maps that an experiment needs: a method on a network, and what to measure on them.
+
+    method: the label in the store. groups: names of `reproduce.saliency.metric_groups.GROUPS`. kind: the method's name
+    in `opticam.METHODS`, where the label is that of a variant. options: arguments of the method's class.
+    target: which class the maps explain, a name of `TARGETS`. images: how many of the first images; None for
+    all. normalised: False feeds the network pixels in [0,1] as they are.
+    """
+
+    network: str
+    method: str
+    groups: tuple[str, ...] = ("seconds", "faithfulness")
+    kind: str | None = None
+    options: Mapping[str, object] = field(default_factory=dict)
+    target: str = "label"
+    images: int | None = None
+    normalised: bool = True
+
+    def build(self, classifier: Classifier) -> SaliencyMethod:
+        """The method, ready to explain."""
+        kind = self.kind or self.method
+        return (METHODS[kind] if kind in METHODS else BASELINES[kind])(classifier, **self.options)
+
+    @property
+    def stored_network(self) -> str:
+        """The network's label in the store."""
+        return self.network if self.normalised else labelled(self.network, RAW_PIXELS)
+
+    @property
+    def definition(self) -> tuple[object, ...]:
+        """What the maps depend on beside the network and the images."""
+        return self.kind or self.method, dict(self.options), self.target
+
+    def map_key(self, classifier: str, images: str, start: str) -> MapKey:
+        """The key of the maps of the batch that begins with the image `start`.
+
+        classifier: a `classifier_digest`. images: differs between sets of pictures with the same names.
+        """
+        facts = [classifier, images, repr(self.definition), start]
+        return MapKey(self.stored_network, self.method, facts_digest(facts))
+
+
+def by_network(requests: Iterable[Request]) -> dict[str, dict[str, list[Request]]]:
+    """Requests by stored network and method label, so that all metrics of one map are computed together.
+
+    Raises ValueError when one label is asked for with different definitions.
+    """
+    networks: dict[str, dict[str, list[Request]]] = {}
+    for request in requests:
+        known = networks.setdefault(request.stored_network, {}).setdefault(request.method, [])
+        if known and known[0].definition != request.definition:
+            raise ValueError(
+                f"requests: {request.method!r} on {request.network} is asked for with different options: "
+                f"{known[0].definition} and {request.definition}"
+            )
+        known.append(request)
+    return networks
+
+
+def explained_class(target: str, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Class ids [B] that a target means, from logits [B,C] and the true classes [B]."""
+    if target == "label":
+        return labels
+    if target not in TARGETS:
+        raise ValueError(f"target: expected one of {', '.join(TARGETS)}, got {target!r}")
+    order = logits.argsort(dim=1, descending=True, stable=True)
+    return order[:, TARGETS[target]]
+
+
+TARGETS = {"label": None, "most probable": 0, "second most probable": 1, "least probable": -1}
+"""Place of the explained class among the classes by falling logit."""

@@ -1,0 +1,1 @@
+"""What a run stands on: profile, pictures, store, caches, fingerprints, processes, interruption."""

@@ -1,0 +1,86 @@
+"""Several processes under torchrun: they share the work, each writes its own rows, rank 0 merges them."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import TypeVar
+
+import torch
+import torch.distributed as dist
+
+from dpnet.processes import alone
+from reproduce.workspace.workspace import Workspace
+
+Item = TypeVar("Item")
+
+
+@contextmanager
+def process_group() -> Iterator[int]:
+    """Join the processes that torchrun started, if any; gives this process's rank."""
+    if not inside_group():
+        yield 0
+        return
+    # Processes wait for each other only at the ends of a run, which may lie days apart.
+    backend = "nccl" if torch.cuda.is_available() else "gloo"
+    dist.init_process_group(backend, timeout=timedelta(days=7))
+    try:
+        with alone():  # models are shared out, none is trained by several processes
+            yield dist.get_rank()
+    finally:
+        dist.destroy_process_group()
+
+
+def inside_group() -> bool:
+    """Whether torchrun, or `reproduce.cli.launching`, has started this process as one of several."""
+    return "RANK" in os.environ
+
+
+def is_first() -> bool:
+    """Whether this is the only process, or the first that torchrun started."""
+    return int(os.environ.get("RANK", 0)) == 0
+
+
+def several() -> bool:
+    """Whether there are other processes to share work with."""
+    return dist.is_initialized() and dist.get_world_size() > 1
+
+
+def share(items: Iterable[Item]) -> list[Item]:
+    """The items that are this process's to do; all of them where there is one process.
+
+    Every n-th of a fixed shuffle, so that neighbours that take long do not all fall to the same process. All
+    processes must be given the same items.
+    """
+    items = list(items)
+    if not several():
+        return items
+    random.Random(0).shuffle(items)
+    return items[dist.get_rank() :: dist.get_world_size()]
+
+
+def wait() -> None:
+    """Wait for all processes of the group, if there is one."""
+    if dist.is_initialized():
+        dist.barrier()
+
+
+def gather(workspace: Workspace) -> None:
+    """Wait for all processes; rank 0 merges the rows of the others into the store."""
+    if not dist.is_initialized():
+        return
+    if dist.get_rank():
+        workspace.sink.close()
+    wait()
+    if dist.get_rank() == 0:
+        merge_ranks(workspace)
+
+
+def merge_ranks(workspace: Workspace) -> None:
+    """Merge and drop the files of other ranks: at the end of a run, and at the start after a killed one."""
+    for path in sorted(workspace.results.glob("results.rank*.sqlite")):
+        workspace.store.merge(path)
+        path.unlink()

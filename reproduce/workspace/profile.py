@@ -1,0 +1,134 @@
+"""What to run at which size: a TOML file in `profiles/`, overridden by command-line options."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+FOLDER = Path(__file__).parents[1] / "profiles"
+SOURCES = ("sample", "folder")
+
+
+@dataclass(frozen=True)
+class SaliencyProfile:
+    """Images, networks and sizes of the Opti-CAM experiments.
+
+    networks: network to explain -> the published network it stands beside. images: how many (None for all).
+    iterations: of Opti-CAM; ablation_iterations: of its variants in the ablations. counts: images of single
+    experiments and methods, by name or "experiment/method", where they take fewer; 0 leaves them out.
+    options: arguments of methods, by name. weights: of a network, by name, where they are not its library's
+    default.
+    """
+
+    source: str
+    networks: Mapping[str, str]
+    batch_size: int
+    iterations: int
+    comparable: bool
+    images: int | None = None
+    ablation_iterations: int = 50
+    counts: Mapping[str, int] = field(default_factory=dict)
+    options: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    weights: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.source not in SOURCES:
+            raise ValueError(f"saliency.source: expected one of {SOURCES}, got {self.source!r}")
+        counts = (self.iterations, self.ablation_iterations, *self.counts.values())
+        if min(self.batch_size, self.images or 1) < 1 or min(counts) < 0:
+            raise ValueError("saliency: batch_size and images must be positive, counts not negative")
+
+
+@dataclass(frozen=True)
+class PartsProfile:
+    """Data sets, backbones and sizes of the DP-Net experiments.
+
+    datasets, backbones: name -> the published one it stands beside. seeds: how many runs of each model.
+    train_images: how many training pictures of a data set are used at most. layers: layers of a backbone
+    whose maps Global and Parts choose from, where it is not the papers' layer alone. folds: of the
+    cross-validation on the training pictures that chooses recipe and rates for each data set, backbone and
+    method. constraint_tolerance: points of cross-validated accuracy that a constraint's weight may cost.
+    """
+
+    source: str
+    datasets: Mapping[str, str]
+    backbones: Mapping[str, str]
+    constraint_datasets: tuple[str, ...]
+    constraint_backbone: str
+    seeds: int
+    parts_per_class: int
+    epochs: int
+    batch_size: int
+    train_images: int
+    folds: int
+    constraint_tolerance: float
+    comparable: bool
+    layers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "constraint_datasets", tuple(self.constraint_datasets))
+        unknown = set(self.constraint_datasets) - set(self.datasets)
+        if unknown or self.constraint_backbone not in self.backbones:
+            raise ValueError("parts: constraint_datasets and constraint_backbone must be among the others")
+        if min(self.seeds, self.parts_per_class, self.epochs, self.batch_size) < 1 or self.folds < 2:
+            raise ValueError(
+                "parts: seeds, parts_per_class, epochs and batch_size must be at least 1, folds at least 2"
+            )
+        if set(self.layers) - set(self.backbones):
+            raise ValueError("parts: layers names a backbone that is not among the backbones")
+
+
+@dataclass(frozen=True)
+class Profile:
+    """One profile; a part that it lacks is None, and the experiments that need it are left out."""
+
+    name: str
+    title: str
+    saliency: SaliencyProfile | None = None
+    parts: PartsProfile | None = None
+    limit: int | None = field(default=None, compare=False)
+
+    def image_count(self, *names: str) -> int | None:
+        """How many images the experiments and methods called `names` take together; None for all there are.
+
+        Where the profile has a number of images, a limit below it shrinks every experiment alike.
+        """
+        given = [self.saliency.counts[name] for name in names if name in self.saliency.counts]
+        whole, limit = self.saliency.images, self.limit
+        if whole and limit and limit < whole:
+            given = [count and max(1, round(count * limit / whole)) for count in given]
+        return min((count for count in (*given, whole, limit) if count is not None), default=None)
+
+
+def profile_names() -> list[str]:
+    """The profiles that `--profile` accepts."""
+    return sorted(path.stem for path in FOLDER.glob("*.toml"))
+
+
+def load_profile(name: str) -> Profile:
+    """Read a profile by name. Raises ValueError for an unknown name, key or value."""
+    if name not in profile_names():
+        raise ValueError(f"profile: expected one of {', '.join(profile_names())}, got {name!r}")
+    with (FOLDER / f"{name}.toml").open("rb") as file:
+        content = tomllib.load(file)
+    saliency, parts = content.get("saliency"), content.get("parts")
+    return Profile(
+        name,
+        content["title"],
+        _section(SaliencyProfile, saliency) if saliency else None,
+        _section(PartsProfile, parts) if parts else None,
+    )
+
+
+def _section(kind: type, content: Mapping[str, object]) -> SaliencyProfile | PartsProfile:
+    unknown = set(content) - {entry.name for entry in fields(kind)}
+    if unknown:
+        raise ValueError(f"profile: unknown keys {sorted(unknown)} for {kind.__name__}")
+    return kind(**content)

@@ -1,0 +1,139 @@
+"""Everything an experiment reads and writes: the profile, its images and networks, the store, the folders."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+from pathlib import Path
+from urllib.error import URLError
+
+import torch
+
+from opticam import Classifier, applicable_methods
+from opticam.data.imagenet_transforms import TRANSFORMS
+from opticam.sample import sample_network
+from reproduce.workspace.map_cache import MapCache, classifier_digest
+from reproduce.workspace.profile import Profile
+from reproduce.workspace.sources import FolderSource, ImageSource, SampleSource
+from reproduce.workspace.store import Store
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class RealInput:
+    """Pictures and network given on the command line; None means the profile's own."""
+
+    images: Path | None = None
+    labels: Path | None = None
+    boxes: Path | None = None
+    transform: str = TRANSFORMS[0]
+    weights: str = "default"
+    mean: Sequence[float] | None = None
+    std: Sequence[float] | None = None
+
+    @property
+    def fingerprint(self) -> str:
+        """Eight characters that differ between inputs whose results must not mix; empty for none."""
+        if self == RealInput():
+            return ""
+        return hashlib.sha256(repr(self).encode()).hexdigest()[:8]
+
+
+@dataclass(eq=False)
+class Workspace:
+    """One profile at work.
+
+    results: folder of the store and arrays. cache: folder of the sample data and networks. all_maps: folder
+    for every saliency map; without it only those of the first batch, for the figures, are kept. optimize: how
+    the networks to explain run, as in `Classifier`.
+    """
+
+    profile: Profile
+    real: RealInput = field(default_factory=RealInput)
+    results: Path | None = None
+    cache: Path = ROOT / "cache"
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    progress: bool = True
+    all_maps: Path | None = None
+    optimize: str = "fast"
+
+    def __post_init__(self) -> None:
+        if self.results is None:
+            level = "" if self.optimize == "fast" else self.optimize
+            name = "-".join(part for part in (self.profile.name, self.real.fingerprint, level) if part)
+            self.results = ROOT / "results" / name
+
+    @cached_property
+    def store(self) -> Store:
+        """The results of this profile."""
+        return Store(self.results / "results.sqlite")
+
+    @cached_property
+    def sink(self) -> Store:
+        """Where this process writes: the store itself, or under torchrun a file of its own rank."""
+        rank = int(os.environ.get("RANK", 0))
+        return self.store if rank == 0 else Store(self.results / f"results.rank{rank}.sqlite")
+
+    @cached_property
+    def source(self) -> ImageSource:
+        """The images to explain, the profile's number of them or the first `limit`."""
+        limit = self.profile.image_count()
+        if self.profile.saliency.source == "sample":
+            return SampleSource(self.cache, limit)
+        if self.real.images is None or self.real.labels is None:
+            raise ValueError(f"images, labels: the profile {self.profile.name!r} needs --images and --labels")
+        return FolderSource(self.real.images, self.real.labels, self.real.boxes, self.real.transform, limit)
+
+    @cached_property
+    def picture_set(self) -> str:
+        """Differs between pictures whose maps must not mix."""
+        given = dataclasses.replace(self.real, boxes=None).fingerprint
+        return f"{self.profile.name} {given} {self.source.fingerprint}"
+
+    @functools.cache  # noqa: B019 - one workspace a process
+    def digest(self, network: str, normalised: bool = True) -> str:
+        """Hash of what a network's maps depend on."""
+        return classifier_digest(self.classifier(network, normalised))
+
+    @functools.cache  # noqa: B019 - one workspace a process
+    def methods(self, network: str) -> list[str]:
+        """Names of the methods that are defined for a network, in the order of the papers' tables."""
+        # Asked first: wrong images are told before a network is loaded.
+        return applicable_methods(self.classifier(network)) if self.source.names else []
+
+    def map_cache(self, batch: range) -> MapCache | None:
+        """Where the maps of a batch are kept, if they are."""
+        if self.all_maps:
+            return MapCache(self.all_maps)
+        return None if batch.start else MapCache(self.results / "maps")
+
+    @lru_cache(maxsize=1)  # noqa: B019 - one workspace a process; the network is freed with the next one
+    def classifier(self, network: str, normalised: bool = True) -> Classifier:
+        """The classifier called `network`, on the device; without `normalised` it takes raw pixels."""
+        classifier = self._classifier(network)
+        if normalised:
+            return classifier
+        plain = {"mean": (0, 0, 0), "std": (1, 1, 1), "optimize": self.optimize}
+        return Classifier(classifier.network, classifier.target_layer, **plain).to(self.device)
+
+    def _classifier(self, network: str) -> Classifier:
+        if network.startswith("sample_"):
+            module, record = sample_network(network, self.cache, progress=self.progress)
+            statistics = {"mean": record.mean, "std": record.std, "optimize": self.optimize}
+            return Classifier(module, record.target_layer, **statistics).to(self.device)
+        statistics = {"mean": self.real.mean, "std": self.real.std, "optimize": self.optimize}
+        weights = self.real.weights
+        if weights == "default":
+            weights = self.profile.saliency.weights.get(network, weights)
+        try:
+            return Classifier.from_name(network, weights, **statistics).to(self.device)
+        except URLError as error:
+            raise FileNotFoundError(
+                f"weights: those of {network} cannot be downloaded ({error.reason}); give --network, --weights"
+            ) from None

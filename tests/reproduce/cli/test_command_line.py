@@ -1,0 +1,97 @@
+"""User errors end in one clear line and exit status 2, before any work starts."""
+
+import argparse
+
+import pytest
+import torch
+from PIL import Image
+from torchvision.models import squeezenet1_1
+
+from reproduce.__main__ import main
+from reproduce.cli.options import add_input_options, add_selection_options, workspace
+from reproduce.experiments import EXPERIMENTS
+from reproduce.published.numbers import published
+from reproduce.workspace.profile import load_profile, profile_names
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run", "--profile", "imagnet"], "profile: expected one of imagenet, sample, got 'imagnet'"),
+        (["run", "--only", "table9"], "only: no experiment ['table9']"),
+        (["run", "--profile", "imagenet"], "needs --images and --labels"),
+        (["run", "--profile", "imagenet", "--images", "nowhere"], "images: there is no nowhere"),
+        (["run", "--images", "."], "images: the profile 'sample' has its own"),
+        (["run", "--weights", "pyproject.toml"], "weights: say with --network"),
+        (["run", "--profile", "imagenet", "--only", "dpnet-main"], "has no dpnet-main"),
+    ],
+)
+def test_user_error_is_one_line(arguments, message, capsys, tmp_path):
+    assert main([*arguments, "--results", str(tmp_path)]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+
+
+def test_empty_folder_is_a_user_error(capsys, tmp_path):
+    labels = tmp_path / "labels.csv"
+    labels.write_text("file,label\na.JPEG,3\n")
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    arguments = ["run", "--profile", "imagenet", "--images", str(empty), "--labels", str(labels)]
+    assert main([*arguments, "--results", str(tmp_path / "results")]) == 2
+    assert "images" in capsys.readouterr().err
+
+
+def test_limit_must_be_positive():
+    with pytest.raises(SystemExit) as error:
+        main(["run", "--limit", "0"])
+    assert error.value.code == 2
+
+
+def test_list_names_every_experiment(capsys):
+    assert main(["list", "--profile", "imagenet"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    marks = {
+        line[2:].split()[0]: line[0] for line in lines if line[2:].strip() and not line.startswith("- :")
+    }
+    assert marks["opticam-main"] == " "
+    assert marks["dpnet-main"] == "-"
+
+
+@pytest.mark.parametrize("name", profile_names())
+def test_profiles_stand_beside_published_networks(name):
+    profile = load_profile(name)
+    tables = [published("opticam_table1"), published("opticam_table2")]
+    known = {network for table in tables for network in table["network"]}
+    assert set(profile.saliency.networks.values()) <= known
+    if profile.parts:
+        assert set(profile.parts.datasets.values()) == set(published("dpnet_main")["dataset"])
+        assert set(profile.parts.backbones.values()) == set(published("dpnet_main")["network"])
+
+
+@pytest.mark.parametrize(
+    ("level", "note"),
+    [("half", "networks in bfloat16"), ("exact", "networks as they are built"), ("fast", "")],
+)
+def test_optimize_reaches_the_network_the_table_and_the_store(level, note, tmp_path):
+    """A level's results are its own: other networks run, other maps are kept, and the caption says so."""
+    torch.manual_seed(0)
+    weights = tmp_path / "weights.pth"
+    torch.save(squeezenet1_1().state_dict(), weights)
+    (tmp_path / "labels.csv").write_text("file,label\na.png,3\nb.png,5\n")
+    for name in ("a.png", "b.png"):
+        Image.fromarray(torch.randint(255, (260, 260, 3), dtype=torch.uint8).numpy()).save(tmp_path / name)
+    parser = argparse.ArgumentParser()
+    add_selection_options(parser)
+    add_input_options(parser)
+    arguments = ["--profile", "imagenet", "--images", tmp_path, "--labels", tmp_path / "labels.csv"]
+    arguments += ["--network", "squeezenet1_1", "--weights", weights, "--optimize", level]
+    given = workspace(parser.parse_args([str(argument) for argument in arguments]))
+    classifier = given.classifier("squeezenet1_1")
+    classifier(torch.rand(1, 3, 64, 64))
+    assert classifier.in_effect.level == level
+    assert given.classifier("squeezenet1_1", normalised=False).optimize == level
+    assert given.results.name.endswith("-half") == (level == "half")
+    caption = EXPERIMENTS["opticam-causal"].table_of(given, None, "Table").caption
+    assert caption == (f"Table; {note}" if note else "Table")

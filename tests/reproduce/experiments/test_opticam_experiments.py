@@ -1,0 +1,156 @@
+"""Every Opti-CAM experiment on seven random pictures: complete tables, figures and claims from the store."""
+
+import dataclasses
+import math
+
+import pytest
+
+from reproduce.experiments import EXPERIMENTS
+from reproduce.published.numbers import published, split_label
+from reproduce.saliency.evaluation import evaluate
+from reproduce.tables.layout import to_latex, to_markdown
+
+NAMES = [name for name in EXPERIMENTS if name.startswith("opticam")]
+TABLES = {
+    "opticam-main": {"opticam_table1"},
+    "opticam-causal": {"opticam_table3"},
+    "opticam-robustness": {"opticam_table4"},
+    "opticam-boxes": {"opticam_table5", "opticam_table5_corrected"},
+    "opticam-normalization": {"opticam_table6"},
+    "opticam-localization": {"opticam_tableA7", "opticam_tableA7_formulas"},
+    "opticam-classes": {"opticam_tableA9"},
+    "opticam-objectives": {"opticam_tableA12"},
+    "opticam-layers": {"opticam_tableA13"},
+    "opticam-raw-pixels": {"opticam_tableA14"},
+}
+FIGURES = {
+    "opticam-maps": {"opticam_maps_tiny"},
+    "opticam-causal": {"opticam_curves_tiny"},
+    "opticam-selectivity": {"opticam_selectivity_tiny"},
+    "opticam-iterations": {"opticam_iterations_tiny"},
+    "opticam-sanity": {"opticam_sanity_tiny"},
+}
+
+
+@pytest.fixture(scope="module")
+def workspace(make_module_workspace, tmp_path_factory):
+    """All experiments computed together, once."""
+    given = make_module_workspace(tmp_path_factory.mktemp("experiments"), count=4, size=(49, 51))
+    chosen = [EXPERIMENTS[name] for name in NAMES]
+    evaluate(given, [wanted for experiment in chosen for wanted in experiment.requests(given)])
+    for experiment in chosen:
+        experiment.run(given)
+    return given
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_experiment_gives_its_tables_and_figures(workspace, name):
+    experiment = EXPERIMENTS[name]
+    assert set(experiment.tables(workspace)) == TABLES.get(name, set())
+    assert set(experiment.figures(workspace)) == FIGURES.get(name, set())
+
+
+@pytest.mark.parametrize(("name", "table"), [(name, table) for name in TABLES for table in TABLES[name]])
+def test_a_table_stands_beside_the_published_one(workspace, name, table):
+    made = EXPERIMENTS[name].tables(workspace)[table]
+    cells = made.cells
+    paper = published(table.removesuffix("_formulas").removesuffix("_corrected"))
+    shown = paper[paper["network"].isin(cells["network"])]
+    assert cells["published"].count() == len(shown)
+    measured = cells[cells["n"] > 0]
+    assert len(measured) >= 8
+    assert set(measured["verdict"]) == {"not comparable"}
+    assert set(measured["measured_network"].map(lambda label: split_label(label)[0])) == {"tiny"}
+    assert measured["measured"].map(math.isfinite).all() or name == "opticam-robustness"
+    assert to_markdown(made).count("\n") > 6 and "\\toprule" in to_latex(made)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "opticam-maps"])
+def test_every_claim_is_judged_with_evidence(workspace, name):
+    claims = EXPERIMENTS[name].claims(workspace)
+    assert claims
+    for claim in claims:
+        assert "tiny" in claim.text
+        assert claim.holds in (True, False), claim
+        assert any(character.isdigit() for character in claim.evidence)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "opticam-maps"])
+def test_without_results_every_claim_is_not_tested(make_workspace, name):
+    claims = EXPERIMENTS[name].claims(make_workspace())
+    assert claims and all(claim.holds is None for claim in claims)
+
+
+@pytest.mark.parametrize("name", sorted(TABLES))
+def test_without_results_no_table_claims_a_measurement(make_workspace, name):
+    for made in EXPERIMENTS[name].tables(make_workspace()).values():
+        assert set(made.cells["verdict"]) == {"not run"}
+
+
+def test_a_published_method_is_measured_under_its_published_label(workspace):
+    for name, tables in TABLES.items():
+        for table in tables:
+            cells = EXPERIMENTS[name].tables(workspace)[table].cells
+            run = set(cells.loc[cells["n"] > 0, "method"])
+            missing = set(cells.loc[cells["published"].notna(), "method"]) - run
+            if name == "opticam-layers":
+                continue  # the tiny network has other layers
+            assert missing <= {label for label in missing if "misclassified" in label}, table
+
+
+def test_misclassified_images_are_a_part_of_the_most_probable_rows(workspace):
+    rows = EXPERIMENTS["opticam-classes"].class_rows(workspace)
+    drops = rows[(rows["metric"] == "AD") & (rows["network"] == "tiny")]
+    counts = drops.groupby("method")["image"].nunique()
+    wrong = counts.get("Grad-CAM [most probable, misclassified]", 0)
+    accuracy = workspace.store.frame("test", "saliency", metric="accuracy", network="tiny")
+    assert wrong == (accuracy["value"] == 0).sum() > 0
+    assert counts["Grad-CAM [most probable]"] == counts["Grad-CAM [ground truth]"] == 4
+
+
+def test_boxes_are_not_asked_for_where_images_have_none(make_workspace):
+    workspace = make_workspace()
+    workspace.pictures.has_boxes = False
+    for name in ("opticam-boxes", "opticam-localization"):
+        assert EXPERIMENTS[name].requests(workspace) == []
+
+
+def test_a_comparable_network_is_judged_against_its_own_published_numbers_only(make_workspace):
+    workspace = make_workspace(networks=("tiny",))
+    saliency = dataclasses.replace(workspace.profile.saliency, comparable=True)
+    workspace.profile = dataclasses.replace(workspace.profile, saliency=saliency)
+    for name in ("opticam-raw-pixels", "opticam-boxes"):  # the second is published for vgg16 alone
+        experiment = EXPERIMENTS[name]
+        evaluate(
+            workspace, [r for r in experiment.requests(workspace) if r.method in ("Grad-CAM", "Fake-CAM")]
+        )
+        for made in experiment.tables(workspace).values():
+            judged = made.cells[(made.cells["n"] > 0) & made.cells["tolerance"].notna()]  # times have none
+            compared = set(judged["verdict"]) <= {"reproduced", "differs"}
+            assert compared == (name == "opticam-raw-pixels")
+
+
+def test_a_count_bounds_an_experiment_and_a_limit_shrinks_it_alike(make_workspace):
+    workspace = make_workspace()
+    saliency = dataclasses.replace(
+        workspace.profile.saliency, images=6, counts={"opticam-causal": 4, "LIME": 2}
+    )
+    profile = dataclasses.replace(workspace.profile, saliency=saliency)
+    assert profile.image_count("opticam-main", "Grad-CAM") == 6
+    assert profile.image_count("opticam-causal", "LIME") == 2
+    small = dataclasses.replace(profile, limit=3)
+    assert small.image_count("opticam-causal", "Grad-CAM") == 2
+    assert small.image_count("opticam-causal", "LIME") == 1
+
+
+def test_a_count_of_zero_leaves_a_method_out_of_one_experiment(make_workspace):
+    workspace = make_workspace()
+    counts = {"opticam-causal/LIME": 0, "opticam-causal/Score-CAM": 2}
+    saliency = dataclasses.replace(workspace.profile.saliency, counts=counts)
+    workspace.profile = dataclasses.replace(workspace.profile, saliency=saliency)
+    main, causal = EXPERIMENTS["opticam-main"], EXPERIMENTS["opticam-causal"]
+    assert [main.count(workspace, method) for method in ("LIME", "Score-CAM", "Grad-CAM")] == [7, 7, 7]
+    assert [causal.count(workspace, method) for method in ("LIME", "Score-CAM", "Grad-CAM")] == [0, 2, 7]
+    evaluate(workspace, [r for r in causal.requests(workspace) if r.method in ("LIME", "Score-CAM")])
+    rows = causal.rows(workspace, ["insertion"])
+    assert rows.groupby("method").size().to_dict() == {"Score-CAM": 2}

@@ -1,0 +1,190 @@
+"""Cross-validation's choices: made once, kept on disk under what they depend on, and the best of the table."""
+
+import zlib
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+
+import dpnet.selection
+from dpnet import ConstraintWeights
+from reproduce.parts import choices as part_choices
+from reproduce.parts.choices import METRIC, SELECTION, chosen, chosen_weights, definition, with_constraints
+
+LAYERS = ("features.3", "features.5")
+
+
+class Validation:
+    """Stands in for training: notes what is validated, and gives an accuracy that depends on the name alone."""
+
+    def __init__(self) -> None:
+        self.calls = []
+
+    def __call__(self, run, features, labels, num_classes, folds, device="cpu"):
+        self.calls.append((run, folds))
+        return {"accuracy": zlib.crc32(run.name.encode()) % 997 / 10, "cross_entropy": 1.0}
+
+
+@pytest.fixture
+def validation(monkeypatch):
+    found = Validation()
+    monkeypatch.setattr(dpnet.selection, "cross_validate", found)
+    sides = {"features.3": 6, "features.5": 7}
+
+    def features(workspace, dataset, backbone, layer, split):
+        return torch.zeros(12, 5, sides[layer], sides[layer]), torch.arange(12) % 3
+
+    monkeypatch.setattr(part_choices, "layer_features", features)
+    return found
+
+
+def records(workspace, kind: str = "") -> list[Path]:
+    return sorted((workspace.results / "selection").glob(f"*{kind}-*.csv"))
+
+
+def tables(workspace, method: str) -> dict[str, tuple[Path, pd.DataFrame]]:
+    """The record of each layer: its file, and its candidates."""
+    found = [(path, pd.read_csv(path, index_col="candidate")) for path in records(workspace, method)]
+    return {next(layer for layer in LAYERS if layer in path.name): (path, table) for path, table in found}
+
+
+def choose_both(workspace) -> dict[str, part_choices.Choice]:
+    return {name: chosen(workspace, "fine", "tiny", name == "Global") for name in ("Global", "Parts")}
+
+
+def test_both_methods_have_as_many_candidates_on_every_layer(make_parts_workspace, validation):
+    choose_both(make_parts_workspace())
+    counts = [len(pd.read_csv(path)) for path in records(make_parts_workspace())]
+    assert len(counts) == 4 and len(set(counts)) == 1
+    assert len(validation.calls) == sum(counts)
+
+
+def test_a_stored_selection_is_reused(make_parts_workspace, validation):
+    first = choose_both(make_parts_workspace())
+    assert validation.calls
+    validation.calls.clear()
+    assert choose_both(make_parts_workspace()) == first
+    assert not validation.calls
+
+
+def test_an_interrupted_selection_goes_on_where_it_stopped(make_parts_workspace, validation):
+    whole = choose_both(make_parts_workspace())
+    path = records(make_parts_workspace(), "Parts")[0]
+    pd.read_csv(path).iloc[:-2].to_csv(path, index=False)
+    validation.calls.clear()
+    assert choose_both(make_parts_workspace()) == whole
+    assert len(validation.calls) == 2
+
+
+@pytest.mark.parametrize("method", ["Global", "Parts"])
+def test_the_winner_has_the_highest_accuracy_of_the_stored_tables(make_parts_workspace, validation, method):
+    workspace = make_parts_workspace()
+    choice = choose_both(workspace)[method]
+    found = tables(workspace, method)
+    best = {layer: table["accuracy"].max() for layer, (_, table) in found.items()}
+    layer = max(best, key=best.get)
+    assert (choice.layer, choice.run.name) == (layer, found[layer][1]["accuracy"].idxmax())
+    rows = workspace.store.frame("test", SELECTION, network="tiny", method=method, image="fine")
+    stored = rows.set_index("metric")["value"]
+    assert len(stored) == sum(len(table) for _, table in found.values())
+    assert stored.max() == best[layer] == stored[f"{METRIC}: {layer}, {choice.run.name}"]
+
+    (other,) = set(found) - {layer}
+    path, table = found[other]
+    name = table.index[2]
+    table.loc[name, "accuracy"] = best[layer] + 1
+    table.to_csv(path)
+    again = choose_both(make_parts_workspace())[method]
+    assert (again.layer, again.run.name) == (other, name)
+
+
+def test_of_equal_accuracies_the_lower_cross_entropy_wins(make_parts_workspace, validation):
+    choose_both(make_parts_workspace())
+    for layer, (path, table) in tables(make_parts_workspace(), "Global").items():
+        table = table.assign(accuracy=50.0, cross_entropy=2.0)
+        if layer == "features.5":
+            expected = table.index[3]
+            table.loc[expected, "cross_entropy"] = 1.5
+        table.to_csv(path)
+    choice = choose_both(make_parts_workspace())["Global"]
+    assert (choice.layer, choice.run.name) == ("features.5", expected)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"epochs": 10}, {"batch_size": 9}, {"parts_per_class": 3}, {"train_images": 11}, {"folds": 2}],
+    ids=str,
+)
+def test_other_settings_or_pictures_have_a_record_of_their_own(make_parts_workspace, validation, change):
+    choose_both(make_parts_workspace())
+    before, calls = set(records(make_parts_workspace())), len(validation.calls)
+    choose_both(make_parts_workspace(**change))
+    assert len(records(make_parts_workspace())) == 2 * len(before)
+    assert len(validation.calls) == 2 * calls
+
+
+def test_another_network_has_a_record_of_its_own(make_parts_workspace, validation):
+    choose_both(make_parts_workspace())
+    before = set(records(make_parts_workspace()))
+    other = make_parts_workspace()
+    classifier = other.classifier("tiny")
+    next(classifier.network.parameters()).data.add_(1e-3)
+    other.classifier = lambda network, normalised=True: classifier
+    choose_both(other)
+    assert len(records(make_parts_workspace())) == 2 * len(before)
+
+
+def test_a_first_look_has_fewer_folds_and_epochs(make_parts_workspace, validation):
+    choose_both(make_parts_workspace())
+    runs, folds = zip(*validation.calls)
+    assert set(folds) == {3} and {run.settings.epochs for run in runs} == {9}
+    validation.calls.clear()
+    choose_both(make_parts_workspace(limit=4))
+    runs, folds = zip(*validation.calls)
+    assert set(folds) == {2} and {run.settings.epochs for run in runs} == {3}
+
+
+def test_weights_are_the_largest_within_the_tolerance_of_the_stored_table(make_parts_workspace, validation):
+    choice = chosen(make_parts_workspace(), "fine", "tiny", False)
+    chosen_weights(make_parts_workspace(), "fine", "tiny")
+    (path,) = records(make_parts_workspace(), "weights")
+    assert choice.layer in path.name
+    for tolerance in (0.0, 1.5, 30.0):
+        validation.calls.clear()
+        workspace = make_parts_workspace(constraint_tolerance=tolerance)
+        weights = chosen_weights(workspace, "fine", "tiny")
+        table = pd.read_csv(path, index_col="candidate")["accuracy"]
+        least = table[choice.run.name] - tolerance
+        for constraint, grid in dpnet.selection.WEIGHT_GRIDS.items():
+            cheap = (w for w in grid if table.get(f"{choice.run.name}, {constraint} {w:g}", -1.0) >= least)
+            assert getattr(weights, constraint) == next(cheap, min(grid))
+    rows = workspace.store.frame("test", SELECTION, method="Constraints")
+    assert set(rows["value"]) <= set(table)
+
+
+def test_a_run_under_some_constraints_has_their_weights_and_no_other(make_parts_workspace, validation):
+    run = chosen(make_parts_workspace(), "fine", "tiny", False).run
+    weights = ConstraintWeights(orthogonality=3.0, assignment=0.2, class_specificity=7.0)
+    found = with_constraints(run, weights, ("orthogonality", "class_specificity"))
+    assert found.settings.constraints == ConstraintWeights(orthogonality=3.0, class_specificity=7.0)
+    assert found.recipe == run.recipe and found.name == run.name
+
+
+def test_a_definition_changes_with_all_that_a_model_depends_on(make_parts_workspace, validation):
+    workspace = make_parts_workspace()
+    choice = chosen(workspace, "fine", "tiny", False)
+    plan, settings = choice.run, choice.run.settings
+    choices = [
+        choice,
+        choice._replace(layer="another"),
+        choice._replace(run=replace(plan, settings=settings.with_seed(5))),
+        choice._replace(run=replace(plan, settings=replace(settings, epochs=8))),
+        choice._replace(run=replace(plan, recipe=replace(plan.recipe, parts_per_class=4))),
+    ]
+    found = [definition(workspace, one, "tiny") for one in choices]
+    found.append(definition(make_parts_workspace(train_images=11), choice, "tiny"))
+    assert len(set(found)) == len(found)
+    assert definition(make_parts_workspace(), choice, "tiny") == found[0]
+    assert definition(workspace, choice._replace(run=replace(plan, name="renamed")), "tiny") == found[0]

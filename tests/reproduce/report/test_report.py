@@ -1,0 +1,268 @@
+"""The report on seven random pictures: every cell is there with its verdict, and its command gives it again."""
+
+import html
+import re
+import shlex
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from reproduce.__main__ import main
+from reproduce.cli import commands
+from reproduce.published.numbers import tables
+from reproduce.report.document import MARKS
+from reproduce.tables.metric_names import METRICS
+from reproduce.tables.statistics import VERDICTS
+
+CHOSEN = ("opticam-main", "opticam-localization", "opticam-selectivity", "opticam-iterations")
+
+
+class Page(HTMLParser):
+    """The page's tags with their attributes, and each heading's following grid and command by anchor."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.grids, self.commands, self.text = [], {}, {}, []
+        self._anchor, self._cell, self._code = None, None, None
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        attributes = dict(attributes)
+        self.tags.append((tag, attributes))
+        if re.fullmatch("h[23]", tag):
+            self._anchor = attributes.get("id")
+        elif tag == "tr":
+            self.grids.setdefault(self._anchor, []).append([])
+        elif tag in ("td", "th"):
+            self._cell = [attributes.get("class", ""), ""]
+        elif tag == "pre":
+            self._code = ""
+
+    def handle_endtag(self, tag):
+        if tag in ("td", "th"):
+            self.grids[self._anchor][-1].append(tuple(self._cell))
+            self._cell = None
+        elif tag == "pre":
+            self.commands.setdefault(self._anchor, self._code)
+            self._code = None
+
+    def handle_data(self, data):
+        self.text.append(data)
+        if self._cell is not None:
+            self._cell[1] += data
+        if self._code is not None:
+            self._code += data
+
+
+@pytest.fixture(scope="module")
+def tiny_command(make_module_workspace):
+    """`python -m reproduce` on the tiny workspace."""
+    patch = pytest.MonkeyPatch()
+    patch.setattr(commands, "workspace", lambda options: make_module_workspace(Path(options.results)))
+    yield main
+    patch.undo()
+
+
+@pytest.fixture(scope="module")
+def written(tiny_command, tmp_path_factory):
+    """The folder of a report of some experiments; the others are in it as "not run"."""
+    folder = tmp_path_factory.mktemp("report")
+    place = ["--results", str(folder / "results"), "--output", str(folder), "--quiet"]
+    only = [word for name in CHOSEN for word in ("--only", name)]
+    assert tiny_command(["run", *only, *place]) == 0
+    assert tiny_command(["report", *place]) == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def page(written):
+    return Page((written / "report.html").read_text(encoding="utf-8"))
+
+
+def test_the_page_is_one_file_without_script_or_external_resource(page):
+    assert "script" not in {tag for tag, _ in page.tags}
+    for tag, attributes in page.tags:
+        for name in ("src", "href", "srcset", "data"):
+            if name in attributes:
+                assert attributes[name].startswith(("data:", "#")), (tag, attributes[name][:60])
+
+
+def test_every_published_table_is_there(page):
+    assert {f"table-{name}" for name in tables()} <= set(page.grids)
+
+
+@pytest.mark.parametrize("table", ["opticam_table1", "opticam_tableA7", "opticam_tableA7_formulas"])
+def test_every_cell_has_published_measured_interval_n_and_verdict(page, written, table):
+    cells = pd.read_csv(written / "tables" / f"{table}.csv")
+    shown = [cell for line in page.grids[f"table-{table}"] for cell in line if cell[0]]
+    assert len(shown) == len(cells)
+    metrics = {name: place for place, name in enumerate(cells["metric"].unique())}  # the order of columns
+    for name, own in cells.sort_values("metric", key=lambda names: names.map(metrics)).groupby("method"):
+        line = next(line for line in page.grids[f"table-{table}"] if line[0][1] == name)
+        assert len(line) - 1 == len(own)
+        for (kind, text), cell in zip(line[1:], own.to_dict("records")):
+            digits = METRICS[cell["metric"]].digits
+            numbers = [cell["published"], cell["measured"]]
+            expected = ["\N{EN DASH}" if pd.isna(number) else f"{number:.{digits}f}" for number in numbers]
+            assert text.startswith(" / ".join(expected))
+            assert f"[{cell['low']:.{digits}f}, {cell['high']:.{digits}f}] n {cell['n']}" in text
+            assert kind == cell["verdict"].replace(" ", "-")
+            assert MARKS[cell["verdict"]] in text and cell["verdict"] in text
+
+
+def test_what_was_not_run_says_so_and_why(page):
+    whole = " ".join(page.text)
+    for kind, text in (cell for line in page.grids["table-opticam_tableA10"][1:] for cell in line if cell[0]):
+        assert kind == "not-run" and "not run" in text
+    assert "needs the Chest X-ray and Kvasir pictures" in whole
+    assert "Not yet measured." in whole
+    assert "Not run. The command that measures it:" in whole
+
+
+def test_the_legend_explains_every_verdict(page):
+    whole = " ".join(page.text)
+    for verdict in VERDICTS:
+        assert f"{MARKS[verdict]} {verdict}" in whole
+
+
+@pytest.mark.parametrize(
+    ("table", "method", "column"),
+    [("opticam_table1", "Opti-CAM", 2), ("opticam_table1", "LIME", 1), ("opticam_tableA7", "Grad-CAM", 4)],
+)
+def test_the_command_of_a_table_gives_a_cell_again(tiny_command, page, tmp_path, table, method, column):
+    """As a reader would: the command printed above the table, in a new store, and then the cell it wrote."""
+    words = shlex.split(page.commands[f"table-{table}"])
+    assert words[:3] == ["python", "-m", "reproduce"]
+    for option, folder in (("--results", tmp_path / "results"), ("--output", tmp_path)):
+        words[words.index(option) + 1] = str(folder)
+    assert tiny_command(words[3:]) == 0
+    report = ["report", "--results", str(tmp_path / "results"), "--output", str(tmp_path)]
+    assert tiny_command(report) == 0
+    again = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
+    cells = [
+        next(line for line in found.grids[f"table-{table}"] if line[0][1] == method)[column]
+        for found in (page, again)
+    ]
+    assert cells[0] == cells[1] and any(character.isdigit() for character in cells[0][1])
+
+
+def test_every_figure_is_inside_with_its_command_and_commit(page, written):
+    drawn = sorted(path.name for path in written.glob("*.png"))
+    assert len(drawn) == 2
+    assert [tag for tag, _ in page.tags].count("img") == len(drawn)
+    whole = " ".join(page.text)
+    for name in drawn:
+        assert name in whole
+    assert whole.count("at commit") == len(drawn)
+    assert "reproduce figures --only opticam-selectivity" in whole
+
+
+def test_every_claim_stands_with_its_evidence_and_verdict(page, written):
+    claims = pd.read_csv(written / "tables" / "claims.csv", keep_default_na=False)
+    lines = {line[0][1]: line for line in page.grids["claims"][1:]}
+    assert set(lines) == set(claims["text"])
+    state = {"True": "holds", "False": "does-not-hold", "": "not-tested"}
+    for claim in claims.astype(str).to_dict("records"):
+        line = lines[claim["text"]]
+        assert line[1][0] == state[claim["holds"]]
+        assert line[2][1] == claim["evidence"]
+        assert claim["experiment"] in line[3][1]
+        assert claim["reason"] in line[4][1]
+
+
+def test_a_gap_between_protocols_is_the_tables_own(page, written):
+    """The deviation of the localisation tables against the two tables' own cells."""
+    cells = {
+        name: pd.read_csv(written / "tables" / f"opticam_tableA7{name}.csv").set_index(["method", "metric"])
+        for name in ("", "_formulas")
+    }
+    text = "LE of Opti-CAM on tiny, 7 images"
+    line = next(line for line in page.grids[None] if line[0][1] == text)
+    shown = [float(cell[1].split()[0]) for cell in line[1:]]
+    legacy, formulas = (cells[name].loc[("Opti-CAM", "LE"), "measured"] for name in ("", "_formulas"))
+    assert shown == pytest.approx([legacy, formulas, formulas - legacy], abs=0.06)
+
+
+def test_markdown_tells_the_same_and_links_its_figures(written, page):
+    text = (written / "REPORT.md").read_text(encoding="utf-8")
+    for target in re.findall(r"!\[[^]]*\]\(([^)]+)\)", text):
+        assert (written / target).is_file()
+    row = next(line for line in text.splitlines() if line.startswith("| Opti-CAM |"))
+    shown = next(line for line in page.grids["table-opticam_table1"] if line[0][1] == "Opti-CAM")
+    for (_, cell), printed in zip(shown[1:], row.split(" | ")[1:]):
+        assert re.findall(r"[\d.]+", cell) == re.findall(r"[\d.]+", printed)
+
+
+def test_run_times_and_environment_are_recorded(page):
+    whole = " ".join(page.text)
+    assert "saliency maps and their metrics" in whole and "all stages" in whole
+    assert re.search(r"torch \d+\.\d+", whole)
+
+
+def test_a_second_report_of_the_same_store_is_left_alone(tiny_command, written, capsys):
+    place = ["--results", str(written / "results"), "--output", str(written)]
+    before = (written / "report.html").stat().st_mtime_ns
+    assert tiny_command(["report", *place]) == 0
+    assert "is up to date" in capsys.readouterr().out
+    assert (written / "report.html").stat().st_mtime_ns == before
+    assert tiny_command(["report", "--force", *place]) == 0
+    assert (written / "report.html").stat().st_mtime_ns > before
+
+
+def test_texts_are_escaped():
+    from reproduce.report.document import Document, Heading, Paragraph
+    from reproduce.report.html import to_html
+
+    hostile = "<script>alert('x')</script> & `a<b`"
+    text = to_html(Document("t", [Heading(1, "t"), Paragraph(hostile)]))
+    assert "<script>" not in text
+    assert html.escape("<script>") in text and "<code>a&lt;b</code>" in text
+
+
+def test_studies_are_shown_with_their_numbers(tmp_path):
+    """A study's Markdown, and a CSV file that belongs to none; one that belongs to a shown study is not repeated."""
+    from types import SimpleNamespace
+
+    from reproduce.report.document import Document, Heading
+    from reproduce.report.html import to_html
+    from reproduce.report.sections.studies import studies_section
+
+    folder = tmp_path / "studies"
+    folder.mkdir()
+    (folder / "one.md").write_text("# First study\n\n| a | b |\n| --- | --- |\n| x | 12.5 |\n")
+    (folder / "one_runs.csv").write_text("hidden\n777\n")
+    (folder / "two.csv").write_text("value\n34.5\n")
+    blocks = list(studies_section(SimpleNamespace(folder=tmp_path)))
+    grids = Page(to_html(Document("t", [Heading(1, "t"), *blocks]))).grids
+    shown = {text for lines in grids.values() for line in lines for _, text in line}
+    assert {"12.5", "34.5"} <= shown and "777" not in shown
+
+
+def test_a_study_in_a_folder_is_shown_with_its_text_and_its_tables(tmp_path):
+    from types import SimpleNamespace
+
+    from reproduce.report.document import Document, Heading
+    from reproduce.report.html import to_html
+    from reproduce.report.markdown import to_markdown
+    from reproduce.report.sections.studies import studies_section
+
+    tables = tmp_path / "studies" / "subset" / "tables"
+    tables.mkdir(parents=True)
+    command = "    python -m one \\\n        --two"
+    items = "- first\n  claim\n- second"
+    text = f"# Some photographs\n\nTwo lines\nof text.\n\n{command}\n\n## Claims\n\n{items}\n"
+    (tables.parent / "README.md").write_text(text)
+    line = r"| Opti-CAM \[a\|b\] | **1.5** |"
+    (tables / "main.md").write_text(f"**Caption**\n\n| method | AD |\n| --- | ---: |\n{line}\n\nLegend.\n")
+    (tables / "main.csv").write_text("hidden\n777\n")
+    document = Document("t", [Heading(1, "t"), *studies_section(SimpleNamespace(folder=tmp_path))])
+    shown = to_html(document)
+    page = Page(shown)
+    assert "777" not in shown and "Two lines of text." in shown and "Legend." in shown
+    assert "<li>first claim</li><li>second</li>" in shown and "<h4>Claims</h4>" in shown
+    assert list(page.commands.values()) == ["python -m one \\\n    --two"]
+    assert [text for _, text in page.grids[None][-1]] == ["Opti-CAM [a|b]", "1.5"]
+    written = to_markdown(document, tmp_path)
+    assert line in written and "#### main" in written and "From `studies/subset/tables/main.md`." in written

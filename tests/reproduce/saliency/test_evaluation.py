@@ -1,0 +1,247 @@
+"""Maps are computed once, rows are complete, interruption and limits change no number."""
+
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+import torch
+
+from opticam import GradCAM, OptiCAM
+from opticam.metrics import adcc, faithfulness, insertion, target_probability
+from reproduce.saliency import evaluation
+from reproduce.saliency.evaluation import DEFINITION, EXPERIMENT, WITHOUT_BOXES, discard_outdated, evaluate
+from reproduce.saliency.requests import Request, by_network, explained_class
+
+REQUESTS = [
+    Request("tiny", "Fake-CAM"),
+    Request("tiny", "Grad-CAM", ("faithfulness", "causal", "localization", "box study", "robustness")),
+    Request("tiny", "Opti-CAM", options={"iterations": 4}),
+]
+
+
+def values(workspace, **filters) -> pd.DataFrame:
+    frame = workspace.store.frame("test", EXPERIMENT, **filters)
+    return frame[~frame["metric"].isin(["seconds", DEFINITION])].reset_index(drop=True)
+
+
+def stored(workspace, **filters) -> pd.Series:
+    return values(workspace, **filters).set_index(["image", "metric"])["value"]
+
+
+def single_images(workspace):
+    for index, name in enumerate(workspace.source.names):
+        image, label = workspace.source.load(index)
+        yield name, image[None], torch.tensor([label])
+
+
+def test_rows_equal_a_plain_loop_over_single_images(make_workspace):
+    workspace = make_workspace()
+    evaluate(workspace, [Request("tiny", "Grad-CAM", ("faithfulness", "causal"))])
+    found, classifier = stored(workspace), workspace.classifier("tiny")
+    for name, image, label in single_images(workspace):
+        maps = GradCAM(classifier)(image, label)
+        expected = faithfulness(classifier, image, maps, label)
+        expected["insertion"] = insertion(classifier, image, maps, steps=19).auc
+        for metric, value in expected.items():
+            assert found[name, metric] == pytest.approx(value.item(), abs=1e-3)
+
+
+def test_every_image_has_every_metric_of_every_method(make_workspace):
+    workspace = make_workspace()
+    evaluate(workspace, REQUESTS)
+    counts = values(workspace).groupby(["method", "metric"]).size()
+    assert counts.groupby("method").size().to_dict() == {"Fake-CAM": 3, "Grad-CAM": 40, "Opti-CAM": 3}
+    assert set(counts) == {7}
+
+
+def test_second_run_computes_nothing(make_workspace, monkeypatch):
+    workspace = make_workspace()
+    evaluate(workspace, REQUESTS)
+    monkeypatch.setattr(evaluation, "_measure", lambda *_: pytest.fail("a map was computed twice"))
+    evaluate(workspace, REQUESTS)
+
+
+def test_all_metrics_of_a_map_read_one_computation(make_workspace, monkeypatch):
+    workspace = make_workspace(count=3)
+    compute, calls = OptiCAM.compute, []
+    monkeypatch.setattr(OptiCAM, "compute", lambda *given: calls.append(1) or compute(*given))
+    groups = ("seconds", "faithfulness", "causal", "curves", "grey deletion", "localization", "selectivity")
+    requests = [Request("tiny", "Opti-CAM", (group,), options={"iterations": 2}) for group in groups]
+    evaluate(workspace, requests)
+    assert len(calls) == 1
+
+
+def test_interrupted_run_ends_with_the_bits_of_an_uninterrupted_one(make_workspace, monkeypatch):
+    whole = make_workspace()
+    evaluate(whole, REQUESTS)
+    expected = values(whole)
+    whole.store.delete("test", EXPERIMENT)
+    measure, calls = evaluation._measure, iter(range(100))
+
+    def interrupted(*arguments):
+        if next(calls) == 4:
+            raise KeyboardInterrupt
+        return measure(*arguments)
+
+    monkeypatch.setattr(evaluation, "_measure", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(whole, REQUESTS)
+    assert 0 < len(values(whole)) < len(expected)
+    evaluate(whole, REQUESTS)
+    pd.testing.assert_frame_equal(values(whole), expected, check_exact=True)
+
+
+def test_growing_the_limit_changes_no_number_that_a_whole_run_would_give(make_workspace):
+    small = make_workspace(count=4)
+    evaluate(small, REQUESTS)
+    small.pictures = make_workspace(count=7).pictures
+    evaluate(small, REQUESTS)
+    grown = values(small)
+    small.store.delete("test", EXPERIMENT)
+    evaluate(small, REQUESTS)
+    pd.testing.assert_frame_equal(grown, values(small), check_exact=True)
+
+
+def test_a_request_for_fewer_images_measures_only_these(make_workspace):
+    workspace = make_workspace()
+    evaluate(workspace, [replace(REQUESTS[0], images=2), replace(REQUESTS[2], images=4)])
+    counts = values(workspace, metric="AD").groupby("method").size()
+    assert counts.to_dict() == {"Fake-CAM": 2, "Opti-CAM": 4}
+
+
+def test_groups_of_one_map_may_ask_for_different_numbers_of_images(make_workspace):
+    workspace = make_workspace()
+    faithful, causal = (replace(REQUESTS[1], groups=(group,)) for group in ("faithfulness", "causal"))
+    evaluate(workspace, [replace(causal, images=4), faithful, replace(causal, images=2)])
+    counts = values(workspace).groupby("metric")["image"].agg(set)
+    assert len(counts["AD"]) == 7
+    assert counts["insertion"] == {f"picture{index}" for index in range(4)}
+
+
+def test_corrupt_images_are_recorded_and_the_others_measured(make_workspace):
+    workspace = make_workspace(corrupt=(1, 6))
+    evaluate(workspace, [Request("tiny", "Fake-CAM")])
+    skips = workspace.store.skips("test", EXPERIMENT)
+    assert list(skips.image) == ["picture1", "picture6"]
+    assert set(skips.reason) == {"truncated file"}
+    assert values(workspace)["image"].nunique() == 5
+
+
+def test_labels_out_of_range_are_recorded_and_the_others_measured(make_workspace):
+    workspace = make_workspace(labels={4: 3})
+    evaluate(workspace, [Request("tiny", "Fake-CAM")])
+    skips = workspace.store.skips("test", EXPERIMENT)
+    assert skips.to_dict("list") == {
+        "image": ["picture4"],
+        "reason": ["its label is not among the network's 3 classes"],
+    }
+    assert values(workspace)["image"].nunique() == 6
+
+
+def test_images_without_boxes_are_recorded_and_keep_their_other_metrics(make_workspace):
+    workspace = make_workspace(boxless=(2, 3, 4, 5))
+    evaluate(workspace, [Request("tiny", "Grad-CAM", ("faithfulness", "localization"))])
+    assert list(workspace.store.skips("test", WITHOUT_BOXES).image) == [f"picture{i}" for i in (2, 3, 4, 5)]
+    found = values(workspace).pivot(index="image", columns="metric", values="value")
+    assert found["AD"].notna().all()
+    assert list(found.index[found["EP"].isna()]) == [f"picture{i}" for i in (2, 3, 4, 5)]
+
+
+@pytest.mark.parametrize(
+    ("target", "place"), [("most probable", 0), ("second most probable", 1), ("least probable", 2)]
+)
+def test_maps_of_another_class_are_scored_against_the_label(make_workspace, target, place):
+    workspace = make_workspace()
+    evaluate(workspace, [Request("tiny", "variant", kind="Grad-CAM", target=target)])
+    found, classifier = stored(workspace), workspace.classifier("tiny")
+    for name, image, label in single_images(workspace):
+        other = classifier(image).topk(3).indices[:, place]
+        expected = faithfulness(classifier, image, GradCAM(classifier)(image, other), label)
+        assert found[name, "AD"] == pytest.approx(expected["AD"].item(), abs=1e-3)
+
+
+def test_adcc_explains_the_predicted_class(make_workspace):
+    workspace = make_workspace()
+    evaluate(workspace, [Request("tiny", "Grad-CAM", ("robustness", "accuracy"))])
+    found, classifier = stored(workspace), workspace.classifier("tiny")
+    method = GradCAM(classifier)
+    for name, image, label in single_images(workspace):
+        predicted = classifier(image).argmax(1)
+        expected = adcc(classifier, method, image, method(image, predicted))["ADCC"]
+        assert found[name, "ADCC"] == pytest.approx(expected.item(), abs=1e-2)
+        assert found[name, "accuracy"] == 100 * bool(predicted == label)
+    assert set(values(workspace, metric="accuracy")["value"]) == {0, 100}
+
+
+def test_selectivity_of_exponent_one_is_the_map_itself(make_workspace):
+    workspace = make_workspace()
+    evaluate(workspace, [Request("tiny", "Grad-CAM", ("faithfulness", "selectivity"))])
+    table = values(workspace).pivot(index="image", columns="metric", values="value")
+    assert (table["AD 1"] == table["AD"]).all()
+    assert table["AD 10"].mean() > table["AD 0.01"].mean()
+
+
+def test_curve_points_span_the_curve_whose_area_is_the_score(make_workspace):
+    workspace = make_workspace()
+    evaluate(workspace, [Request("tiny", "Grad-CAM", ("causal", "curves"))])
+    found, classifier = stored(workspace), workspace.classifier("tiny")
+    for name, image, _ in single_images(workspace):
+        logits = classifier(image)
+        whole = 100 * target_probability(classifier, image, logits.argmax(1)).item()
+        assert found[name, "insertion 16"] == pytest.approx(whole, abs=1e-3)
+        assert found[name, "deletion 0"] == pytest.approx(whole, abs=1e-3)
+        points = [found[name, f"insertion {point}"] for point in range(17)]
+        assert sum(points) / 17 == pytest.approx(found[name, "insertion"], abs=2)
+
+
+def test_raw_pixels_are_another_network_in_the_store(make_workspace):
+    workspace = make_workspace()
+    evaluate(workspace, [Request("tiny", "Grad-CAM", normalised=normal) for normal in (True, False)])
+    means = values(workspace, metric="AD").groupby("network")["value"].mean()
+    assert list(means.index) == ["tiny", "tiny [no normalisation]"]
+    assert means.iloc[0] != means.iloc[1]
+
+
+def test_results_of_other_options_are_discarded_and_no_others(make_workspace):
+    workspace = make_workspace()
+    evaluate(workspace, REQUESTS)
+    discard_outdated(workspace, REQUESTS)
+    assert values(workspace).groupby("method").size().index.size == 3
+    changed = [REQUESTS[0], replace(REQUESTS[2], options={"iterations": 5})]
+    discard_outdated(workspace, changed)
+    assert set(values(workspace)["method"]) == {"Fake-CAM", "Grad-CAM"}
+
+
+def test_results_of_another_network_or_other_pictures_are_discarded(make_workspace, monkeypatch):
+    workspace = make_workspace()
+    evaluate(workspace, REQUESTS[:1])
+    again = make_workspace()
+    again.pictures.fingerprint = "others"
+    discard_outdated(again, REQUESTS[:1])
+    assert values(again).empty
+    evaluate(again, REQUESTS[:1])
+    trained = make_workspace()
+    trained.pictures.fingerprint = "others"
+    monkeypatch.setattr(type(trained), "digest", lambda *_: "weights of another training")
+    discard_outdated(trained, REQUESTS[:1])
+    assert values(trained).empty
+
+
+def test_forgetting_deletes_what_was_asked_for_and_no_more(make_workspace):
+    workspace = make_workspace()
+    evaluate(workspace, [Request("tiny", "Grad-CAM", ("faithfulness", "causal"))])
+    workspace.store.skip("test", EXPERIMENT, "picture9", "corrupt")
+    evaluation.forget(workspace, [Request("tiny", "Grad-CAM", ("causal",))])
+    assert workspace.store.skips("test", EXPERIMENT).empty
+    assert set(values(workspace)["metric"]) == {"AD", "AG", "AI"}
+
+
+def test_requests_for_one_map_are_joined_and_contradictions_refused():
+    assert by_network([REQUESTS[0], REQUESTS[0]]) == {"tiny": {"Fake-CAM": [REQUESTS[0]] * 2}}
+    with pytest.raises(ValueError, match="different options"):
+        by_network([REQUESTS[2], Request("tiny", "Opti-CAM", options={"iterations": 5})])
+
+
+def test_unknown_target_is_refused():
+    with pytest.raises(ValueError, match="target: expected one of label, most probable"):
+        explained_class("probable", torch.zeros(2, 3), torch.zeros(2))

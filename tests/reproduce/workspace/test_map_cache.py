@@ -1,0 +1,99 @@
+"""Kept maps spare work, change no number, and are never mistaken for others."""
+
+import pandas as pd
+import pytest
+import torch
+
+from opticam import OptiCAM
+from reproduce.saliency.evaluation import EXPERIMENT, evaluate, evaluated
+from reproduce.saliency.requests import Request
+from reproduce.workspace.map_cache import MapCache, MapKey, classifier_digest
+
+REQUEST = Request("tiny", "Opti-CAM [short]", ("faithfulness", "causal"), "Opti-CAM", {"iterations": 3})
+
+
+def counted(monkeypatch):
+    compute, calls = OptiCAM.compute, []
+    monkeypatch.setattr(OptiCAM, "compute", lambda *given: calls.append(1) or compute(*given))
+    return calls
+
+
+def stored(workspace) -> pd.DataFrame:
+    return workspace.store.frame("test", EXPERIMENT)
+
+
+def test_kept_maps_give_the_same_rows_without_being_made_again(make_workspace, monkeypatch, tmp_path):
+    workspace = make_workspace()
+    workspace.all_maps = tmp_path / "cache"
+    calls = counted(monkeypatch)
+    evaluate(workspace, [REQUEST])
+    first = stored(workspace)
+    assert len(calls) == 3
+    workspace.store.delete("test", EXPERIMENT)
+    evaluate(workspace, [REQUEST])
+    assert len(calls) == 3
+    pd.testing.assert_frame_equal(stored(workspace), first, check_exact=True)
+
+
+def test_without_a_cache_only_the_first_batch_is_kept(make_workspace):
+    workspace = make_workspace()
+    evaluate(workspace, [REQUEST])
+    (path,) = (workspace.results / "maps").rglob("*.safetensors")
+    assert path.parent.name == "Opti-CAM_short"
+
+
+def test_maps_for_figures_come_from_the_cache(make_workspace, monkeypatch):
+    workspace = make_workspace()
+    evaluate(workspace, [REQUEST])
+    calls = counted(monkeypatch)
+    (given,) = evaluated(workspace, [REQUEST], range(0, 3))
+    assert given.maps.shape == (3, 17, 19)
+    assert not calls
+
+
+def test_a_part_of_a_kept_batch_is_found_and_more_than_it_is_not(tmp_path):
+    cache, key, maps = MapCache(tmp_path), MapKey("net", "CAM", "0" * 16), torch.rand(3, 4, 5)
+    cache.save(key, ["a", "b", "c"], maps, 0.5)
+    found, _ = cache.load(key, ["c", "a"])
+    assert torch.equal(found, maps[[2, 0]])
+    assert cache.load(key, ["a", "d"]) is None
+
+
+@pytest.mark.parametrize(
+    ("network", "options", "target", "images", "start"),
+    [
+        ("other", {"iterations": 3}, "label", "set", "a"),
+        ("network", {"iterations": 4}, "label", "set", "a"),
+        ("network", {"iterations": 3}, "most probable", "set", "a"),
+        ("network", {"iterations": 3}, "label", "other set", "a"),
+        ("network", {"iterations": 3}, "label", "set", "b"),
+    ],
+)
+def test_the_key_tells_maps_apart(network, options, target, images, start):
+    reference = REQUEST.map_key("network", "set", "a")
+    other = Request("tiny", "Opti-CAM [short]", REQUEST.groups, "Opti-CAM", options, target)
+    assert other.map_key(network, images, start) != reference
+    assert REQUEST.map_key("network", "set", "a") == reference
+
+
+def test_the_network_s_digest_follows_weights_and_pixels(make_workspace):
+    workspace = make_workspace()
+    classifier = workspace.classifier("tiny")
+    digest = classifier_digest(classifier)
+    assert classifier_digest(workspace.classifier("tiny")) == digest
+    assert classifier_digest(workspace.classifier("tiny", normalised=False)) != digest
+    with torch.no_grad():
+        classifier.network.head.weight[0] += 1
+    assert classifier_digest(classifier) != digest
+
+
+def test_a_damaged_file_is_told_not_used(tmp_path):
+    cache, key = MapCache(tmp_path), MapKey("net", "CAM", "0" * 16)
+    assert cache.load(key, ["a"]) is None
+    cache.save(key, ["a", "b"], torch.rand(2, 3, 5), 0.25)
+    maps, seconds = cache.load(key, ["a", "b"])
+    assert maps.shape == (2, 3, 5) and seconds == 0.25
+    (path,) = tmp_path.rglob("*.safetensors")
+    path.write_bytes(path.read_bytes()[:20])
+    with pytest.raises(ValueError, match="damaged"):
+        cache.load(key, ["a"])

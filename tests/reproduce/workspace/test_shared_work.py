@@ -1,0 +1,127 @@
+"""Work shared among processes: each thing is done once, and the tables are those of one process."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch.distributed as dist
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dpnet.processes import alone, rank, world_size
+from reproduce.__main__ import main
+from reproduce.workspace.workspace import processes
+
+PROGRAM = Path(__file__).parents[1] / "programs" / "tiny_parts_run.py"
+ROOT = Path(__file__).parents[3]
+TABLES = ("dpnet_main", "dpnet_constraints", "dpnet_interpretability")
+TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+
+
+def run_program(folder, *launcher):
+    command = [sys.executable, *launcher, str(PROGRAM), str(folder / "results"), str(folder)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    lines = [line.split(" trains ") for line in done.stdout.splitlines() if " trains " in line]
+    return lines, {name: pd.read_csv(folder / "tables" / f"{name}.csv", dtype=str) for name in TABLES}
+
+
+def test_two_processes_share_dpnets_models_and_give_the_tables_of_one(tmp_path):
+    (one, expected), (two, found) = (
+        run_program(tmp_path / name, *launcher) for name, launcher in (("one", []), ("two", TORCHRUN))
+    )
+    trained = Counter(model for _, model in two)
+    assert trained == Counter(model for _, model in one) and set(trained.values()) == {1}
+    assert {who for who, _ in two} == {"process 0", "process 1"}
+    for name in TABLES:
+        pd.testing.assert_frame_equal(found[name], expected[name], check_exact=True)
+
+
+@given(items=st.lists(st.integers(), unique=True), world=st.integers(2, 5))
+def test_every_item_falls_to_one_process(items, world):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(dist, "is_initialized", lambda: True)
+        patch.setattr(dist, "get_world_size", lambda: world)
+        shares = []
+        for number in range(world):
+            patch.setattr(dist, "get_rank", lambda number=number: number)
+            shares.append(processes.share(iter(items)))
+    assert sorted(item for share in shares for item in share) == sorted(items)
+    assert max(map(len, shares)) - min(map(len, shares)) <= 1
+
+
+def test_one_process_does_all_in_the_order_given():
+    assert processes.share([3, 1, 2]) == [3, 1, 2]
+
+
+def test_a_model_of_ones_own_is_trained_alone(monkeypatch):
+    monkeypatch.setattr(dist, "is_initialized", lambda: True)
+    monkeypatch.setattr(dist, "get_world_size", lambda: 3)
+    monkeypatch.setattr(dist, "get_rank", lambda: 2)
+    assert (rank(), world_size()) == (2, 3)
+    with alone():
+        assert (rank(), world_size()) == (0, 1)
+    assert (rank(), world_size()) == (2, 3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--processes", "2", "--profile", "imagenet"], "images, labels"),
+        (["--processes", "2", "--device", "cuda"], "processes:"),
+    ],
+)
+def test_bad_input_is_told_once_before_processes_start(capsys, monkeypatch, arguments, words):
+    def launch(arguments, processes):
+        raise AssertionError("started")
+
+    monkeypatch.setattr("reproduce.cli.commands.launch", launch)
+    assert main(["run", *arguments]) == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert words in line
+
+
+def test_no_processes_is_an_error(capsys):
+    with pytest.raises(SystemExit):
+        main(["run", "--processes", "0"])
+    assert "--processes" in capsys.readouterr().err
+
+
+LAUNCH = """
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from reproduce.cli.launching import launch
+sys.exit(launch(["run", *sys.argv[1:]], 2))
+"""
+
+
+def start(*arguments):
+    command = [sys.executable, "-c", LAUNCH, *arguments]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.Popen(command, cwd=ROOT, env=environment, start_new_session=True, **pipes)
+
+
+def test_the_exit_status_of_a_failing_process_is_passed_on():
+    process = start("--only", "no-such-experiment")
+    error = process.communicate(timeout=120)[1]
+    assert process.returncode == 2
+    assert "no-such-experiment" in error and "Traceback" not in error
+
+
+def test_ctrl_c_ends_all_processes_with_one_line(tmp_path):
+    arguments = ("--quiet", "--limit", "2", "--only", "dpnet-main", "--results", str(tmp_path))
+    process = start(*arguments)
+    time.sleep(12)  # into the work, or the loading of libraries: both must end well
+    os.killpg(process.pid, signal.SIGINT)
+    error = process.communicate(timeout=60)[1]
+    assert process.returncode == 130
+    assert error.count("the same command goes on from here") == 1
+    assert "Traceback" not in error

@@ -1,0 +1,93 @@
+"""Imports run one way: reproduce -> dpnet -> opticam, down the layers inside reproduce, and never in a circle."""
+
+from __future__ import annotations
+
+import ast
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("opticam", "dpnet", "reproduce")
+LAYERS = (
+    {"workspace", "published"},
+    {"saliency", "parts", "tables"},
+    {"report", "experiments", "benchmarks", "studies"},
+    {"cli"},
+    {"__main__"},
+)
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imported(node: ast.AST, modules: set[str]) -> list[str]:
+    """The project's modules that an import statement reads."""
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names if alias.name in modules]
+    if isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+        inner = [f"{node.module}.{alias.name}" for alias in node.names]
+        found = [name for name in inner if name in modules]
+        whole = node.module in modules and len(found) < len(inner)
+        return [*found, *([node.module] if whole else [])]
+    return []
+
+
+def import_graph(everywhere: bool) -> dict[str, set[str]]:
+    """Module -> modules it imports; without `everywhere` only when it is itself imported, not inside functions."""
+    paths = {module_name(p): p for package in PACKAGES for p in (ROOT / package).rglob("*.py")}
+    graph = {}
+    for name, path in paths.items():
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        nodes = ast.walk(tree) if everywhere else tree.body
+        graph[name] = {target for node in nodes for target in imported(node, set(paths))} - {name}
+    return graph
+
+
+def layer(module: str) -> int | None:
+    parts = module.split(".")
+    if parts[0] != "reproduce" or len(parts) == 1:
+        return None
+    return next(number for number, rooms in enumerate(LAYERS) if parts[1] in rooms)
+
+
+def test_packages_import_one_way() -> None:
+    for module, targets in import_graph(everywhere=True).items():
+        allowed = PACKAGES[: PACKAGES.index(module.split(".")[0]) + 1]
+        assert all(target.split(".")[0] in allowed for target in targets), (module, targets)
+
+
+def test_reproduce_imports_down_its_layers() -> None:
+    upward = [
+        (module, target)
+        for module, targets in import_graph(everywhere=True).items()
+        for target in targets
+        if layer(module) is not None and layer(target) is not None and layer(target) > layer(module)
+    ]
+    assert upward == []
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_no_import_runs_in_a_circle(package: str) -> None:
+    graph = {name: targets for name, targets in import_graph(False).items() if name.startswith(package)}
+    try:
+        list(TopologicalSorter(graph).static_order())
+    except CycleError as circle:
+        pytest.fail(" <- ".join(circle.args[1]))
+
+
+def test_rooms_of_reproduce_do_not_run_in_a_circle() -> None:
+    rooms: dict[str, set[str]] = {}
+    for module, targets in import_graph(everywhere=True).items():
+        if layer(module) is not None:
+            inside = {target.split(".")[1] for target in targets if layer(target) is not None}
+            rooms.setdefault(module.split(".")[1], set()).update(inside - {module.split(".")[1]})
+    list(TopologicalSorter(rooms).static_order())
+
+
+def test_only_scripts_and_the_entry_stand_in_reproduce_itself() -> None:
+    files = {path.name for path in (ROOT / "reproduce").iterdir() if path.is_file()}
+    assert files == {"__init__.py", "__main__.py", "all.sh", "environment.sh", "gpu.sh"}
