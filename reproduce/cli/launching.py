@@ -8,7 +8,7 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from reproduce.workspace.workspace import interruption
+from reproduce.workspace import interruption
 
 
 def launch(arguments: Sequence[str], processes: int) -> int:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from dpnet.processes import alone, rank, world_size
 from reproduce.__main__ import main
-from reproduce.workspace.workspace import processes
+from reproduce.workspace import processes
 
 PROGRAM = Path(__file__).parents[1] / "programs" / "tiny_parts_run.py"
 ROOT = Path(__file__).parents[3]
