@@ -18,7 +18,7 @@ class Launch {
  public:
   explicit Launch(const Tensor& tensor) : device_(tensor.get_device_index()), guard_(device_) {
     void* stream = nullptr;
-    STABLE_TORCH_ERROR_CODE_CHECK(aoti_torch_get_current_cuda_stream(device_, &stream));
+    STD_TORCH_CHECK(aoti_torch_get_current_cuda_stream(device_, &stream) == 0, "part_similarity: no current stream");
     stream_ = static_cast<cudaStream_t>(stream);
   }
 

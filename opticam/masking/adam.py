@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from opticam.masking import inputs
+from opticam.masking import direct, inputs
 
 
 class MaskOptimizer:
@@ -34,29 +34,23 @@ class MaskOptimizer:
         self.settings = (rate, *betas, epsilon)
         self.moments = torch.zeros_like(self.logits_u), torch.zeros_like(self.logits_u)
         self.iteration = torch.zeros((), dtype=torch.int64, device=images.device)
+        tensors = self.images, self.features, self.logits_u
+        self._direct = direct.possible(*tensors) and direct.served("auto", tensors)
 
     def mask(self) -> Tensor:
         """The images masked with the present logits_u: [B,C,H,W], a leaf that requires a gradient."""
-        outputs = torch.ops.opticam.saliency_mask(
-            self.features, self.logits_u, self.images, self.normalization
-        )
+        forward = direct.kernels().saliency_mask if self._direct else torch.ops.opticam.saliency_mask
+        outputs = forward(self.features, self.logits_u, self.images, self.normalization)
         masked, self.saliency_map, self._weights, self._surface = outputs
         return masked.requires_grad_()
 
     def step(self, grad_masked: Tensor) -> None:
         """One Adam step of logits_u against the gradient with respect to the latest masked images."""
-        self.iteration += 1
-        torch.ops.opticam.saliency_mask_adam_(
-            self.logits_u,
-            *self.moments,
-            self.iteration,
-            grad_masked,
-            None,
-            self.features,
-            self.images,
-            self.saliency_map,
-            self._weights,
-            self._surface,
-            self.normalization,
-            *self.settings,
-        )
+        saved = self.saliency_map, self._weights, self._surface, self.normalization
+        state = self.logits_u, *self.moments, self.iteration
+        arguments = *state, grad_masked, None, self.features, self.images, *saved, *self.settings
+        if self._direct:
+            direct.kernels().saliency_mask_adam_(*arguments, counts=True)
+        else:
+            self.iteration += 1
+            torch.ops.opticam.saliency_mask_adam_(*arguments)

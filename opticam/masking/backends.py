@@ -6,7 +6,7 @@ import platform
 
 import torch
 
-from opticam.masking import cuda, schemas
+from opticam.masking import cuda, ops
 
 BACKENDS = ("auto", "eager", "cpp", "triton")
 DEVICE_OF = {"cpp": "cpu", "triton": "cuda"}
@@ -31,7 +31,7 @@ def obstacle(backend: str, device_type: str) -> str:
     """Why `backend` cannot run on a type of device; "" when it can."""
     if device_type != DEVICE_OF[backend]:
         return f"it runs on {DEVICE_OF[backend]} tensors only"
-    return schemas.CPP_REASON if backend == "cpp" else cuda.triton_reason()
+    return ops.CPP_REASON if backend == "cpp" else cuda.triton_reason()
 
 
 def automatic(device_type: str) -> tuple[str, str]:
@@ -54,7 +54,7 @@ def backend_report() -> list[str]:
         if device_type == "cuda" and not torch.cuda.is_available():
             backend, reason = "none", "no CUDA device is available"
         note = f" ({reason})" if reason else _note(backend)
-        lines += [f"{name} on {device_type}: {backend}{note}" for name in schemas.OPERATIONS]
+        lines += [f"{name} on {device_type}: {backend}{note}" for name in ops.OPERATIONS]
     return lines
 
 

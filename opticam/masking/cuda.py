@@ -42,6 +42,6 @@ def register(library: Library, name: str, plain: Callable[..., Any]) -> None:
             warn_once(reason)
         if reason or any(isinstance(a, torch.Tensor) and a.dtype == torch.float64 for a in arguments):
             return plain(*arguments)
-        return getattr(importlib.import_module("opticam.masking.triton_launch"), name)(*arguments)
+        return getattr(importlib.import_module("opticam.masking.triton.launch"), name)(*arguments)
 
     library.impl(name, implementation, "CUDA")

@@ -13,7 +13,7 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
-from opticam.masking import schemas as schemas  # loads the compiled library, where there is one
+from opticam.masking import ops as ops  # loads the compiled library, where there is one
 
 
 def component_boxes(maps: Tensor, thresholds: Tensor) -> Tensor:

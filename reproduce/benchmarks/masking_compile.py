@@ -14,7 +14,7 @@ import triton
 import triton.backends.nvidia
 from triton.backends.compiler import GPUTarget
 
-from opticam.masking import triton_backward, triton_config, triton_forward
+from opticam.masking.triton import backward, config, forward
 
 ARCHITECTURES = (80, 90, 100)
 SHAPES = {"resnet50": (2048, 7, 7, 224, 224), "vgg16": (512, 14, 14, 224, 224), "odd": (63, 7, 5, 101, 67)}
@@ -77,19 +77,16 @@ def cases(channels: int, h: int, w: int, height: int, width: int) -> Iterator[Ca
     size = {"h": h, "w": w, "H": height, "W": width}
     cells = {"K": channels, "CELLS": h * w}
     mode = {"MODE": 0}
-    yield Case(triton_forward.combine_kernel, cells | triton_config.combine(channels, h * w))
-    yield Case(triton_forward.mask_kernel, size | mode | {"C": 3} | triton_config.mask(h, w, tasks=64))
-    yield Case(
-        triton_forward.channel_kernel, size | {"K": channels, "C": 3} | triton_config.mask(h, w, tasks=64)
-    )
-    yield Case(triton_forward.step_kernel, {"C": 3, "H": height, "W": width} | triton_config.step())
-    given = {"HAS_MASKED": True, "HAS_MAP": False, "C": 3}
-    interval = triton_config.interval(h, w, height, width)
-    yield Case(triton_backward.interval_kernel, size | mode | given | interval)
-    yield Case(triton_backward.cell_kernel, size | mode | triton_config.cell(h, w))
+    yield Case(forward.combine_kernel, cells | config.combine(channels, h * w))
+    yield Case(forward.mask_kernel, size | mode | {"C": 3} | config.mask(h, w, tasks=64))
+    yield Case(forward.channel_kernel, size | {"K": channels, "C": 3} | config.mask(h, w, tasks=64))
+    yield Case(forward.step_kernel, {"C": 3, "H": height, "W": width} | config.step())
+    given = {"HAS_MASKED": True, "HAS_MAP": False, "C": 3, "w": w, "H": height, "W": width}
+    yield Case(backward.row_kernel, mode | given | config.row(height, width))
+    yield Case(backward.cell_kernel, size | mode | {"COUNT": True} | config.cell(h, w, height, width))
     for settings in (None, ADAM):
-        project = triton_config.project(h * w) | triton_config.adam(settings)
-        yield Case(triton_backward.project_kernel, cells | project)
+        project = config.project(h * w) | config.adam(settings)
+        yield Case(backward.project_kernel, cells | project)
 
 
 def resources(case: Case, dtype: str, sm: int) -> dict[str, int]:

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from opticam.masking import schemas
+from opticam.masking import ops
 
-needs_cpp = pytest.mark.skipif(bool(schemas.CPP_REASON), reason=schemas.CPP_REASON or "built")
+needs_cpp = pytest.mark.skipif(bool(ops.CPP_REASON), reason=ops.CPP_REASON or "built")
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,9 @@ import pytest
 import torch
 from triton.runtime.interpreter import InterpretedFunction
 
-from opticam.masking import closed_form, reference, schemas, triton_launch
+from opticam.masking import closed_form, ops, reference
 from opticam.masking.reference import NORMALIZATIONS
+from opticam.masking.triton import launch
 
 SHAPES = [
     (2, 63, (4, 3), 3, (25, 19)),
@@ -46,7 +47,7 @@ def close(ours, expected, exact):
 
 def both(inputs, gradients, normalization):
     """Forward outputs and dL/du in plain PyTorch."""
-    outputs = schemas.IMPLEMENTATIONS["saliency_mask"](*inputs, normalization)
+    outputs = ops.IMPLEMENTATIONS["saliency_mask"](*inputs, normalization)
     saved = inputs[0], inputs[2], *outputs[1:]
     return *outputs, closed_form.saliency_mask_backward(*gradients, *saved, normalization)
 
@@ -69,9 +70,9 @@ def assert_accurate(shape, normalization, given):
         [t.double() for t in inputs], [g if g is None else g.double() for g in gradients], normalization
     )
     plain = both(inputs, gradients, normalization)
-    ours = triton_launch.saliency_mask(*inputs, normalization)
+    ours = launch.saliency_mask(*inputs, normalization)
     saved = inputs[0], inputs[2], *ours[1:]
-    ours = *ours, triton_launch.saliency_mask_backward(*gradients, *saved, normalization)
+    ours = *ours, launch.saliency_mask_backward(*gradients, *saved, normalization)
     for values in zip(ours, plain, exact):
         close(*values)
 
@@ -83,10 +84,10 @@ def test_low_precision_shared_features_and_channels_last(dtype):
     gradients = torch.randn_like(images), None
     exact = both([t.double() for t in (features, logits_u, images)], (gradients[0].double(), None), "range")
     plain = both((features, logits_u, images), gradients, "range")
-    ours = triton_launch.saliency_mask(features, logits_u, images, "range")
+    ours = launch.saliency_mask(features, logits_u, images, "range")
     assert ours[0].is_contiguous(memory_format=torch.channels_last)
     saved = features, images, *ours[1:]
-    ours = *ours, triton_launch.saliency_mask_backward(*gradients, *saved, "range")
+    ours = *ours, launch.saliency_mask_backward(*gradients, *saved, "range")
     for values in zip(ours, plain, exact):
         close(*values)
 
@@ -98,9 +99,9 @@ def test_two_kernels_forward_and_three_backward(monkeypatch):
         InterpretedFunction, "run", lambda self, *a, **k: launched.append(self) or run(self, *a, **k)
     )
     features, logits_u, images = make(SHAPES[0])
-    outputs = triton_launch.saliency_mask(features, logits_u, images, "range")
+    outputs = launch.saliency_mask(features, logits_u, images, "range")
     assert len(launched) == 2
-    triton_launch.saliency_mask_backward(images, None, features, images, *outputs[1:], "range")
+    launch.saliency_mask_backward(images, None, features, images, *outputs[1:], "range")
     assert len(launched) == 5
 
 
@@ -108,8 +109,8 @@ def test_constant_maps_and_nan():
     images = torch.rand(3, 3, 21, 17) + 0.1
     features = torch.rand(3, 5, 4, 4)
     features[0], features[1, 2, 1, 3] = 0.3, torch.nan
-    outputs = triton_launch.saliency_mask(features, torch.zeros(3, 5), images, "range")
-    gradient = triton_launch.saliency_mask_backward(
+    outputs = launch.saliency_mask(features, torch.zeros(3, 5), images, "range")
+    gradient = launch.saliency_mask_backward(
         torch.ones_like(images), None, features, images, *outputs[1:], "range"
     )
     for result in (outputs[0], outputs[1], gradient):
@@ -119,7 +120,7 @@ def test_constant_maps_and_nan():
 
 
 def test_empty_batch():
-    outputs = triton_launch.saliency_mask(*(t[:0] for t in make(SHAPES[0])), "range")
+    outputs = launch.saliency_mask(*(t[:0] for t in make(SHAPES[0])), "range")
     assert [len(t) for t in outputs] == [0, 0, 0, 0]
 
 
@@ -127,11 +128,11 @@ def test_empty_batch():
 def test_channel_masks(shared):
     features, _, images = make(SHAPES[0], shared=shared)
     channels = torch.tensor([[0, 62], [5, 5]])
-    ours = triton_launch.channel_masks(features, images, channels)
+    ours = launch.channel_masks(features, images, channels)
     torch.testing.assert_close(
         ours, reference.channel_masks(features, images, channels), atol=1e-5, rtol=1e-5
     )
-    outside = triton_launch.channel_masks(features, images, torch.tensor([[63, 1], [1, -1]]))
+    outside = launch.channel_masks(features, images, torch.tensor([[63, 1], [1, -1]]))
     assert outside[0, 0].isnan().all()
     assert outside[1, 1].isnan().all()
     assert outside[0, 1].isfinite().all()
@@ -143,22 +144,20 @@ def test_step_masks(size):
     ranks = torch.stack([torch.randperm(25 * 19).view(25, 19) for _ in range(2)])
     steps = torch.tensor([0, 200, 25 * 19])
     expected = reference.step_masks(ranks, images, baseline, steps)
-    assert torch.equal(triton_launch.step_masks(ranks, images, baseline, steps), expected)
+    assert torch.equal(launch.step_masks(ranks, images, baseline, steps), expected)
 
 
 def test_adam_step_equals_torchs():
     features, logits_u, images = make(SHAPES[0])
-    outputs = triton_launch.saliency_mask(features, logits_u, images, "range")
+    outputs = launch.saliency_mask(features, logits_u, images, "range")
     grad_masked = torch.randn_like(images)
     saved = grad_masked, None, features, images, *outputs[1:], "range"
-    gradient = triton_launch.saliency_mask_backward(*saved)
+    gradient = launch.saliency_mask_backward(*saved)
     peer = logits_u.clone().requires_grad_()
     adam = torch.optim.Adam([peer], lr=0.1)
     moments = torch.zeros_like(logits_u), torch.zeros_like(logits_u)
     for iteration in (1, 2, 3):
         peer.grad = gradient.clone()
         adam.step()
-        triton_launch.saliency_mask_adam_(
-            logits_u, *moments, torch.tensor(iteration), *saved, 0.1, 0.9, 0.999, 1e-8
-        )
+        launch.saliency_mask_adam_(logits_u, *moments, torch.tensor(iteration), *saved, 0.1, 0.9, 0.999, 1e-8)
     torch.testing.assert_close(logits_u, peer.detach(), atol=1e-5, rtol=1e-5)

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from opticam.masking import channel_masks, saliency_mask, schemas
+from opticam.masking import channel_masks, ops, saliency_mask
 from opticam.masking.reference import NORMALIZATIONS
 
-pytestmark = pytest.mark.skipif(bool(schemas.CPP_REASON), reason=schemas.CPP_REASON or "built")
+pytestmark = pytest.mark.skipif(bool(ops.CPP_REASON), reason=ops.CPP_REASON or "built")
 DTYPES = [torch.float32, torch.bfloat16, torch.float16]
 
 

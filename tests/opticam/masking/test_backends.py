@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from opticam.masking import backends, closed_form, cuda, library, reference, saliency_mask, schemas
+from opticam.masking import backends, closed_form, cpu, cuda, ops, reference, saliency_mask
 
 INPUTS = torch.rand(1, 2, 3, 3), torch.zeros(1, 2), torch.rand(1, 3, 8, 8)
 
@@ -17,7 +17,7 @@ def test_triton_on_the_cpu_raises_with_the_reason():
 
 
 def test_cpp_that_did_not_load_raises_with_the_reason(monkeypatch):
-    monkeypatch.setattr(schemas, "CPP_REASON", "it is broken")
+    monkeypatch.setattr(ops, "CPP_REASON", "it is broken")
     with pytest.raises(RuntimeError, match="'cpp' cannot run on cpu: it is broken"):
         saliency_mask(*INPUTS, backend="cpp")
     assert backends.automatic("cpu") == ("eager", "it is broken")
@@ -25,14 +25,14 @@ def test_cpp_that_did_not_load_raises_with_the_reason(monkeypatch):
 
 
 def test_library_that_is_not_built(monkeypatch, tmp_path):
-    monkeypatch.setattr(library, "PACKAGE", tmp_path)
-    assert "not built" in library.load()
+    monkeypatch.setattr(cpu, "PACKAGE", tmp_path)
+    assert "not built" in cpu.load()
 
 
 def test_library_that_does_not_load_names_the_file_and_the_version(monkeypatch, tmp_path):
     (tmp_path / "_C.abi3.so").write_bytes(b"not a library")
-    monkeypatch.setattr(library, "PACKAGE", tmp_path)
-    reason = library.load()
+    monkeypatch.setattr(cpu, "PACKAGE", tmp_path)
+    reason = cpu.load()
     assert "_C.abi3.so" in reason
     assert torch.__version__ in reason
 
@@ -40,7 +40,7 @@ def test_library_that_does_not_load_names_the_file_and_the_version(monkeypatch, 
 def test_report_has_a_line_for_each_operation_and_device():
     report = backends.backend_report()
     assert torch.__version__ in report[0]
-    for name in schemas.OPERATIONS:
+    for name in ops.OPERATIONS:
         assert sum(line.startswith(f"{name} on ") for line in report) == 2
 
 
@@ -68,7 +68,7 @@ def test_plain_implementation_of_the_registered_operations(shape, inputs, normal
     gradients = torch.randn_like(masked), torch.randn_like(saliency_map)
     (expected,) = torch.autograd.grad((masked, saliency_map), logits_u, gradients)
     with torch.no_grad():
-        outputs = schemas.IMPLEMENTATIONS["saliency_mask"](features, logits_u, images, normalization)
+        outputs = ops.IMPLEMENTATIONS["saliency_mask"](features, logits_u, images, normalization)
         ours = closed_form.saliency_mask_backward(*gradients, features, images, *outputs[1:], normalization)
     assert torch.equal(outputs[0], masked)
     torch.testing.assert_close(ours, expected, atol=1e-8, rtol=1e-6)

@@ -7,9 +7,9 @@ import sys
 import pytest
 import torch
 
-from opticam.masking import saliency_mask, schemas
+from opticam.masking import ops, saliency_mask
 
-pytestmark = pytest.mark.skipif(bool(schemas.CPP_REASON), reason=schemas.CPP_REASON or "built")
+pytestmark = pytest.mark.skipif(bool(ops.CPP_REASON), reason=ops.CPP_REASON or "built")
 
 
 def run(features, logits_u, images):

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from opticam.masking import channel_masks, saliency_mask, schemas, step_masks
+from opticam.masking import channel_masks, ops, saliency_mask, step_masks
 
 BACKENDS = ["eager", "auto"]
 
@@ -78,7 +78,7 @@ def test_channels_last_and_strided_images_give_the_same_steps(backend):
         assert torch.equal(step_masks(ranks, other, torch.zeros(1), [50], backend), expected)
 
 
-@pytest.mark.skipif(bool(schemas.CPP_REASON), reason=schemas.CPP_REASON or "built")
+@pytest.mark.skipif(bool(ops.CPP_REASON), reason=ops.CPP_REASON or "built")
 @given(data=st.data())
 @settings(max_examples=40, deadline=None)
 def test_range_maps_lie_in_the_unit_interval_and_reach_its_ends(data):

@@ -3,7 +3,7 @@ import pytest
 import torch
 from scipy import ndimage
 
-from opticam.masking import schemas
+from opticam.masking import ops
 from opticam.metrics import largest_component_box
 from opticam.metrics.components import component_boxes, labelled_boxes
 
@@ -62,8 +62,8 @@ def test_one_sweep_gives_the_boxes_of_every_threshold(shape, levels):
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 def test_sweep_and_labelling_agree_on_smooth_maps(dtype):
-    if schemas.CPP_REASON:
-        pytest.skip(schemas.CPP_REASON)
+    if ops.CPP_REASON:
+        pytest.skip(ops.CPP_REASON)
     noise = np.random.default_rng(1).random((6, 48, 61))
     maps = torch.from_numpy(ndimage.gaussian_filter(noise, (0, 4, 4))).to(dtype)
     thresholds = torch.quantile(maps.flatten(1), torch.linspace(0, 1, 12, dtype=dtype), dim=1).T.contiguous()

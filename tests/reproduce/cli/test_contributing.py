@@ -9,7 +9,7 @@ import torch
 from dpnet.similarity import backends, part_similarity
 from opticam import METHODS, Classifier, GradCAM
 from opticam.masking import step_masks
-from opticam.masking.schemas import IMPLEMENTATIONS
+from opticam.masking.ops import IMPLEMENTATIONS
 from reproduce.saliency.evaluation import EXPERIMENT, evaluate
 from reproduce.saliency.metric_groups import GROUPS
 from reproduce.saliency.requests import Request

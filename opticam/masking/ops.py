@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.library import Library
 
-from opticam.masking import closed_form, cuda, library, reference
+from opticam.masking import closed_form, cpu, cuda, reference
 from opticam.masking.layout import layout
 
 LIBRARY = Library("opticam", "DEF")
@@ -138,5 +138,5 @@ torch.library.register_autograd(
     "opticam::saliency_mask", _backward, setup_context=_save_for_backward, lib=LIBRARY
 )
 
-CPP_REASON = library.load()
+CPP_REASON = cpu.load()
 """Why the C++ implementations are missing; "" when they are registered."""

@@ -1,4 +1,4 @@
-"""Backward kernels of `saliency_mask`: pixels to intervals, intervals to cells, cells to logits_u.
+"""Backward kernels of `saliency_mask`: pixels to rows of cells, rows to cells, cells to logits_u.
 
 No two programs write to one place and no sum depends on their order, so two runs give identical bits.
 """
@@ -6,11 +6,11 @@ No two programs write to one place and no sum depends on their order, so two run
 import triton
 import triton.language as tl
 
-from opticam.masking.triton_common import RANGE, SIGMOID, extremes, interval_begin, place, scaling
+from opticam.masking.triton.common import RANGE, SIGMOID, extremes, interval_begin, place, scaling
 
 
 @triton.jit
-def interval_kernel(
+def row_kernel(
     grad_masked,
     grad_map,
     images,
@@ -21,66 +21,61 @@ def interval_kernel(
     HAS_MASKED: tl.constexpr,
     HAS_MAP: tl.constexpr,
     C: tl.constexpr,
-    h: tl.constexpr,
     w: tl.constexpr,
     H: tl.constexpr,
     W: tl.constexpr,
     MODE: tl.constexpr,
+    CHUNKS: tl.constexpr,
     BLOCK_Y: tl.constexpr,
     BLOCK_X: tl.constexpr,
 ):
-    """dL/dn over the pixels between four cells, summed with the weights 1, along, down and along x down."""
-    image, cell = tl.program_id(0).to(tl.int64), tl.program_id(1)
-    first_row, end_row = interval_begin(cell // w, h, H), interval_begin(cell // w + 1, h, H)
-    first_column, end_column = interval_begin(cell % w, w, W), interval_begin(cell % w + 1, w, W)
-    plain = tl.zeros([BLOCK_Y, BLOCK_X], tl.float32)
-    by_along, by_down, by_both = plain, plain, plain
-    for y in range(first_row, end_row, BLOCK_Y):
-        for x in range(first_column, end_column, BLOCK_X):
-            row, column = y + tl.arange(0, BLOCK_Y), x + tl.arange(0, BLOCK_X)
-            inside = (row < end_row)[:, None] & (column < end_column)[None, :]
-            pixel = row[:, None] * W + column[None, :]
-            g = tl.zeros([BLOCK_Y, BLOCK_X], tl.float32)
-            if HAS_MAP:
-                g += tl.load(grad_map + image * H * W + pixel, mask=inside, other=0.0)
-            if HAS_MASKED:
-                for colour in tl.static_range(C):
-                    at = image * C * H * W + colour * plane + pixel * step
-                    gradient = tl.load(grad_masked + at, mask=inside, other=0.0).to(tl.float32)
-                    g += gradient * tl.load(images + at, mask=inside, other=0.0).to(tl.float32)
-            if MODE == SIGMOID:
-                value = tl.load(saliency_map + image * H * W + pixel, mask=inside, other=0.0)
-                g *= value * (1 - value)
-            _, down = place(row, h, H)
-            _, along = place(column, w, W)
-            plain += g
-            by_along += g * along[None, :]
-            by_down += g * down[:, None]
-            by_both += g * down[:, None] * along[None, :]
-    out = partial + (image * h * w + cell) * 4
-    tl.store(out, tl.sum(plain))
-    tl.store(out + 1, tl.sum(by_along))
-    tl.store(out + 2, tl.sum(by_down))
-    tl.store(out + 3, tl.sum(by_both))
+    """dL/dn of BLOCK_Y rows of one image, summed along each row with the weights of the w cells it touches."""
+    image, block, chunk = tl.program_id(0).to(tl.int64), tl.program_id(1), tl.program_id(2)
+    row = block * BLOCK_Y + tl.arange(0, BLOCK_Y)
+    column = chunk * BLOCK_X + tl.arange(0, BLOCK_X)
+    inside = (row < H)[:, None] & (column < W)[None, :]
+    pixel = row[:, None] * W + column[None, :]
+    g = tl.zeros([BLOCK_Y, BLOCK_X], tl.float32)
+    if HAS_MAP:
+        g += tl.load(grad_map + image * H * W + pixel, mask=inside, other=0.0)
+    if HAS_MASKED:
+        for colour in tl.static_range(C):
+            at = image * C * H * W + colour * plane + pixel * step
+            gradient = tl.load(grad_masked + at, mask=inside, other=0.0).to(tl.float32)
+            g += gradient * tl.load(images + at, mask=inside, other=0.0).to(tl.float32)
+    if MODE == SIGMOID:
+        value = tl.load(saliency_map + image * H * W + pixel, mask=inside, other=0.0)
+        g *= value * (1 - value)
+    left, along = place(column, w, W)
+    out = partial + ((image * H + row) * CHUNKS + chunk) * w
+    for cell in range(w):
+        share = tl.where(left == cell, 1 - along, 0.0) + tl.where(left + 1 == cell, along, 0.0)
+        tl.store(out + cell, tl.sum(g * share[None, :], 1), mask=row < H)
 
 
 @triton.jit
-def part(partial, kind: tl.constexpr, exists):
-    """One of the four sums of each interval in float64: from here to the cells sums cancel, and are few."""
-    return tl.load(partial + kind, mask=exists, other=0.0).to(tl.float64)
-
-
-@triton.jit
-def folded(partial, cell, inside, h: tl.constexpr, w: tl.constexpr):
-    """dL/d(cell) from the four intervals that touch it: the transpose of bilinear upsampling."""
-    row, column = cell // w, cell % w
-    here, left = partial + cell * 4, partial + (cell - 1) * 4
-    above, corner = partial + (cell - w) * 4, partial + (cell - w - 1) * 4
-    has_left, has_above = inside & (column > 0), inside & (row > 0)
-    total = part(here, 0, inside) - part(here, 1, inside) - part(here, 2, inside) + part(here, 3, inside)
-    total += part(left, 1, has_left) - part(left, 3, has_left)
-    total += part(above, 2, has_above) - part(above, 3, has_above)
-    return total + part(corner, 3, has_left & has_above)
+def folded(
+    partial,
+    cell,
+    inside,
+    h: tl.constexpr,
+    w: tl.constexpr,
+    H: tl.constexpr,
+    CHUNKS: tl.constexpr,
+    SUPPORT: tl.constexpr,
+):
+    """dL/d(cell) from the rows that touch it, in float64: the transpose of upsampling along the columns."""
+    cell_row, cell_column = cell // w, cell % w
+    row = interval_begin(tl.maximum(cell_row - 1, 0), h, H)[:, None] + tl.arange(0, SUPPORT)[None, :]
+    top, down = place(row, h, H)
+    here = cell_row[:, None]
+    share = tl.where(top == here, 1 - down, 0.0) + tl.where(top + 1 == here, down, 0.0)
+    touched = inside[:, None] & (row < H) & (share != 0)
+    total = tl.zeros(share.shape, tl.float64)
+    for chunk in tl.static_range(CHUNKS):
+        at = partial + (row * CHUNKS + chunk) * w + cell_column[:, None]
+        total += tl.load(at, mask=touched, other=0.0).to(tl.float64)
+    return tl.sum(total * share, 1)
 
 
 @triton.jit
@@ -100,37 +95,50 @@ def cell_kernel(
     surface,
     coarse,
     offset,
+    iteration,
+    COUNT: tl.constexpr,
     h: tl.constexpr,
     w: tl.constexpr,
     H: tl.constexpr,
     W: tl.constexpr,
     MODE: tl.constexpr,
+    CHUNKS: tl.constexpr,
+    SUPPORT: tl.constexpr,
     BLOCK: tl.constexpr,
     BLOCK_S: tl.constexpr,
 ):
-    """One image: fold the intervals into cells and go back through the normalisation, minimum and maximum too.
+    """One image: fold the rows into cells and go back through the normalisation, minimum and maximum too.
 
-    Upsampling preserves sums, so the sums over pixels of g and of g n are taken over cells.
+    Upsampling preserves sums, so the sums over pixels of g and of g n are taken over cells. COUNT adds one to
+    the iteration, which the kernel after this one reads.
     """
     image = tl.program_id(0).to(tl.int64)
-    partial += image * h * w * 4
+    if COUNT:
+        tl.store(iteration, tl.load(iteration) + 1, mask=image == 0)
+    partial += image * H * CHUNKS * w
     surface += image * h * w
+    coarse += image * h * w
     low, scale, at_low, at_high = 0.0, 1.0, 0, 0
-    total = tl.zeros([], tl.float64)
-    product = tl.zeros([], tl.float64)
-    inner = tl.zeros([], tl.float64)
     if MODE != SIGMOID:
         least, greatest, at_low, at_high = extremes(surface, h, w, H, W, BLOCK_S)
         low, scale = scaling(least, greatest, MODE)
+    total = tl.zeros([], tl.float64)
+    product = tl.zeros([], tl.float64)
+    inner = tl.zeros([], tl.float64)
+    cell = tl.arange(0, BLOCK)
+    gradient = folded(partial, cell, cell < h * w, h, w, H, CHUNKS, SUPPORT)
+    if MODE != SIGMOID:
         for start in range(0, h * w, BLOCK):
             cell = start + tl.arange(0, BLOCK)
-            gradient = folded(partial, cell, cell < h * w, h, w)
+            if h * w > BLOCK:
+                gradient = folded(partial, cell, cell < h * w, h, w, H, CHUNKS, SUPPORT)
             value = tl.load(surface + cell, mask=cell < h * w, other=0.0)
             total += tl.sum(gradient)
             product += tl.sum(tl.where(cell < h * w, gradient * (value - low) * scale, 0.0))
     for start in range(0, h * w, BLOCK):
         cell = start + tl.arange(0, BLOCK)
-        gradient = folded(partial, cell, cell < h * w, h, w)
+        if h * w > BLOCK:
+            gradient = folded(partial, cell, cell < h * w, h, w, H, CHUNKS, SUPPORT)
         if MODE != SIGMOID:
             gradient -= product * share_of(at_high, cell, h, w, H, W)
             if MODE == RANGE:
@@ -138,7 +146,7 @@ def cell_kernel(
             gradient *= scale
         value = tl.load(surface + cell, mask=cell < h * w, other=0.0)
         inner += tl.sum(tl.where(cell < h * w, gradient * value, 0.0))
-        tl.store(coarse + image * h * w + cell, gradient, mask=cell < h * w)
+        tl.store(coarse + cell, gradient, mask=cell < h * w)
     tl.store(offset + image, inner)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from opticam.masking import backends, inputs, reference
+from opticam.masking import backends, direct, inputs, reference
 
 
 def saliency_mask(
@@ -30,6 +30,9 @@ def saliency_mask(
     Raises ValueError or TypeError naming the argument that does not fit, and RuntimeError with the reason
     when a backend asked for by name cannot run.
     """
+    served = direct.saliency_mask(features, logits_u, images, normalization, backend)
+    if served is not None:
+        return served
     inputs.check_saliency_mask(features, logits_u, images, normalization)
     features, images = features.detach(), images.detach()
     if backends.choose(backend, images.device) == "eager":
@@ -45,6 +48,9 @@ def channel_masks(
     features [B,K,h,w] or [1,K,h,w]; images [B,C,H,W]; channels [k], the same for all images, or [B,k].
     Returns [B,k,C,H,W] in the images' dtype; no gradient. A constant channel gives zeros.
     """
+    served = direct.channel_masks(features, images, channels, backend)
+    if served is not None:
+        return served
     inputs.check_features(features, images)
     channels = inputs.check_channels(channels, features, images)
     features, images = features.detach(), images.detach()
@@ -63,6 +69,9 @@ def step_masks(
     images; steps: integers [t]. Insertion takes the sharp images and a blurred baseline; deletion takes the
     substrate (zeros, say) as images and the image itself as baseline. Returns [B,t,C,H,W]; no gradient.
     """
+    served = direct.step_masks(ranks, images, baseline, steps, backend)
+    if served is not None:
+        return served
     inputs.check_step_masks(ranks, images, baseline)
     steps = inputs.check_steps(steps, images.device)
     images, baseline = images.detach(), baseline.detach()

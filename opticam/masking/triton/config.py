@@ -11,9 +11,12 @@ def power_of_two(number: int) -> int:
 
 
 def combine(channels: int, cells: int) -> dict[str, int]:
-    """Narrow blocks of cells, so that a batch of one still spreads over the GPU."""
+    """Narrow blocks of cells, so that a batch of one still spreads over the GPU, and many channels in flight.
+
+    The same for every batch size: an image's map must not depend on what else is in its batch.
+    """
     width = 16 if cells <= 64 else 32
-    return {"BLOCK_ALL": power_of_two(channels), "BLOCK_K": 2048 // width, "BLOCK_P": width, "num_warps": 8}
+    return {"BLOCK_ALL": power_of_two(channels), "BLOCK_K": 8192 // width, "BLOCK_P": width, "num_warps": 8}
 
 
 def mask(h: int, w: int, tasks: int) -> dict[str, int]:
@@ -30,17 +33,27 @@ def step() -> dict[str, int]:
     return {"BLOCK": 1024, "num_warps": 4}
 
 
-def interval(h: int, w: int, height: int, width: int) -> dict[str, int]:
-    """A tile about the size of the block of pixels between four cells, at most 1024 pixels."""
-    block_x = min(power_of_two(-(-width // w)), 64)
-    block_y = min(power_of_two(-(-height // h)), 1024 // block_x)
-    return {"BLOCK_Y": block_y, "BLOCK_X": block_x, "num_warps": 4 if block_x * block_y >= 512 else 1}
+def row(height: int, width: int) -> dict[str, int]:
+    """Whole rows of pixels where they are no wider than 1024, about 2048 pixels a program."""
+    block_x = min(power_of_two(width), 1024)
+    block_y = min(power_of_two(height), max(2048 // block_x, 1))
+    return {"CHUNKS": -(-width // block_x), "BLOCK_Y": block_y, "BLOCK_X": block_x, "num_warps": 4}
 
 
-def cell(h: int, w: int) -> dict[str, int]:
-    """Cells and samples a program holds at once; one program an image."""
+def support(cells: int, pixels: int) -> int:
+    """The most pixels of an axis that one cell is part of, rounded up to a power of two."""
+    begins = [max(-(-(2 * pixels * c + pixels - cells) // (2 * cells)), 0) for c in range(1, cells)]
+    begins = [0, *(min(begin, pixels) for begin in begins), pixels]
+    return power_of_two(max(begins[c + 1] - begins[max(c - 1, 0)] for c in range(cells)))
+
+
+def cell(h: int, w: int, height: int, width: int) -> dict[str, int]:
+    """Cells and samples a program holds at once; one program per image."""
+    rows = support(h, height)
     return {
-        "BLOCK": min(power_of_two(h * w), 1024),
+        "CHUNKS": row(height, width)["CHUNKS"],
+        "SUPPORT": rows,
+        "BLOCK": min(power_of_two(h * w), max(8192 // rows, 16)),
         "BLOCK_S": min(power_of_two(4 * h * w), 1024),
         "num_warps": 4,
     }
@@ -49,7 +62,7 @@ def cell(h: int, w: int) -> dict[str, int]:
 def project(cells: int) -> dict[str, int]:
     """A tile of channels by cells."""
     width = min(power_of_two(cells), 64)
-    return {"BLOCK_K": max(2048 // width, 16), "BLOCK_P": width, "num_warps": 4}
+    return {"BLOCK_K": max(4096 // width, 16), "BLOCK_P": width, "num_warps": 4}
 
 
 def adam(settings: tuple[float, float, float, float] | None) -> dict[str, float | bool]:

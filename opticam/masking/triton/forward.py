@@ -3,7 +3,7 @@
 import triton
 import triton.language as tl
 
-from opticam.masking.triton_common import RANGE, SIGMOID, extremes, scaling, upsampled
+from opticam.masking.triton.common import RANGE, SIGMOID, extremes, scaling, upsampled
 
 
 @triton.jit

@@ -1,0 +1,47 @@
+"""A kernel with its grid and constants fixed: compiled by its first call, launched without Triton's binder after."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+ALIGNED = 15
+"""Bits of an address that are zero where it is a multiple of 16 bytes, which kernels are compiled for."""
+
+
+class Launch:
+    """Everything of one kernel launch but its tensors.
+
+    The kernel's parameters are tensors, then `scalars`, then constants, by whose names `constants` gives them;
+    `constants` may hold Triton's options (num_warps) too. The tensors' dtypes and device must not change.
+    """
+
+    def __init__(self, kernel, grid: tuple[int, ...], scalars: tuple[int, ...] = (), **constants) -> None:
+        self.kernel, self.grid, self.scalars, self.constants = kernel, grid, scalars, constants
+        self._grid = (*grid, 1, 1)[:3]
+        self._compiled: tuple | None = None
+
+    def __call__(self, *tensors: Tensor) -> None:
+        """Launch on the current stream of the tensors' device, which must be the current one."""
+        compiled = self._compiled
+        if compiled is None:
+            self._first(tensors)
+            return
+        run, function, metadata, tail, device = compiled
+        pointers = [tensor.data_ptr() for tensor in tensors]
+        for pointer in pointers:
+            if pointer & ALIGNED:
+                self.kernel[self.grid](*tensors, *self.scalars, **self.constants)
+                return
+        stream = torch._C._cuda_getCurrentRawStream(device)
+        run(*self._grid, stream, function, metadata, None, None, None, *pointers, *tail)
+
+    def _first(self, tensors: tuple[Tensor, ...]) -> None:
+        """Let Triton compile and launch; keep what it compiled if that is for aligned tensors."""
+        kernel = self.kernel[self.grid](*tensors, *self.scalars, **self.constants)
+        if kernel is None or any(tensor.data_ptr() & ALIGNED for tensor in tensors):
+            return  # interpreted, or compiled for addresses of any alignment
+        names = self.kernel.arg_names[len(tensors) + len(self.scalars) :]
+        tail = (*self.scalars, *(self.constants[name] for name in names))
+        device = tensors[0].get_device()
+        self._compiled = kernel.run, kernel.function, kernel.packed_metadata, tail, device
