@@ -82,7 +82,7 @@ def cases(channels: int, h: int, w: int, height: int, width: int) -> Iterator[Ca
     yield Case(forward.channel_kernel, size | {"K": channels, "C": 3} | config.mask(h, w, tasks=64))
     yield Case(forward.step_kernel, {"C": 3, "H": height, "W": width} | config.step())
     given = {"HAS_MASKED": True, "HAS_MAP": False, "C": 3, "w": w, "H": height, "W": width}
-    yield Case(backward.row_kernel, mode | given | config.row(height, width))
+    yield Case(backward.row_kernel, mode | given | config.row(height, width, bytes_per_number=4))
     yield Case(backward.cell_kernel, size | mode | {"COUNT": True} | config.cell(h, w, height, width))
     for settings in (None, ADAM):
         project = config.project(h * w) | config.adam(settings)

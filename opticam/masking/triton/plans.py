@@ -91,7 +91,8 @@ def backward_plan(
     """
     _, channels, h, w = sizes.features
     batch, colours, height, width = sizes.images
-    row, project = config.row(height, width), config.project(h * w)
+    row = config.row(height, width, sizes.dtypes[2].itemsize)
+    project = config.project(h * w)
     mode = MODES[sizes.normalization]
     rows = Launch(
         backward.row_kernel,

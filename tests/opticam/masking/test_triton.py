@@ -39,7 +39,7 @@ def test_kernels_compile_ahead_of_time(sm):
         "mask_kernel",
         "channel_kernel",
         "step_kernel",
-        "interval_kernel",
+        "row_kernel",
         "cell_kernel",
         "project_kernel",
     }
