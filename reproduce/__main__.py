@@ -1,4 +1,4 @@
-"""Command line of the experiments: list, run, tables, figures, report, check, benchmark."""
+"""Command line of the experiments: list, run, tables, figures, report, check, benchmark, train-sample."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 import sys
 
 import reproduce.workspace.interruption as interruption  # first, before anything slow is loaded
-from reproduce.cli import commands
+from reproduce.cli import commands, train_sample
 from reproduce.cli.benchmark import MODULES
 from reproduce.cli.checks import ALL, CHECKS
 from reproduce.cli.options import add_input_options, add_process_option, add_selection_options
@@ -57,6 +57,9 @@ def _parser() -> argparse.ArgumentParser:
             subparser.add_argument("what", nargs="?", choices=CHECKS, default=ALL)
         add_selection_options(subparser)
         add_input_options(subparser)
+    subparser = subparsers.add_parser("train-sample", help="train the sample networks anew and compare")
+    subparser.set_defaults(run=train_sample.run)
+    train_sample.add_options(subparser)
     subparser = subparsers.add_parser("benchmark", help="time kernels and loops against their peers")
     subparser.set_defaults(run=commands.benchmark)
     subparser.add_argument(

@@ -1,4 +1,4 @@
-"""The sample networks: trained on the sample data on first use, then read from a cache."""
+"""The sample networks: files of the project, so that every machine explains the same ones; or trained anew."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from opticam.sample.architectures import TARGET_LAYERS, build_sample_network
 from opticam.sample.network_training import SAMPLE_MEAN, SAMPLE_STD, TrainingSettings, accuracy, train
 from opticam.sample.pictures import SPLITS, sample_fingerprint, sample_set
 
+WEIGHTS = Path(__file__).with_name("weights")
+CARD = "card.json"
 DEFAULT_SETTINGS = {
     "sample_resnet": TrainingSettings(epochs=4),
     "sample_vgg": TrainingSettings(epochs=8),
@@ -29,7 +31,8 @@ class SampleNetworkRecord:
 
     accuracy: top-1 in percent on the ``pictures`` held-out pictures of "many".  target_layer: the module for
     saliency maps, chosen as in the paper.  mean, std: normalisation of RGB in [0, 1] before the network.
-    fingerprint: changes with architecture, data and settings.  seconds: time the training took.
+    fingerprint: changes with the weights, or, of a network trained anew, with what they follow from.
+    seconds: time the training took.
     """
 
     name: str
@@ -70,20 +73,23 @@ def _train_and_save(
 
 def sample_network(
     name: str,
-    cache_dir: str | Path,
+    cache_dir: str | Path | None = None,
     device: torch.device | str = "cpu",
     progress: bool = True,
     settings: TrainingSettings | None = None,
 ) -> tuple[nn.Module, SampleNetworkRecord]:
-    """A sample network in eval mode on ``device`` and its record, trained first if ``cache_dir`` lacks it.
+    """A sample network in eval mode on ``device`` and its record.
 
     name: "sample_resnet", "sample_vgg" or "sample_vit".  The network maps normalised float32 [B,3,64,64] to
-    logits [B,20] of the variant "many"; training takes about a minute each on two CPU cores.  The weights
-    follow from the seed in ``settings``, up to rounding that differs between machines and thread counts.
-    A change of architecture, data or settings trains anew, beside the old file.
-    Raises ``ValueError`` for an unknown name or a damaged cache file.
+    logits [B,20] of the variant "many".  Without ``settings`` the weights are the project's own, kept in half
+    precision.  With ``settings`` the network is trained, or read from ``cache_dir`` where it was before; a
+    change of architecture, data or settings trains anew, beside the old file.
+    Raises ``ValueError`` for an unknown name, for a damaged file, and for training without a ``cache_dir``.
     """
-    settings = settings or DEFAULT_SETTINGS.get(name, TrainingSettings())
+    if settings is None:
+        return _fixed_network(name, device)
+    if cache_dir is None:
+        raise ValueError("cache_dir: a network is trained into a folder; none was given")
     with torch.random.fork_rng():
         torch.manual_seed(settings.seed)
         network = build_sample_network(name)
@@ -97,3 +103,22 @@ def sample_network(
     network = network.to(memory_format=torch.contiguous_format).eval()
     measured = json.loads(notes["measured"])
     return network, SampleNetworkRecord(name, TARGET_LAYERS[name], fingerprint, settings, **measured)
+
+
+def _fixed_network(name: str, device: torch.device | str) -> tuple[nn.Module, SampleNetworkRecord]:
+    """The network whose weights are a file of the project, and what its card says."""
+    with torch.random.fork_rng():
+        network = build_sample_network(name)
+    facts = json.loads((WEIGHTS / CARD).read_text(encoding="utf-8"))["networks"][name]
+    path = WEIGHTS / f"{name}.safetensors"
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    if digest != facts["sha256"]:
+        raise ValueError(
+            f"{path.name}: its SHA-256 is {digest[:12]}..., expected {facts['sha256'][:12]}...; restore the file, "
+            "or train the network anew with `python -m reproduce train-sample`"
+        )
+    network.load_state_dict(load_tensors(path)[0])
+    settings = TrainingSettings(**facts["settings"])
+    measured = {key: facts[key] for key in ("accuracy", "pictures", "seconds")}
+    record = SampleNetworkRecord(name, TARGET_LAYERS[name], digest[:12], settings, **measured)
+    return network.to(device).eval(), record

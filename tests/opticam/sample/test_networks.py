@@ -7,7 +7,7 @@ from torchvision.models import VisionTransformer
 from torchvision.models.resnet import ResNet
 from torchvision.models.vgg import VGG
 
-from opticam.sample import SAMPLE_NETWORKS, sample_network, sample_set
+from opticam.sample import SAMPLE_NETWORKS, networks, sample_network, sample_set
 from opticam.sample.architectures import TARGET_LAYERS, build_sample_network
 from opticam.sample.network_training import (
     SAMPLE_MEAN,
@@ -43,6 +43,37 @@ def test_target_layers_are_the_papers():
     assert vgg.get_submodule(TARGET_LAYERS["sample_vgg"]) is vgg.features[-2]
     assert isinstance(vgg.features[-2], torch.nn.ReLU) and isinstance(vgg.features[-1], torch.nn.MaxPool2d)
     assert vit.get_submodule(TARGET_LAYERS["sample_vit"]) is vit.encoder.layers[-1].ln_1
+
+
+@pytest.mark.parametrize("name", SAMPLE_NETWORKS)
+def test_the_projects_weights_score_what_their_card_says(name):
+    network, record = sample_network(name)
+    held_out = sample_set("many", "test")
+    measured = accuracy(network, held_out)
+    assert record.pictures == len(held_out) == 800
+    # Another processor may round two close logits the other way: two pictures of 800.
+    assert abs(measured - record.accuracy) <= 0.25
+    assert sample_network(name)[1] == record
+
+
+def test_weights_with_a_wrong_digest_are_refused(tmp_path, monkeypatch):
+    for file in networks.WEIGHTS.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    damaged = tmp_path / "sample_vit.safetensors"
+    content = bytearray(damaged.read_bytes())
+    content[-1] ^= 1
+    damaged.write_bytes(content)
+    monkeypatch.setattr(networks, "WEIGHTS", tmp_path)
+    sample_network("sample_vgg")
+    with pytest.raises(
+        ValueError, match=r"sample_vit\.safetensors: its SHA-256 is .* expected .* train-sample"
+    ):
+        sample_network("sample_vit")
+
+
+def test_training_needs_a_folder():
+    with pytest.raises(ValueError, match="cache_dir"):
+        sample_network("sample_vgg", settings=TINY)
 
 
 @pytest.mark.parametrize("name", SAMPLE_NETWORKS)
