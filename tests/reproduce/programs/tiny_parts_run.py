@@ -44,7 +44,7 @@ def main(results, tables):
     torch.set_num_threads(1)
     say_who_trains()
     for module in (part_data, part_models):
-        module.dataset_split = load("test_dpnet_parts").pictures
+        module.dataset_split = load("experiments/dpnet/test_parts").pictures
     workspace = load("conftest").tiny_parts_workspace(Path(results), epochs=2, folds=2, layers={})
     workspace.cache = workspace.results / "cache"
     if compute(workspace, CHOSEN):
