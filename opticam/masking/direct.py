@@ -7,6 +7,7 @@ Both run the same launches. What this saves is the time of the CPU, which at sma
 from __future__ import annotations
 
 from functools import lru_cache
+from threading import Lock
 
 import torch
 from torch import Tensor
@@ -18,6 +19,7 @@ PLAIN = (Tensor, torch.nn.Parameter)
 KEPT = 1024
 _checked: dict[tuple, bool] = {}
 """Whether the short way serves arguments with these facts; all of them were checked."""
+_remembering = Lock()
 
 
 @lru_cache(maxsize=1)
@@ -49,9 +51,10 @@ def served(backend: str, tensors: tuple[Tensor, ...]) -> bool:
 
 def remember(facts: tuple, serves: bool) -> bool:
     """Keep the answer for arguments that were checked; the oldest go first."""
-    while len(_checked) >= KEPT:
-        _checked.pop(next(iter(_checked)), None)
-    _checked[facts] = serves
+    with _remembering:
+        while len(_checked) >= KEPT:
+            del _checked[next(iter(_checked))]
+        _checked[facts] = serves
     return serves
 
 

@@ -13,7 +13,8 @@ class Launch:
     """Everything of one kernel launch but its tensors.
 
     The kernel's parameters are tensors, then `scalars`, then constants, by whose names `constants` gives them;
-    `constants` may hold Triton's options (num_warps) too. The tensors' dtypes and device must not change.
+    `constants` may hold Triton's options (num_warps) too. The tensors' device must not change; tensors of other
+    dtypes than the first call's, or off 16 bytes, go through the binder, which compiles for what it is given.
     """
 
     def __init__(self, kernel, grid: tuple[int, ...], scalars: tuple[int, ...] = (), **constants) -> None:
@@ -27,10 +28,10 @@ class Launch:
         if compiled is None:
             self._first(tensors)
             return
-        run, function, metadata, tail, device = compiled
+        run, function, metadata, tail, device, dtypes = compiled
         pointers = [tensor.data_ptr() for tensor in tensors]
-        for pointer in pointers:
-            if pointer & ALIGNED:
+        for tensor, dtype, pointer in zip(tensors, dtypes, pointers):
+            if pointer & ALIGNED or tensor.dtype is not dtype:
                 self.kernel[self.grid](*tensors, *self.scalars, **self.constants)
                 return
         stream = torch._C._cuda_getCurrentRawStream(device)
@@ -44,4 +45,5 @@ class Launch:
         names = self.kernel.arg_names[len(tensors) + len(self.scalars) :]
         tail = (*self.scalars, *(self.constants[name] for name in names))
         device = tensors[0].get_device()
-        self._compiled = kernel.run, kernel.function, kernel.packed_metadata, tail, device
+        dtypes = tuple(tensor.dtype for tensor in tensors)
+        self._compiled = kernel.run, kernel.function, kernel.packed_metadata, tail, device, dtypes

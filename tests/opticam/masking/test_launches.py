@@ -1,5 +1,8 @@
 """What is planned without a GPU: the pixels a cell is part of, launches without Triton's binder, the short way."""
 
+import sys
+from threading import Thread
+
 import pytest
 import torch
 from hypothesis import given
@@ -92,3 +95,44 @@ def test_what_was_checked_is_bounded(monkeypatch):
     monkeypatch.setattr(direct, "KEPT", 3)
     assert [direct.remember((number,), number % 2 == 0) for number in range(5)] == [True, False] * 2 + [True]
     assert list(direct._checked) == [(2,), (3,), (4,)]
+
+
+def test_threads_may_check_at_once(monkeypatch):
+    monkeypatch.setattr(direct, "_checked", {})
+    monkeypatch.setattr(direct, "KEPT", 64)
+    failures = []
+
+    def check(thread):
+        try:
+            for number in range(30_000):
+                direct.remember((thread, number), True)
+        except Exception as error:
+            failures.append(error)
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        threads = [Thread(target=check, args=(number,)) for number in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert failures == [] and len(direct._checked) == 64
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_tensors_of_another_dtype_go_through_the_binder(stream, place):
+    """A compiled kernel reads one dtype only: given another, it would read wrong numbers past the end."""
+    kernel = Kernel()
+    launch = Launch(kernel, (3,), (9,), K=4, BLOCK=64)
+    tensors = [torch.zeros(64), torch.zeros(64)]
+    launch(*tensors)
+    tensors[place] = tensors[place].bfloat16()
+    launch(*tensors)
+    assert len(kernel.bound) == 2 and kernel.ran == []
+    assert kernel.bound[1][1][place].dtype == torch.bfloat16
+    tensors[place] = tensors[place].float()
+    launch(*tensors)
+    assert len(kernel.bound) == 2 and len(kernel.ran) == 1
