@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from types import TracebackType
 
@@ -10,10 +11,10 @@ STATUS = 130
 
 
 def _excepthook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    if issubclass(kind, KeyboardInterrupt):
-        print(MESSAGE, file=sys.stderr)
-    else:
+    if not issubclass(kind, KeyboardInterrupt):
         sys.__excepthook__(kind, error, trace)
+    elif os.environ.get("RANK", "0") == "0":  # of several processes one speaks; `is_first` would load PyTorch
+        print(MESSAGE, file=sys.stderr)
 
 
 sys.excepthook = _excepthook

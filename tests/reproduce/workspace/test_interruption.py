@@ -11,6 +11,7 @@ import pytest
 
 from reproduce.__main__ import main
 from reproduce.cli import commands
+from reproduce.workspace import interruption
 from reproduce.workspace.store import Store
 
 ROOT = Path(__file__).parents[3]
@@ -101,3 +102,14 @@ def test_ctrl_c_while_the_libraries_load_is_no_traceback():
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert "the same command goes on from here" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(("rank", "lines"), [(None, 1), ("0", 1), ("1", 0)])
+def test_of_several_processes_the_first_speaks(rank, lines, monkeypatch, capsys):
+    """Also while the libraries are loaded, when only the hook can speak."""
+    if rank is None:
+        monkeypatch.delenv("RANK", raising=False)
+    else:
+        monkeypatch.setenv("RANK", rank)
+    interruption._excepthook(KeyboardInterrupt, KeyboardInterrupt(), None)
+    assert capsys.readouterr().err.count(interruption.MESSAGE) == lines
