@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from scipy.cluster.vq import kmeans2
 from torch import Tensor, nn
 
 from dpnet.constraints import own_class_mask
@@ -111,6 +110,8 @@ def _centres(rows: Tensor, count: int, generator: torch.Generator, limit: int = 
     rows = _sample(rows, min(limit, len(rows)), generator)
     seed = int(torch.randint(2**31, (1,), generator=generator))
     rng = np.random.default_rng(seed)
+    from scipy.cluster.vq import kmeans2  # loads SciPy, which other initialisations do not need
+
     centres, _ = kmeans2(rows.numpy(), count, iter=10, minit="++", missing="warn", seed=rng)
     return torch.from_numpy(centres)
 

@@ -6,8 +6,6 @@ import csv
 from collections.abc import Callable
 from pathlib import Path
 
-from torchvision.datasets.folder import IMG_EXTENSIONS
-
 Pictures = list[tuple[Path, int]]
 Splits = dict[str, Pictures]
 
@@ -118,6 +116,8 @@ def _class_folders(folder: Path) -> list[str]:
 
 
 def _pictures_of(folder: Path, classes: list[str]) -> Pictures:
+    from torchvision.datasets.folder import IMG_EXTENSIONS  # here: torchvision takes seconds to load
+
     return [
         (path, label)
         for label, name in enumerate(classes)

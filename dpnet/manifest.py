@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass, fields
+from importlib.metadata import version
 from pathlib import Path
 
 import torch
-import torchvision
 from torch import nn
 
 from opticam.classifier import Classifier
@@ -94,7 +94,7 @@ def describe(
         num_images=num_images,
         dtype=dtype,
         shard_size=shard_size,
-        versions={"torch": torch.__version__, "torchvision": torchvision.__version__},
+        versions={"torch": torch.__version__, "torchvision": version("torchvision")},
     )
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pandas as pd
 import torch
 from torch import Tensor, nn
 
@@ -18,6 +18,9 @@ from dpnet.recipes import GlobalRecipe, PartRecipe
 from dpnet.saving import ModelCard, save_model
 from dpnet.settings import TrainingSettings
 from dpnet.training import TrainingRecord, train
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,8 @@ def train_runs(
             rows.append(row)
             if rank() == 0:
                 save_model(home, model, card.with_run(settings.as_dict(), row))
+    import pandas as pd  # here: the command line needs `Run` alone
+
     table = pd.DataFrame(rows)
     if rank() == 0:
         table.to_csv(Path(folder) / "results.csv", index=False)
@@ -87,6 +92,8 @@ def measure(model: nn.Module, record: TrainingRecord, test: FeatureCache) -> dic
 
 def summary(results: pd.DataFrame) -> pd.DataFrame:
     """One row a method: number of seeds, mean and sample standard deviation of every figure over them."""
+    import pandas as pd
+
     figures = results.drop(columns="seed").groupby("method", sort=False).agg(["mean", "std"])
     figures.columns = [f"{name} {statistic}" for name, statistic in figures.columns]
     counts = results.groupby("method", sort=False).size().rename("seeds")

@@ -10,10 +10,8 @@ import torch
 
 from opticam import METHODS, Classifier
 from opticam.command_line import add_optimize_option, add_pixel_options, pixel_options
-from opticam.metrics import target_probability
 from opticam.networks import class_names
 from opticam.photo import RESIZES, read_photo
-from opticam.plotting import explanation_figure
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -29,6 +27,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 def explain(options: argparse.Namespace) -> None:
     """Write the explanation of one photograph and print the class and its probabilities."""
+    from opticam.metrics import target_probability  # here: SciPy and Matplotlib take seconds to load
+    from opticam.plotting import explanation_figure
+
     if options.output.is_dir() or not options.output.parent.is_dir():
         raise FileNotFoundError(
             f"output: {options.output} cannot be written: name a file in an existing folder"

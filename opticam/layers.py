@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import torchvision
+import sys
+
 from torch import nn
 
 
@@ -45,14 +46,14 @@ def default_layer(network: nn.Module) -> nn.Module:
     Vision transformers: the first layer norm of the last block. Other torchvision networks with a `features`
     trunk (SqueezeNet, MobileNet, DenseNet, ...): its last module. Raises ValueError where none applies.
     """
-    if isinstance(network, torchvision.models.VisionTransformer):
+    if _is_torchvision(network, "VisionTransformer"):
         return network.encoder.layers[-1].ln_1
     if hasattr(network, "blocks") and hasattr(network.blocks[-1], "norm1"):
         return network.blocks[-1].norm1
     if isinstance(getattr(network, "layer4", None), nn.Sequential):
         return network.layer4[-1]
     features = getattr(network, "features", None)
-    if isinstance(network, torchvision.models.VGG):
+    if _is_torchvision(network, "VGG"):
         pools = [i for i, module in enumerate(features) if isinstance(module, nn.MaxPool2d)]
         return features[pools[-1] - 1]
     if isinstance(features, nn.Sequential):
@@ -64,3 +65,9 @@ def default_layer(network: nn.Module) -> nn.Module:
             "name the layer whose output is to be explained"
         )
     return convolutions[-1]
+
+
+def _is_torchvision(network: nn.Module, family: str) -> bool:
+    """Whether a network is of one of torchvision's classes; none is where nobody has loaded torchvision."""
+    models = sys.modules.get("torchvision.models")
+    return models is not None and isinstance(network, getattr(models, family))

@@ -7,7 +7,6 @@ from pathlib import Path
 import safetensors
 import safetensors.torch
 import torch
-import torchvision
 from torch import nn
 
 
@@ -22,7 +21,9 @@ def build_network(name: str, weights: str | Path | None = None, num_classes: int
     """
     options = {} if num_classes is None else {"num_classes": num_classes}
     own = "DEFAULT" if weights == "default" else None
-    if name in torchvision.models.list_models(module=torchvision.models):
+    if is_torchvision_name(name):
+        import torchvision
+
         if weights in torchvision.models.get_model_weights(name).__members__:
             own = weights
         network = torchvision.models.get_model(name, weights=own, **options)
@@ -31,6 +32,13 @@ def build_network(name: str, weights: str | Path | None = None, num_classes: int
     if weights is not None and own is None:
         load_weights(network, weights)
     return network.eval()
+
+
+def is_torchvision_name(name: str) -> bool:
+    """Whether torchvision has a classifier called `name`."""
+    import torchvision  # here: it takes seconds, which `import opticam` need not spend
+
+    return name in torchvision.models.list_models(module=torchvision.models)
 
 
 def load_weights(network: nn.Module, path: str | Path) -> None:
@@ -54,7 +62,9 @@ def load_weights(network: nn.Module, path: str | Path) -> None:
 
 def pixel_statistics(name: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation of RGB in [0,1] that the library's weights of `name` were trained with."""
-    if name in torchvision.models.list_models(module=torchvision.models):
+    if is_torchvision_name(name):
+        import torchvision
+
         transform = torchvision.models.get_model_weights(name).DEFAULT.transforms()
         return tuple(transform.mean), tuple(transform.std)
     import timm
@@ -65,8 +75,10 @@ def pixel_statistics(name: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
 
 def class_names(name: str) -> list[str] | None:
     """Class names of the library's weights of a torchvision network, or None where it states none."""
-    if name not in torchvision.models.list_models(module=torchvision.models):
+    if not is_torchvision_name(name):
         return None
+    import torchvision
+
     return torchvision.models.get_model_weights(name).DEFAULT.meta.get("categories")
 
 

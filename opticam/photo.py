@@ -6,8 +6,6 @@ from pathlib import Path
 
 import torch
 from PIL import Image, UnidentifiedImageError
-from torchvision.transforms import InterpolationMode
-from torchvision.transforms import functional as transforms
 
 RESIZES = ("crop", "squash")
 
@@ -28,9 +26,11 @@ def read_photo(path: str | Path, size: int = 224, resize: str = "crop") -> torch
             image = opened.convert("RGB")
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
         raise ValueError(f"photo: {path} is not a readable picture ({error})") from None
+    from torchvision.transforms import functional as transforms  # here: torchvision takes seconds to load
+
     if resize == "squash":
-        image = transforms.resize(image, [size, size], InterpolationMode.BILINEAR)
+        image = transforms.resize(image, [size, size])
     else:
-        image = transforms.resize(image, round(size * 256 / 224), InterpolationMode.BILINEAR)
+        image = transforms.resize(image, round(size * 256 / 224))
         image = transforms.center_crop(image, [size, size])
     return transforms.to_tensor(image)

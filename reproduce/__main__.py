@@ -1,30 +1,45 @@
-"""Command line of the experiments: list, run, tables, figures, report, check, benchmark, train-sample."""
+"""Command line of the experiments: list, run, tables, figures, report, compare, check, benchmark, train-sample."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
+from importlib import import_module
 
 import reproduce.workspace.interruption as interruption  # first, before anything slow is loaded
-from reproduce.cli import commands, train_sample
+from reproduce.cli import train_sample
 from reproduce.cli.benchmark import MODULES
 from reproduce.cli.checks import ALL, CHECKS
-from reproduce.cli.options import add_input_options, add_process_option, add_selection_options
-from reproduce.workspace.processes import is_first
+from reproduce.cli.options import (
+    add_comparison_option,
+    add_input_options,
+    add_process_option,
+    add_publish_option,
+    add_selection_options,
+)
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a subcommand; user errors end in one line on stderr and exit status 2."""
     options = _parse(arguments)
     try:
-        return options.run(options)
+        return _function(options.run)(options)
     except (ValueError, TypeError, FileNotFoundError, NotADirectoryError) as error:
         print(f"reproduce {options.command}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
+        from reproduce.workspace.processes import is_first
+
         if is_first():
             print(interruption.MESSAGE, file=sys.stderr)
         return interruption.STATUS
+
+
+def _function(name: str) -> Callable[[argparse.Namespace], int]:
+    """What runs a subcommand, "module.function"; loaded when it is asked for, as that takes seconds."""
+    module, _, function = name.rpartition(".")
+    return getattr(import_module(f"reproduce.cli.{module}"), function)
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
@@ -42,12 +57,13 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m reproduce", description=__doc__)
     subparsers = parser.add_subparsers(dest="command", required=True)
     for name, function, text in (
-        ("list", commands.list_experiments, "the experiments and what is stored of them"),
-        ("run", commands.run, "compute what is missing, then write tables, figures and the report"),
-        ("tables", commands.tables, "write the tables from what is stored"),
-        ("figures", commands.figures, "draw the figures from what is stored"),
-        ("report", commands.report, "write the report from what is stored"),
-        ("check", commands.check, "judge every table and claim, or recompute a row that needs no pictures"),
+        ("list", "commands.list_experiments", "the experiments and what is stored of them"),
+        ("run", "commands.run", "compute what is missing, then write tables, figures and the report"),
+        ("tables", "commands.tables", "write the tables from what is stored"),
+        ("figures", "commands.figures", "draw the figures from what is stored"),
+        ("report", "commands.report", "write the report from what is stored"),
+        ("compare", "compare.run", "this run's cells against the committed ones"),
+        ("check", "commands.check", "judge every table and claim, or recompute a row that needs no pictures"),
     ):
         subparser = subparsers.add_parser(name, help=text)
         subparser.set_defaults(run=function)
@@ -55,13 +71,17 @@ def _parser() -> argparse.ArgumentParser:
             add_process_option(subparser)
         if name == "check":
             subparser.add_argument("what", nargs="?", choices=CHECKS, default=ALL)
+        if name == "compare":
+            add_comparison_option(subparser)
+        if name in ("run", "report"):
+            add_publish_option(subparser)
         add_selection_options(subparser)
         add_input_options(subparser)
     subparser = subparsers.add_parser("train-sample", help="train the sample networks anew and compare")
-    subparser.set_defaults(run=train_sample.run)
+    subparser.set_defaults(run="train_sample.run")
     train_sample.add_options(subparser)
     subparser = subparsers.add_parser("benchmark", help="time kernels and loops against their peers")
-    subparser.set_defaults(run=commands.benchmark)
+    subparser.set_defaults(run="commands.benchmark")
     subparser.add_argument(
         "names", nargs="*", choices=[*MODULES, []], metavar="NAME", help=", ".join(MODULES)
     )

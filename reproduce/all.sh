@@ -8,10 +8,6 @@ for argument in "$@"; do
     if [ "$argument" = --no-venv ]; then NO_VENV=1; else arguments+=("$argument"); fi
 done
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
-processes() { # one for each core, up to four: single threads share small networks better; with a GPU one
-    if nvidia-smi -L >/dev/null 2>&1; then echo 1; else "$PYTHON" -c 'import os; print(min(4, os.cpu_count() or 1))'; fi
-}
-
 begin=$SECONDS
 say_how_to_go_on
 prepare

@@ -84,3 +84,7 @@ prepare() {
     unless_done .venv/.installed "$(digest requirements.lock)" "install the pinned packages (about 6 GB)" install_packages
     unless_done .venv/.built "$(digest requirements.lock csrc setup.py pyproject.toml)" "build the extensions" build_extensions
 }
+
+processes() { # one for each core, up to four: single threads share small networks better; with a GPU one
+    if nvidia-smi -L >/dev/null 2>&1; then echo 1; else "$PYTHON" -c 'import os; print(min(4, os.cpu_count() or 1))'; fi
+}

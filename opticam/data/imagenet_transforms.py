@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from PIL import Image
 from torch import Tensor
-from torchvision.transforms import functional
 
 SIDE = 224
 SHORT_SIDE = 256
@@ -19,6 +18,8 @@ def transform_image(image: Image.Image, transform: str) -> Tensor:
     as in Opti-CAM's Appendix A. "squash224": both sides to 224, the aspect ratio is not kept.
     """
     check_transform(transform)
+    from torchvision.transforms import functional  # here: torchvision takes seconds to load
+
     image = image.convert("RGB")
     if transform == "squash224":
         image = functional.resize(image, [SIDE, SIDE])

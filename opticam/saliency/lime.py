@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import partial
 
 import torch
-from skimage.segmentation import quickshift
 
 from opticam.batches import default_batch
 from opticam.classifier import Classifier
@@ -81,6 +80,8 @@ class LIME(SaliencyMethod):
 def superpixels(image: torch.Tensor) -> torch.Tensor:
     """Segment numbers [H,W] from 0 of an image [3,H,W] in [0,1]."""
     pixels = image.permute(1, 2, 0).double().cpu().numpy()
+    from skimage.segmentation import quickshift  # loads SciPy, which other methods do not need
+
     return torch.from_numpy(quickshift(pixels, **QUICKSHIFT)).to(image.device)
 
 

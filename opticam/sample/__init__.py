@@ -1,7 +1,6 @@
 """The built-in sample pictures, and the three networks trained on them."""
 
-from opticam.sample.architectures import SAMPLE_NETWORKS
-from opticam.sample.networks import SampleNetworkRecord, sample_network
+from opticam.sample.networks import SAMPLE_NETWORKS, SampleNetworkRecord, sample_network
 from opticam.sample.pictures import SamplePicture, SampleSet, draw_sample, sample_set
 
 __all__ = [

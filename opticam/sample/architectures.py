@@ -66,12 +66,6 @@ BUILDERS: dict[str, Callable[[], nn.Module]] = {
     "sample_vgg": _vgg,
     "sample_vit": _vit,
 }
-TARGET_LAYERS = {
-    "sample_resnet": "layer4.1",
-    "sample_vgg": "features.20",
-    "sample_vit": "encoder.layers.encoder_layer_3.ln_1",
-}
-SAMPLE_NETWORKS = tuple(BUILDERS)
 
 
 def build_sample_network(name: str) -> nn.Module:

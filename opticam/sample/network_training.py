@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 from torch.nn import functional as F
-from torchvision.transforms.functional import normalize
 from tqdm import tqdm
 
 from opticam.sample.pictures import SampleSet
@@ -31,6 +30,8 @@ class TrainingSettings:
 
 def normalised(images: torch.Tensor, device: torch.device | str) -> torch.Tensor:
     """uint8 images [B,3,H,W] as normalised float32 on ``device``, channels last."""
+    from torchvision.transforms.functional import normalize  # here: torchvision takes seconds to load
+
     pixels = normalize(images.to(device).float() / 255, SAMPLE_MEAN, SAMPLE_STD)
     return pixels.contiguous(memory_format=torch.channels_last)
 

@@ -12,12 +12,17 @@ import torch
 from torch import nn
 
 from opticam.data.files import load_tensors, save_tensors
-from opticam.sample.architectures import TARGET_LAYERS, build_sample_network
 from opticam.sample.network_training import SAMPLE_MEAN, SAMPLE_STD, TrainingSettings, accuracy, train
 from opticam.sample.pictures import SPLITS, sample_fingerprint, sample_set
 
 WEIGHTS = Path(__file__).with_name("weights")
 CARD = "card.json"
+TARGET_LAYERS = {
+    "sample_resnet": "layer4.1",
+    "sample_vgg": "features.20",
+    "sample_vit": "encoder.layers.encoder_layer_3.ln_1",
+}
+SAMPLE_NETWORKS = tuple(TARGET_LAYERS)
 DEFAULT_SETTINGS = {
     "sample_resnet": TrainingSettings(epochs=4),
     "sample_vgg": TrainingSettings(epochs=8),
@@ -92,7 +97,7 @@ def sample_network(
         raise ValueError("cache_dir: a network is trained into a folder; none was given")
     with torch.random.fork_rng():
         torch.manual_seed(settings.seed)
-        network = build_sample_network(name)
+        network = _build(name)
         fingerprint = _fingerprint(network, settings)
         path = Path(cache_dir) / f"{name}-{fingerprint}.safetensors"
         network = network.to(device)
@@ -105,10 +110,16 @@ def sample_network(
     return network, SampleNetworkRecord(name, TARGET_LAYERS[name], fingerprint, settings, **measured)
 
 
+def _build(name: str) -> nn.Module:
+    from opticam.sample.architectures import build_sample_network  # loads torchvision, which takes seconds
+
+    return build_sample_network(name)
+
+
 def _fixed_network(name: str, device: torch.device | str) -> tuple[nn.Module, SampleNetworkRecord]:
     """The network whose weights are a file of the project, and what its card says."""
     with torch.random.fork_rng():
-        network = build_sample_network(name)
+        network = _build(name)
     facts = json.loads((WEIGHTS / CARD).read_text(encoding="utf-8"))["networks"][name]
     path = WEIGHTS / f"{name}.safetensors"
     digest = hashlib.sha256(path.read_bytes()).hexdigest()

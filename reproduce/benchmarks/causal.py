@@ -31,7 +31,8 @@ from opticam.classifier import Classifier
 from opticam.metrics import deletion, insertion, rise_blur
 from opticam.networks import build_network
 from opticam.optimization import LEVELS
-from opticam.sample.architectures import SAMPLE_NETWORKS, build_sample_network
+from opticam.sample import SAMPLE_NETWORKS
+from opticam.sample.architectures import build_sample_network
 from opticam.sample.pictures import SAMPLE_SIZE
 from reproduce.benchmarks.bar_plots import plot_bars
 from reproduce.benchmarks.environment import environment

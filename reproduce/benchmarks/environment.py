@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-ROOT = Path(__file__).resolve().parents[2]
+from reproduce.workspace.paths import ROOT
 
 
 def environment(device: str | torch.device = "cpu", sources: Sequence[str] = ()) -> dict[str, str]:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from reproduce.workspace.workspace import ROOT
+from reproduce.workspace.paths import ROOT
 
 FOLDER = ROOT / "figures" / "benchmarks"
 MODULES = {

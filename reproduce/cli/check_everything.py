@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from reproduce.cli.options import workspace
+from reproduce.cli.opening import workspace
 from reproduce.cli.selection import select
 from reproduce.experiments.outcome import Outcome, outcomes
 from reproduce.experiments.verdicts import (

@@ -8,10 +8,13 @@ from collections.abc import Sequence
 from functools import partial
 
 from reproduce.benchmarks.environment import commit, environment
+from reproduce.cli import compare
 from reproduce.cli.benchmark import MODULES, compile_reports, run_benchmark
-from reproduce.cli.checks import CHECKS
+from reproduce.cli.checks import run_check
 from reproduce.cli.launching import launch
-from reproduce.cli.options import command_line, output_folder, workspace
+from reproduce.cli.opening import output_folder, workspace
+from reproduce.cli.options import command_line
+from reproduce.cli.publishing import check_one_origin, check_publishable, clear_published
 from reproduce.cli.selection import select
 from reproduce.experiments import EXPERIMENTS, Claim, Experiment
 from reproduce.experiments.computing import compute
@@ -19,9 +22,11 @@ from reproduce.experiments.outcome import Outcome, outcomes
 from reproduce.experiments.outputs import Outputs
 from reproduce.experiments.verdicts import claim_state, claim_words
 from reproduce.report import HTML, Given, write_report
+from reproduce.report.content import MEASURED
 from reproduce.saliency.evaluation import EXPERIMENT as SALIENCY
 from reproduce.saliency.evaluation import WITHOUT_BOXES
 from reproduce.workspace.fingerprint import file_digest, inputs_digest
+from reproduce.workspace.paths import PUBLISHED
 from reproduce.workspace.processes import inside_group, is_first
 from reproduce.workspace.workspace import Workspace
 
@@ -38,6 +43,8 @@ def list_experiments(options: argparse.Namespace) -> int:
 
 def run(options: argparse.Namespace) -> int:
     """Compute what is missing, then write tables, figures and claims, and of a whole profile the report."""
+    if options.publish:
+        check_publishable(options)
     given = workspace(options)
     chosen = select(options.only, given.profile)
     if options.processes > 1 and not inside_group():
@@ -53,6 +60,9 @@ def run(options: argparse.Namespace) -> int:
         print(f"the whole report: {command_line(options, 'report')}")
     else:
         _report(given, outputs, options)
+        _compare(given, outputs)
+    if options.publish:
+        _publish(given, options)
     return _report_skips(given, options)
 
 
@@ -68,15 +78,19 @@ def _check_before_launch(given: Workspace, chosen: Sequence[Experiment]) -> None
 
 def check(options: argparse.Namespace) -> int:
     """Judge every table and claim, or recompute one published row; the exit status is that of the check."""
-    return CHECKS[options.what](options)
+    return run_check(options.what, options)
 
 
 def report(options: argparse.Namespace) -> int:
     """Write the report of all experiments, with whatever tables and figures it lacks."""
+    if options.publish:
+        check_publishable(options)
     given = workspace(options)
     outputs = _outputs(given, outcomes(given, select(None, given.profile)), options)
     _write(outputs, ("tables", "figures"))
     _report(given, outputs, options)
+    if options.publish:
+        _publish(given, options)
     return 0
 
 
@@ -112,6 +126,24 @@ def _outputs(given: Workspace, told: list[Outcome], options: argparse.Namespace)
     return Outputs(told, output_folder(options, given), inputs_digest(given), anew=options.force)
 
 
+def _publish(given: Workspace, options: argparse.Namespace) -> None:
+    """Write tables, figures and report once more, into the committed folder, in place of those there."""
+    origin = check_one_origin(given.store.runs())
+    outputs = Outputs(
+        outcomes(given, select(None, given.profile)), PUBLISHED, inputs_digest(given), anew=True
+    )
+    clear_published(origin)
+    _write(outputs, ("tables", "figures"))
+    _report(given, outputs, options)
+
+
+def _compare(given: Workspace, outputs: Outputs) -> None:
+    """Say how many cells are as in the last published run, where the profile has one."""
+    folder = compare.committed_tables(given.profile)
+    if folder and folder.is_dir():
+        print(compare.summary(compare.compare_outcomes(outputs.told, folder)))
+
+
 def _write(outputs: Outputs, kinds: tuple[str, ...]) -> None:
     """Write what is out of date; print each path, and every claim."""
     written = 0
@@ -132,19 +164,15 @@ def _verdict(claim: Claim) -> str:
 
 def _report(given: Workspace, outputs: Outputs, options: argparse.Namespace) -> None:
     """Write the report unless it is up to date, and say what to open and how to judge."""
-    read = [
-        path
-        for kind in ("benchmarks", "checks", "studies")
-        for path in sorted((outputs.folder / kind).glob("*"))
-    ]
-    digest = file_digest([path for path in read if path.is_file()], outputs.digest)
     made = outputs.drawn
-    if not options.force and made.current("all", "report", digest):
+    content = Given(given, outputs.told, outputs.folder, made, outputs.commit, partial(command_line, options))
+    read = [path for kind in MEASURED for path in sorted(content.measured(kind).glob("*"))]
+    digest = file_digest([path for path in read if path.is_file()], outputs.digest)
+    if not outputs.anew and made.current("all", "report", digest):
         print(f"report  {outputs.folder / HTML} is up to date")
     else:
-        content = Given(given, outputs.told, outputs.folder, made, partial(command_line, options))
         paths = write_report(content)
-        made.record("all", "report", digest, commit(), paths)
+        made.record("all", "report", digest, outputs.commit, paths)
         print("\n".join(f"report  {path}" for path in paths))
     claims = outputs.claims()
     print(f"claims that should hold: {claim_words(claim for claim in claims if claim.expected)}")

@@ -1,23 +1,18 @@
-"""Command-line options shared by the subcommands, and the workspace they describe."""
+"""Command-line options shared by the subcommands."""
 
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import shlex
 from pathlib import Path
 
 import torch
 
-from opticam.command_line import add_optimize_option, add_pixel_options, pixel_options
+from opticam.command_line import add_optimize_option, add_pixel_options
 from opticam.data.imagenet_transforms import TRANSFORMS
-from reproduce.published.numbers import published
-from reproduce.workspace.processes import is_first
-from reproduce.workspace.profile import Profile, SaliencyProfile, load_profile, profile_names
-from reproduce.workspace.workspace import ROOT, RealInput, Workspace
+from reproduce.workspace.profile import profile_names
 
-NETWORK_TABLES = ("opticam_table1", "opticam_table2")
-UNREPEATED = ("only", "force", "allow_skips", "quiet", "map_cache")
+UNREPEATED = ("only", "force", "publish", "allow_skips", "quiet", "map_cache")
 """Options that a command printed for the reader does not repeat: they change no number of another experiment."""
 
 
@@ -39,7 +34,9 @@ def add_selection_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--force", action="store_true", help="compute again what is stored")
     parser.add_argument("--allow-skips", action="store_true", help="exit 0 although images could not be read")
     parser.add_argument("--results", type=Path, help="folder of the store; default results/PROFILE")
-    parser.add_argument("--output", type=Path, help="folder for tables and figures; default figures/")
+    parser.add_argument(
+        "--output", type=Path, help="folder for tables and figures; default that of --results"
+    )
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     add_optimize_option(parser)
     parser.add_argument("--map-cache", type=Path, metavar="DIR", help="keep every saliency map there, too")
@@ -57,6 +54,25 @@ def add_process_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_publish_option(parser: argparse.ArgumentParser) -> None:
+    """Whether what was measured becomes the committed figures/."""
+    parser.add_argument(
+        "--publish",
+        action="store_true",
+        help="write figures/ too; only of the whole sample profile, in a checkout without changes",
+    )
+
+
+def add_comparison_option(parser: argparse.ArgumentParser) -> None:
+    """What to compare with."""
+    parser.add_argument(
+        "folder",
+        nargs="?",
+        type=Path,
+        help="tables of the other run; default figures/tables, for the sample profile",
+    )
+
+
 def add_input_options(parser: argparse.ArgumentParser) -> None:
     """Pictures and network of a profile that has none built in."""
     group = parser.add_argument_group("real input")
@@ -70,38 +86,6 @@ def add_input_options(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--weights", help="state dictionary of --network; default: the library's own download")
     add_pixel_options(group)
-
-
-def workspace(options: argparse.Namespace) -> Workspace:
-    """The workspace the options describe. Raises ValueError or FileNotFoundError, naming the option."""
-    for name in ("images", "labels", "boxes", "weights"):
-        value = getattr(options, name)
-        if value is not None and not Path(value).exists():
-            raise FileNotFoundError(f"{name}: there is no {value}")
-    if options.weights and not options.network:
-        raise ValueError("weights: say with --network which architecture they are for")
-    if options.beside and not options.network:
-        raise ValueError("beside: say with --network which network stands beside it")
-    profile = _profile(options)
-    if options.images and profile.saliency.source != "folder":
-        raise ValueError(f"images: the profile {profile.name!r} has its own; use --profile imagenet")
-    real = RealInput(
-        images=options.images and options.images.resolve(),
-        labels=options.labels and options.labels.resolve(),
-        boxes=options.boxes and options.boxes.resolve(),
-        transform=options.resize,
-        weights=str(Path(options.weights).resolve()) if options.weights else "default",
-        **pixel_options(options),
-    )
-    return Workspace(
-        profile,
-        real,
-        options.results,
-        device=torch.device(options.device),
-        progress=not options.quiet and is_first(),
-        all_maps=options.map_cache,
-        optimize=options.optimize,
-    )
 
 
 def command_line(options: argparse.Namespace, *words: str) -> str:
@@ -124,39 +108,6 @@ def _repeated(action: argparse.Action, value: object) -> list[str]:
     if action.dest == "count":
         return [text for counted, number in value for text in (name, f"{counted}={number}")]
     return [name, ",".join(map(str, value)) if isinstance(value, tuple) else str(value)]
-
-
-def output_folder(options: argparse.Namespace, given: Workspace) -> Path:
-    """Where tables and figures go: figures/ for the whole sample profile, beside the results otherwise."""
-    if options.output:
-        return options.output
-    as_given = options.limit is None and options.results is None and options.optimize == "fast"
-    whole = options.profile == "sample" and as_given
-    return ROOT / "figures" if whole else given.results / "figures"
-
-
-def _profile(options: argparse.Namespace) -> Profile:
-    profile = dataclasses.replace(load_profile(options.profile), limit=options.limit)
-    if profile.saliency:
-        counts = {**profile.saliency.counts, **dict(options.count)}
-        profile = dataclasses.replace(profile, saliency=dataclasses.replace(profile.saliency, counts=counts))
-    if options.network:
-        profile = dataclasses.replace(profile, saliency=_one_network(profile.saliency, options))
-    return profile
-
-
-def _one_network(saliency: SaliencyProfile, options: argparse.Namespace) -> SaliencyProfile:
-    """The profile's saliency part with --network alone; only a network of the papers can be compared."""
-    own = saliency.networks.get(options.network)
-    known = {network for table in NETWORK_TABLES for network in published(table)["network"]}
-    beside = options.beside or own or "resnet50"
-    if beside not in known:
-        raise ValueError(f"beside: expected one of {', '.join(sorted(known))}, got {beside!r}")
-    return dataclasses.replace(
-        saliency,
-        networks={options.network: beside},
-        comparable=saliency.comparable and beside == own,
-    )
 
 
 def _positive(text: str) -> int:

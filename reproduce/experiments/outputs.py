@@ -25,7 +25,7 @@ class Outputs:
         self.told, self.folder, self.digest, self.anew = told, folder, digest, anew
         (folder / "tables").mkdir(parents=True, exist_ok=True)
         self.drawn = Drawn(folder)
-        self._commit = commit()
+        self.commit = commit()
 
     def tables(self) -> Iterator[Path]:
         """Write every table that is out of date; yields the paths."""
@@ -71,4 +71,4 @@ class Outputs:
                 yield outcome
 
     def _record(self, outcome: Outcome, kind: str, files: list[Path]) -> None:
-        self.drawn.record(outcome.experiment.name, kind, self.digest, self._commit, files)
+        self.drawn.record(outcome.experiment.name, kind, self.digest, self.commit, files)

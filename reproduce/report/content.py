@@ -8,13 +8,17 @@ from pathlib import Path
 
 from reproduce.experiments import Claim
 from reproduce.experiments.outcome import Outcome
+from reproduce.workspace.paths import PUBLISHED
 from reproduce.workspace.provenance import Drawn
 from reproduce.workspace.workspace import Workspace
+
+MEASURED = ("benchmarks", "checks", "studies")
+"""What is measured and committed apart from a run."""
 
 
 @dataclass(frozen=True, eq=False)
 class Given:
-    """The outcomes of a profile's experiments, and the folder of their figures and benchmarks.
+    """The outcomes of a profile's experiments, the folder of their figures, and the commit that made them.
 
     command: the line for the shell that makes `python -m reproduce` do what its arguments say, on this
     profile, input and store.
@@ -24,7 +28,13 @@ class Given:
     told: list[Outcome]
     folder: Path
     drawn: Drawn
+    commit: str
     command: Callable[..., str]
+
+    def measured(self, kind: str) -> Path:
+        """Folder of benchmarks, checks or studies: in the report's own folder, or as they are committed."""
+        own = self.folder / kind
+        return own if own.is_dir() else PUBLISHED / kind
 
     @property
     def claims(self) -> list[tuple[Outcome, Claim]]:

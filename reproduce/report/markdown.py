@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import singledispatch
 from pathlib import Path
 
@@ -57,7 +58,7 @@ def _(block: Legend, folder: Path) -> str:
 
 @_markdown.register
 def _(block: Picture, folder: Path) -> str:
-    return f"![{block.title}]({block.path.relative_to(folder).as_posix()})\n\n{block.caption}"
+    return f"![{block.title}]({Path(os.path.relpath(block.path, folder)).as_posix()})\n\n{block.caption}"
 
 
 @_markdown.register

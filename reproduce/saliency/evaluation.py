@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache, partial
+from itertools import product
 from typing import NamedTuple
 
 import torch
@@ -15,6 +15,7 @@ from opticam.saliency import SaliencyMethod
 from reproduce.saliency.explained_batch import Evaluated, View, timed_maps
 from reproduce.saliency.metric_groups import GROUPS
 from reproduce.saliency.requests import Request, by_network
+from reproduce.workspace.processes import share
 from reproduce.workspace.sources import Batch, load_batch
 from reproduce.workspace.store import batch_rows
 from reproduce.workspace.workspace import Workspace
@@ -44,7 +45,7 @@ def evaluate(workspace: Workspace, requests: Iterable[Request]) -> None:
 
     Batches are cut from the image list at fixed places, and their maps are made together even where some
     metrics of them are stored; so a resumed run sees the same batches as an uninterrupted one and ends with the
-    same numbers. Under torchrun each process takes every n-th batch. Images that cannot be read, with a label
+    same numbers. Several processes share the methods of the batches. Images that cannot be read, with a label
     that the network does not know, or without the boxes that a metric needs are recorded as skips.
     """
     for methods in by_network(requests).values():
@@ -91,13 +92,15 @@ def _definition(workspace: Workspace, request: Request, classifier: str) -> floa
 
 def _missing(workspace: Workspace, methods: Mapping[str, list[Request]]) -> dict[range, list[Lacking]]:
     """What each batch of this process lacks."""
-    rank, world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
     done = lru_cache(maxsize=None)(partial(_done, workspace))
+    own = set(share(product(batches(workspace), methods)))
     todo = {}
-    for batch in batches(workspace)[rank::world]:
+    for batch in batches(workspace):
         names = [workspace.source.names[index] for index in batch]
         lacking = []
         for method, wanted in methods.items():
+            if (batch, method) not in own:
+                continue
             due = _due(wanted, batch)
             left = {
                 group: count

@@ -6,11 +6,12 @@ import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 
-from reproduce.workspace.workspace import ROOT, Workspace
+from reproduce.workspace.paths import FIRST_LOOK, ROOT
+from reproduce.workspace.workspace import Workspace
 
 CODE = ("reproduce", "opticam", "dpnet")
 SUFFIXES = (".py", ".csv", ".toml", ".css")
-NOT_READ = ("maps", "figures")  # maps are made from what is hashed, figures are outputs
+NOT_READ = ("maps", "tables")  # maps are made from what is hashed, tables are outputs
 
 
 def inputs_digest(workspace: Workspace) -> str:
@@ -35,7 +36,11 @@ def file_digest(paths: Iterable[Path], start: str = "") -> str:
     return digest.hexdigest()[:32]
 
 
+def _is_read(path: Path) -> bool:
+    return path.is_dir() and path.name not in NOT_READ and not path.name.startswith(FIRST_LOOK)
+
+
 def _beside_the_store(results: Path) -> list[Path]:
     """What figures read beside the store, such as kept pictures and trained part models."""
-    folders = (path for path in sorted(results.iterdir()) if path.is_dir() and path.name not in NOT_READ)
+    folders = (path for path in sorted(results.iterdir()) if _is_read(path))
     return [path for folder in folders for path in sorted(folder.rglob("*")) if path.is_file()]

@@ -18,11 +18,10 @@ from opticam import Classifier, applicable_methods
 from opticam.data.imagenet_transforms import TRANSFORMS
 from opticam.sample import sample_network
 from reproduce.workspace.map_cache import MapCache, classifier_digest
+from reproduce.workspace.paths import ROOT
 from reproduce.workspace.profile import Profile
 from reproduce.workspace.sources import FolderSource, ImageSource, SampleSource
 from reproduce.workspace.store import Store
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @dataclass(frozen=True)

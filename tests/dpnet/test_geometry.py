@@ -8,7 +8,8 @@ from dpnet.model import PartClassifier
 from dpnet.regions import RegionScheme
 from opticam import Classifier
 from opticam.networks import build_network
-from opticam.sample.architectures import TARGET_LAYERS, build_sample_network
+from opticam.sample.architectures import build_sample_network
+from opticam.sample.networks import TARGET_LAYERS
 
 
 def response_centres(classifier, side):

@@ -63,7 +63,7 @@ def benchmarks_section(given: Given) -> Iterator[Block]:
     yield Heading(2, "Benchmarks against peers", "benchmarks")
     yield Paragraph("Times depend on the machine, which each table names.")
     for benchmark in BENCHMARKS:
-        path = given.folder / FOLDER / benchmark.file
+        path = given.measured(FOLDER) / benchmark.file
         yield Heading(3, benchmark.title)
         if path.is_file():
             yield from _measured(path, benchmark)

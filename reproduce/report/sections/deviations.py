@@ -23,7 +23,7 @@ def deviations_section(given: Given) -> Iterator[Block]:
     for outcome in given.told:
         for deviation in outcome.deviations:
             yield from _deviation(deviation, given.command(*deviation.command.split()))
-    boxes = _imagenet_boxes(given.folder)
+    boxes = _imagenet_boxes(given.measured(CSV.parent.name) / CSV.name)
     yield from _deviation(boxes, f"python -m reproduce {boxes.command}")
 
 
@@ -57,9 +57,8 @@ def _number(value: float) -> str:
     return f"{value:.3g}" if abs(value) < 1 else f"{value:.2f}"
 
 
-def _imagenet_boxes(folder: Path) -> Deviation:
-    """Fake-CAM's localisation on ImageNet's boxes, where the check has been run into this folder."""
-    path = folder / CSV
+def _imagenet_boxes(path: Path) -> Deviation:
+    """Fake-CAM's localisation on ImageNet's boxes, where the check has been run."""
     effects = ()
     if path.is_file():
         table = pd.read_csv(path)
@@ -80,6 +79,6 @@ def _imagenet_boxes(folder: Path) -> Deviation:
         "the share of the image that the mask of the bounding-box study covers",
         "the boxes cut at the image's edge",
         effects,
-        f"check fake-cam-boxes --boxes DIR --output {folder.name}",
+        "check fake-cam-boxes --boxes DIR --output figures",
         ways=("the authors' code", "the formulas"),
     )

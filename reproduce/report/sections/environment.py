@@ -56,7 +56,7 @@ def _facts(given: Given) -> list[tuple[str, str]]:
     if profile.limit and profile.parts:
         seeds = "parts and baselines: seed 0 alone, a first look"
     return [
-        ("commit of this report", facts["commit"]),
+        ("commit of this report", given.commit),
         (
             "profile",
             f"{profile.name}: {profile.title}" + (f", limit {profile.limit}" if profile.limit else ""),

@@ -16,7 +16,7 @@ FOLDER = "studies"
 
 def studies_section(given: Given) -> Iterator[Block]:
     """Every study's Markdown, a folder's with its tables; CSV files that belong to none are shown as they are."""
-    folder = given.folder / FOLDER
+    folder = given.measured(FOLDER)
     told = sorted(folder.glob("*.md"))
     alone = [path for path in sorted(folder.glob("*.csv")) if not path.stem.startswith(_stems(told))]
     folders = sorted(path.parent for path in folder.glob("*/README.md"))

@@ -8,7 +8,7 @@ from torchvision.models.resnet import ResNet
 from torchvision.models.vgg import VGG
 
 from opticam.sample import SAMPLE_NETWORKS, networks, sample_network, sample_set
-from opticam.sample.architectures import TARGET_LAYERS, build_sample_network
+from opticam.sample.architectures import build_sample_network
 from opticam.sample.network_training import (
     SAMPLE_MEAN,
     SAMPLE_STD,
@@ -31,7 +31,9 @@ def forbid_training(monkeypatch):
 @pytest.mark.parametrize("name", SAMPLE_NETWORKS)
 def test_family_logits_and_feature_maps(name):
     network, seen = build_sample_network(name).eval(), []
-    network.get_submodule(TARGET_LAYERS[name]).register_forward_hook(lambda *args: seen.append(args[2].shape))
+    network.get_submodule(networks.TARGET_LAYERS[name]).register_forward_hook(
+        lambda *args: seen.append(args[2].shape)
+    )
     assert isinstance(network, FAMILIES[name])
     assert network(torch.rand(2, 3, 64, 64)).shape == (2, 20)
     assert seen == [FEATURES[name]]
@@ -39,10 +41,10 @@ def test_family_logits_and_feature_maps(name):
 
 def test_target_layers_are_the_papers():
     resnet, vgg, vit = (build_sample_network(name) for name in SAMPLE_NETWORKS)
-    assert resnet.get_submodule(TARGET_LAYERS["sample_resnet"]) is resnet.layer4[-1]
-    assert vgg.get_submodule(TARGET_LAYERS["sample_vgg"]) is vgg.features[-2]
+    assert resnet.get_submodule(networks.TARGET_LAYERS["sample_resnet"]) is resnet.layer4[-1]
+    assert vgg.get_submodule(networks.TARGET_LAYERS["sample_vgg"]) is vgg.features[-2]
     assert isinstance(vgg.features[-2], torch.nn.ReLU) and isinstance(vgg.features[-1], torch.nn.MaxPool2d)
-    assert vit.get_submodule(TARGET_LAYERS["sample_vit"]) is vit.encoder.layers[-1].ln_1
+    assert vit.get_submodule(networks.TARGET_LAYERS["sample_vit"]) is vit.encoder.layers[-1].ln_1
 
 
 @pytest.mark.parametrize("name", SAMPLE_NETWORKS)
@@ -85,7 +87,7 @@ def test_trained_once_then_read(name, tmp_path, monkeypatch):
     assert not trained.training and not read.training
     assert torch.equal(trained(images), read(images))
     assert first == second
-    assert first.target_layer == TARGET_LAYERS[name] and first.pictures == 40
+    assert first.target_layer == networks.TARGET_LAYERS[name] and first.pictures == 40
     assert accuracy(read, sample_set("many", "test", per_class=2)) == first.accuracy
 
 

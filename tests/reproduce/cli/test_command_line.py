@@ -8,7 +8,8 @@ from PIL import Image
 from torchvision.models import squeezenet1_1
 
 from reproduce.__main__ import main
-from reproduce.cli.options import add_input_options, add_selection_options, workspace
+from reproduce.cli.opening import workspace
+from reproduce.cli.options import add_input_options, add_selection_options
 from reproduce.experiments import EXPERIMENTS
 from reproduce.published.numbers import published
 from reproduce.workspace.profile import load_profile, profile_names

@@ -15,6 +15,7 @@ from reproduce.published.numbers import tables
 from reproduce.report.document import MARKS
 from reproduce.tables.metric_names import METRICS
 from reproduce.tables.statistics import VERDICTS
+from reproduce.workspace.paths import PUBLISHED
 
 CHOSEN = ("opticam-main", "opticam-localization", "opticam-selectivity", "opticam-iterations")
 
@@ -151,7 +152,8 @@ def test_the_command_of_a_table_gives_a_cell_again(tiny_command, page, tmp_path,
 def test_every_figure_is_inside_with_its_command_and_commit(page, written):
     drawn = sorted(path.name for path in written.glob("*.png"))
     assert len(drawn) == 2
-    assert [tag for tag, _ in page.tags].count("img") == len(drawn)
+    benchmarks = list((PUBLISHED / "benchmarks").glob("*.svg"))  # committed, and shown in every report
+    assert [tag for tag, _ in page.tags].count("img") == len(drawn) + len(benchmarks)
     whole = " ".join(page.text)
     for name in drawn:
         assert name in whole
@@ -234,7 +236,7 @@ def test_studies_are_shown_with_their_numbers(tmp_path):
     (folder / "one.md").write_text("# First study\n\n| a | b |\n| --- | --- |\n| x | 12.5 |\n")
     (folder / "one_runs.csv").write_text("hidden\n777\n")
     (folder / "two.csv").write_text("value\n34.5\n")
-    blocks = list(studies_section(SimpleNamespace(folder=tmp_path)))
+    blocks = list(studies_section(SimpleNamespace(measured=lambda kind: tmp_path / kind)))
     grids = Page(to_html(Document("t", [Heading(1, "t"), *blocks]))).grids
     shown = {text for lines in grids.values() for line in lines for _, text in line}
     assert {"12.5", "34.5"} <= shown and "777" not in shown
@@ -257,7 +259,9 @@ def test_a_study_in_a_folder_is_shown_with_its_text_and_its_tables(tmp_path):
     line = r"| Opti-CAM \[a\|b\] | **1.5** |"
     (tables / "main.md").write_text(f"**Caption**\n\n| method | AD |\n| --- | ---: |\n{line}\n\nLegend.\n")
     (tables / "main.csv").write_text("hidden\n777\n")
-    document = Document("t", [Heading(1, "t"), *studies_section(SimpleNamespace(folder=tmp_path))])
+    document = Document(
+        "t", [Heading(1, "t"), *studies_section(SimpleNamespace(measured=lambda kind: tmp_path / kind))]
+    )
     shown = to_html(document)
     page = Page(shown)
     assert "777" not in shown and "Two lines of text." in shown and "Legend." in shown

@@ -1,0 +1,81 @@
+"""This run against the committed one, cell by cell: `python -m reproduce compare`."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable
+from pathlib import Path
+
+import pandas as pd
+
+from reproduce.cli.opening import workspace
+from reproduce.cli.selection import select
+from reproduce.experiments.outcome import Outcome, outcomes
+from reproduce.tables.cells import KEYS
+from reproduce.tables.comparison import COMPARED, compare_tables, read_tables
+from reproduce.tables.metric_names import METRICS
+from reproduce.workspace.paths import PUBLISHED
+from reproduce.workspace.profile import Profile
+
+EQUAL, DIFFERENT, NOTHING = 0, 1, 3
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print the cells that differ and one line of counts.
+
+    0: every cell that both runs measured is equal, or differs by one in the last printed digit. 1: a cell lies
+    outside. 3: nothing can be compared.
+    """
+    given = workspace(options)
+    folder = options.folder or committed_tables(given.profile)
+    if folder is None or not folder.is_dir():
+        raise FileNotFoundError(
+            f"folder: the profile {given.profile.name!r} needs one with tables, got {folder}"
+        )
+    compared = compare_outcomes(outcomes(given, select(options.only, given.profile)), folder)
+    _print_differences(compared)
+    print(summary(compared))
+    return status(compared)
+
+
+def committed_tables(profile: Profile) -> Path | None:
+    """Where the tables of the profile's last published run lie, if it has any."""
+    return PUBLISHED / "tables" if profile.name == "sample" else None
+
+
+def compare_outcomes(told: Iterable[Outcome], folder: Path) -> pd.DataFrame:
+    """The cells of these experiments beside those in a folder of tables; see `compare_tables`."""
+    ours = {name: table.cells for outcome in told for name, table in outcome.tables.items()}
+    return compare_tables(ours, {name: cells for name, cells in read_tables(folder).items() if name in ours})
+
+
+def status(compared: pd.DataFrame) -> int:
+    """The exit status that a comparison means."""
+    if not compared["state"].isin(COMPARED).any():
+        return NOTHING
+    return DIFFERENT if (compared["state"] == "outside").any() else EQUAL
+
+
+def summary(compared: pd.DataFrame) -> str:
+    """One line: how many cells are as committed, and what became of the others."""
+    counts = compared["state"].value_counts()
+    whole = int(counts.reindex(COMPARED).sum())
+    parts = [f"{counts.get('equal', 0):,} of {whole:,} cells as committed"]
+    words = {
+        "within rounding": "{} differ by one in the last digit",
+        "outside": "{} differ by more",
+        "missing": "{} of the committed ones are not run",
+        "new": "{} are not among the committed ones",
+        "other n": "{} were measured on another number of images or seeds",
+        "time": "{} are times and not compared",
+    }
+    parts += [text.format(f"{counts[state]:,}") for state, text in words.items() if counts.get(state)]
+    return "; ".join(parts)
+
+
+def _print_differences(compared: pd.DataFrame) -> None:
+    for cell in compared[compared["state"].isin(COMPARED[1:])].to_dict("records"):
+        digits = METRICS[cell["metric"]].digits
+        name = " ".join(str(cell[key]) for key in KEYS)
+        numbers = f"committed {cell['committed']:.{digits}f}, here {cell['measured']:.{digits}f}"
+        print(f"{cell['state']:16} {cell['table']}: {name}: {numbers}")

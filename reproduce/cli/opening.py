@@ -1,0 +1,80 @@
+"""The workspace and the output folder that command-line options describe."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from pathlib import Path
+
+import torch
+
+from opticam.command_line import pixel_options
+from reproduce.published.numbers import published
+from reproduce.workspace.paths import FIRST_LOOK
+from reproduce.workspace.processes import is_first
+from reproduce.workspace.profile import Profile, SaliencyProfile, load_profile
+from reproduce.workspace.workspace import RealInput, Workspace
+
+NETWORK_TABLES = ("opticam_table1", "opticam_table2")
+
+
+def workspace(options: argparse.Namespace) -> Workspace:
+    """The workspace the options describe. Raises ValueError or FileNotFoundError, naming the option."""
+    for name in ("images", "labels", "boxes", "weights"):
+        value = getattr(options, name)
+        if value is not None and not Path(value).exists():
+            raise FileNotFoundError(f"{name}: there is no {value}")
+    if options.weights and not options.network:
+        raise ValueError("weights: say with --network which architecture they are for")
+    if options.beside and not options.network:
+        raise ValueError("beside: say with --network which network stands beside it")
+    profile = _profile(options)
+    if options.images and profile.saliency.source != "folder":
+        raise ValueError(f"images: the profile {profile.name!r} has its own; use --profile imagenet")
+    real = RealInput(
+        images=options.images and options.images.resolve(),
+        labels=options.labels and options.labels.resolve(),
+        boxes=options.boxes and options.boxes.resolve(),
+        transform=options.resize,
+        weights=str(Path(options.weights).resolve()) if options.weights else "default",
+        **pixel_options(options),
+    )
+    return Workspace(
+        profile,
+        real,
+        options.results,
+        device=torch.device(options.device),
+        progress=not options.quiet and is_first(),
+        all_maps=options.map_cache,
+        optimize=options.optimize,
+    )
+
+
+def output_folder(options: argparse.Namespace, given: Workspace) -> Path:
+    """Where tables, figures and report go: beside the results; those of a first look in a folder of their own."""
+    first_look = [] if options.limit is None else [f"{FIRST_LOOK}{options.limit}"]
+    return options.output or given.results.joinpath(*first_look)
+
+
+def _profile(options: argparse.Namespace) -> Profile:
+    profile = dataclasses.replace(load_profile(options.profile), limit=options.limit)
+    if profile.saliency:
+        counts = {**profile.saliency.counts, **dict(options.count)}
+        profile = dataclasses.replace(profile, saliency=dataclasses.replace(profile.saliency, counts=counts))
+    if options.network:
+        profile = dataclasses.replace(profile, saliency=_one_network(profile.saliency, options))
+    return profile
+
+
+def _one_network(saliency: SaliencyProfile, options: argparse.Namespace) -> SaliencyProfile:
+    """The profile's saliency part with --network alone; only a network of the papers can be compared."""
+    own = saliency.networks.get(options.network)
+    known = {network for table in NETWORK_TABLES for network in published(table)["network"]}
+    beside = options.beside or own or "resnet50"
+    if beside not in known:
+        raise ValueError(f"beside: expected one of {', '.join(sorted(known))}, got {beside!r}")
+    return dataclasses.replace(
+        saliency,
+        networks={options.network: beside},
+        comparable=saliency.comparable and beside == own,
+    )

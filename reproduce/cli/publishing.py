@@ -1,0 +1,60 @@
+"""`--publish`: what a whole run measured becomes the committed figures/, of one commit, machine and set of versions."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+from pathlib import Path
+
+import pandas as pd
+
+from reproduce.benchmarks.environment import commit
+from reproduce.workspace.paths import PUBLISHED, ROOT
+
+RECORD = "published.json"
+OWN = ("tables/*", "*.png", "*.pdf", "*.html", "*.md", RECORD)
+"""What a publication replaces; benchmarks, checks and studies are measured and committed apart."""
+
+
+def check_publishable(options: argparse.Namespace) -> None:
+    """Raises ValueError, naming the option, unless this is the whole sample profile of a clean checkout."""
+    apart = [name for name in ("only", "limit", "count", "results", "output") if getattr(options, name)]
+    if options.profile != "sample" or options.optimize != "fast" or apart:
+        given = ", ".join(f"--{name}" for name in apart) or "another profile or level"
+        raise ValueError(f"publish: takes the whole sample profile as it is, not {given}")
+    changed = _git("status", "--porcelain")
+    if changed:
+        raise ValueError(f"publish: the checkout differs from its commit: {', '.join(changed.splitlines())}")
+
+
+def check_one_origin(runs: pd.DataFrame) -> dict[str, object]:
+    """Commit, device and versions of the runs in a store. Raises ValueError where they are not all the same."""
+    origins = {json.dumps(_origin(run), sort_keys=True) for run in runs.to_dict("records")}
+    now = commit()
+    if len(origins) != 1 or json.loads(next(iter(origins)))["commit"] != now:
+        told = "; ".join(sorted(origins)) or "none"
+        raise ValueError(
+            f"publish: needs results of one commit ({now}), machine and set of versions, not {told}; "
+            "remove results/sample and run again"
+        )
+    return json.loads(origins.pop())
+
+
+def clear_published(origin: dict[str, object], folder: Path = PUBLISHED) -> None:
+    """Remove what the last publication wrote and write down where the new one comes from."""
+    for pattern in OWN:
+        for path in folder.glob(pattern):
+            path.unlink()
+    (folder / RECORD).write_text(json.dumps(origin, indent=1) + "\n", encoding="utf-8")
+
+
+def _origin(run: dict[str, object]) -> dict[str, object]:
+    return {name: run[name] for name in ("commit", "device", "versions")}
+
+
+def _git(*arguments: str) -> str:
+    result = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True)
+    if result.returncode:
+        raise ValueError(f"publish: this is no git checkout ({result.stderr.strip()})")
+    return result.stdout.strip()

@@ -1,0 +1,86 @@
+"""The committed figures are written only when asked for, from a clean checkout and results of one origin."""
+
+import subprocess
+
+import pandas as pd
+import pytest
+
+from reproduce.__main__ import main
+from reproduce.benchmarks.environment import commit
+from reproduce.cli import publishing
+from reproduce.cli.opening import output_folder, workspace
+from reproduce.workspace.paths import PUBLISHED
+
+
+@pytest.fixture
+def checkout(tmp_path, monkeypatch):
+    """A git repository with one commit in place of the project's."""
+    for arguments in (
+        ["init", "-q"],
+        ["-c", "user.name=n", "-c", "user.email=e@example.org", "commit", "-q", "--allow-empty", "-m", "m"],
+    ):
+        subprocess.run(["git", *arguments], cwd=tmp_path, check=True)
+    monkeypatch.setattr(publishing, "ROOT", tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("option", "name"),
+    [(["--limit", "8"], "--limit"), (["--only", "opticam-main"], "--only"), (["--output", "x"], "--output")],
+)
+def test_a_part_of_a_run_is_not_published(option, name, checkout, capsys):
+    assert main(["run", "--publish", *option]) == 2
+    assert f"not {name}" in capsys.readouterr().err
+
+
+def test_a_changed_checkout_is_not_published(checkout, capsys):
+    (checkout / "new.py").write_text("pass\n")
+    assert main(["run", "--publish"]) == 2
+    assert "differs from its commit: ?? new.py" in capsys.readouterr().err
+
+
+def runs(**changed):
+    first = {"commit": commit(), "device": "cpu", "versions": {"torch": "2"}}
+    return pd.DataFrame([first, {**first, **changed}])
+
+
+def test_results_of_one_origin_are_published_and_others_are_not():
+    assert publishing.check_one_origin(runs()) == {
+        "commit": commit(),
+        "device": "cpu",
+        "versions": {"torch": "2"},
+    }
+    for changed in ({"commit": "0"}, {"device": "gpu"}, {"versions": {"torch": "3"}}):
+        with pytest.raises(ValueError, match="one commit"):
+            publishing.check_one_origin(runs(**changed))
+    with pytest.raises(ValueError, match="not none"):
+        publishing.check_one_origin(runs()[:0])
+    with pytest.raises(ValueError, match="one commit"):
+        publishing.check_one_origin(runs(commit="0")[1:])
+
+
+def test_a_publication_replaces_its_own_files_only(tmp_path):
+    for name in ("old.png", "tables/old.csv", "benchmarks/kept.csv", "report.html"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    publishing.clear_published({"commit": "0"}, tmp_path)
+    left = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
+    assert left == {"benchmarks/kept.csv", "published.json"}
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["--limit", "8"], ["--profile", "imagenet"], ["--optimize", "half"]]
+)
+def test_a_run_writes_beside_its_results(arguments):
+    import argparse
+
+    from reproduce.cli.options import add_input_options, add_selection_options
+
+    parser = argparse.ArgumentParser()
+    add_selection_options(parser)
+    add_input_options(parser)
+    options = parser.parse_args(arguments)
+    given = workspace(options)
+    folder = output_folder(options, given)
+    assert given.results in (folder, *folder.parents)
+    assert PUBLISHED not in (folder, *folder.parents)
