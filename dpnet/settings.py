@@ -8,7 +8,7 @@ import torch
 
 from dpnet.constraints import CLASS_SPECIFICITY_MODES
 
-PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float64": torch.float64}
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,9 @@ DEFAULT_WEIGHTS = {"orthogonality": 100.0, "assignment": 0.1, "class_specificity
 class TrainingSettings:
     """How to train: Adam with a cosine decay over all steps, on frozen features.
 
-    ``precision`` is the dtype of the features and of the part layer; parameters, V and the loss stay float32.
+    ``precision`` is the dtype of the features and of the part layer; parameters, V and the loss stay float32,
+    but for "float64": there all is float64 while it trains, so that rounding, which differs from machine to
+    machine and which the steps amplify, stays below what a float32 parameter can tell.
     ``diagnose_after`` is the epoch after which `dpnet.diagnostics` looks for a run that will not work.
     Raises ValueError for a value out of range.
     """

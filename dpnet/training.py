@@ -64,6 +64,8 @@ def train(
     Raises ValueError for labels that do not match, and for a checkpoint of another run.
     """
     _check(model, features, labels, settings)
+    if settings.dtype == torch.float64:
+        model.double()
     optimiser = build_optimiser(model, settings)
     record = TrainingRecord(settings)
     checkpoint = Path(checkpoint) if checkpoint else None
@@ -82,6 +84,7 @@ def train(
             save_checkpoint(checkpoint, model, optimiser, record.history, settings.as_dict())
     record.accuracy = accuracy(model, features, labels, dtype=settings.dtype)
     record.validation_accuracy = record.history[-1].get("validation_accuracy")
+    model.float()
     record.seconds = sum(entry["seconds"] for entry in record.history)
     return record
 
