@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -107,10 +108,26 @@ class Classifier(nn.Module):
         options = {"reshape": self.reshape, "pixel_range": self.pixel_range, "optimize": "exact"}
         return Classifier(self.network, self.target_layer, **statistics, **options)
 
+    def in_float64(self) -> Classifier:
+        """A classifier of a float64 copy of the network, with the same layer and pixels, for exact arithmetic."""
+        statistics = {
+            "mean": self.mean.double().flatten().tolist(),
+            "std": self.std.double().flatten().tolist(),
+        }
+        options = {"reshape": self.reshape, "pixel_range": self.pixel_range, "optimize": "exact"}
+        layer = layer_name(self.network, self.target_layer)
+        return Classifier(copy.deepcopy(self.network).double(), layer, **statistics, **options)
+
     @property
     def target_layer(self) -> nn.Module:
         """The module of `network` whose output is the feature map A (Opti-CAM, section 3)."""
         return self._target_layer[0]
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the network's parameters: what its pixels are cast to, after any mask and normalisation."""
+        found = (p.dtype for p in self.network.parameters() if p.is_floating_point())
+        return next(found, torch.float32)
 
     @property
     def in_effect(self) -> PreparedNetwork:
@@ -118,13 +135,16 @@ class Classifier(nn.Module):
         return self._prepared or PreparedNetwork(self.network)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Logits [B,C] of images [B,3,H,W] in [0,1]; differentiable in the images."""
+        """Logits [B,C], at least float32, of images [B,3,H,W] in [0,1]; differentiable in the images.
+
+        Images may be of another floating dtype than the network.
+        """
         with self.running(images) as network:
             logits = network(self._normalised(images))
         if logits.dim() != 2:
             raise ValueError(f"network: expected logits [B,C], got an output of shape {tuple(logits.shape)}")
         self.num_classes = logits.shape[1]
-        return logits
+        return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
     @torch.no_grad()
     def features(self, images: torch.Tensor) -> torch.Tensor:
@@ -221,7 +241,7 @@ class Classifier(nn.Module):
         return self._prepared
 
     def _normalised(self, images: torch.Tensor) -> torch.Tensor:
-        return (images - self.mean) / self.std
+        return ((images - self.mean) / self.std).to(self.dtype)
 
     def _as_map(self, outputs: list[torch.Tensor], images: torch.Tensor) -> torch.Tensor:
         """Feature maps [B,K,h,w] from the one output of a layer, at least float32."""

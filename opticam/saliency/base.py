@@ -12,20 +12,30 @@ import torch
 from opticam.classifier import Classifier
 from opticam.saliency.targets import ClassScore, Score, Targets, class_ids
 
+PRECISIONS = (None, "float64")
+
 
 class SaliencyMethod(ABC):
     """Maps images and target classes to saliency maps, batched; an image's map ignores its batch mates."""
 
+    # A method of many steps takes precision="float64": it explains a float64 copy of the network, as it is when
+    # the method is made. Rounding, which the steps amplify and which differs from machine to machine, then stays
+    # below what a float32 map can tell.
+
     selector = "logit"
     """What of the logits stands for the target class; see `opticam.saliency.selectors`."""
 
-    def __init__(self, classifier: Classifier) -> None:
+    def __init__(self, classifier: Classifier, *, precision: str | None = None) -> None:
         if not isinstance(classifier, Classifier):
             raise TypeError(
                 f"classifier: expected an opticam.Classifier, got {type(classifier).__name__}; "
                 "wrap a network as Classifier(network)"
             )
-        self.classifier = classifier
+        if precision not in PRECISIONS:
+            raise ValueError(
+                f"precision: expected one of {', '.join(map(str, PRECISIONS))}, got {precision!r}"
+            )
+        self.classifier = classifier.in_float64() if precision == "float64" else classifier
 
     @classmethod
     def applies_to(cls, classifier: Classifier) -> bool:
@@ -35,14 +45,18 @@ class SaliencyMethod(ABC):
     def __call__(self, images: torch.Tensor, targets: Targets = None) -> torch.Tensor:
         """Saliency maps [B,H,W], float32 in [0,1] (float64 for float64 images), of images [B,3,H,W] in [0,1].
 
-        targets: None explains the predicted class; a class id, one id an image, or a function from logits
+        What is computed is at least of the network's precision: float32 images and a float64 network give maps
+        that were made in float64. targets: None explains the predicted class; a class id, one id an image, or a function from logits
         [B,C] to scores [B]. Raises ValueError or TypeError, naming the argument, before any work starts.
         """
+        check_images(images, self.classifier.pixel_range)
+        given = torch.promote_types(images.dtype, torch.float32)
+        images = images.to(torch.promote_types(given, self.classifier.dtype))
         with self.explaining(images, targets) as score:
             if not len(images):
-                return images.new_zeros(0, *images.shape[-2:])
+                return images.new_zeros(0, *images.shape[-2:], dtype=given)
             maps = self.compute(images, score).detach()
-        return maps if maps.dtype == torch.float64 else maps.float()
+        return maps.to(given)
 
     @abstractmethod
     def compute(self, images: torch.Tensor, score: Score) -> torch.Tensor:

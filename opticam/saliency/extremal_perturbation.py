@@ -29,7 +29,7 @@ class ExtremalPerturbation(SaliencyMethod):
 
     areas: shares of the image in (0, 1); the map is the mean of their masks. perturbation: "blur" or "fade".
     step, sigma: distance of the mask's cells, and their radius, in pixels. flip: mirror the images at every
-    second iteration.
+    second iteration. precision: "float64" to compute on a float64 copy of the network; None for its own.
     """
 
     def __init__(
@@ -42,8 +42,9 @@ class ExtremalPerturbation(SaliencyMethod):
         step: int = 7,
         sigma: float = 21.0,
         flip: bool = True,
+        precision: str | None = None,
     ) -> None:
-        super().__init__(classifier)
+        super().__init__(classifier, precision=precision)
         if not areas or not all(0 < area < 1 for area in areas):
             raise ValueError(f"areas: expected shares of the image between 0 and 1, got {areas}")
         if perturbation not in PERTURBATIONS:
@@ -78,7 +79,9 @@ class ExtremalPerturbation(SaliencyMethod):
                 seen = perturbed(masks)
                 logits = self.classifier(seen.flip(3) if mirrored else seen)
                 reward = score_variants(score, logits.unflatten(0, (-1, count))).sum()
-                penalty = (masks.flatten(1).sort(1).values - steps).square().mean(1).sum()
+                # Many pixels tie but for rounding: to float32 and stable, their order is one on every machine.
+                order = masks.detach().flatten(1).float().sort(dim=1, stable=True).indices
+                penalty = (masks.flatten(1).gather(1, order) - steps).square().mean(1).sum()
             (parameters.grad,) = torch.autograd.grad(reward - weight * penalty, [parameters])
             sgd.step()
             with torch.no_grad():

@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from opticam.classifier import Classifier
+from opticam.layers import layer_name
 from opticam.masking.reference import NORMALIZATIONS
 from opticam.saliency.ascent import Ascent
 from opticam.saliency.base import SaliencyMethod
@@ -54,6 +55,7 @@ class OptiCAM(SaliencyMethod):
     stop_change: an image stops when its objective changes by less than this between iterations (1e-10 in
         App. A); None runs all iterations. Other than in the authors' code, no image stops another.
     iterate: "last", or "best" for the largest objective seen.
+    precision: "float64" to compute on a float64 copy of the network, so that machines agree; None for its own.
     cuda_graph: on a GPU, record the iteration once and replay it for this and smaller batches; the graph
         keeps the memory of one iteration. Callable targets run without.
     """
@@ -72,8 +74,9 @@ class OptiCAM(SaliencyMethod):
         stop_change: float | None = None,
         iterate: str = "last",
         cuda_graph: bool = True,
+        precision: str | None = None,
     ) -> None:
-        super().__init__(classifier)
+        super().__init__(classifier, precision=precision)
         if iterations < 0:
             raise ValueError(f"iterations: must be 0 or more, got {iterations}")
         if learning_rate <= 0:
@@ -88,7 +91,8 @@ class OptiCAM(SaliencyMethod):
         self.selector = selector
         self.normalization = normalization
         self.relu_features = relu_features
-        self.layers = [classifier.target_layer] if layers is None else list(layers)
+        named = [] if layers is None else [layer_name(classifier.network, layer) for layer in layers]
+        self.layers = named or [self.classifier.target_layer]
         self.stop_change = stop_change
         self.iterate = iterate
         self.cuda_graph = cuda_graph
@@ -105,6 +109,7 @@ class OptiCAM(SaliencyMethod):
     def optimise(self, images: torch.Tensor, targets: Targets = None) -> Optimisation:
         """The maps with the course of the objective; arguments and errors as in calling the method."""
         with self.explaining(images, targets) as score:
+            images = images.to(torch.promote_types(images.dtype, self.classifier.dtype))
             ascent = self._ascent(images, score)
             objectives = self._climb(ascent)
             ascent.finish()

@@ -57,5 +57,5 @@ def opticam_request(
         label,
         *(groups or ("faithfulness",)),
         kind="Opti-CAM",
-        options={"cuda_graph": False, **options},
+        options={"cuda_graph": False, **workspace.profile.saliency.options.get("Opti-CAM", {}), **options},
     )

@@ -50,7 +50,9 @@ def test_an_experiment_gives_its_tables_and_figures(workspace, name):
     assert set(experiment.figures(workspace)) == FIGURES.get(name, set())
 
 
-@pytest.mark.parametrize(("name", "table"), [(name, table) for name in TABLES for table in sorted(TABLES[name])])
+@pytest.mark.parametrize(
+    ("name", "table"), [(name, table) for name in TABLES for table in sorted(TABLES[name])]
+)
 def test_a_table_stands_beside_the_published_one(workspace, name, table):
     made = EXPERIMENTS[name].tables(workspace)[table]
     cells = made.cells
