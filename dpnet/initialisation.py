@@ -35,7 +35,8 @@ def initialise_parts(
         raise ValueError(f"method is {method!r}; accepted: {', '.join(PART_METHODS)}")
     generator = torch.Generator().manual_seed(seed)
     if method == "random":
-        parts = torch.randn(model.parts.shape, generator=generator)
+        # In float64: PyTorch rounds float32 normals differently on different processors.
+        parts = torch.randn(model.parts.shape, generator=generator, dtype=torch.float64)
     else:
         if features is None or labels is None:
             raise ValueError(f"method {method!r} needs features and labels")
@@ -53,7 +54,7 @@ def fit_centre(model: nn.Module, features: Tensor, *, batch_size: int = 256) -> 
     """
     total = torch.zeros(len(model.centre), dtype=torch.float64)
     for indices in torch.arange(len(features)).split(batch_size):
-        total += features[indices].float().mean(dim=(2, 3)).sum(dim=0).double().cpu()
+        total += features[indices].double().mean(dim=(2, 3)).sum(dim=0).cpu()
     model.centre.copy_(total / len(features))
 
 
@@ -77,14 +78,16 @@ def initialise_classifier(model: PartClassifier, method: str = "default", scale:
 def _regions_of_classes(
     model: PartClassifier, features: Tensor, labels: Tensor, limit: int, generator: torch.Generator
 ) -> list[Tensor]:
-    """Regions [n,R,d] of up to ``limit`` images of each class, float32 on the CPU."""
+    """Regions [n,R,d] of up to ``limit`` images of each class, at least float32, on the CPU."""
     regions = []
     for label in range(model.num_classes):
         images = torch.nonzero(labels.cpu() == label).flatten()
         if not len(images):
             raise ValueError(f"class {label} has no training image; its parts cannot be initialised")
         chosen = images[torch.randperm(len(images), generator=generator)[:limit]]
-        regions.append(model.regions(features[chosen].to(model.centre)).detach().cpu())
+        maps = features[chosen]
+        maps = maps.to(model.centre.device, torch.promote_types(maps.dtype, torch.float32))
+        regions.append(model.regions(maps).detach().cpu())
     return regions
 
 
@@ -135,4 +138,4 @@ def _statistics(regions: list[Tensor], shrinkage: float = 0.1) -> tuple[Tensor, 
     centred = torch.cat([r.flatten(0, 1) - r.mean(dim=(0, 1)) for r in regions])
     covariance = centred.T @ centred / len(centred)
     scale = covariance.diagonal().mean()
-    return mean, (1 - shrinkage) * covariance + shrinkage * scale * torch.eye(len(mean))
+    return mean, (1 - shrinkage) * covariance + shrinkage * scale * torch.eye(len(mean), dtype=mean.dtype)

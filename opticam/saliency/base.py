@@ -46,8 +46,8 @@ class SaliencyMethod(ABC):
         """Saliency maps [B,H,W], float32 in [0,1] (float64 for float64 images), of images [B,3,H,W] in [0,1].
 
         What is computed is at least of the network's precision: float32 images and a float64 network give maps
-        that were made in float64. targets: None explains the predicted class; a class id, one id an image, or a function from logits
-        [B,C] to scores [B]. Raises ValueError or TypeError, naming the argument, before any work starts.
+        that were made in float64. targets: None explains the predicted class; a class id, one id per image, or a
+        function from logits [B,C] to scores [B]. Raises ValueError or TypeError, naming the argument, before any work starts.
         """
         check_images(images, self.classifier.pixel_range)
         given = torch.promote_types(images.dtype, torch.float32)

@@ -26,7 +26,9 @@ def base_settings(workspace: Workspace) -> TrainingSettings:
     """What the profile fixes for every model; a first look trains for a third of the epochs."""
     profile, limit = workspace.profile.parts, workspace.profile.limit
     return TrainingSettings(
-        epochs=max(1, profile.epochs // 3) if limit else profile.epochs, batch_size=profile.batch_size
+        epochs=max(1, profile.epochs // 3) if limit else profile.epochs,
+        batch_size=profile.batch_size,
+        precision=profile.precision,
     )
 
 

@@ -10,6 +10,7 @@ from torch.utils.data import Subset
 
 from dpnet import cell_grid, describe, extract_features
 from dpnet.manifest import short_hash
+from dpnet.settings import PRECISIONS
 from opticam import Classifier
 from opticam.layers import layer_name
 from opticam.sample import SampleSet, sample_set
@@ -34,14 +35,16 @@ def part_backbone(workspace: Workspace, backbone: str, layer: str) -> Classifier
 def layer_features(
     workspace: Workspace, dataset: str, backbone: str, layer: str, split: str
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Feature maps float32 [N,d,h,w] of a layer of the frozen backbone and labels [N]; computed once and kept on disk.
+    """Feature maps [N,d,h,w] of a layer of the frozen backbone and labels [N]; computed once and kept on disk.
 
     Of the training pictures the profile's number is used, the first ones; they are ordered class by class in
-    turn, so every class keeps the same share.
+    turn, so every class keeps the same share. The maps have the profile's precision; they are kept as float32.
     """
     data = dataset_split(workspace, dataset, split)
     count = len(data) if split == "test" else min(len(data), workspace.profile.parts.train_images)
     classifier = part_backbone(workspace, backbone, layer)
+    if workspace.profile.parts.precision == "float64":
+        classifier = classifier.in_float64()
     manifest = describe(
         classifier,
         network=backbone,
@@ -54,7 +57,7 @@ def layer_features(
     folder = workspace.cache / "features" / f"{dataset}-{split}-{backbone}-{short_hash(manifest)}"
     images = Subset(data, range(count))
     cache = extract_features(classifier, images, folder, manifest, progress=workspace.progress)
-    return cache[torch.arange(count)], cache.labels
+    return cache[torch.arange(count)].to(PRECISIONS[workspace.profile.parts.precision]), cache.labels
 
 
 @lru_cache(maxsize=8)

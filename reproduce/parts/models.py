@@ -162,7 +162,7 @@ def planned(workspace: Workspace, run: PartRun) -> Choice:
 
 
 def run_features(workspace: Workspace, run: PartRun, split: str) -> tuple[torch.Tensor, torch.Tensor]:
-    """Feature maps float32 [N,d,h,w] of the layer that the run reads, and labels [N]."""
+    """Feature maps [N,d,h,w] of the layer that the run reads, and labels [N]."""
     return layer_features(workspace, run.dataset, run.backbone, planned(workspace, run).layer, split)
 
 
