@@ -1,4 +1,4 @@
-"""Command line of the experiments: list, run, tables, figures, report, compare, check, benchmark, train-sample."""
+"""Command line of the experiments: run, show, compare and check them, benchmarks, and what runs are made from."""
 
 from __future__ import annotations
 
@@ -77,6 +77,10 @@ def _parser() -> argparse.ArgumentParser:
             add_publish_option(subparser)
         add_selection_options(subparser)
         add_input_options(subparser)
+    subparser = subparsers.add_parser("select-parts", help="choose DP-Net's recipes anew by cross-validation")
+    subparser.set_defaults(run="select_parts.run")
+    add_selection_options(subparser)
+    add_input_options(subparser)
     subparser = subparsers.add_parser("train-sample", help="train the sample networks anew and compare")
     subparser.set_defaults(run="train_sample.run")
     train_sample.add_options(subparser)

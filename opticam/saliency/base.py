@@ -47,7 +47,8 @@ class SaliencyMethod(ABC):
 
         What is computed is at least of the network's precision: float32 images and a float64 network give maps
         that were made in float64. targets: None explains the predicted class; a class id, one id per image, or a
-        function from logits [B,C] to scores [B]. Raises ValueError or TypeError, naming the argument, before any work starts.
+        function from logits [B,C] to scores [B]. Raises ValueError or TypeError, naming the argument, before any
+        work starts.
         """
         check_images(images, self.classifier.pixel_range)
         given = torch.promote_types(images.dtype, torch.float32)

@@ -27,6 +27,7 @@ from torch.utils.data import Dataset
 
 from opticam.data.files import load_tensors, save_tensors
 from opticam.sample import birds, objects, scenes
+from opticam.sample.digests import check_pictures
 from opticam.sample.painting import Drawing, photograph
 
 SPLITS = ("train", "test")
@@ -172,7 +173,9 @@ def sample_set(
     variant: "many", "scenes" or "fine".  split: "train" or "test".  size: pixels a side.
     per_class: pictures a class; by default many 200/40, scenes 60/30, fine 40/20 (train/test).
     With a ``cache_dir`` the pictures are written there once and read from then on.
-    Raises ``ValueError`` for an unknown variant or split and for counts or sizes that are too small.
+    Warns where a whole split is drawn otherwise than the published one.
+    Raises ``ValueError`` for an unknown variant or split, for counts or sizes that are too small, and for a file
+    of other pictures.
     """
     chosen = _checked(variant, split)
     per_class = _pictures_per_class(variant, split, per_class)
@@ -180,12 +183,15 @@ def sample_set(
     path = (
         None if cache_dir is None else Path(cache_dir) / f"sample-{variant}-{split}-{fingerprint}.safetensors"
     )
-    if path is not None and path.is_file():
+    kept = path is not None and path.is_file()
+    if kept:
         tensors = load_tensors(path)[0]
     else:
         tensors = _draw_tensors(variant, split, per_class, size)
         if path is not None:
             save_tensors(path, tensors, {"variant": variant, "split": split})
+    if per_class == _pictures_per_class(variant, split, None) and size == SAMPLE_SIZE:
+        check_pictures(variant, split, tensors["images"], tensors["labels"], path if kept else None)
     ragged = {name: list(tensors[name].split(tensors[f"{name}_count"].tolist())) for name in RAGGED}
     return SampleSet(
         variant=variant,

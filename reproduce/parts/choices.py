@@ -14,12 +14,14 @@ from dpnet import ConstraintWeights, TrainingSettings
 from dpnet.runs import Run
 from dpnet.selection import choose, choose_weights, global_candidates, part_candidates
 from opticam.sample.pictures import SPLITS, sample_fingerprint
+from reproduce.parts.committed_selection import bring_selection
 from reproduce.parts.data import layer_features, layers
 from reproduce.workspace.store import Row
 from reproduce.workspace.workspace import Workspace
 
 SELECTION = "parts-selection"  # where the accuracies of the candidates are stored
 METRIC = "validation accuracy"
+FOLDER = "selection"  # of the records, in the results
 
 
 def base_settings(workspace: Workspace) -> TrainingSettings:
@@ -32,9 +34,14 @@ def base_settings(workspace: Workspace) -> TrainingSettings:
     )
 
 
-def folds(workspace: Workspace) -> int:
-    """Of the cross-validation; two in a first look."""
-    return 2 if workspace.profile.limit else workspace.profile.parts.folds
+def selection_settings(workspace: Workspace) -> TrainingSettings:
+    """What candidates are trained with in cross-validation; the same in a first look."""
+    profile = workspace.profile.parts
+    return TrainingSettings(
+        epochs=profile.selection_epochs or profile.epochs,
+        batch_size=profile.batch_size,
+        precision=profile.precision,
+    )
 
 
 class Choice(NamedTuple):
@@ -54,7 +61,8 @@ def chosen(workspace: Workspace, dataset: str, backbone: str, is_global: bool) -
     tables, runs = {}, {}
     for layer in layers(workspace, backbone):
         best, tables[layer] = tried(workspace, dataset, backbone, is_global, layer)
-        runs[layer] = Choice(layer, best)
+        settings = replace(best.settings, epochs=base_settings(workspace).epochs)
+        runs[layer] = Choice(layer, replace(best, settings=settings))
     table = pd.concat(tables)
     _store(workspace, dataset, backbone, _method(is_global), table)
     order = table.sort_values(["accuracy", "cross_entropy"], ascending=[False, True], kind="stable")
@@ -68,7 +76,7 @@ def tried(
     features, labels = layer_features(workspace, dataset, backbone, layer, "train")
     candidates = _candidates(workspace, is_global, min(features.shape[-2:]))
     record = _record(workspace, dataset, backbone, f"{layer}-{_method(is_global)}")
-    options = {"folds": folds(workspace), "record": record}
+    options = {"folds": workspace.profile.parts.folds, "record": record}
     return choose(candidates, features, labels, int(labels.max()) + 1, **options)
 
 
@@ -78,8 +86,10 @@ def chosen_weights(workspace: Workspace, dataset: str, backbone: str) -> Constra
     profile, choice = workspace.profile.parts, chosen(workspace, dataset, backbone, False)
     features, labels = layer_features(workspace, dataset, backbone, choice.layer, "train")
     record = _record(workspace, dataset, backbone, f"{choice.layer}-weights")
-    options = {"tolerance": profile.constraint_tolerance, "folds": folds(workspace), "record": record}
-    weights = choose_weights(choice.run, features, labels, int(labels.max()) + 1, **options)
+    options = {"tolerance": profile.constraint_tolerance, "folds": profile.folds, "record": record}
+    short = replace(choice.run.settings, epochs=selection_settings(workspace).epochs)
+    run = replace(choice.run, settings=short)
+    weights = choose_weights(run, features, labels, int(labels.max()) + 1, **options)
     table = pd.read_csv(record, index_col="candidate")
     _store(workspace, dataset, backbone, "Constraints", pd.concat({choice.layer: table}))
     return weights
@@ -102,7 +112,7 @@ def _method(is_global: bool) -> str:
 
 
 def _candidates(workspace: Workspace, is_global: bool, map_side: int) -> list[Run]:
-    settings = base_settings(workspace)
+    settings = selection_settings(workspace)
     if is_global:
         return global_candidates(settings)
     return part_candidates(settings, map_side, workspace.profile.parts.parts_per_class)
@@ -111,9 +121,12 @@ def _candidates(workspace: Workspace, is_global: bool, map_side: int) -> list[Ru
 def _record(workspace: Workspace, dataset: str, backbone: str, kind: str) -> Path:
     """File of a selection; its name changes with what the candidates are trained on."""
     profile = workspace.profile.parts
-    options = base_settings(workspace), profile.parts_per_class, folds(workspace)
+    options = selection_settings(workspace), profile.parts_per_class, profile.folds
     digest = _digest(workspace, backbone, *options)[:8]
-    return workspace.results / "selection" / f"{dataset}-{backbone}-{kind}-{digest}.csv"
+    record = workspace.results / FOLDER / f"{dataset}-{backbone}-{kind}-{digest}.csv"
+    if not record.exists():
+        bring_selection(workspace.profile.name, record)
+    return record
 
 
 def _digest(workspace: Workspace, backbone: str, *options: object) -> str:

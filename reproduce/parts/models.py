@@ -38,6 +38,7 @@ __all__ = [
     "SELECTION",
     "PartRun",
     "build_model",
+    "choose_all",
     "dataset_split",
     "features_and_labels",
     "forget",
@@ -110,7 +111,7 @@ def train_missing(workspace: Workspace, runs: Iterable[PartRun]) -> None:
     Under torchrun the processes share the work, and all return when all of it is done.
     """
     runs = tuple(dict.fromkeys(runs))
-    _choose(workspace, runs)
+    choose_all(workspace, runs)
     missing = [run for run in runs if not _is_trained(workspace, run)]
     wait()  # nobody stores before all have looked
     bar = {"desc": "part models", "unit": "model", "disable": not workspace.progress or not missing}
@@ -127,7 +128,7 @@ def train_missing(workspace: Workspace, runs: Iterable[PartRun]) -> None:
 
 
 @lru_cache(maxsize=16)  # several experiments ask for the same models
-def _choose(workspace: Workspace, runs: tuple[PartRun, ...]) -> None:
+def choose_all(workspace: Workspace, runs: tuple[PartRun, ...]) -> None:
     """Bring on record what `planned` reads, the processes sharing the work.
 
     One step waits for the one before: what is drawn, extracted or chosen once is read by all afterwards.

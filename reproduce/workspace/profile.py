@@ -55,6 +55,7 @@ class PartsProfile:
     whose maps Global and Parts choose from, where it is not the papers' layer alone. folds: of the
     cross-validation on the training pictures that chooses recipe and rates for each data set, backbone and
     method. constraint_tolerance: points of cross-validated accuracy that a constraint's weight may cost.
+    selection_epochs: of the candidates in cross-validation; `epochs` where None.
     precision: "float64" to extract features and train in float64, so that machines agree.
     """
 
@@ -73,6 +74,7 @@ class PartsProfile:
     comparable: bool
     layers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     precision: str = "float32"
+    selection_epochs: int | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "constraint_datasets", tuple(self.constraint_datasets))

@@ -11,6 +11,7 @@ import torch
 import dpnet.selection
 from dpnet import ConstraintWeights
 from reproduce.parts import choices as part_choices
+from reproduce.parts import committed_selection
 from reproduce.parts.choices import METRIC, SELECTION, chosen, chosen_weights, definition, with_constraints
 
 LAYERS = ("features.3", "features.5")
@@ -136,14 +137,38 @@ def test_another_network_has_a_record_of_its_own(make_parts_workspace, validatio
     assert len(records(make_parts_workspace())) == 2 * len(before)
 
 
-def test_a_first_look_has_fewer_folds_and_epochs(make_parts_workspace, validation):
-    choose_both(make_parts_workspace())
+def test_a_first_look_shares_the_selection_and_trains_shorter(make_parts_workspace, validation):
+    whole = choose_both(make_parts_workspace())
     runs, folds = zip(*validation.calls)
     assert set(folds) == {3} and {run.settings.epochs for run in runs} == {9}
     validation.calls.clear()
-    choose_both(make_parts_workspace(limit=4))
-    runs, folds = zip(*validation.calls)
-    assert set(folds) == {2} and {run.settings.epochs for run in runs} == {3}
+    short = choose_both(make_parts_workspace(limit=2))
+    assert not validation.calls
+    for method, choice in short.items():
+        settings = replace(whole[method].run.settings, epochs=3)
+        assert choice == whole[method]._replace(run=replace(whole[method].run, settings=settings))
+
+
+def test_candidates_train_for_the_profiles_selection_epochs(make_parts_workspace, validation):
+    choices = choose_both(make_parts_workspace(selection_epochs=4))
+    assert {run.settings.epochs for run, _ in validation.calls} == {4}
+    assert {choice.run.settings.epochs for choice in choices.values()} == {9}
+
+
+def test_a_kept_selection_is_read_in_place_of_training(
+    make_parts_workspace, validation, tmp_path, monkeypatch
+):
+    """The project's file gives the choices that made it; under another name, or of other settings, nothing."""
+    monkeypatch.setattr(committed_selection, "FOLDER", tmp_path)
+    whole = choose_both(make_parts_workspace())
+    committed_selection.keep_selection("test", records(make_parts_workspace()))
+    for path in records(make_parts_workspace()):
+        path.unlink()
+    validation.calls.clear()
+    assert choose_both(make_parts_workspace()) == whole
+    assert not validation.calls
+    choose_both(make_parts_workspace(batch_size=9))
+    assert validation.calls
 
 
 def test_weights_are_the_largest_within_the_tolerance_of_the_stored_table(make_parts_workspace, validation):

@@ -1,0 +1,41 @@
+"""Cross-validation's tables as the project keeps them, so that every machine trains the same recipes.
+
+One CSV file per profile, made by `python -m reproduce select-parts`: the records of `reproduce.parts.choices` one
+below the other. A record's name ends with a digest of what the candidates were trained on, so a change of
+settings, pictures or networks finds nothing here and is chosen anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import pandas as pd
+
+from reproduce.workspace.profile import FOLDER
+
+
+def selection_file(profile: str) -> Path:
+    """Where the tables of a profile lie."""
+    return FOLDER / "selection" / f"{profile}.csv"
+
+
+def bring_selection(profile: str, record: Path) -> None:
+    """Write a record, a CSV file of candidates with their figures, as it is kept; nothing where none is."""
+    if not selection_file(profile).is_file():
+        return
+    kept = pd.read_csv(selection_file(profile), dtype=str)
+    rows = kept[kept["record"] == record.stem].drop(columns="record")
+    if len(rows):
+        record.parent.mkdir(parents=True, exist_ok=True)
+        rows.to_csv(record, index=False, lineterminator="\n")
+
+
+def keep_selection(profile: str, records: Iterable[Path]) -> Path:
+    """Put these records into the profile's file, in place of what it had; its path."""
+    tables = {path.stem: pd.read_csv(path, dtype=str) for path in sorted(records)}
+    joined = pd.concat(tables, names=["record", None]).reset_index(level="record")
+    path = selection_file(profile)
+    path.parent.mkdir(exist_ok=True)
+    joined.to_csv(path, index=False, lineterminator="\n")
+    return path
