@@ -25,7 +25,8 @@ def make(size, batch=3, dtype=torch.float32, colours=3):
 def run(features, logits_u, images, normalization="range", backend="auto"):
     logits_u = logits_u.detach().clone().requires_grad_()
     masked, saliency_map = saliency_mask(features, logits_u, images, normalization, backend)
-    wave = torch.cos(torch.arange(masked.numel(), device="cuda").double()).view_as(masked).to(masked.dtype)
+    # Rounded to bfloat16, so that every dtype is asked for the same loss.
+    wave = torch.cos(torch.arange(masked.numel(), device="cuda")).bfloat16().view_as(masked).to(masked.dtype)
     loss = (masked * wave).double().sum() + saliency_map.double().square().sum()
     (gradient,) = torch.autograd.grad(loss, logits_u)
     return masked.detach(), saliency_map.detach(), gradient
