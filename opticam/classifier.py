@@ -13,6 +13,7 @@ from torch import nn
 from opticam.layers import find_layer, layer_name
 from opticam.networks import build_network, pixel_statistics
 from opticam.optimization import LEVELS, PreparedNetwork, fingerprint, prepare
+from opticam.outputs import channels_first, check_network, gradient_of, lock_of, logits_of
 from opticam.recording import only_output, recording, replacing
 from opticam.tokens import tokens_to_map
 
@@ -54,8 +55,7 @@ class Classifier(nn.Module):
         half_dtype: torch.dtype = torch.bfloat16,
     ) -> None:
         super().__init__()
-        if not isinstance(network, nn.Module):
-            raise TypeError(f"network: expected a torch module, got {type(network).__name__}")
+        check_network(network)
         if len(mean) != len(std) or min(std) <= 0:
             raise ValueError(
                 f"mean, std: need as many positive std as means, got {tuple(mean)} and {tuple(std)}"
@@ -141,6 +141,7 @@ class Classifier(nn.Module):
         """
         with self.running(images) as network:
             logits = network(self._normalised(images))
+        logits = logits_of(logits)
         if logits.dim() != 2:
             raise ValueError(f"network: expected logits [B,C], got an output of shape {tuple(logits.shape)}")
         self.num_classes = logits.shape[1]
@@ -177,7 +178,7 @@ class Classifier(nn.Module):
         """
         with self.running(images), recording([self.own_layer(self.target_layer)], True) as (record,):
             logits = self(images)
-        (gradient,) = torch.autograd.grad(score(logits).sum(), only_output(record))
+        gradient = gradient_of(score(logits).sum(), only_output(record))
         features, gradients = self._as_map(record, images), self._as_map([gradient], images)
         return features.detach(), gradients, logits.detach()
 
@@ -190,9 +191,15 @@ class Classifier(nn.Module):
     @contextmanager
     def frozen(self) -> Iterator[None]:
         """Eval mode and no parameter gradients inside; the network's own state again outside."""
-        if self._frozen:
-            yield
-            return
+        with lock_of(self.network):  # hooks and modes are the network's: one thread at a time
+            if self._frozen:
+                yield
+            else:
+                with self._freezing():
+                    yield
+
+    @contextmanager
+    def _freezing(self) -> Iterator[None]:
         trained = [module for module in self.network.modules() if module.training]
         learned = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
         self._frozen = True
@@ -241,15 +248,28 @@ class Classifier(nn.Module):
         return self._prepared
 
     def _normalised(self, images: torch.Tensor) -> torch.Tensor:
+        if images.shape[1] != self.mean.shape[1]:
+            raise ValueError(
+                f"mean: has {self.mean.shape[1]} values, but the images have {images.shape[1]} channels; give "
+                "Classifier mean and std of as many values"
+            )
         return ((images - self.mean) / self.std).to(self.dtype)
 
     def _as_map(self, outputs: list[torch.Tensor], images: torch.Tensor) -> torch.Tensor:
         """Feature maps [B,K,h,w] from the one output of a layer, at least float32."""
         output = only_output(outputs)
+        size = tuple(images.shape[-2:])
         if self.reshape is not None:
             output = self.reshape(output)
+        elif not isinstance(output, torch.Tensor):
+            raise ValueError(
+                f"target_layer: puts out a {type(output).__name__}; give Classifier(reshape=...) a function from it "
+                "to [B,K,h,w]"
+            )
         elif output.dim() == 3:
-            output = tokens_to_map(output, self.network, tuple(images.shape[-2:]))
+            output = tokens_to_map(output, self.network, size)
+        elif output.dim() == 4:
+            output = channels_first(output, size)
         if output.dim() != 4:
             raise ValueError(
                 f"target_layer: its output has shape {tuple(output.shape)}; expected [B,K,h,w] or tokens "

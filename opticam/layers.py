@@ -39,6 +39,20 @@ def layer_name(network: nn.Module, layer: nn.Module | str) -> str:
     return next(name for name, module in network.named_modules() if module is found)
 
 
+def inner_network(network: nn.Module) -> nn.Module:
+    """The network inside wrappers such as DataParallel, a compiled module or a user's class around one network.
+
+    A wrapper has no parameters of its own and one child that has any.
+    """
+    while not isinstance(network, nn.Sequential | nn.ModuleList):
+        children = [child for child in network.children() if next(child.parameters(), None) is not None]
+        own = next(network.parameters(recurse=False), None)
+        if own is not None or len(children) != 1 or isinstance(children[0], nn.Sequential | nn.ModuleList):
+            break
+        network = children[0]
+    return network
+
+
 def default_layer(network: nn.Module) -> nn.Module:
     """The papers' layer of a known family, otherwise the last convolution (Opti-CAM, App. A).
 
@@ -46,6 +60,7 @@ def default_layer(network: nn.Module) -> nn.Module:
     Vision transformers: the first layer norm of the last block. Other torchvision networks with a `features`
     trunk (SqueezeNet, MobileNet, DenseNet, ...): its last module. Raises ValueError where none applies.
     """
+    network = inner_network(network)
     if _is_torchvision(network, "VisionTransformer"):
         return network.encoder.layers[-1].ln_1
     if hasattr(network, "blocks") and hasattr(network.blocks[-1], "norm1"):

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from opticam.folding import fold_batch_norms
+from opticam.outputs import logits_of
 from opticam.packed_convolution import pack_convolutions
 
 LEVELS = ("exact", "fast", "half")
@@ -64,7 +65,7 @@ def prepare(
         return PreparedNetwork(network, reason="the network carries hooks")
     try:
         candidate = PreparedNetwork(_copy(network, level, keep, half_dtype), level, half_dtype=half_dtype)
-        expected, found = network(probe), candidate(probe)
+        expected, found = logits_of(network(probe)), logits_of(candidate(probe))
     except Exception as error:  # a foreign network can refuse a copy or a dtype in any way
         return PreparedNetwork(network, reason=f"{type(error).__name__}: {error}")
     difference = float((found - expected).abs().max() / expected.abs().max().clamp(min=1e-12))

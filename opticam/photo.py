@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from PIL import Image, UnidentifiedImageError
+
+from opticam.data.pictures import open_picture
 
 RESIZES = ("crop", "squash")
 
 
 def read_photo(path: str | Path, size: int = 224, resize: str = "crop") -> torch.Tensor:
-    """The photograph as float32 RGB [3,size,size] in [0,1].
+    """The photograph as float32 RGB [3,size,size] in [0,1], read by `opticam.data.pictures.open_picture`.
 
     resize: "crop" scales the short side to size * 256 / 224 and cuts the centre, as ImageNet evaluation
     does; "squash" scales both sides to `size`, keeping everything but the aspect.
@@ -19,13 +20,10 @@ def read_photo(path: str | Path, size: int = 224, resize: str = "crop") -> torch
     """
     if resize not in RESIZES:
         raise ValueError(f"resize: expected one of {RESIZES}, got {resize!r}")
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"photo: there is no file {path}")
     try:
-        with Image.open(path) as opened:
-            image = opened.convert("RGB")
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
-        raise ValueError(f"photo: {path} is not a readable picture ({error})") from None
+        image = open_picture(path)
+    except (ValueError, FileNotFoundError) as error:
+        raise type(error)(f"photo: {error}") from None
     from torchvision.transforms import functional as transforms  # here: torchvision takes seconds to load
 
     if resize == "squash":

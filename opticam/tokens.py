@@ -7,12 +7,15 @@ import math
 import torch
 from torch import nn
 
+from opticam.layers import inner_network
+
 
 def prefix_tokens(network: nn.Module) -> int:
     """Number of leading tokens that are not image patches (class token, distillation token, registers).
 
     timm states it as ``num_prefix_tokens``; torchvision's VisionTransformer has one class token.
     """
+    network = inner_network(network)
     return int(getattr(network, "num_prefix_tokens", 1 if hasattr(network, "class_token") else 0))
 
 
@@ -22,6 +25,7 @@ def patch_grid(network: nn.Module, tokens: int, image_size: tuple[int, int]) -> 
     Taken from the patch size where the network states one, otherwise the grid of the image's aspect ratio.
     Raises ValueError when no grid has that many cells.
     """
+    network = inner_network(network)
     patch_size = getattr(network, "patch_size", None)
     if patch_size is None and hasattr(network, "patch_embed"):
         patch_size = getattr(network.patch_embed, "patch_size", None)

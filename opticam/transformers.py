@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from opticam.layers import inner_network
+
 
 @dataclass(frozen=True)
 class Block:
@@ -31,6 +33,7 @@ def is_transformer(network: nn.Module) -> bool:
 
 def has_class_token(network: nn.Module) -> bool:
     """Whether the network's first token is a class token, which attention maps are read from."""
+    network = inner_network(network)
     return (
         getattr(network, "class_token", None) is not None or getattr(network, "cls_token", None) is not None
     )
@@ -41,6 +44,7 @@ def transformer_blocks(network: nn.Module) -> list[Block]:
 
     Raises ValueError for a network of another build.
     """
+    network = inner_network(network)
     try:
         if hasattr(network, "encoder"):
             return [_torchvision_block(block) for block in network.encoder.layers]
@@ -54,6 +58,7 @@ def transformer_blocks(network: nn.Module) -> list[Block]:
 
 def class_head(network: nn.Module) -> nn.Linear:
     """The one linear layer from the class token to the logits; ValueError where there is none or more."""
+    network = inner_network(network)
     heads = getattr(network, "heads", getattr(network, "head", nn.Identity()))
     linear = [module for module in heads.modules() if isinstance(module, nn.Linear)]
     pooled = getattr(network, "global_pool", "token") != "token" or hasattr(network, "head_dist")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision.ops import clip_boxes_to_image
@@ -21,6 +21,7 @@ from opticam.data.imagenet_transforms import (
     transform_boxes,
     transform_image,
 )
+from opticam.data.pictures import open_picture
 
 SUFFIXES = (".jpeg", ".jpg", ".png")
 
@@ -102,10 +103,8 @@ def find_images(folder: str | Path) -> dict[str, Path]:
 
 
 def open_image(path: str | Path) -> Image.Image:
-    """The picture of a file, decoded; `CorruptImageError` when that is not possible."""
+    """The picture of a file as RGB, as it is stored; `CorruptImageError` when that is not possible."""
     try:
-        with Image.open(path) as image:
-            image.load()
-            return image
-    except (OSError, UnidentifiedImageError, SyntaxError, Image.DecompressionBombError) as error:
+        return open_picture(path, upright=False)
+    except (ValueError, FileNotFoundError) as error:
         raise CorruptImageError(path, str(error)) from error

@@ -100,6 +100,11 @@ def target_probability(classifier: Callable[[Tensor], Tensor], images: Tensor, t
     if len(targets) and (int(targets.min()) < 0 or int(targets.max()) >= classes):
         raise ValueError(f"targets must be class ids in 0..{classes - 1}, got {targets.tolist()}")
     dtype = torch.promote_types(logits.dtype, torch.float32)
+    if classes == 1:
+        raise ValueError(
+            "classifier: has one logit, whose softmax is 1 for every image; give a network with a logit per class, "
+            "for example one that returns (0, y) for the sigmoid of y"
+        )
     return logits.to(dtype).softmax(1).gather(1, targets.to(logits.device, torch.int64)[:, None])[:, 0]
 
 

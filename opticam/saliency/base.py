@@ -52,7 +52,7 @@ class SaliencyMethod(ABC):
         """
         check_images(images, self.classifier.pixel_range)
         given = torch.promote_types(images.dtype, torch.float32)
-        images = images.to(torch.promote_types(given, self.classifier.dtype))
+        images = _differentiable(images).to(torch.promote_types(given, self.classifier.dtype))
         with self.explaining(images, targets) as score:
             if not len(images):
                 return images.new_zeros(0, *images.shape[-2:], dtype=given)
@@ -67,7 +67,8 @@ class SaliencyMethod(ABC):
     def explaining(self, images: torch.Tensor, targets: Targets) -> Iterator[Score]:
         """Check the arguments, freeze the network, and hand out the score that the targets mean."""
         check_images(images, self.classifier.pixel_range)
-        with self.classifier.frozen():
+        # Whatever state the caller is in: methods differentiate where they need to.
+        with torch.inference_mode(False), torch.enable_grad(), self.classifier.frozen():
             yield self._score(images, targets)
 
     @torch.no_grad()
@@ -82,6 +83,14 @@ class SaliencyMethod(ABC):
             self.classifier(images[:1])
         ids = class_ids(targets, len(images), self.classifier.num_classes)
         return ClassScore(ids.to(images.device), self.selector)
+
+
+def _differentiable(images: torch.Tensor) -> torch.Tensor:
+    """Images made under `torch.inference_mode` as ordinary ones, which autograd takes."""
+    if not (isinstance(images, torch.Tensor) and images.is_inference()):
+        return images
+    with torch.inference_mode(False):
+        return images.clone()
 
 
 def check_images(images: torch.Tensor, pixel_range: tuple[float, float] | None = (0.0, 1.0)) -> None:

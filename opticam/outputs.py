@@ -1,0 +1,76 @@
+"""What a foreign network may put out, and what it may be: checked before it is used."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import nn
+from torch.utils._pytree import tree_flatten, tree_unflatten
+
+_LOCKS: WeakKeyDictionary[nn.Module, threading.RLock] = WeakKeyDictionary()
+_REGISTRY = threading.Lock()
+
+
+def check_network(network: object) -> None:
+    """Raise TypeError for what is no module, or one whose layers can be neither read nor differentiated."""
+    if not isinstance(network, nn.Module):
+        raise TypeError(f"network: expected a torch module, got {type(network).__name__}")
+    if any(isinstance(module, torch.jit.ScriptModule) for module in network.modules()):
+        raise TypeError(
+            "network: is scripted or traced, so its layers cannot be read; give the module it was made of"
+        )
+    if any("quantized" in type(module).__module__ for module in network.modules()):
+        raise TypeError(
+            "network: is quantised to integers, which cannot be differentiated; give the float network"
+        )
+
+
+def logits_of(output: Any) -> torch.Tensor:
+    """The logits in what a network returns: a tensor, a mapping with "logits", or an object with `.logits`.
+
+    Raises TypeError for anything else, saying what came.
+    """
+    found = output.get("logits") if isinstance(output, Mapping) else getattr(output, "logits", output)
+    if isinstance(found, torch.Tensor):
+        return found
+    raise TypeError(
+        f"network: expected logits [B,C], or something with .logits, got {type(output).__name__}; wrap the network in "
+        "a module that returns the logits"
+    )
+
+
+def channels_first(output: torch.Tensor, image_size: tuple[int, int]) -> torch.Tensor:
+    """A layer's output as [B,K,h,w], which some transformers (Swin) put out as [B,h,w,K].
+
+    Taken for channels last only where the last two sizes are no grid of the image's shape and the first two are.
+    """
+    first, middle, last = output.shape[1:]
+    if not _is_grid(middle, last, image_size) and _is_grid(first, middle, image_size):
+        return output.permute(0, 3, 1, 2)
+    return output
+
+
+def _is_grid(rows: int, columns: int, image_size: tuple[int, int]) -> bool:
+    """Whether so many cells lie on the image in squares, to less than one cell."""
+    height, width = image_size
+    return rows <= height and columns <= width and abs(rows * width - columns * height) < max(height, width)
+
+
+def gradient_of(value: torch.Tensor, output: Any) -> Any:
+    """The gradient of a number in a layer's output, of the same build as the output."""
+    leaves, build = tree_flatten(output)
+    places = [i for i, leaf in enumerate(leaves) if isinstance(leaf, torch.Tensor) and leaf.requires_grad]
+    found = torch.autograd.grad(value, [leaves[i] for i in places], allow_unused=True, materialize_grads=True)
+    for place, gradient in zip(places, found):
+        leaves[place] = gradient
+    return tree_unflatten(leaves, build)
+
+
+def lock_of(network: nn.Module) -> threading.RLock:
+    """The lock of a network, one for all classifiers that share it."""
+    with _REGISTRY:
+        return _LOCKS.setdefault(network, threading.RLock())

@@ -1,0 +1,113 @@
+"""Every kind of picture that Pillow writes is read as what it shows."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from opticam.data.imagenet import CorruptImageError, open_image
+from opticam.data.pictures import open_picture
+from opticam.photo import read_photo
+
+UPRIGHT = np.array(
+    [[[200, 0, 0], [0, 200, 0], [0, 0, 200]], [[9, 9, 9], [90, 90, 90], [250, 250, 250]]], np.uint8
+)
+# What each EXIF orientation does to the upright picture before it is stored (EXIF 2.3, tag 0x0112).
+STORED = {
+    1: lambda a: a,
+    2: lambda a: a[:, ::-1],
+    3: lambda a: a[::-1, ::-1],
+    4: lambda a: a[::-1],
+    5: lambda a: a.transpose(1, 0, 2),
+    6: lambda a: np.rot90(a, 1),
+    7: lambda a: a[::-1, ::-1].transpose(1, 0, 2),
+    8: lambda a: np.rot90(a, -1),
+}
+
+
+@pytest.mark.parametrize("orientation", STORED)
+def test_phone_pictures_are_read_upright_and_imagenets_as_stored(tmp_path, orientation):
+    stored = np.ascontiguousarray(STORED[orientation](UPRIGHT))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(stored).save(tmp_path / "a.png", exif=exif)
+    assert np.array_equal(np.asarray(open_picture(tmp_path / "a.png")), UPRIGHT)
+    assert np.array_equal(np.asarray(open_image(tmp_path / "a.png")), stored)
+
+
+def test_sixteen_bits_keep_their_scale(tmp_path):
+    grey = np.array([[0, 65535], [32768, 257]], np.uint16)
+    Image.fromarray(grey).save(tmp_path / "a.png")
+    found = np.asarray(open_picture(tmp_path / "a.png"))
+    assert np.array_equal(found, np.rint(grey / 257)[..., None].repeat(3, 2))
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [([0.0, 0.5, 1.0], [0, 128, 255]), ([-2.0, 0.0, 2.0], [0, 128, 255]), ([7.0] * 3, [0] * 3)],
+)
+def test_floats_are_scaled_from_their_range(tmp_path, values, expected):
+    Image.fromarray(np.array([values], np.float32)).save(tmp_path / "a.tiff")
+    assert np.array_equal(np.asarray(open_picture(tmp_path / "a.tiff"))[0, :, 0], expected)
+
+
+def test_floats_that_are_not_finite_are_refused(tmp_path):
+    Image.fromarray(np.array([[0.0, np.nan]], np.float32)).save(tmp_path / "a.tiff")
+    with pytest.raises(ValueError, match="not finite"):
+        open_picture(tmp_path / "a.tiff")
+
+
+def test_what_is_transparent_shows_white(tmp_path):
+    pixels = np.array([[[200, 0, 0, 255], [200, 0, 0, 0], [200, 0, 0, 51]]], np.uint8)
+    Image.fromarray(pixels, "RGBA").save(tmp_path / "a.png")
+    found = np.asarray(open_picture(tmp_path / "a.png"))[0].tolist()
+    assert found == [[200, 0, 0], [255, 255, 255], [244, 204, 204]]  # a fifth of the way from white to red
+
+
+@pytest.mark.parametrize(
+    "mode", ["1", "L", "P", "LA", "RGB", "RGBA", "CMYK", "YCbCr", "LAB", "I;16", "I", "F"]
+)
+def test_every_mode_is_read_as_three_channels(tmp_path, mode):
+    picture = Image.fromarray(UPRIGHT)
+    if mode in ("I;16", "I", "F"):
+        grey = np.asarray(picture.convert("L"), dtype=float)
+        scale = {"I;16": (np.uint16, 257), "I": (np.int32, 257), "F": (np.float32, 1 / 255)}[mode]
+        picture = Image.fromarray((grey * scale[1]).astype(scale[0]))
+    elif mode == "LAB":
+        from PIL import ImageCms
+
+        picture = ImageCms.profileToProfile(
+            picture, ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB"), outputMode="LAB"
+        )
+    else:
+        picture = picture.convert(mode)
+    suffix = "tiff" if mode in ("CMYK", "YCbCr", "LAB", "I", "F") else "png"
+    picture.save(tmp_path / f"a.{suffix}")
+    found = open_picture(tmp_path / f"a.{suffix}")
+    assert found.mode == "RGB" and found.size == (3, 2)
+    brightness = np.asarray(found.convert("L"), dtype=float)
+    assert brightness[1, 2] > brightness[1, 0]  # near white and near black are told apart
+
+
+def test_a_picture_of_a_billion_pixels_is_refused_in_one_line(tmp_path, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    for side in (11, 30):  # Pillow warns above the limit and refuses above twice as many
+        Image.new("L", (side, side)).save(tmp_path / "a.png")
+        with pytest.raises(ValueError, match="more than 100 pixels") as told:
+            open_picture(tmp_path / "a.png")
+        assert "\n" not in str(told.value)
+    with pytest.raises(CorruptImageError, match="more than 100 pixels"):
+        open_image(tmp_path / "a.png")
+
+
+def test_what_is_no_picture_is_told(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"no picture")
+    with pytest.raises(ValueError, match=r"^photo: .*a\.png is not a readable picture"):
+        read_photo(tmp_path / "a.png")
+    with pytest.raises(FileNotFoundError, match="photo: there is no file"):
+        read_photo(tmp_path / "b.png")
+
+
+def test_a_photo_is_what_the_reader_gives(tmp_path):
+    Image.fromarray(np.full((40, 40), 65535, np.uint16)).save(tmp_path / "a.png")
+    assert torch.equal(read_photo(tmp_path / "a.png", 32), torch.ones(3, 32, 32))

@@ -1,0 +1,201 @@
+"""Networks as users bring them: wrapped, of other outputs, layouts and dtypes, in any gradient state, from threads."""
+
+import threading
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import nn
+from torchvision.models import resnet18, swin_t
+
+from opticam import METHODS, Classifier, ExtremalPerturbation, GradCAM, OptiCAM
+from opticam.layers import default_layer, layer_name
+from opticam.metrics import target_probability
+from opticam.tokens import prefix_tokens
+
+IMAGES = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+
+
+class Small(nn.Module):
+    """Two convolutions and a linear layer."""
+
+    def __init__(self, channels=3, classes=4):
+        super().__init__()
+        torch.manual_seed(0)
+        self.conv = nn.Conv2d(channels, 6, 3, 2, 1)
+        self.last = nn.Conv2d(6, 5, 3, 2, 1)
+        self.fc = nn.Linear(5, classes)
+
+    def forward(self, images):
+        return self.fc(self.last(self.conv(images).relu()).relu().mean((2, 3)))
+
+
+class Wrapped(nn.Module):
+    """Somebody's class around a network, with a normalisation of its own."""
+
+    def __init__(self, network, give=lambda logits: logits):
+        super().__init__()
+        self.normalise, self.network, self.give = nn.Identity(), network, give
+
+    def forward(self, images):
+        return self.give(self.network(self.normalise(images)))
+
+
+@pytest.fixture
+def small():
+    return Small()
+
+
+@pytest.mark.parametrize("wrap", [Wrapped, nn.DataParallel, lambda n: Wrapped(nn.DataParallel(Wrapped(n)))])
+def test_a_wrapped_network_has_the_inner_networks_layer_and_map(wrap):
+    torch.manual_seed(0)
+    plain = resnet18(num_classes=5)
+    wrapped = wrap(plain)
+    assert default_layer(wrapped) is default_layer(plain) is plain.layer4[-1]
+    expected = GradCAM(Classifier(plain))(IMAGES, 1)
+    torch.testing.assert_close(GradCAM(Classifier(wrapped))(IMAGES, 1), expected, rtol=0, atol=1e-5)
+
+
+def test_a_wrapped_transformer_keeps_its_class_token():
+    timm = pytest.importorskip("timm")
+    network = timm.create_model("vit_tiny_patch16_224", num_classes=3)
+    assert default_layer(Wrapped(network)) is network.blocks[-1].norm1
+    assert prefix_tokens(Wrapped(network)) == prefix_tokens(network) == 1
+
+
+@pytest.mark.parametrize(
+    "give",
+    [lambda y: {"logits": y}, lambda y: SimpleNamespace(logits=y, loss=None)],
+    ids=["mapping", "object"],
+)
+@pytest.mark.parametrize("optimize", ["exact", "fast"])
+def test_logits_inside_another_output(small, give, optimize):
+    expected = GradCAM(Classifier(small, "last"))(IMAGES, 1)
+    classifier = Classifier(Wrapped(small, give), "network.last", optimize=optimize)
+    torch.testing.assert_close(GradCAM(classifier)(IMAGES, 1), expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("give", [lambda y: (y, y), lambda y: {"scores": y}, lambda y: None])
+def test_an_output_without_logits_is_told(small, give):
+    with pytest.raises(TypeError, match=r"network: expected logits .* got (tuple|dict|NoneType)"):
+        Classifier(Wrapped(small, give))(IMAGES)
+
+
+def test_channels_last_layers_are_read_as_channels():
+    torch.manual_seed(0)
+    network = swin_t(num_classes=3).eval()
+    classifier = Classifier(network, "features.7")
+    images = torch.rand(1, 3, 64, 96)
+    features, _ = classifier.features_and_logits(images)
+    assert features.shape == (1, 768, 2, 3)
+    seen = []
+    network.features[7].register_forward_hook(lambda module, inputs, output: seen.append(output))
+    classifier(images)
+    torch.testing.assert_close(features, seen[0].permute(0, 3, 1, 2))
+
+
+def test_a_grid_that_does_not_follow_the_image_stays_channels_first():
+    network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.AdaptiveAvgPool2d((7, 7)), nn.Flatten(), nn.Linear(392, 2))
+    features, _ = Classifier(network, "1").features_and_logits(torch.rand(1, 3, 40, 100))
+    assert features.shape == (1, 8, 7, 7)
+
+
+class Pair(nn.Module):
+    """A layer that puts out a map and something else."""
+
+    def __init__(self, conv):
+        super().__init__()
+        self.conv = conv
+
+    def forward(self, images):
+        return self.conv(images), 3
+
+
+class WithPair(Small):
+    """The same network, its last convolution inside such a layer."""
+
+    def __init__(self):
+        super().__init__()
+        self.last = Pair(self.last)
+
+    def forward(self, images):
+        return self.fc(self.last(self.conv(images).relu())[0].relu().mean((2, 3)))
+
+
+@pytest.mark.parametrize("method", ["Grad-CAM", "Opti-CAM", "Score-CAM"])
+def test_a_layer_that_puts_out_a_tuple(small, method):
+    expected = METHODS[method](Classifier(small, "last"))(IMAGES, 1)
+    classifier = Classifier(WithPair(), "last", reshape=lambda output: output[0])
+    torch.testing.assert_close(METHODS[method](classifier)(IMAGES, 1), expected, rtol=0, atol=1e-4)
+    with pytest.raises(ValueError, match=r"target_layer: puts out a tuple; give Classifier\(reshape"):
+        METHODS[method](Classifier(WithPair(), "last"))(IMAGES, 1)
+
+
+@pytest.mark.parametrize("state", [torch.no_grad, torch.inference_mode, torch.enable_grad])
+@pytest.mark.parametrize("method", sorted(set(METHODS) - {"LIME", "GradientSHAP"}))
+def test_the_callers_gradient_state_does_not_matter(small, method, state):
+    kind, classifier = METHODS[method], Classifier(small, "last")
+    if not kind.applies_to(classifier):
+        pytest.skip("not defined for a network without attention")
+    options = {"iterations": 3} if kind in (ExtremalPerturbation, OptiCAM) else {}
+    expected = kind(classifier, **options)(IMAGES, 1)
+    with state():
+        found = kind(classifier, **options)(IMAGES.clone(), 1)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
+    assert not found.requires_grad
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16])
+def test_images_and_network_of_different_dtypes(small, dtype):
+    expected = GradCAM(Classifier(small, "last", optimize="exact"))(IMAGES, 1)
+    maps = GradCAM(Classifier(Small().to(dtype), "last", optimize="exact"))(IMAGES, 1)
+    assert maps.dtype == torch.float32
+    torch.testing.assert_close(maps, expected, rtol=0, atol=30 * torch.finfo(dtype).eps + 1e-5)
+    assert GradCAM(Classifier(small, "last"))(IMAGES.to(dtype), 1).isfinite().all()
+
+
+def test_a_mean_for_other_channels_is_told():
+    with pytest.raises(ValueError, match="mean: has 3 values, but the images have 1 channels"):
+        Classifier(Small(channels=1))(torch.rand(1, 1, 8, 8))
+
+
+def test_one_logit_is_no_probability(small):
+    classifier = Classifier(Small(classes=1), "last")
+    with pytest.raises(ValueError, match="one logit"):
+        target_probability(classifier, IMAGES, torch.zeros(2, dtype=torch.long))
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+def test_scripted_and_quantised_networks_are_refused(small):
+    with pytest.raises(TypeError, match="network: is scripted or traced"):
+        Classifier(torch.jit.trace(small, IMAGES))
+    quantised = torch.ao.quantization.quantize_dynamic(small, {nn.Linear})
+    with pytest.raises(TypeError, match="network: is quantised"):
+        Classifier(quantised)
+
+
+def test_threads_share_a_classifier(small):
+    classifier = Classifier(small, "last")
+    pictures = torch.rand(8, 1, 3, 32, 32)
+    expected = [GradCAM(classifier)(picture, 1) for picture in pictures]
+    found, failures = [None] * 8, []
+
+    def explain(place):
+        try:
+            for _ in range(5):
+                found[place] = GradCAM(classifier)(pictures[place], 1)
+        except Exception as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=explain, args=(place,)) for place in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures
+    torch.testing.assert_close(torch.cat(found), torch.cat(expected), rtol=0, atol=1e-6)
+
+
+def test_the_layer_has_a_name_inside_the_wrapper(small):
+    wrapped = Wrapped(small)
+    assert layer_name(wrapped, default_layer(wrapped)) == "network.last"
