@@ -11,14 +11,11 @@ import torch
 from torch import nn
 
 from opticam.layers import find_layer, layer_name
-from opticam.networks import build_network, pixel_statistics
+from opticam.networks import IMAGENET_MEAN, IMAGENET_STD, build_network, pixel_statistics
 from opticam.optimization import LEVELS, PreparedNetwork, fingerprint, prepare
 from opticam.outputs import channels_first, check_network, gradient_of, lock_of, logits_of
 from opticam.recording import only_output, recording, replacing
 from opticam.tokens import tokens_to_map
-
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 class Classifier(nn.Module):

@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 
-import safetensors
-import safetensors.torch
-import torch
 from torch import nn
+
+from opticam.bundled import BUNDLED
+from opticam.weights import load_weights
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 def build_network(name: str, weights: str | Path | None = None, num_classes: int | None = None) -> nn.Module:
-    """The classifier called `name` in torchvision, or in timm where torchvision has none of that name.
+    """The classifier called `name`: one of `BUNDLED`, torchvision's, or timm's where torchvision has none.
 
     weights: path of a state dictionary (.safetensors, or a file that `torch.load(weights_only=True)` reads),
     "default" for the library's own pretrained weights (downloaded by the library), the name of one of
     torchvision's ("IMAGENET1K_V1"), None for random weights.
     num_classes: size of the last layer; the library's default (1000) where None.
+    name may also be "package.module:function", a function of the user's that returns the network.
     Raises ValueError for an unknown name or weights of another architecture, FileNotFoundError for no file.
     """
     options = {} if num_classes is None else {"num_classes": num_classes}
+    if is_users_function(name):
+        return _users_network(name, weights, options).eval()
+    if name in BUNDLED:
+        return BUNDLED[name].build(weights, options).eval()
     own = "DEFAULT" if weights == "default" else None
     if is_torchvision_name(name):
         import torchvision
@@ -34,6 +43,28 @@ def build_network(name: str, weights: str | Path | None = None, num_classes: int
     return network.eval()
 
 
+def is_users_function(name: str) -> bool:
+    """Whether `name` is "package.module:function"."""
+    return ":" in name
+
+
+def _users_network(name: str, weights: str | Path | None, options: dict[str, int]) -> nn.Module:
+    """What a user's function returns; its own weights unless a file is given."""
+    module_name, _, function_name = name.partition(":")
+    try:
+        function = getattr(import_module(module_name), function_name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ValueError(
+            f"network: {name} cannot be found ({error}); expected package.module:function"
+        ) from None
+    network = function(**options)
+    if not isinstance(network, nn.Module):
+        raise TypeError(f"network: {name} returns a {type(network).__name__}, expected a torch module")
+    if weights not in (None, "default"):
+        load_weights(network, weights)
+    return network
+
+
 def is_torchvision_name(name: str) -> bool:
     """Whether torchvision has a classifier called `name`."""
     import torchvision  # here: it takes seconds, which `import opticam` need not spend
@@ -41,27 +72,12 @@ def is_torchvision_name(name: str) -> bool:
     return name in torchvision.models.list_models(module=torchvision.models)
 
 
-def load_weights(network: nn.Module, path: str | Path) -> None:
-    """Load a state dictionary into `network`, strictly and without running code from the file.
-
-    Raises FileNotFoundError, or ValueError where the file is no state dictionary or for another architecture.
-    """
-    state = _read_state(Path(path))
-    expected = network.state_dict()
-    missing = sorted(expected.keys() - state.keys())
-    unexpected = sorted(state.keys() - expected.keys())
-    shapes = sorted(k for k in expected.keys() & state.keys() if expected[k].shape != state[k].shape)
-    if missing or unexpected or shapes:
-        example = (missing or unexpected or shapes)[0]
-        raise ValueError(
-            f"weights: {path} does not fit {type(network).__name__}: {len(missing)} keys missing, "
-            f"{len(unexpected)} unexpected, {len(shapes)} of another shape, for example {example!r}"
-        )
-    network.load_state_dict(state)
-
-
 def pixel_statistics(name: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation of RGB in [0,1] that the library's weights of `name` were trained with."""
+    if is_users_function(name):
+        return IMAGENET_MEAN, IMAGENET_STD
+    if name in BUNDLED:
+        return BUNDLED[name].mean, BUNDLED[name].std
     if is_torchvision_name(name):
         import torchvision
 
@@ -75,6 +91,10 @@ def pixel_statistics(name: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
 
 def class_names(name: str) -> list[str] | None:
     """Class names of the library's weights of a torchvision network, or None where it states none."""
+    if is_users_function(name):
+        return None
+    if name in BUNDLED:
+        name = BUNDLED[name].names_of
     if not is_torchvision_name(name):
         return None
     import torchvision
@@ -91,25 +111,3 @@ def _timm_network(name: str, pretrained: bool, options: dict[str, int]) -> nn.Mo
     if not timm.is_model(name):
         raise ValueError(f"{hint}, nor has timm; for example resnet50, vgg16_bn, vit_b_16, squeezenet1_1")
     return timm.create_model(name, pretrained=pretrained, **options)
-
-
-def _reason(error: Exception) -> str:
-    return str(error).split("\n")[0] or type(error).__name__
-
-
-def _read_state(path: Path) -> dict[str, torch.Tensor]:
-    if not path.is_file():
-        raise FileNotFoundError(f"weights: there is no file {path}")
-    try:
-        if path.suffix == ".safetensors":
-            return safetensors.torch.load_file(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, ValueError, EOFError, KeyError, safetensors.SafetensorError) as error:
-        raise ValueError(f"weights: {path} cannot be read: {_reason(error)}") from None
-    except Exception as error:  # pickle.UnpicklingError and friends: whatever a foreign file provokes
-        raise ValueError(f"weights: {path} is no state dictionary ({type(error).__name__})") from None
-    if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
-        state = state["state_dict"]
-    if not isinstance(state, dict) or not all(isinstance(v, torch.Tensor) for v in state.values()):
-        raise ValueError(f"weights: {path} holds no state dictionary (names to tensors)")
-    return state

@@ -4,7 +4,8 @@ import torch
 import torchvision
 
 from opticam import Classifier
-from opticam.networks import build_network, class_names, load_weights, pixel_statistics
+from opticam.networks import build_network, class_names, pixel_statistics
+from opticam.weights import load_weights
 
 
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
