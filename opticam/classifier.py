@@ -245,7 +245,7 @@ class Classifier(nn.Module):
         return self._prepared
 
     def _normalised(self, images: torch.Tensor) -> torch.Tensor:
-        if images.shape[1] != self.mean.shape[1]:
+        if self.mean.shape[1] not in (1, images.shape[1]):  # one value serves all channels
             raise ValueError(
                 f"mean: has {self.mean.shape[1]} values, but the images have {images.shape[1]} channels; give "
                 "Classifier mean and std of as many values"

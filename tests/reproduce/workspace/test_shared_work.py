@@ -122,6 +122,7 @@ def test_ctrl_c_ends_all_processes_with_one_line(tmp_path):
     time.sleep(12)  # into the work, or the loading of libraries: both must end well
     os.killpg(process.pid, signal.SIGINT)
     error = process.communicate(timeout=60)[1]
-    assert process.returncode == 130
+    # While libraries load Python itself ends by the signal, which a shell reports as 130 too.
+    assert process.returncode in (130, -signal.SIGINT)
     assert error.count("the same command goes on from here") == 1
     assert "Traceback" not in error
