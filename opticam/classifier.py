@@ -101,19 +101,18 @@ class Classifier(nn.Module):
 
     def exact(self) -> Classifier:
         """A classifier of the same network, layer and pixels that always runs the network itself."""
-        statistics = {"mean": self.mean.flatten().tolist(), "std": self.std.flatten().tolist()}
-        options = {"reshape": self.reshape, "pixel_range": self.pixel_range, "optimize": "exact"}
-        return Classifier(self.network, self.target_layer, **statistics, **options)
+        return self._exactly(self.network)
 
     def in_float64(self) -> Classifier:
         """A classifier of a float64 copy of the network, with the same layer and pixels, for exact arithmetic."""
-        statistics = {
-            "mean": self.mean.double().flatten().tolist(),
-            "std": self.std.double().flatten().tolist(),
-        }
+        return self._exactly(copy.deepcopy(self.network).double())
+
+    def _exactly(self, network: nn.Module) -> Classifier:
+        """This classifier with the network, or a copy of it, run as it is."""
+        statistics = {"mean": self.mean.flatten().tolist(), "std": self.std.flatten().tolist()}
         options = {"reshape": self.reshape, "pixel_range": self.pixel_range, "optimize": "exact"}
         layer = layer_name(self.network, self.target_layer)
-        return Classifier(copy.deepcopy(self.network).double(), layer, **statistics, **options)
+        return Classifier(network, network.get_submodule(layer), **statistics, **options)
 
     @property
     def target_layer(self) -> nn.Module:

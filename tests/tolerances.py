@@ -48,3 +48,13 @@ def assert_close(ours: Tensor, expected: Tensor, length: int, dtype: torch.dtype
     """Two results of one dtype that may differ by rounding alone: each may err by as much, hence twice."""
     allowed = 2 * rounding(expected.double(), length, dtype or ours.dtype)
     torch.testing.assert_close(ours.double(), expected.double(), rtol=0, atol=allowed, equal_nan=True)
+
+
+def similarity_sums(shape: tuple[int, int, int, int], temperature: float) -> tuple[float, float]:
+    """Terms of the longest sums of part similarity's entropy and gradients, for a shape [P, B, R, d].
+
+    A temperature enlarges the scores' error by its inverse.
+    """
+    parts, batch, regions, depth = shape
+    scale = 1 / temperature**2
+    return parts + depth * scale, (parts + batch * regions + depth) * scale

@@ -50,26 +50,31 @@ class SaliencyMethod(ABC):
         function from logits [B,C] to scores [B]. Raises ValueError or TypeError, naming the argument, before any
         work starts.
         """
-        check_images(images, self.classifier.pixel_range)
-        given = torch.promote_types(images.dtype, torch.float32)
-        images = _differentiable(images).to(torch.promote_types(given, self.classifier.dtype))
-        with self.explaining(images, targets) as score:
-            if not len(images):
-                return images.new_zeros(0, *images.shape[-2:], dtype=given)
-            maps = self.compute(images, score).detach()
-        return maps.to(given)
+        with self.explaining(images, targets) as (prepared, score):
+            dtype = torch.promote_types(images.dtype, torch.float32)
+            if not len(prepared):
+                return prepared.new_zeros(0, *prepared.shape[-2:], dtype=dtype)
+            maps = self.compute(prepared, score).detach()
+        return maps.to(dtype)
 
     @abstractmethod
     def compute(self, images: torch.Tensor, score: Score) -> torch.Tensor:
         """Maps [B,H,W] in [0,1] that explain `score`, a function from logits [B,C] to [B]."""
 
     @contextmanager
-    def explaining(self, images: torch.Tensor, targets: Targets) -> Iterator[Score]:
-        """Check the arguments, freeze the network, and hand out the score that the targets mean."""
+    def explaining(self, images: torch.Tensor, targets: Targets) -> Iterator[tuple[torch.Tensor, Score]]:
+        """Check the arguments, freeze the network, and hand out images to compute with and the targets' score.
+
+        The images are at least of the network's precision and float32.
+        """
         check_images(images, self.classifier.pixel_range)
         # Whatever state the caller is in: methods differentiate where they need to.
         with torch.inference_mode(False), torch.enable_grad(), self.classifier.frozen():
-            yield self._score(images, targets)
+            if images.is_inference():  # which autograd does not take
+                images = images.clone()
+            wide = torch.promote_types(images.dtype, torch.float32)
+            images = images.to(torch.promote_types(wide, self.classifier.dtype))
+            yield images, self._score(images, targets)
 
     @torch.no_grad()
     def _score(self, images: torch.Tensor, targets: Targets) -> Score:
@@ -83,14 +88,6 @@ class SaliencyMethod(ABC):
             self.classifier(images[:1])
         ids = class_ids(targets, len(images), self.classifier.num_classes)
         return ClassScore(ids.to(images.device), self.selector)
-
-
-def _differentiable(images: torch.Tensor) -> torch.Tensor:
-    """Images made under `torch.inference_mode` as ordinary ones, which autograd takes."""
-    if not (isinstance(images, torch.Tensor) and images.is_inference()):
-        return images
-    with torch.inference_mode(False):
-        return images.clone()
 
 
 def check_images(images: torch.Tensor, pixel_range: tuple[float, float] | None = (0.0, 1.0)) -> None:

@@ -108,9 +108,8 @@ class OptiCAM(SaliencyMethod):
 
     def optimise(self, images: torch.Tensor, targets: Targets = None) -> Optimisation:
         """The maps with the course of the objective; arguments and errors as in calling the method."""
-        with self.explaining(images, targets) as score:
-            images = images.to(torch.promote_types(images.dtype, self.classifier.dtype))
-            ascent = self._ascent(images, score)
+        with self.explaining(images, targets) as (prepared, score):
+            ascent = self._ascent(prepared, score)
             objectives = self._climb(ascent)
             ascent.finish()
         objectives = torch.stack([*objectives, ascent.values])

@@ -7,9 +7,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from reproduce.workspace.paths import ROOT
+from reproduce.workspace.paths import PUBLISHED
 
-FOLDER = ROOT / "figures" / "benchmarks"
+FOLDER = PUBLISHED / "benchmarks"
 MODULES = {
     "masking": "masking",
     "similarity": "similarity",

@@ -62,7 +62,7 @@ def run(options: argparse.Namespace) -> int:
         _report(given, outputs, options)
         _compare(given, outputs)
     if options.publish:
-        _publish(given, options)
+        _publish(given, outputs, options)
     return _report_skips(given, options)
 
 
@@ -90,7 +90,7 @@ def report(options: argparse.Namespace) -> int:
     _write(outputs, ("tables", "figures"))
     _report(given, outputs, options)
     if options.publish:
-        _publish(given, options)
+        _publish(given, outputs, options)
     return 0
 
 
@@ -126,15 +126,13 @@ def _outputs(given: Workspace, told: list[Outcome], options: argparse.Namespace)
     return Outputs(told, output_folder(options, given), inputs_digest(given), anew=options.force)
 
 
-def _publish(given: Workspace, options: argparse.Namespace) -> None:
-    """Write tables, figures and report once more, into the committed folder, in place of those there."""
+def _publish(given: Workspace, outputs: Outputs, options: argparse.Namespace) -> None:
+    """Write what the outputs tell once more, into the committed folder, in place of what is there."""
     origin = check_one_origin(given.store.runs())
-    outputs = Outputs(
-        outcomes(given, select(None, given.profile)), PUBLISHED, inputs_digest(given), anew=True
-    )
+    published = Outputs(outputs.told, PUBLISHED, outputs.digest, anew=True)
     clear_published(origin)
-    _write(outputs, ("tables", "figures"))
-    _report(given, outputs, options)
+    _write(published, ("tables", "figures"))
+    _report(given, published, options)
 
 
 def _compare(given: Workspace, outputs: Outputs) -> None:

@@ -26,22 +26,19 @@ FOLDER = "selection"  # of the records, in the results
 
 def base_settings(workspace: Workspace) -> TrainingSettings:
     """What the profile fixes for every model; a first look trains for a third of the epochs."""
-    profile, limit = workspace.profile.parts, workspace.profile.limit
-    return TrainingSettings(
-        epochs=max(1, profile.epochs // 3) if limit else profile.epochs,
-        batch_size=profile.batch_size,
-        precision=profile.precision,
-    )
+    epochs = workspace.profile.parts.epochs
+    return _settings(workspace, max(1, epochs // 3) if workspace.profile.limit else epochs)
 
 
 def selection_settings(workspace: Workspace) -> TrainingSettings:
     """What candidates are trained with in cross-validation; the same in a first look."""
     profile = workspace.profile.parts
-    return TrainingSettings(
-        epochs=profile.selection_epochs or profile.epochs,
-        batch_size=profile.batch_size,
-        precision=profile.precision,
-    )
+    return _settings(workspace, profile.selection_epochs or profile.epochs)
+
+
+def _settings(workspace: Workspace, epochs: int) -> TrainingSettings:
+    profile = workspace.profile.parts
+    return TrainingSettings(epochs=epochs, batch_size=profile.batch_size, precision=profile.precision)
 
 
 class Choice(NamedTuple):

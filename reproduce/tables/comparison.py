@@ -12,7 +12,6 @@ from reproduce.tables.cells import KEYS
 from reproduce.tables.metric_names import METRICS
 
 State = Literal["equal", "within rounding", "outside", "missing", "new", "other n", "time"]
-STATES: tuple[State, ...] = ("equal", "within rounding", "outside", "missing", "new", "other n", "time")
 COMPARED: tuple[State, ...] = ("equal", "within rounding", "outside")
 COLUMNS = ["table", *KEYS, "committed", "measured", "state"]
 

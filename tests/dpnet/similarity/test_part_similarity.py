@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from tolerances import assert_as_accurate, error, rounding
+from tolerances import assert_as_accurate, error, rounding, similarity_sums
 from torch.nn.functional import normalize
 
 from dpnet.similarity import backend_report, part_similarity
@@ -37,13 +37,6 @@ def plain(parts, regions, temperature):
     return *product.max(dim=2), entropy, product
 
 
-def sums(shape, temperature):
-    """Terms of the longest sums of entropy and gradients; a temperature enlarges the scores' error by its inverse."""
-    parts, batch, regions, depth = shape
-    scale = 1 / temperature**2
-    return parts + depth * scale, (parts + batch * regions + depth) * scale
-
-
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -61,7 +54,7 @@ def test_within_twice_the_error_of_eager(backend, dtype, shape):
     # Two scores that differ by less than both their errors may change places.
     assert error(reached, exact[0]) <= 4 * error(eager[0], exact[0]) + 2 * rounding(exact[0], depth)
     assert_as_accurate(scores, eager[0], exact[0], depth, "scores")
-    assert_as_accurate(entropy, eager[2], exact[2], sums(shape, 0.07)[0], "entropy", least=1.0)
+    assert_as_accurate(entropy, eager[2], exact[2], similarity_sums(shape, 0.07)[0], "entropy", least=1.0)
 
     # The gradient belongs to the argmax that each forward found: compare it where float64 is sent the same way.
     best = exact[3].gather(2, argmax.long().unsqueeze(2)).squeeze(2)
@@ -76,7 +69,7 @@ def test_within_twice_the_error_of_eager(backend, dtype, shape):
     theirs = torch.autograd.grad(loss, (parts, regions))
     for gradient, truth, other, other_truth in zip(ours, true, theirs, true_eager):
         assert gradient.dtype == dtype
-        allowed = 2 * error(other, other_truth) + rounding(truth, sums(shape, 0.07)[1], least=1.0)
+        allowed = 2 * error(other, other_truth) + rounding(truth, similarity_sums(shape, 0.07)[1], least=1.0)
         assert error(gradient, truth) <= allowed
 
 

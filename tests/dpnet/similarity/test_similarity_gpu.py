@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from tolerances import assert_as_accurate, error, rounding
+from tolerances import assert_as_accurate, error, rounding, similarity_sums
 from torch.nn.functional import normalize
 
 from dpnet.similarity import library, part_similarity
@@ -32,13 +32,6 @@ def plain(parts, regions, temperature):
     return *product.max(dim=2), entropy, product
 
 
-def sums(shape, temperature):
-    """Terms of the longest sums of entropy and gradients; a temperature enlarges the scores' error by its inverse."""
-    parts, batch, regions, depth = shape
-    scale = 1 / temperature**2
-    return parts + depth * scale, (parts + batch * regions + depth) * scale
-
-
 @pytest.mark.parametrize("temperature", [None, 0.1])
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("precision", PRECISIONS, ids=lambda precision: precision.name)
@@ -56,7 +49,7 @@ def test_within_twice_the_error_of_eager(backend, precision, shape, temperature)
         ours = torch.autograd.grad(loss, (parts, regions))
         loss = eager[0].float().square().sum() + (0 if temperature is None else eager[2].float().sum())
         theirs = torch.autograd.grad(loss, (parts, regions))
-    depth, (entropy_length, gradient_length) = shape[-1], sums(shape, temperature or 1.0)
+    depth, (entropy_length, gradient_length) = shape[-1], similarity_sums(shape, temperature or 1.0)
     assert_as_accurate(scores, eager[0], exact[0], depth, "scores")
     reached = exact[3].gather(2, argmax.long().unsqueeze(2)).squeeze(2)
     # Two scores that differ by less than both their errors may change places.
