@@ -89,7 +89,7 @@ class PartClassifier(nn.Module):
         regions = self.regions(features)
         temperature = self.temperature if with_entropy else None
         scores, argmax_region, entropy = part_similarity(
-            self.parts, regions, temperature=temperature, backend=self.backend
+            in_precision_of(regions, self.parts), regions, temperature=temperature, backend=self.backend
         )
         logits = self.classifier(scores.to(self.classifier.weight.dtype))
         return PartOutput(logits, scores, argmax_region, entropy)
@@ -144,6 +144,11 @@ class GlobalClassifier(nn.Module):
             return _matching(features, self.centre, "[B, {}]")
         pooled = _centred(features, self.centre).mean(dim=(2, 3))
         return normalise_rows(pooled) if self.x_norm == "l2" else pooled
+
+
+def in_precision_of(regions: Tensor, parts: Tensor) -> Tensor:
+    """The parts as `part_similarity` takes them beside the regions: both float64, or neither."""
+    return parts.to(regions.dtype) if torch.float64 in (parts.dtype, regions.dtype) else parts
 
 
 def _matching(vectors: Tensor, centre: Tensor, shape: str) -> Tensor:

@@ -8,6 +8,7 @@ import torch
 
 from dpnet import PartClassifier
 from dpnet.constraints import assignment, class_specificity, orthogonality, own_class_mask
+from dpnet.model import in_precision_of
 from dpnet.regions import normalise_rows
 from dpnet.similarity import part_similarity
 
@@ -37,8 +38,9 @@ def assignment_at(model: PartClassifier, features: torch.Tensor, temperature: fl
 
     features [B,d,h,w]. A share near 1 means that no region prefers any part, and the constraint cannot act.
     """
-    parts = model.parts.detach().clone().requires_grad_()
-    entropy = part_similarity(parts, model.regions(features), temperature=temperature)[2]
+    regions = model.regions(features)
+    parts = in_precision_of(regions, model.parts.detach()).clone().requires_grad_()
+    entropy = part_similarity(parts, regions, temperature=temperature)[2]
     value = assignment(entropy)
     value.backward()
     return value.item() / math.log(len(parts)), parts.grad.norm().item()

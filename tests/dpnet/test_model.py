@@ -51,6 +51,24 @@ def test_part_p_is_owned_by_class_p_over_q():
     assert PartClassifier(4, 3, parts_per_class=2).owner.tolist() == [0, 0, 1, 1, 2, 2]
 
 
+@pytest.mark.parametrize("model_dtype, feature_dtype", [("float", "double"), ("double", "float")])
+def test_features_of_the_other_precision_give_what_the_wider_of_both_gives(
+    features, model_dtype, feature_dtype
+):
+    model = PartClassifier(13, 3, parts_per_class=2, scheme=RegionScheme("squares"))
+    given = getattr(features, feature_dtype)()
+    expected = model.double()(given.double(), with_entropy=True)
+    found = getattr(model, model_dtype)()(given, with_entropy=True)
+    close = {
+        "rtol": 0,
+        "atol": 2 * 13 / model.temperature * torch.finfo(torch.float32).eps,
+        "check_dtype": False,
+    }
+    torch.testing.assert_close(found.bag_of_parts, expected.bag_of_parts, **close)
+    torch.testing.assert_close(found.entropy, expected.entropy, **close)
+    assert found.bag_of_parts.dtype == given.dtype
+
+
 def test_the_entropy_is_one_number_a_region_when_asked_for(features):
     model = PartClassifier(13, 3, parts_per_class=2, temperature=0.3).double()
     entropy = model(features, with_entropy=True).entropy

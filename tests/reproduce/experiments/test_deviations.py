@@ -69,6 +69,10 @@ def test_without_a_temperature_the_assignment_is_undecided():
     model = PartClassifier(16, 5, 4)
     features = torch.rand(3, 16, 4, 4)
     plain, sharp = (assignment_at(model, features, temperature) for temperature in (1.0, 0.05))
+    wide = assignment_at(
+        model, features.double(), 0.05
+    )  # a model kept in float32, features of a float64 profile
+    assert wide == pytest.approx(sharp, rel=1e-3)
     assert plain[0] > 0.95 > sharp[0] > 0
     assert sharp[1] > plain[1]
 
