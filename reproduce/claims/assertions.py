@@ -106,8 +106,7 @@ def _places(cell: re.Match[str], results: Results) -> list[tuple[str, str, str]]
     """Where a cell is asserted: data set, network, and the measured network beside it or ""."""
     table, network = cell["table"], cell["network"]
     dataset, _, name = network.rpartition("/")
-    index = printed(table).index
-    paper = list(dict.fromkeys(zip(index.get_level_values("dataset"), index.get_level_values("network"))))
+    paper = list(dict.fromkeys(key[:2] for key in printed(table)))
     measured = results.places(table)
     places = [(*place, own) for place in paper for own in results.networks(table, *place) or [""]] or measured
     places = places or [("", "" if name == "*" else name, "")]
@@ -118,8 +117,7 @@ def _comparisons(
     cell: re.Match[str], dataset: str, network: str, own: str, results: Results
 ) -> Iterator[Comparison]:
     table, metric, sign = cell["table"], cell["metric"], 1 if cell["sign"] == ">" else -1
-    known = printed(table)
-    names = [key[3] for key in known.index if key[:3] == (dataset, network, metric)] or results.methods(
+    names = [key[3] for key in printed(table) if key[:3] == (dataset, network, metric)] or results.methods(
         table, own
     )
     for left in _methods(cell["left"], names):

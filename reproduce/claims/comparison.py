@@ -6,8 +6,6 @@ import math
 from dataclasses import dataclass
 from functools import cache
 
-import pandas as pd
-
 from reproduce.published.numbers import published, tables
 from reproduce.tables.metric_names import METRICS
 
@@ -53,12 +51,12 @@ class Comparison:
 
 
 @cache
-def printed(table: str) -> pd.Series:
-    """The values of a published table by dataset, network, metric and method; empty for a table that is none."""
-    names = ["dataset", "network", "metric", "method"]
+def printed(table: str) -> dict[tuple[str, str, str, str], float]:
+    """The values of a published table by dataset, network, metric and method; none of a table that is none."""
     if table not in tables():
-        return pd.Series(dtype=float, index=pd.MultiIndex.from_tuples([], names=names))
-    return published(table).set_index(names)["value"]
+        return {}
+    rows = published(table)
+    return dict(zip(zip(rows["dataset"], rows["network"], rows["metric"], rows["method"]), rows["value"]))
 
 
 def published_difference(

@@ -59,17 +59,12 @@ class Results:
         return [own for placed, beside, own in self.places(table) if (placed, beside) == (dataset, network)]
 
     def places(self, table: str) -> list[tuple[str, str, str]]:
-        """What a table was measured on: data set ("" where it has one alone), published and own network."""
-        rows = self.tables.get(table)
-        if rows is None:
-            return []
-        rows = rows if "dataset" in rows else rows.assign(dataset=dataset_of(table))
-        return list(dict.fromkeys(zip(rows["dataset"], rows["network"], rows["own"])))
+        """What a table was measured on: data set, published and own network."""
+        return self._places.get(table, [])
 
     def methods(self, table: str, own: str) -> list[str]:
         """The methods that a table was measured with on a network."""
-        rows = self.tables.get(table)
-        return [] if rows is None else list(dict.fromkeys(rows.loc[rows["own"] == own, "method"]))
+        return list(dict.fromkeys(key[4] for key in self._columns if (key[0], key[2]) == (table, own)))
 
     def pair(self, comparison: Comparison, own: str) -> Pair:
         """Both sides on the images that both have; without any where a side is not measured."""
@@ -107,6 +102,15 @@ class Results:
         return wide if of_boxes else wide.iloc[:, 0]
 
     @cached_property
+    def _places(self) -> dict[str, list[tuple[str, str, str]]]:
+        found = {}
+        for table, rows in self.tables.items():
+            rows = rows if "dataset" in rows else rows.assign(dataset=dataset_of(table))
+            lines = rows[["dataset", "network", "own"]].drop_duplicates()
+            found[table] = list(lines.itertuples(index=False, name=None))
+        return found
+
+    @cached_property
     def _columns(self) -> dict[tuple[str, ...], pd.Series]:
         found = {}
         for table, rows in self.tables.items():
@@ -118,7 +122,7 @@ class Results:
 
 def dataset_of(table: str) -> str:
     """The data set of a published table that has one alone, otherwise ""."""
-    found = dict.fromkeys(printed(table).index.get_level_values("dataset"))
+    found = dict.fromkeys(dataset for dataset, *_ in printed(table))
     return next(iter(found)) if len(found) == 1 else ""
 
 
