@@ -1,4 +1,4 @@
-"""Command line of the experiments: list, run, tables, figures, report, check, benchmark, train-sample."""
+"""Command line of the experiments: list, run, tables, figures, report, claims, check, benchmark, train-sample."""
 
 from __future__ import annotations
 
@@ -47,7 +47,12 @@ def _parser() -> argparse.ArgumentParser:
         ("tables", commands.tables, "write the tables from what is stored"),
         ("figures", commands.figures, "draw the figures from what is stored"),
         ("report", commands.report, "write the report from what is stored"),
-        ("check", commands.check, "judge every table and claim, or recompute a row that needs no pictures"),
+        ("claims", commands.claims, "judge the papers' claims on what is stored, one line each"),
+        (
+            "check",
+            commands.check,
+            "what must hold on every machine, or recompute a row that needs no pictures",
+        ),
     ):
         subparser = subparsers.add_parser(name, help=text)
         subparser.set_defaults(run=function)

@@ -61,7 +61,7 @@ class Bootstrap(NamedTuple):
         """Two-sided p-values [k] of the boundaries [k], as the interval would be inverted; no less than ~ 1/R."""
         boundary = np.asarray(boundary, float)
         # Resampled values on the boundary count as beyond it, as they do where a limit is compared with it.
-        ties = np.where(self.estimate > boundary, 1.0, 0.0)
+        ties = 0.5 + 0.5 * np.sign(self.estimate - boundary)
         moved = ndtri(self._share_below(boundary, ties)) - self._bias()
         with np.errstate(divide="ignore"):
             z = moved / np.maximum(1 + self.acceleration * moved, 0) - self._bias()

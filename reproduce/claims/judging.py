@@ -14,12 +14,10 @@ import pandas as pd
 from reproduce.claims.assertions import OWN, Assertion, Instance, assertions, instances
 from reproduce.claims.comparison import Comparison
 from reproduce.claims.intervals import Difference
-from reproduce.claims.measured import BY_SEEDS, Results, differences
+from reproduce.claims.measured import BY_SEEDS, SECONDS, Results, differences
 from reproduce.claims.orderings import orderings, paper_of
 from reproduce.claims.verdicts import Verdict, all_of, holm, needed, verdict
-from reproduce.experiments import EXPERIMENTS
 from reproduce.published.numbers import CLAIMS
-from reproduce.workspace.workspace import Workspace
 
 SHOWN = "shown, not judged"
 
@@ -75,15 +73,8 @@ class Claims:
     own: tuple[JudgedAssertion, ...]
 
 
-def judge(workspace: Workspace) -> Claims:
+def judge(results: Results) -> Claims:
     """Judge everything on what is stored; nothing is computed anew."""
-    told = [experiment for experiment in EXPERIMENTS.values() if experiment.applies(workspace.profile)]
-    tables = {name: rows for experiment in told for name, rows in experiment.results(workspace).items()}
-    return judge_results(Results(tables))
-
-
-def judge_results(results: Results) -> Claims:
-    """As `judge`, on results by table."""
     tables = [
         _Job(ordering.table, ordering, own)
         for ordering in orderings()
@@ -219,6 +210,8 @@ def _line(kind: str, paper: str, judged: Judged | None, parts: Iterable[Judged])
 
 def unit(comparison: Comparison) -> str:
     """What a comparison is paired over."""
+    if comparison.metric == SECONDS:
+        return "batches"
     return "seeds" if comparison.table in BY_SEEDS else "images"
 
 

@@ -19,12 +19,15 @@ from reproduce.claims.intervals import (
     over_images,
     over_seeds,
 )
+from reproduce.experiments import EXPERIMENTS
 from reproduce.saliency.box_accuracy_interval import unpack_hits
 from reproduce.saliency.box_groups import HITS
 from reproduce.tables.statistics import resampled_means
+from reproduce.workspace.workspace import Workspace
 
 BY_SEEDS = ("dpnet_main", "dpnet_constraints", "dpnet_interpretability", "dpnet_quality")
 BOX_ACCURACY = "BA"
+SECONDS = "seconds_per_batch8"
 NOTHING = pd.Series(dtype=float)
 
 
@@ -46,6 +49,14 @@ class Pair(NamedTuple):
     def values(self) -> np.ndarray:
         """The paired differences [n]."""
         return self.left - self.comparison.factor * self.right - self.comparison.offset
+
+
+def stored_results(workspace: Workspace) -> Results:
+    """Those of all experiments of the profile."""
+    told = [experiment for experiment in EXPERIMENTS.values() if experiment.applies(workspace.profile)]
+    return Results(
+        {name: rows for experiment in told for name, rows in experiment.results(workspace).items()}
+    )
 
 
 class Results:
@@ -74,15 +85,20 @@ class Results:
         else:
             right = left * 0.0
         shared = left.index.intersection(right.index)
-        return Pair(
-            comparison,
-            own,
-            shared,
-            left.loc[shared].to_numpy(),
-            right.loc[shared].to_numpy(),
-            len(left),
-            len(right),
-        )
+        if comparison.metric == SECONDS:
+            shared = _one_a_batch(left.loc[shared], right.loc[shared])
+        sides = (side.loc[shared].to_numpy() for side in (left, right))
+        return Pair(comparison, own, shared, *sides, len(left), len(right))
+
+    def has(self, table: str, dataset: str, own: str, metric: str, method: str) -> bool:
+        """Whether anything is stored for a cell."""
+        place = dataset if "dataset" in self.tables.get(table, ()) else ""
+        name = HITS[0] if metric == BOX_ACCURACY else metric
+        return (table, place, own, name, method) in self._columns
+
+    def column(self, table: str, own: str, metric: str, method: str) -> pd.Series:
+        """The values of a method by image, of a table of one data set; empty where nothing is stored."""
+        return self._columns.get((table, "", own, metric, method), NOTHING)
 
     def _side(self, comparison: Comparison, table: str, method: str, own: str) -> pd.DataFrame | pd.Series:
         """One value an image, sorted by image, finite; of box accuracy one column a smallest overlap."""
@@ -118,6 +134,11 @@ class Results:
             for key, group in rows.groupby(["dataset", "own", "metric", "method"], observed=True, sort=False):
                 found[(table, *key)] = group.set_index("image")["value"].sort_index()
         return found
+
+
+def _one_a_batch(left: pd.Series, right: pd.Series) -> pd.Index:
+    """One image of each batch: images of a batch share its time, and are no repeats of the measurement."""
+    return left.index[~pd.concat([left, right], axis=1).duplicated()]
 
 
 def dataset_of(table: str) -> str:
