@@ -58,14 +58,24 @@ class Bootstrap(NamedTuple):
         return limits[:, 0], limits[:, 1]
 
     def p_value(self, boundary: ArrayLike) -> Array:
-        """Two-sided p-values [k] of the boundaries [k], as the interval would be inverted; no less than ~ 1/R."""
-        boundary = np.asarray(boundary, float)
-        # Resampled values on the boundary count as beyond it, as they do where a limit is compared with it.
-        ties = 0.5 + 0.5 * np.sign(self.estimate - boundary)
-        moved = ndtri(self._share_below(boundary, ties)) - self._bias()
+        """Two-sided p-values [k] of the boundaries [k], as the interval would be inverted."""
+        moved = self._normal_score(np.asarray(boundary, float)) - self._bias()
         with np.errstate(divide="ignore"):
             z = moved / np.maximum(1 + self.acceleration * moved, 0) - self._bias()
         return 2 * student.sf(np.abs(z) * math.sqrt((self.n - 1) / self.n), self.n - 1)
+
+    def _normal_score(self, boundary: Array) -> Array:
+        """The normal quantile of the share of resampled values below the boundary.
+
+        Resampled values on the boundary count as beyond it, as they do where a limit is compared with it. Beyond
+        all of them the score goes on as that of a normal distribution with their spread.
+        """
+        distance = boundary - self.estimate
+        found = ndtri(self._share_below(boundary, 0.5 - 0.5 * np.sign(distance)))
+        outside = (boundary < self.resampled.min(0)) | (boundary > self.resampled.max(0))
+        spread = self.resampled.std(0)
+        far = np.divide(distance, spread, out=np.zeros_like(distance), where=spread > 0)
+        return np.where(outside & (np.abs(far) > np.abs(found)), far, found)
 
     def _level(self, z: float) -> Array:
         """The share of resampled values below the limit that a plain quantile would put at ndtr(z)."""

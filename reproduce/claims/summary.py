@@ -95,7 +95,7 @@ def evidence(claim: pd.Series) -> str:
         )
     parts.append(
         f"measured {_number(claim, 'measured')} [{_number(claim, 'low')}, {_number(claim, 'high')}] on "
-        f"{claim['measured_network']}, n = {claim['n']} {claim['unit']}; images or seeds of each: {claim['n_left']} and {claim['n_right']}"
+        f"{claim['measured_network']}, {claim['n']} {claim['unit']} that both have, of {claim['n_left']} and {claim['n_right']}"
     )
     if claim["kind"] != "ordering" and claim["parts"] > 1:
         parts.append(f"{claim['comparison']}, the least certain with this verdict of {claim['parts']}")
