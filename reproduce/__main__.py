@@ -1,4 +1,4 @@
-"""Command line of the experiments: run, show, compare and check them, benchmarks, and what runs are made from."""
+"""Command line: run experiments, show, judge, compare and check them; benchmarks; what runs are made from."""
 
 from __future__ import annotations
 
@@ -62,8 +62,9 @@ def _parser() -> argparse.ArgumentParser:
         ("tables", "commands.tables", "write the tables from what is stored"),
         ("figures", "commands.figures", "draw the figures from what is stored"),
         ("report", "commands.report", "write the report from what is stored"),
+        ("claims", "commands.claims", "judge the papers' claims on what is stored, one line each"),
         ("compare", "compare.run", "this run's cells against the committed ones"),
-        ("check", "commands.check", "judge every table and claim, or recompute a row that needs no pictures"),
+        ("check", "commands.check", "what must hold everywhere, or recompute a row that needs no pictures"),
     ):
         subparser = subparsers.add_parser(name, help=text)
         subparser.set_defaults(run=function)

@@ -1,10 +1,7 @@
-"""Every table and every claim of a profile, judged on the stored results.
+"""What must hold on every machine: numbers that follow from boxes alone, identities of rows, committed cells.
 
-Fails where a claim that should hold does not, or a comparable cell differs beyond its stated tolerance, which
-stands with its reason beside the published number. Which claims should hold is said where they are made: all of
-them, unless the profile cannot decide one for a reason that was known before it ran (see `Claim`); whether they do
-has no part in it. What is missing is "not run" and never passes: where nothing fails but a claim that should hold
-is not tested, or nothing at all is measured, the exit status says so.
+A contradicted claim, or a cell that differs from a published one, is a result: it is counted and printed first, and
+fails nothing. `python -m reproduce claims` prints the claims.
 """
 
 from __future__ import annotations
@@ -14,49 +11,52 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from reproduce.cli.opening import workspace
+from reproduce.claims.expectations import Expectation, expectations
+from reproduce.claims.measured import stored_results
+from reproduce.cli.compare import DIFFERENT, EQUAL, committed_tables, compare_outcomes, status, summary
+from reproduce.cli.opening import output_folder, workspace
 from reproduce.cli.selection import select
 from reproduce.experiments.outcome import Outcome, outcomes
-from reproduce.experiments.verdicts import (
-    FAILS,
-    UNTESTED,
-    claim_state,
-    claim_words,
-    count_verdicts,
-    reasons,
-    verdict_words,
-)
+from reproduce.experiments.verdicts import count_verdicts, reasons, verdict_words
 from reproduce.published.numbers import tables
 from reproduce.tables.metric_names import METRICS
+from reproduce.workspace.workspace import Workspace
 
 PASSED, FAILED, INCOMPLETE = 0, 1, 3
+STATES = {True: "holds", False: "FAILS", None: "not run"}
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print one line a table, a claim and a differing cell, then a summary; 0, 1 if any fails, 3 if incomplete."""
+    """Print one line a table, a differing cell and an expectation; 1 if an expectation fails, 3 if none is tested."""
     given = workspace(options)
     told = outcomes(given, select(options.only, given.profile))
-    for line in (*_tables(told), *_claims(told)):
+    found = [*expectations(stored_results(given), output_folder(options, given)), *_committed(given, told)]
+    for line in (*_tables(told), *(_expectation(one) for one in found)):
         print(line)
-    claims = [claim for outcome in told for claim in outcome.claims]
-    counts = count_verdicts(_cells(told))
-    failed = [claim for claim in claims if claim.expected and claim_state(claim) == FAILS]
-    untested = [claim for claim in claims if claim.expected and claim_state(claim) == UNTESTED]
-    print(f"\ncells: {verdict_words(counts)}")
-    print(f"claims that should hold: {claim_words(claim for claim in claims if claim.expected)}")
-    print(
-        f"claims that cannot be decided here: {claim_words(claim for claim in claims if not claim.expected)}"
-    )
-    if failed or counts["differs"]:
-        print(f"FAILED: {len(failed)} claims and {counts['differs']} cells")
+    print(f"\ncells: {verdict_words(count_verdicts(_cells(told)))}")
+    states = [one.holds for one in found]
+    print(", ".join(f"{states.count(state)} {word}" for state, word in STATES.items()))
+    if False in states:
+        print(f"FAILED: {states.count(False)} of what must hold on every machine")
         return FAILED
-    if untested or not claims:
-        print(
-            f"INCOMPLETE: {len(untested)} claims that should hold are not tested; run the experiments first"
-        )
+    if True not in states:
+        print("INCOMPLETE: nothing that must hold on every machine is stored; run the experiments first")
         return INCOMPLETE
     print("passed")
     return PASSED
+
+
+def _committed(given: Workspace, told: list[Outcome]) -> Iterator[Expectation]:
+    """The profile's last published run, if it has any: every cell is as there, or differs by one in the last digit."""
+    folder = committed_tables(given.profile)
+    if folder and folder.is_dir():
+        compared = compare_outcomes(told, folder)
+        holds = {EQUAL: True, DIFFERENT: False}.get(status(compared))
+        yield Expectation("cells are as in the last published run", holds, summary(compared))
+
+
+def _expectation(one: Expectation) -> str:
+    return f"expect {STATES[one.holds]:14} {one.text} ({one.evidence})"
 
 
 def _cells(told: list[Outcome]) -> list[pd.DataFrame]:
@@ -80,7 +80,7 @@ def _tables(told: list[Outcome]) -> Iterator[str]:
 
 def _word(counts: dict[str, int]) -> str:
     if counts["differs"]:
-        return "DIFFERS"
+        return "differs"
     if counts["reproduced"]:
         return "reproduced" if not counts["not run"] else "partly run"
     return "not comparable" if counts["not comparable"] else "not run"
@@ -93,12 +93,3 @@ def _difference(cell: pd.Series) -> str:
         f"{cell['measured']:.{digits}f} [{cell['low']:.{digits}f}, {cell['high']:.{digits}f}], tolerance "
         f"{cell['tolerance']:g} ({cell['reason']})"
     )
-
-
-def _claims(told: list[Outcome]) -> Iterator[str]:
-    for outcome in told:
-        for claim in outcome.claims:
-            state = claim_state(claim)
-            word = state.upper() if state == FAILS and claim.expected else state
-            aside = "" if claim.expected else f"; cannot be decided here: {claim.reason}"
-            yield f"claim  {word:14} {outcome.experiment.name}: {claim.text} ({claim.evidence}{aside})"

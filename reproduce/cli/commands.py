@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from functools import partial
 
 from reproduce.benchmarks.environment import commit, environment
+from reproduce.claims.summary import STATES, claim_line, headline
+from reproduce.claims.writing import current_claims
 from reproduce.cli import compare
 from reproduce.cli.benchmark import MODULES, compile_reports, run_benchmark
 from reproduce.cli.checks import run_check
@@ -16,11 +18,10 @@ from reproduce.cli.opening import output_folder, workspace
 from reproduce.cli.options import command_line
 from reproduce.cli.publishing import check_one_origin, check_publishable, clear_published
 from reproduce.cli.selection import select
-from reproduce.experiments import EXPERIMENTS, Claim, Experiment
+from reproduce.experiments import EXPERIMENTS, Experiment
 from reproduce.experiments.computing import compute
 from reproduce.experiments.outcome import Outcome, outcomes
 from reproduce.experiments.outputs import Outputs
-from reproduce.experiments.verdicts import claim_state, claim_words
 from reproduce.report import HTML, Given, write_report
 from reproduce.report.content import MEASURED
 from reproduce.saliency.evaluation import EXPERIMENT as SALIENCY
@@ -108,9 +109,21 @@ def benchmark(options: argparse.Namespace) -> int:
 
 
 def tables(options: argparse.Namespace) -> int:
-    """Write the tables and claims from what is stored."""
+    """Write the tables from what is stored."""
     given = workspace(options)
     _write(_outputs(given, outcomes(given, select(options.only, given.profile)), options), ("tables",))
+    return 0
+
+
+def claims(options: argparse.Namespace) -> int:
+    """Print one line a claim, contradicted ones first, then the counts; a contradicted claim is a result."""
+    given = workspace(options)
+    outputs = _outputs(given, outcomes(given, select(options.only, given.profile)), options)
+    judged = current_claims(given, outputs)
+    order = judged["verdict"].map({state: place for place, state in enumerate(STATES)})
+    for _, claim in judged.iloc[order.argsort(kind="stable")].iterrows():
+        print(claim_line(claim))
+    print("", *headline(judged, given.profile), sep="\n")
     return 0
 
 
@@ -143,7 +156,7 @@ def _compare(given: Workspace, outputs: Outputs) -> None:
 
 
 def _write(outputs: Outputs, kinds: tuple[str, ...]) -> None:
-    """Write what is out of date; print each path, and every claim."""
+    """Write what is out of date; print each path."""
     written = 0
     for kind in kinds:
         for path in getattr(outputs, kind)():
@@ -151,17 +164,11 @@ def _write(outputs: Outputs, kinds: tuple[str, ...]) -> None:
             written += 1
     if not written:
         print(f"{' and '.join(kinds)} in {outputs.folder} are up to date; --force makes them anew")
-    for claim in outputs.claims() if "tables" in kinds else ():
-        print(f"claim   {_verdict(claim)}: {claim.text} ({claim.evidence})")
-
-
-def _verdict(claim: Claim) -> str:
-    state = claim_state(claim)
-    return state.upper() if claim.holds is False and claim.expected else state
 
 
 def _report(given: Workspace, outputs: Outputs, options: argparse.Namespace) -> None:
     """Write the report unless it is up to date, and say what to open and how to judge."""
+    current_claims(given, outputs)
     made = outputs.drawn
     content = Given(given, outputs.told, outputs.folder, made, outputs.commit, partial(command_line, options))
     read = [path for kind in MEASURED for path in sorted(content.measured(kind).glob("*"))]
@@ -172,9 +179,8 @@ def _report(given: Workspace, outputs: Outputs, options: argparse.Namespace) -> 
         paths = write_report(content)
         made.record("all", "report", digest, outputs.commit, paths)
         print("\n".join(f"report  {path}" for path in paths))
-    claims = outputs.claims()
-    print(f"claims that should hold: {claim_words(claim for claim in claims if claim.expected)}")
-    print(f"to judge every table and claim: {command_line(options, 'check')}")
+    print("\n".join(headline(current_claims(given, outputs), given.profile)))
+    print(f"every claim in a line: {command_line(options, 'claims')}")
 
 
 def _start(given: Workspace, options: argparse.Namespace) -> str:

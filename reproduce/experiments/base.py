@@ -1,41 +1,18 @@
-"""What an experiment is: work to do, and tables, figures, claims and deviations made of stored results."""
+"""What an experiment is: work to do, and tables, figures, results and deviations made of stored results."""
 
 from __future__ import annotations
 
 from abc import ABC
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
+import pandas as pd
 from matplotlib.figure import Figure
 
 from reproduce.saliency.requests import Request
 from reproduce.tables.layout import Table
 from reproduce.workspace.profile import Profile
 from reproduce.workspace.workspace import Workspace
-
-
-@dataclass(frozen=True)
-class Claim:
-    """A statement of a paper, judged on stored results; holds is None where the data is missing.
-
-    expected: whether the profile's results should bear it out, so that `reproduce check` fails where it does
-    not. Every claim should, unless the profile cannot decide it for a reason that was known before it ran:
-    see `undecided`. reason: why the claim should hold, or why the profile cannot decide it.
-    """
-
-    text: str
-    holds: bool | None
-    evidence: str
-    expected: bool = True
-    reason: str = "stated in the paper of trained networks in general"
-
-    def because(self, reason: str) -> Claim:
-        """The same claim with the reason why it should hold."""
-        return replace(self, reason=reason)
-
-    def undecided(self, reason: str) -> Claim:
-        """The same claim where the profile cannot decide it; it is printed, but fails no check."""
-        return replace(self, expected=False, reason=reason)
 
 
 @dataclass(frozen=True)
@@ -99,9 +76,13 @@ class Experiment(ABC):
         """Figures by file name."""
         return {}
 
-    def claims(self, workspace: Workspace) -> list[Claim]:
-        """The paper's claims that these results can judge."""
-        return []
+    def results(self, workspace: Workspace) -> Mapping[str, pd.DataFrame]:
+        """What claims are judged on: stored rows by published table or figure, or by a table of this project.
+
+        Columns: network (the published name), own (the measured one), method, image (or seed), metric, value, and
+        dataset where a table has several.
+        """
+        return {}
 
     def deviations(self, workspace: Workspace) -> list[Deviation]:
         """Deviations of the published protocol whose effect these results tell."""

@@ -1,4 +1,4 @@
-"""What an experiment tells, made once and read by tables, claims, check and report alike."""
+"""What an experiment tells, made once and read by tables, check and report alike."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from reproduce.experiments import Claim, Experiment
+from reproduce.experiments import Experiment
 from reproduce.experiments.base import Deviation
 from reproduce.tables.layout import Table
 from reproduce.workspace.workspace import Workspace
@@ -14,7 +14,7 @@ from reproduce.workspace.workspace import Workspace
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """One experiment with its tables, claims and deviations, each made from the store at first use."""
+    """One experiment with its tables and deviations, each made from the store at first use."""
 
     workspace: Workspace
     experiment: Experiment
@@ -24,11 +24,6 @@ class Outcome:
         """Tables by file name; one that no paper prints and nothing measured yet has no cells and is left out."""
         made = self.experiment.tables(self.workspace)
         return {name: table for name, table in made.items() if len(table.cells)}
-
-    @cached_property
-    def claims(self) -> list[Claim]:
-        """The papers' claims that these results can judge."""
-        return self.experiment.claims(self.workspace)
 
     @cached_property
     def deviations(self) -> list[Deviation]:

@@ -1,4 +1,4 @@
-"""Write tables, figures and claims into a folder; each is a pure function of the store."""
+"""Write tables and figures into a folder; each is a pure function of the store."""
 
 from __future__ import annotations
 
@@ -6,17 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from reproduce.benchmarks.environment import commit
-from reproduce.experiments import Claim
-from reproduce.experiments.claims_file import read_claims, replace_claims
 from reproduce.experiments.outcome import Outcome
 from reproduce.tables.layout import to_csv, to_latex, to_markdown
 from reproduce.workspace.provenance import Drawn
 
-CLAIMS = Path("tables") / "claims.csv"
-
 
 class Outputs:
-    """A folder for the tables, figures and claims of some experiments.
+    """A folder for the tables and figures of some experiments.
 
     digest: hash of their inputs; what was made of the same ones is left alone unless all is to be made anew.
     """
@@ -54,16 +50,6 @@ class Outputs:
                     figure.savefig(files[-1], dpi=100, bbox_inches="tight", metadata=metadata)
                     yield files[-1]
             self._record(outcome, "figures", files)
-
-    def claims(self) -> list[Claim]:
-        """Write the claims that are out of date; gives all of these experiments."""
-        path = self.folder / CLAIMS
-        fresh = list(self._outdated("claims"))
-        if fresh:
-            replace_claims(path, {outcome.experiment.name: outcome.claims for outcome in fresh})
-        for outcome in fresh:
-            self._record(outcome, "claims", [path])
-        return read_claims(path, [outcome.experiment.name for outcome in self.told])
 
     def _outdated(self, kind: str) -> Iterator[Outcome]:
         for outcome in self.told:

@@ -6,7 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from reproduce.experiments import Claim
+import pandas as pd
+
+from reproduce.claims.writing import read_claims
 from reproduce.experiments.outcome import Outcome
 from reproduce.workspace.paths import PUBLISHED
 from reproduce.workspace.provenance import Drawn
@@ -37,9 +39,9 @@ class Given:
         return own if own.is_dir() else PUBLISHED / kind
 
     @property
-    def claims(self) -> list[tuple[Outcome, Claim]]:
-        """Every claim with the outcome it belongs to."""
-        return [(outcome, claim) for outcome in self.told for claim in outcome.claims]
+    def claims(self) -> pd.DataFrame:
+        """Every claim as judged and written into the folder."""
+        return read_claims(self.folder)
 
     def recompute(self, outcome: Outcome) -> str:
         """The command that computes one experiment anew."""

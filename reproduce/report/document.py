@@ -13,9 +13,9 @@ State = Literal[
     "differs",
     "not comparable",
     "not run",
-    "holds",
-    "does not hold",
-    "not tested",
+    "agrees",
+    "contradicts",
+    "inconclusive",
 ]
 MARKS: dict[State, str] = {
     "": "",
@@ -23,9 +23,9 @@ MARKS: dict[State, str] = {
     "differs": "✗",
     "not comparable": "~",
     "not run": "○",
-    "holds": "✓",
-    "does not hold": "✗",
-    "not tested": "○",
+    "agrees": "✓",
+    "contradicts": "✗",
+    "inconclusive": "?",
 }
 """A sign for each state, so that none is told by colour alone."""
 

@@ -10,7 +10,7 @@ from reproduce.report.document import Block, Document
 from reproduce.report.html import to_html
 from reproduce.report.markdown import to_markdown
 from reproduce.report.sections.benchmarks import benchmarks_section
-from reproduce.report.sections.claims import claims_section
+from reproduce.report.sections.claims import claims_section, own_statements_section
 from reproduce.report.sections.deviations import deviations_section
 from reproduce.report.sections.environment import environment_section
 from reproduce.report.sections.figures import figures_section
@@ -20,9 +20,10 @@ from reproduce.report.sections.tables import tables_section
 
 SECTIONS = (
     summary_section,
+    claims_section,
     tables_section,
     figures_section,
-    claims_section,
+    own_statements_section,
     deviations_section,
     benchmarks_section,
     studies_section,

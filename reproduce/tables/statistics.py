@@ -54,15 +54,8 @@ def bootstrap(
     valid = ~np.isnan(table)
     if n < 2:
         return [_estimate(column, math.nan, math.nan) for column in table.T]
-    sums, counts = np.empty((2, resamples, table.shape[1]))
-    filled = np.ascontiguousarray(np.where(valid, table, 0.0).T)
-    known = np.ascontiguousarray(valid.T, dtype=float)
-    for start in range(0, resamples, _CHUNK):
-        chunk = slice(start, start + _CHUNK)
-        weights = _multiplicities(n, resamples, seed)[chunk].astype(float)
-        # einsum's own loop rounds alike whatever the threads and the other columns; a BLAS product may not.
-        sums[chunk] = np.einsum("rn,kn->rk", weights, filled)
-        counts[chunk] = np.einsum("rn,kn->rk", weights, known)
+    sums = _resampled_sums(np.where(valid, table, 0.0), resamples, seed)
+    counts = _resampled_sums(valid, resamples, seed)
     means = np.divide(sums, counts, out=np.full_like(sums, np.nan), where=counts > 0)
     return [_estimate(column, *_limits(mean, confidence)) for column, mean in zip(table.T, means.T)]
 
@@ -118,6 +111,21 @@ def _check(confidence: float, resamples: int) -> None:
         raise ValueError(f"confidence {confidence} given; accepted is a number between 0 and 1")
     if resamples < 100:
         raise ValueError(f"resamples {resamples} given; accepted is 100 or more")
+
+
+def resampled_means(table: NDArray[np.float64], resamples: int, seed: int = 0) -> NDArray[np.float64]:
+    """Means [resamples,k] of the columns of [n,k] over resampled rows, the same rows for every column."""
+    return _resampled_sums(table, resamples, seed) / len(table)
+
+
+def _resampled_sums(table: NDArray[np.float64], resamples: int, seed: int) -> NDArray[np.float64]:
+    columns = np.ascontiguousarray(table.T, dtype=float)
+    sums = np.empty((resamples, len(columns)))
+    for start in range(0, resamples, _CHUNK):
+        weights = _multiplicities(len(table), resamples, seed)[start : start + _CHUNK].astype(float)
+        # einsum's own loop rounds alike whatever the threads and the other columns; a BLAS product may not.
+        sums[start : start + _CHUNK] = np.einsum("rn,kn->rk", weights, columns)
+    return sums
 
 
 @lru_cache(maxsize=2)

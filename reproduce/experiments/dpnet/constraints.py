@@ -6,16 +6,14 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from reproduce.experiments.base import Claim, Experiment
-from reproduce.experiments.dpnet.main import UNCONSTRAINED, accuracies, figures, stand_ins
+from reproduce.experiments.base import Experiment
+from reproduce.experiments.dpnet.main import accuracies, figures, stand_ins
 from reproduce.parts.models import CONSTRAINTS, PartRun, forget, parts_label, seeds, train_missing
 from reproduce.published.numbers import published
 from reproduce.tables.layout import Table, cells, summarise
 from reproduce.workspace.profile import Profile
 from reproduce.workspace.workspace import Workspace
 
-# What each constraint alone must change, and in which direction.
-DIRECTIONS = {"perp": ("rms_cosine", -1), "assign": ("entropy", -1), "cs": ("own_class_mass", 1)}
 INTERPRETABILITY = (
     "accuracy",
     "rms_cosine",
@@ -73,47 +71,15 @@ class ConstraintTable(Experiment):
             "dpnet_interpretability": Table(numbers, about, **layout),
         }
 
-    def claims(self, workspace: Workspace) -> list[Claim]:
-        """Constraints cost little, and each alone does what its name says."""
-        measured = summarise(accuracies(workspace, self.runs(workspace)), seeds=True)
-        numbers = self._figures(workspace)
-        paper = published("dpnet_constraints")
-        claims = []
-        for name in workspace.profile.parts.constraint_datasets:
-            published_name = workspace.profile.parts.datasets[name]
-            ours = measured[measured["dataset"] == published_name].set_index("method")["measured"]
-            theirs = paper[paper["dataset"] == published_name].set_index("method")["value"]
-            own = numbers[numbers["dataset"] == published_name]
-            claims.append(_cost_claim(name, ours, theirs))
-            claims += [_direction_claim(name, own, *item) for item in DIRECTIONS.items()]
-        return claims
+    def results(self, workspace: Workspace) -> Mapping[str, pd.DataFrame]:
+        """Accuracy of every seed, and what each constraint is to change."""
+        return {
+            "dpnet_constraints": accuracies(workspace, self.runs(workspace)),
+            "dpnet_interpretability": self._figures(workspace),
+        }
 
     def _figures(self, workspace: Workspace) -> pd.DataFrame:
         numbers = figures(workspace, self.runs(workspace), INTERPRETABILITY)
         scale = numbers["metric"].isin(SHARES).map({True: 100.0, False: 1.0})
         order = pd.CategoricalDtype(INTERPRETABILITY, ordered=True)
         return numbers.assign(value=numbers["value"] * scale, metric=numbers["metric"].astype(order))
-
-
-def _cost_claim(dataset: str, measured: pd.Series, paper: pd.Series) -> Claim:
-    allowed = paper[UNCONSTRAINED] - paper.min()
-    text = f"No combination of constraints costs more than the published {allowed:.1f} points on {dataset}"
-    if UNCONSTRAINED not in measured or len(measured) < len(CONSTRAINTS):
-        return Claim(text, None, "not run")
-    cost = measured[UNCONSTRAINED] - measured.min()
-    return Claim(text, bool(cost <= allowed), f"at most {cost:.1f} points, for {measured.idxmin()}")
-
-
-def _direction_claim(
-    dataset: str, numbers: pd.DataFrame, constraint: str, direction: tuple[str, int]
-) -> Claim:
-    metric, sign = direction
-    verb = "raises" if sign > 0 else "lowers"
-    text = f"{parts_label(constraint)} {verb} {metric.replace('_', ' ')} on {dataset}, for every seed"
-    wide = numbers[numbers["metric"] == metric].pivot(index="image", columns="method", values="value")
-    pair = wide.reindex(columns=[parts_label(constraint), UNCONSTRAINED]).dropna()
-    if not len(pair):
-        return Claim(text, None, "not run")
-    with_it, without = pair.mean()
-    holds = bool((sign * (pair.iloc[:, 0] - pair.iloc[:, 1]) > 0).all())
-    return Claim(text, holds, f"{with_it:.3g} against {without:.3g} without it, {len(pair)} seeds")

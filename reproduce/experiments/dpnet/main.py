@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from reproduce.experiments.base import Claim, Experiment
+from reproduce.experiments.base import Experiment
 from reproduce.parts.models import EXPERIMENT, PartRun, forget, parts_label, seeds, train_missing
 from reproduce.published.numbers import published
 from reproduce.tables.layout import Table, cells, summarise
@@ -67,13 +67,10 @@ class MainTable(Experiment):
             )
         }
 
-    def claims(self, workspace: Workspace) -> list[Claim]:
-        """Parts beat Global on each data set, as the mean over backbones, beyond the seeds' standard error."""
+    def results(self, workspace: Workspace) -> Mapping[str, pd.DataFrame]:
+        """Accuracy of every seed."""
         results = accuracies(workspace, self.runs(workspace))
-        return [
-            parts_claim(name, results[results["dataset"] == paper])
-            for name, paper in workspace.profile.parts.datasets.items()
-        ]
+        return {"dpnet_main": results.replace({"method": {UNCONSTRAINED: "Parts"}})}
 
 
 def accuracies(workspace: Workspace, runs: Sequence[PartRun]) -> pd.DataFrame:
@@ -96,6 +93,7 @@ def figures(workspace: Workspace, runs: Sequence[PartRun], metrics: Sequence[str
     return frame.assign(
         dataset=split[0].map(profile.datasets),
         image=split[1],
+        own=frame["network"],
         network=frame["network"].map(profile.backbones),
     )
 
@@ -129,17 +127,3 @@ def measured_delta(results: pd.DataFrame) -> pd.DataFrame:
     wide = results.pivot(index=keys, columns="method", values="value").reindex(columns=["Parts", "Global"])
     delta = (wide["Parts"] - wide["Global"]).dropna().rename("value").reset_index()
     return delta.assign(method=DELTA, metric="delta")
-
-
-def parts_claim(dataset: str, results: pd.DataFrame) -> Claim:
-    """Parts above Global on one data set by more than the standard error of the mean over seeds."""
-    text = f"Parts are more accurate than Global on {dataset}, beyond the seeds' standard error"
-    wide = results.pivot(index=["network", "image"], columns="method", values="value")
-    if not {"Global", UNCONSTRAINED} <= set(wide.columns) or wide.isna().any(axis=None):
-        return Claim(text, None, "not run")
-    deltas = (wide[UNCONSTRAINED] - wide["Global"]).unstack("network")
-    over_backbones = deltas.mean(axis=1)
-    error = over_backbones.sem() if len(over_backbones) > 1 else 0.0
-    words = ", ".join(f"{network} {delta:+.1f}" for network, delta in deltas.mean().items())
-    evidence = f"{over_backbones.mean():+.1f} points, standard error {error:.1f}; {words}"
-    return Claim(text, bool(over_backbones.mean() > error), evidence)

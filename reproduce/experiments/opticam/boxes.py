@@ -6,9 +6,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from reproduce.experiments.base import Claim
-from reproduce.experiments.comparisons import best, of_network
-from reproduce.experiments.opticam.saliency_experiment import SaliencyExperiment, where_comparable
+from reproduce.experiments.opticam.saliency_experiment import SaliencyExperiment, beside_published
 from reproduce.experiments.opticam.variants import MASK_RANGE, variant_request
 from reproduce.published.numbers import labelled, split_label
 from reproduce.saliency.box_groups import BOX, BOX_STUDY, protocol_name
@@ -18,14 +16,8 @@ from reproduce.workspace.workspace import Workspace
 
 SCORES = ("AD", "AG", "AI")
 BOXES = "Bounding box"
-CORRECTED = "corrected box mask"
+CORRECTED = "opticam_table5_corrected"
 BOX_ROWS = {"B": BOXES, "I\\B": f"{BOXES} complement"}
-CUT_OFF = (
-    "the published comparison was made with a box mask that is transposed and cut off, which leaves about half of "
-    "the boxes' area; boxes that lie inside their pictures are not cut off"
-)
-OTHER_MASK = "the paper's numbers are of the authors' box mask; a mask that covers the boxes may reverse them"
-WHOLE_MAP = "Opti-CAM optimises its whole map, and a part of it was never optimised"
 WHY = "the published numbers used a box mask with x and y swapped and boxes cut off"
 
 
@@ -55,7 +47,7 @@ class BoxTable(SaliencyExperiment):
         kinds = {
             "legacy": (self.table, "box mask of the authors' code", {}),
             "paper": (
-                f"{self.table}_corrected",
+                CORRECTED,
                 "box mask that covers the boxes",
                 {"comparable": False, "why": WHY},
             ),
@@ -72,15 +64,14 @@ class BoxTable(SaliencyExperiment):
             for protocol, (name, words, options) in kinds.items()
         }
 
-    def claims(self, workspace: Workspace) -> list[Claim]:
-        """Section 5.4: the network looks at more than the object's box."""
-        return [
-            claim
-            for protocol, mask in (("legacy", "authors' box mask"), ("paper", CORRECTED))
-            for rows in [self.region_rows(workspace, protocol)]
-            for network in self.networks(workspace)
-            for claim in _claims(workspace, network, of_network(rows, network), mask)
-        ]
+    def results(self, workspace: Workspace) -> Mapping[str, pd.DataFrame]:
+        """Table 5 under both box masks."""
+        networks = self.networks(workspace)
+        masks = {"legacy": self.table, "paper": CORRECTED}
+        return {
+            name: beside_published(self.region_rows(workspace, protocol), networks)
+            for protocol, name in masks.items()
+        }
 
     def region_rows(self, workspace: Workspace, protocol: str) -> pd.DataFrame:
         """Stored rows under one box mask; the part of the map is the method's variant, as the paper prints it."""
@@ -105,24 +96,3 @@ class BoxTable(SaliencyExperiment):
 def _is_shown(label: str) -> bool:
     """Plain methods, and of Opti-CAM the setting of the ablations."""
     return label == MASK_RANGE or (not split_label(label)[1] and label != "Opti-CAM")
-
-
-def _claims(workspace: Workspace, network: str, rows: pd.DataFrame, mask: str) -> list[Claim]:
-    def claim(text: str, better: str, worse: str) -> Claim:
-        return best(f"{text} on {network} ({mask})", rows, "AD", better, [worse])
-
-    box, complement = (labelled(name, "S") for name in BOX_ROWS.values())
-    outside = [
-        claim("The box's complement has a lower average drop than the box", complement, box),
-        claim(
-            "Opti-CAM's map outside the box has a lower average drop than inside",
-            "Opti-CAM [S\\B]",
-            "Opti-CAM [B∩S]",
-        ),
-    ]
-    whole = claim(
-        "Opti-CAM's whole map has a lower average drop than inside the box", "Opti-CAM [S]", "Opti-CAM [B∩S]"
-    )
-    if mask == CORRECTED:
-        outside = [found.undecided(OTHER_MASK) for found in outside]
-    return [*(where_comparable(workspace, found, CUT_OFF) for found in outside), whole.because(WHOLE_MAP)]

@@ -6,16 +6,17 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from reproduce.experiments.base import Claim
-from reproduce.experiments.comparisons import best, of_network
-from reproduce.experiments.opticam.saliency_experiment import SaliencyExperiment, method_options
+from reproduce.experiments.opticam.saliency_experiment import (
+    SaliencyExperiment,
+    beside_published,
+    method_options,
+)
 from reproduce.published.numbers import labelled, published, split_label
 from reproduce.saliency.requests import TARGETS, Request
 from reproduce.tables.layout import Table, summarise
 from reproduce.workspace.workspace import Workspace
 
 SCORES = ("AD", "AG", "AI")
-OWN_CLASS = "a map made for a class keeps that class's probability better than one made for another class"
 TRUE, PROBABLE = "ground truth", "most probable"
 MISCLASSIFIED = f"{PROBABLE}, misclassified"
 
@@ -63,21 +64,10 @@ class ClassTable(SaliencyExperiment):
         measured = summarise(self.class_rows(workspace))
         return {self.table: self.table_of(workspace, measured, caption, **layout)}
 
-    def claims(self, workspace: Workspace) -> list[Claim]:
-        """Appendix C: the map of the true class keeps its probability best."""
+    def results(self, workspace: Workspace) -> Mapping[str, pd.DataFrame]:
+        """Table A.9."""
         rows = self.class_rows(workspace)
-        classes = [target for target in (TRUE, *TARGETS) if target != "label"]
-        return [
-            best(
-                f"{method}'s map of the true class has the lowest average drop on {network}",
-                of_network(rows, network),
-                "AD",
-                labelled(method, TRUE),
-                [labelled(method, target) for target in classes],
-            ).because(OWN_CLASS)
-            for network in self.networks(workspace)
-            for method in self.methods()
-        ]
+        return {self.table: beside_published(rows, self.stored_networks(workspace))}
 
     def class_rows(self, workspace: Workspace) -> pd.DataFrame:
         """Stored rows by method and class, and those of misclassified images once more under their own label."""

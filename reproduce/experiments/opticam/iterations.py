@@ -7,10 +7,13 @@ from collections.abc import Mapping
 import pandas as pd
 from matplotlib.figure import Figure
 
-from reproduce.experiments.base import Claim
-from reproduce.experiments.comparisons import best, of_network
+from reproduce.experiments.comparisons import of_network
 from reproduce.experiments.line_plots import line_figure
-from reproduce.experiments.opticam.saliency_experiment import SaliencyExperiment, image_counts
+from reproduce.experiments.opticam.saliency_experiment import (
+    SaliencyExperiment,
+    beside_published,
+    image_counts,
+)
 from reproduce.experiments.opticam.variants import opticam_request
 from reproduce.published.numbers import labelled, split_label
 from reproduce.saliency.requests import Request
@@ -18,8 +21,7 @@ from reproduce.workspace.workspace import Workspace
 
 ITERATIONS = (10, 20, 50, 100)
 RATES = (0.01, 0.1, 1.0)
-CHOSEN = (100, 0.1)
-CONVERGED = "more iterations come closer to the optimum, and 0.1 is the rate that the authors chose"
+FIGURE = "opticam_figureA5"
 SCORES = ("AD", "AG", "AI")
 
 
@@ -67,18 +69,10 @@ class IterationFigure(SaliencyExperiment):
             )
         return figures
 
-    def claims(self, workspace: Workspace) -> list[Claim]:
-        """Appendix F.4: of the settings tried, 100 iterations at 0.1 gain most."""
+    def results(self, workspace: Workspace) -> Mapping[str, pd.DataFrame]:
+        """Figure A.5, by setting."""
         rows = self.setting_rows(workspace)
-        return [
-            best(
-                f"100 iterations at learning rate 0.1 have the highest average gain on {network}",
-                of_network(rows, network),
-                "AG",
-                setting_label(*CHOSEN),
-            ).because(CONVERGED)
-            for network in self.networks(workspace)
-        ]
+        return {FIGURE: beside_published(rows, self.stored_networks(workspace))}
 
     def setting_rows(self, workspace: Workspace) -> pd.DataFrame:
         """Stored rows of all settings."""

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import pandas as pd
 from torch import nn
 
-from reproduce.experiments.base import Claim
-from reproduce.experiments.comparisons import of_network, worst
-from reproduce.experiments.opticam.saliency_experiment import SaliencyExperiment
+from reproduce.experiments.opticam.saliency_experiment import SaliencyExperiment, beside_published
 from reproduce.experiments.opticam.variants import variant_request
 from reproduce.published.numbers import labelled, published, split_label
 from reproduce.saliency.requests import Request
@@ -16,7 +15,6 @@ from reproduce.tables.layout import Table, summarise
 from reproduce.workspace.workspace import Workspace
 
 SCORES = ("AD", "AG", "AI")
-EDGES = "the first layer's maps are of edges and colours, which leave less of an object than later ones"
 INNER = (nn.Conv2d, nn.BatchNorm2d, nn.MaxPool2d)
 
 
@@ -47,16 +45,10 @@ class LayerTable(SaliencyExperiment):
         order = list(dict.fromkeys([*published(self.table)["method"], *own]))
         return {self.table: self.table_of(workspace, summarise(rows), caption, methods=order)}
 
-    def claims(self, workspace: Workspace) -> list[Claim]:
-        """Appendix F.3: the first layers gain least."""
+    def results(self, workspace: Workspace) -> Mapping[str, pd.DataFrame]:
+        """Table A.13."""
         rows = self.rows(workspace, SCORES, is_layer)
-        claims = []
-        for network in self.networks(workspace):
-            ours = of_network(rows, network)
-            labels = sorted(ours["method"].unique(), key=_place)
-            text = f"The first layer has the lowest average gain on {network}"
-            claims.append(worst(text, ours, "AG", labels[0] if labels else "", labels).because(EDGES))
-        return claims
+        return {self.table: beside_published(rows, self.stored_networks(workspace))}
 
 
 def layer_label(place: int) -> str:

@@ -6,9 +6,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from reproduce.experiments.base import Claim
-from reproduce.experiments.comparisons import best, of_network
-from reproduce.experiments.opticam.saliency_experiment import SaliencyExperiment, where_comparable
+from reproduce.experiments.opticam.saliency_experiment import SaliencyExperiment, beside_published
 from reproduce.published.numbers import published
 from reproduce.saliency.box_accuracy_interval import box_accuracies
 from reproduce.saliency.box_groups import HITS, LOCALIZATION, protocol_name
@@ -20,10 +18,6 @@ from reproduce.workspace.workspace import Workspace
 TABLES = {"opticam_tableA7": "Table A.7", "opticam_tableA8": "Table A.8"}
 CENTRE, WHOLE = "Image centre", "Fake-CAM"
 PLAIN_SCORES = tuple(name for name in LOCALIZATION if name not in HITS)
-OBJECT_SIZE = (
-    "LE depends on how large objects are: ImageNet's boxes cover about half of a picture, so wide maps and the "
-    "whole image do well there; on smaller objects they cannot"
-)
 WHY = "the published numbers follow the authors' code, not these formulas"
 
 
@@ -61,16 +55,15 @@ class LocalizationTables(SaliencyExperiment):
                 tables[name] = part.table_of(workspace, measured, caption, aside=(WHOLE, CENTRE), **options)
         return tables
 
-    def claims(self, workspace: Workspace) -> list[Claim]:
-        """Appendix B on each network, under both protocols."""
-        return [
-            claim
-            for protocol in PROTOCOLS
-            for rows in [self.protocol_rows(workspace, protocol)]
-            for network in self.networks(workspace)
-            for found in _claims(network, of_network(rows, network), protocol)
-            for claim in [where_comparable(workspace, found, OBJECT_SIZE)]
-        ]
+    def results(self, workspace: Workspace) -> Mapping[str, pd.DataFrame]:
+        """Tables A.7 and A.8 under both protocols, each with its own networks."""
+        found = {}
+        for protocol in PROTOCOLS:
+            rows = self.protocol_rows(workspace, protocol)
+            for table in TABLES:
+                name, _, _ = _presentation(table, protocol)
+                found[name] = beside_published(rows, _Part(table).networks(workspace))
+        return found
 
     def protocol_rows(self, workspace: Workspace, protocol: str) -> pd.DataFrame:
         """Stored rows of one protocol, under the plain names of the metrics."""
@@ -102,19 +95,3 @@ def _presentation(table: str, protocol: str) -> tuple[str, str, dict[str, object
     if protocol == "legacy":
         return table, "as the authors' code computes it", {}
     return f"{table}_formulas", "by the formulas of Appendix B.1", {"comparable": False, "why": WHY}
-
-
-def _claims(network: str, rows: pd.DataFrame, protocol: str) -> list[Claim]:
-    """Opti-CAM's box errs least among the methods; the whole image, which explains nothing, errs less still."""
-    under = "authors' code" if protocol == "legacy" else "formulas"
-    others = [name for name in rows["method"].unique() if name not in (WHOLE, CENTRE)]
-    return [
-        best(f"Opti-CAM has the lowest LE on {network} ({under})", rows, "LE", "Opti-CAM", others),
-        best(
-            f"The whole image has a lower LE than any method on {network} ({under})",
-            rows,
-            "LE",
-            WHOLE,
-            others,
-        ),
-    ]

@@ -6,20 +6,14 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from reproduce.experiments.base import Claim
-from reproduce.experiments.opticam.main import MainTable, accuracies, with_batch_seconds
-from reproduce.experiments.opticam.saliency_experiment import SaliencyExperiment, where_comparable
+from reproduce.experiments.opticam.main import accuracies, with_batch_seconds
+from reproduce.experiments.opticam.saliency_experiment import SaliencyExperiment, beside_published
 from reproduce.published.numbers import labelled, published
 from reproduce.saliency.requests import RAW_PIXELS, Request
 from reproduce.tables.layout import Table, summarise
 from reproduce.workspace.workspace import Workspace
 
 METRICS = ("AD", "AG", "AI", "seconds")
-LOST = (
-    "ImageNet's networks still classify raw pixels; one that cannot (the accuracy is in the table's title) has no "
-    "probability that could drop"
-)
-LEFT_OUT = ("Fake-CAM", "Opti-CAM")
 
 
 class RawPixelTable(SaliencyExperiment):
@@ -57,24 +51,7 @@ class RawPixelTable(SaliencyExperiment):
         caption = f"Opti-CAM Table A.14: without input normalisation; {words}"
         return {self.table: self.table_of(workspace, summarise(rows), caption)}
 
-    def claims(self, workspace: Workspace) -> list[Claim]:
-        """Appendix H: without normalisation, every method but Fake-CAM and Opti-CAM drops more."""
-        raw, plain = self.rows(workspace, ["AD"]), MainTable().rows(workspace, ["AD"])
-        claims = [_drops_more(network, raw, plain) for network in self.networks(workspace)]
-        return [where_comparable(workspace, claim, LOST) for claim in claims]
-
-
-def _drops_more(network: str, raw: pd.DataFrame, plain: pd.DataFrame) -> Claim:
-    text = f"Without input normalisation every baseline's average drop is higher on {network}"
-    keys = ["method", "image"]
-    pairs = raw[raw["network"] == labelled(network, RAW_PIXELS)].merge(
-        plain[plain["network"] == network], on=keys, suffixes=("", "_plain")
-    )
-    means = pairs[~pairs["method"].isin(LEFT_OUT)].groupby("method")[["value", "value_plain"]].mean()
-    if means.empty:
-        return Claim(text, None, "not run")
-    margin = means["value"] - means["value_plain"]
-    least = margin.idxmin()
-    values = means.loc[least]
-    evidence = f"AD {values['value']:.1f} against {values['value_plain']:.1f} of {least}"
-    return Claim(text, bool((margin > 0).all()), evidence)
+    def results(self, workspace: Workspace) -> Mapping[str, pd.DataFrame]:
+        """Table A.14."""
+        rows = with_batch_seconds(self.rows(workspace, METRICS))
+        return {self.table: beside_published(rows, self.stored_networks(workspace))}

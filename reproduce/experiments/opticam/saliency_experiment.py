@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import pandas as pd
 
 from opticam import METHODS
-from reproduce.experiments.base import Claim, Experiment
+from reproduce.experiments.base import Experiment
 from reproduce.published.numbers import published, split_label
 from reproduce.saliency.evaluation import EXPERIMENT, forget
 from reproduce.saliency.requests import Request
@@ -130,9 +130,10 @@ class SaliencyExperiment(Experiment):
         return lambda cell: saliency.comparable and own.get(cell["measured_network"], True)
 
 
-def where_comparable(workspace: Workspace, claim: Claim, reason: str) -> Claim:
-    """The claim, which only pictures and networks like the paper's can decide; reason: why others cannot."""
-    return claim if workspace.profile.saliency.comparable else claim.undecided(reason)
+def beside_published(rows: pd.DataFrame, networks: Mapping[str, str]) -> pd.DataFrame:
+    """The rows of some networks under their published names; `own` keeps the label they were measured under."""
+    own = rows["network"]
+    return rows.assign(own=own, network=own.map(networks))[own.isin(networks)]
 
 
 def in_order(labels: Iterable[str]) -> list[str]:

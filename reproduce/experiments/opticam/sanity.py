@@ -7,18 +7,21 @@ from collections.abc import Mapping
 import pandas as pd
 from matplotlib.figure import Figure
 
-from reproduce.experiments.base import Claim
 from reproduce.experiments.comparisons import of_network
 from reproduce.experiments.line_plots import line_figure
-from reproduce.experiments.opticam.saliency_experiment import SaliencyExperiment, image_counts, in_order
-from reproduce.saliency.metric_groups import GROUPS, RANDOMISED_BLOCKS, SIMILARITIES
+from reproduce.experiments.opticam.saliency_experiment import (
+    SaliencyExperiment,
+    beside_published,
+    image_counts,
+    in_order,
+)
+from reproduce.saliency.metric_groups import GROUPS, RANDOMISED_BLOCKS
 from reproduce.saliency.requests import Request
 from reproduce.workspace.workspace import Workspace
 
 METHODS = ("Grad-CAM", "Opti-CAM")
 STEPS = range(1, RANDOMISED_BLOCKS + 1)
-SANITY = "a main claim: a map that stays when the network is randomised explains the picture, not the network"
-UNRELATED = 0.5  # rank correlation below which maps count as changed
+FIGURE = "opticam_figureA6"
 
 
 class SanityFigure(SaliencyExperiment):
@@ -57,17 +60,7 @@ class SanityFigure(SaliencyExperiment):
             )
         return figures
 
-    def claims(self, workspace: Workspace) -> list[Claim]:
-        """Appendix G: Opti-CAM's maps depend on what the network has learned."""
+    def results(self, workspace: Workspace) -> Mapping[str, pd.DataFrame]:
+        """Figure A.6, one metric a similarity and number of blocks."""
         rows = self.rows(workspace, GROUPS["sanity"].names)
-        return [_claim(network, of_network(rows, network)) for network in self.networks(workspace)]
-
-
-def _claim(network: str, rows: pd.DataFrame) -> Claim:
-    text = f"Opti-CAM's maps change when {network} is randomised: rank correlation below {UNRELATED:g}"
-    last = rows[(rows["method"] == "Opti-CAM") & (rows["metric"] == f"{SIMILARITIES[0]} {RANDOMISED_BLOCKS}")]
-    if last.empty:
-        return Claim(text, None, "not run").because(SANITY)
-    mean = last["value"].mean()
-    evidence = f"Spearman {mean:.2f} after {RANDOMISED_BLOCKS} blocks, {last['image'].nunique()} images"
-    return Claim(text, bool(mean < UNRELATED), evidence).because(SANITY)
+        return {FIGURE: beside_published(rows, self.stored_networks(workspace))}

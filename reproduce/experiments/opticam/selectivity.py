@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import pandas as pd
 from matplotlib.figure import Figure
 
-from reproduce.experiments.base import Claim
-from reproduce.experiments.comparisons import best, of_network
+from reproduce.experiments.comparisons import of_network
 from reproduce.experiments.line_plots import line_figure
 from reproduce.experiments.opticam.saliency_experiment import (
     SaliencyExperiment,
+    beside_published,
     image_counts,
     in_order,
-    where_comparable,
 )
 from reproduce.published.numbers import labelled
 from reproduce.saliency.metric_groups import ALPHAS, GROUPS
@@ -22,8 +22,7 @@ from reproduce.workspace.workspace import Workspace
 
 METHODS = ("Grad-CAM", "Opti-CAM")
 SCORES = ("AD", "AG", "AI")
-OPTIMUM = "the map was optimised as it is, at exponent 1"
-TIES = "AI counts images, so that on some dozens of them neighbouring exponents tie, and a tie is no win"
+FIGURE = "opticam_figureA4"
 
 
 class SelectivityFigure(SaliencyExperiment):
@@ -65,25 +64,10 @@ class SelectivityFigure(SaliencyExperiment):
             )
         return figures
 
-    def claims(self, workspace: Workspace) -> list[Claim]:
-        """Appendix F.1: Opti-CAM's gain and increase are highest at α = 1."""
+    def results(self, workspace: Workspace) -> Mapping[str, pd.DataFrame]:
+        """Figure A.4, one method an exponent."""
         rows = self.rows(workspace, GROUPS["selectivity"].names)
-        rows = rows[rows["method"] == "Opti-CAM"]
-        named = [name.split(" ") for name in rows["metric"]]
-        rows = rows.assign(
-            metric=[score for score, _ in named],
-            method=[labelled("Opti-CAM", f"exponent {alpha}") for _, alpha in named],
-        )
-        return [
-            found.because(OPTIMUM) if metric == "AG" else where_comparable(workspace, found, TIES)
-            for network in self.networks(workspace)
-            for metric, words in (("AG", "The average gain"), ("AI", "The average increase"))
-            for found in [
-                best(
-                    f"{words} of Opti-CAM's maps is highest at exponent 1 on {network}",
-                    of_network(rows, network),
-                    metric,
-                    labelled("Opti-CAM", "exponent 1"),
-                )
-            ]
-        ]
+        named = rows["metric"].str.split(" ", expand=True).reindex(columns=[0, 1])
+        exponents = [labelled(*pair) for pair in zip(rows["method"], "exponent " + named[1])]
+        rows = rows.assign(metric=named[0], method=exponents)
+        return {FIGURE: beside_published(rows, self.networks(workspace))}

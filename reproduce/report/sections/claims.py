@@ -1,47 +1,78 @@
-"""The section of the papers' claims, each with the rows that decide it."""
+"""The papers' claims, each with its published and measured difference and its verdict; this project's own apart."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reproduce.experiments import Claim
-from reproduce.experiments.outcome import Outcome
-from reproduce.experiments.verdicts import claim_state, claim_words
-from reproduce.report.content import Given
-from reproduce.report.document import Block, Cell, Command, Grid, Heading, Legend, Paragraph
+import pandas as pd
 
-HEADS = ("claim", "verdict", "decided by", "where", "should it hold here?")
+from reproduce.claims.summary import SHOWN, evidence
+from reproduce.report.content import Given
+from reproduce.report.document import MARKS, Block, Cell, Command, Grid, Heading, Legend, Paragraph
+
+HEADS = ("claim", "verdict", "after Holm", "published and measured difference", "network")
+RULE = (
+    "The rule was written before the results. A published ordering is judged on paired differences: over images by a "
+    "95 % BCa bootstrap interval, over seeds by Student's t. Beside the plain verdict stands the one after Holm's "
+    "adjustment for the family: a table's orderings, or the comparisons that one assertion rests on. An assertion "
+    "agrees where all of its comparisons do, and is contradicted where one is. Nothing is averaged over cells that the "
+    "papers report apart."
+)
+MEANINGS = Legend(
+    [
+        (
+            "agrees",
+            "the interval lies on the published side of zero (of a published tie: within half a digit)",
+        ),
+        ("contradicts", "it lies on the other side"),
+        ("inconclusive", "it holds zero; the number that would decide it at 80 % power stands beside it"),
+        ("not run", "nothing is stored, which is never a pass"),
+    ]
+)
 
 
 def claims_section(given: Given) -> Iterator[Block]:
-    """Every claim: verdict, evidence, where its rows are, and whether it should hold on this profile."""
+    """Contradicted claims, the six cells of DP-Net, then everything."""
     claims = given.claims
     yield Heading(2, "The papers' claims", "claims")
-    yield Paragraph(f"{claim_words(claim for _, claim in claims)}.")
-    yield Legend(
-        [
-            ("holds", "the stored results bear it out"),
-            ("does not hold", "they do not"),
-            ("not tested", "results are missing"),
-        ]
-    )
-    yield Paragraph(
-        "Claims that should hold on this profile are judged, with every comparable cell, by a command that ends "
-        "in a non-zero exit status where one fails:"
-    )
-    yield Command(given.command("check"))
+    yield Paragraph(RULE)
+    yield MEANINGS
+    yield Command(given.command("claims"))
+    papers = claims[claims["kind"] != "own statement"]
+    contradicted = papers[papers["verdict"] == "contradicts"]
+    yield Heading(3, "Contradicted", "claims-contradicted")
+    yield _grid(contradicted) if len(contradicted) else Paragraph("None.")
+    yield Heading(3, "DP-Net: Parts against Global, cell by cell", "claims-dpnet")
+    yield _grid(papers[(papers["kind"] == "ordering") & (papers["place"] == "dpnet_main")])
+    yield Heading(3, "What the texts assert", "claims-assertions")
+    yield _grid(papers[papers["kind"] == "assertion"])
+    yield Heading(3, "Every ordering of the tables", "claims-orderings")
+    yield _grid(papers[papers["kind"] == "ordering"])
+
+
+def own_statements_section(given: Given) -> Iterator[Block]:
+    """What this project states beyond the papers; never counted with their claims."""
+    claims = given.claims
+    yield Heading(2, "This project's own statements", "own-statements")
+    yield Paragraph("Judged by the same rule, and in no count of the papers' claims.")
+    yield _grid(claims[claims["kind"] == "own statement"])
+
+
+def _grid(claims: pd.DataFrame) -> Grid:
     heads = [[(name, 1) for name in HEADS]]
-    yield Grid(heads, [_line(outcome, claim) for outcome, claim in claims], "words")
+    return Grid(heads, [_line(claim) for _, claim in claims.iterrows()], "words")
 
 
-def _line(outcome: Outcome, claim: Claim) -> list[Cell]:
-    state = claim_state(claim)
-    places = ", ".join(f"`{name}`" for name in outcome.tables) or "stored rows of its figures"
-    should = "yes" if claim.expected else "cannot be decided"
+def _line(claim: pd.Series) -> list[Cell]:
+    place = " ".join(part for part in (claim["dataset"], claim["network"]) if part)
     return [
-        Cell(claim.text),
-        Cell(state, state),
-        Cell(claim.evidence),
-        Cell(f"`{outcome.experiment.name}`", detail=places),
-        Cell(should, detail=claim.reason),
+        Cell(claim["claim"], detail=f"{claim['place']}, {claim['paper']}"),
+        _verdict(claim["verdict"]),
+        _verdict(claim["adjusted_verdict"]),
+        Cell(evidence(claim)),
+        Cell(claim["measured_network"] or "\N{EN DASH}", detail=f"for {place}" if place else ""),
     ]
+
+
+def _verdict(state: str) -> Cell:
+    return Cell(state, state if state in MARKS and state != SHOWN else "")

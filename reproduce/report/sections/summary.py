@@ -1,56 +1,86 @@
-"""The report's beginning: what holds, what was compared, and where the numbers come from."""
+"""The report's beginning: what is reproduced exactly, what the claims come to, and what became of every number."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 
-from reproduce.experiments.verdicts import FAILS, HOLDS, UNTESTED, claim_state, count_verdicts
+from reproduce.claims.expectations import box_row
+from reproduce.claims.measured import stored_results
+from reproduce.claims.numbers import number_counts, numbers
+from reproduce.claims.summary import KINDS, counts, scope
+from reproduce.experiments.verdicts import count_verdicts
 from reproduce.report.content import Given
-from reproduce.report.document import Block, Cell, Grid, Heading, Items, Paragraph
+from reproduce.report.document import MARKS, Block, Cell, Grid, Heading, Items, Paragraph
 from reproduce.tables.statistics import VERDICTS
 
 TITLE = "Opti-CAM and DP-Net: published beside measured"
 
 
 def summary_section(given: Given) -> Iterator[Block]:
-    """Counts of claims and cells, what failed, and the sources."""
+    """Exact numbers first, then the counts of claims, cells and numbers."""
+    profile = given.workspace.profile
     yield Heading(1, TITLE)
-    yield Paragraph(_origin(given))
-    states = Counter((claim_state(claim), claim.expected) for _, claim in given.claims)
-    yield Grid(
-        [[("claims of the papers", 1), ("should hold here", 1), ("this profile cannot decide", 1)]],
-        [
-            [Cell(s, s), Cell(str(states[s, True])), Cell(str(states[s, False]))]
-            for s in (HOLDS, FAILS, UNTESTED)
-        ],
+    yield Paragraph(
+        "Published numbers are those that the papers and the authors' slides print; every one stands with its "
+        f"source in `reproduce/published/`. Measured numbers are those of the profile `{profile.name}`."
     )
-    counts = count_verdicts(t.cells for outcome in given.told for t in outcome.tables.values())
+    yield from _exact(given)
+    yield Paragraph("What verdicts on this profile can tell:")
+    yield Items([f"{paper}. {scope(profile, paper)}" for paper in ("Opti-CAM", "DP-Net")])
+    yield _claims(given)
+    found = count_verdicts(t.cells for outcome in given.told for t in outcome.tables.values())
     yield Grid(
         [[("cells of the tables", 1), ("number", 1)]],
-        [[Cell(verdict, verdict), Cell(str(counts[verdict]))] for verdict in VERDICTS],
+        [[Cell(verdict, verdict), Cell(str(found[verdict]))] for verdict in VERDICTS],
     )
-    failed = [c.text for _, c in given.claims if c.expected and claim_state(c) == FAILS]
-    if failed:
-        yield Paragraph("Claims that should hold here and do not:")
-        yield Items(failed)
+    yield from _numbers(given)
 
 
-def _origin(given: Given) -> str:
-    profile = given.workspace.profile
-    return (
-        "Published numbers are those that the papers and the authors' slides print; every one stands with its "
-        "source in `reproduce/published/`. Measured numbers are those of the profile "
-        f"`{profile.name}`: {profile.title}. {_comparability(given)}"
+def _exact(given: Given) -> Iterator[Block]:
+    """The cells that follow from ImageNet's boxes: the published numbers that are reproduced to the digit."""
+    rows = box_row(given.folder)
+    if rows is None:
+        yield Paragraph(
+            "No published number is reproduced exactly yet: the check of ImageNet's boxes was not run."
+        )
+        return
+    yield Paragraph(
+        f"The only published numbers reproduced exactly: {len(rows)} cells of Fake-CAM, which follow from the boxes of "
+        f"{rows['images'].iloc[0]} ImageNet pictures by the authors' code, whatever the machine."
     )
+    heads = [[(name, 1) for name in ("Fake-CAM", "published", "measured")]]
+    lines = [
+        [Cell(row.metric), Cell(f"{row.published:.1f}"), Cell(f"{row.legacy:.2f}")]
+        for row in rows.itertuples()
+    ]
+    yield Grid(heads, lines)
 
 
-def _comparability(given: Given) -> str:
-    profile = given.workspace.profile
-    parts = [part for part in (profile.saliency, profile.parts) if part]
-    if any(part.comparable for part in parts):
-        return "Its pictures and networks are those of the papers, so cells are compared."
-    return (
-        "Its pictures and networks are not those of the papers: no cell can be compared, and what is judged are "
-        "the papers' claims, which are about orderings."
-    )
+def _claims(given: Given) -> Grid:
+    lines = []
+    for kind, words in KINDS.items():
+        for row in counts(given.claims, kind).itertuples():
+            state = row.state if row.state in MARKS else ""
+            chance = "" if row.chance != row.chance else f"{row.chance:.0f}"
+            first = Cell(f"{row.paper}: {words}")
+            lines.append(
+                [
+                    first,
+                    Cell(row.state, state),
+                    *(Cell(str(n)) for n in (row.plain, row.adjusted)),
+                    Cell(chance),
+                ]
+            )
+    names = ("claims", "verdict", "number", "after Holm", "by chance, if no rows differed")
+    return Grid([[(name, 1) for name in names]], lines)
+
+
+def _numbers(given: Given) -> Iterator[Block]:
+    """Printed, distinct and measured numbers by paper, and why the others have none beside them."""
+    found = numbers(stored_results(given.workspace))
+    heads = [[(name, 1) for name in ("numbers", "printed", "distinct", "distinct and measured here")]]
+    rows = number_counts(found)
+    yield Grid(heads, [[Cell(row.paper), *(Cell(str(n)) for n in row[2:])] for row in rows.itertuples()])
+    missing = found[~found["measured"]].groupby(["table", "network", "reason"], sort=False).size()
+    yield Paragraph("Numbers without a measured one beside them, and why:")
+    yield Items([f"{n} of {table}, {network}: {reason}" for (table, network, reason), n in missing.items()])

@@ -1,0 +1,1 @@
+"""The papers' claims: what they are, and the rule that judges them."""

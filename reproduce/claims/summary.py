@@ -1,0 +1,117 @@
+"""What the judged claims come to, in words and counts, and what a profile can tell about a paper at all."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from reproduce.claims.judging import SHOWN
+from reproduce.claims.verdicts import LEVEL, VERDICTS
+from reproduce.tables.metric_names import METRICS
+from reproduce.workspace.profile import Profile
+
+STATES = (*VERDICTS, SHOWN)
+KINDS = {
+    "ordering": "orderings of the tables",
+    "assertion": "assertions of the text",
+    "own statement": "own statements",
+}
+NUMBERS = ("published", "measured", "low", "high", "p", "needed")
+
+
+def scope(profile: Profile, paper: str) -> str:
+    """What verdicts on this profile say about a paper, in one sentence."""
+    part = profile.parts if paper == "DP-Net" else profile.saliency
+    if part is None:
+        return f"{profile.title}: nothing of {paper} is run."
+    if part.comparable:
+        return (
+            f"{profile.title}: the paper's pictures and networks, so a verdict is one on the paper's numbers."
+        )
+    if part.source == "sample":
+        return (
+            f"{profile.title}: drawn pictures and small networks. It illustrates the claims and decides nothing about "
+            "the papers' data sets and networks."
+        )
+    return (
+        f"{profile.title}: real photographs, but other networks than the paper's. It tells whether an ordering carries "
+        "over to them, and decides nothing about the paper's networks."
+    )
+
+
+def counts(claims: pd.DataFrame, kind: str) -> pd.DataFrame:
+    """How many claims of a kind have each verdict: by paper and state, columns plain, adjusted and chance.
+
+    chance: how many of the judged would have that verdict if no two rows differed: half of 5 % on either side.
+    """
+    own = claims[claims["kind"] == kind]
+    rows = []
+    for paper, group in own.groupby("paper", sort=False):
+        judged = group["verdict"].isin(["agrees", "contradicts", "inconclusive"]).sum()
+        for state in STATES:
+            plain, adjusted = ((group[name] == state).sum() for name in ("verdict", "adjusted_verdict"))
+            by_chance = (
+                judged * LEVEL / 2
+                if state in ("agrees", "contradicts") and kind == "ordering"
+                else float("nan")
+            )
+            if plain or adjusted or state in VERDICTS:
+                rows.append((paper, state, int(plain), int(adjusted), by_chance))
+    return pd.DataFrame(rows, columns=["paper", "state", "plain", "adjusted", "chance"])
+
+
+def headline(claims: pd.DataFrame, profile: Profile) -> list[str]:
+    """The counts of each paper in a line of their own, contradictions first, and what the profile can tell."""
+    lines = []
+    for kind, words in KINDS.items():
+        for paper, group in counts(claims, kind).groupby("paper", sort=False):
+            texts = [f"{row.plain} {row.state} (after Holm {row.adjusted})" for row in group.itertuples()]
+            chance = group["chance"].dropna()
+            by_chance = (
+                f"; by chance {chance.iloc[0]:.0f} would agree and {chance.iloc[0]:.0f} contradict"
+                if len(chance)
+                else ""
+            )
+            lines.append(f"{paper}, {words}: {', '.join(texts)}{by_chance}")
+    return [*lines, *(f"{paper} on {scope(profile, paper)}" for paper in ("Opti-CAM", "DP-Net"))]
+
+
+def claim_line(claim: pd.Series) -> str:
+    """One claim: verdicts, what is claimed, published and measured difference, interval and n."""
+    words = f"{claim['verdict']:13} {claim['adjusted_verdict']:13} {claim['place']}: {claim['claim']}"
+    if claim["kind"] != "ordering" and claim["network"]:
+        words += f" [{claim['dataset']} {claim['network']}]".replace("[ ", "[")
+    return f"{words} ({evidence(claim)})"
+
+
+def evidence(claim: pd.Series) -> str:
+    """Published and measured difference with its interval and both n, and what would decide an inconclusive claim."""
+    if claim["verdict"] == SHOWN:
+        return SHOWN
+    parts = [f"published {_number(claim, 'published')}"] if pd.notna(claim["published"]) else []
+    if not claim["n"]:
+        reason = claim["decided_by"] or "no network of this profile stands beside it, or nothing is stored"
+        return "; ".join(
+            [*parts, f"not run: needs {reason}" if claim["decided_by"] else f"not run: {reason}"]
+        )
+    parts.append(
+        f"measured {_number(claim, 'measured')} [{_number(claim, 'low')}, {_number(claim, 'high')}] on "
+        f"{claim['measured_network']}, {claim['n']} {claim['unit']} that both have, "
+        f"of {claim['n_left']} and {claim['n_right']}"
+    )
+    if claim["kind"] != "ordering" and claim["parts"] > 1:
+        parts.append(f"{claim['comparison']}, the least certain with this verdict of {claim['parts']}")
+    if claim["verdict"] == "inconclusive":
+        whole = claim["needed"]
+        parts.append(
+            f"{whole:.0f} {claim['unit']} would decide it" if pd.notna(whole) else "no number would decide it"
+        )
+    return "; ".join(parts)
+
+
+def _number(claim: pd.Series, name: str) -> str:
+    metric = claim["comparison"].split(" ")[0]
+    digits = METRICS[metric].digits if metric in METRICS else 2
+    if pd.isna(claim[name]):
+        return "\N{EN DASH}"
+    text = f"{claim[name]:+.{digits}f}"
+    return text if float(text) or not claim[name] else f"{claim[name]:+.1g}"
