@@ -28,17 +28,17 @@ class Expectation(NamedTuple):
     evidence: str
 
 
-def expectations(results: Results, folder: Path) -> list[Expectation]:
+def expectations(results: Results, checks: Path) -> list[Expectation]:
     """The identities of rows, and the published numbers that follow from object boxes alone."""
-    return [*_boxes(folder), *_identities(results)]
+    return [*_boxes(checks), *_identities(results)]
 
 
-def _boxes(folder: Path) -> Iterator[Expectation]:
-    """Fake-CAM's localisation on ImageNet's boxes, as `check fake-cam-boxes` has written it into the folder."""
-    rows = box_row(folder)
+def _boxes(checks: Path) -> Iterator[Expectation]:
+    """Fake-CAM's localisation on ImageNet's boxes, as `check fake-cam-boxes` has written it."""
+    rows = box_row(checks)
     if rows is None:
         yield Expectation(
-            "Fake-CAM's published localisation follows from ImageNet's boxes", None, f"no {CSV}"
+            "Fake-CAM's published localisation follows from ImageNet's boxes", None, f"no {CSV.name}"
         )
         return
     for row in rows.itertuples():
@@ -47,9 +47,9 @@ def _boxes(folder: Path) -> Iterator[Expectation]:
         yield Expectation(text, round(row.legacy, 1) == row.published, evidence)
 
 
-def box_row(folder: Path) -> pd.DataFrame | None:
-    """What `check fake-cam-boxes` has written into the folder, a row a metric; None where it has not run."""
-    path = folder / CSV
+def box_row(checks: Path) -> pd.DataFrame | None:
+    """What `check fake-cam-boxes` has written into a folder of checks, a row a metric; None where it has not run."""
+    path = checks / CSV.name
     return pd.read_csv(path) if path.is_file() else None
 
 

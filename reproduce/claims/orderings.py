@@ -72,8 +72,13 @@ def pairs(methods: list[str], default: str) -> Iterator[tuple[str, str]]:
 
 
 def _ordering(cell: tuple[str, str, str, str], left: str, right: str, values: pd.Series) -> Comparison:
-    digits = METRICS[cell[3]].digits
+    digits = max(METRICS[cell[3]].digits, *(_decimals(values[method]) for method in (left, right)))
     difference = round(float(values[left] - values[right]), digits)
     sign = (difference > 0) - (difference < 0)
     margin = 0.0 if sign else 0.5 * 10.0**-digits
     return Comparison(*cell, left, right, sign, difference, margin)
+
+
+def _decimals(value: float) -> int:
+    """Digits after the point, without zeros at the end; some cells are printed with more than their table's."""
+    return len(f"{value:.9f}".rstrip("0").partition(".")[2])

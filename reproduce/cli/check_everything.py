@@ -19,6 +19,7 @@ from reproduce.cli.selection import select
 from reproduce.experiments.outcome import Outcome, outcomes
 from reproduce.experiments.verdicts import count_verdicts, reasons, verdict_words
 from reproduce.published.numbers import tables
+from reproduce.report.content import measured
 from reproduce.tables.metric_names import METRICS
 from reproduce.workspace.workspace import Workspace
 
@@ -30,7 +31,10 @@ def run(options: argparse.Namespace) -> int:
     """Print one line a table, a differing cell and an expectation; 1 if an expectation fails, 3 if none is tested."""
     given = workspace(options)
     told = outcomes(given, select(options.only, given.profile))
-    found = [*expectations(stored_results(given), output_folder(options, given)), *_committed(given, told)]
+    found = [
+        *expectations(stored_results(given), measured(output_folder(options, given), "checks")),
+        *_committed(given, told),
+    ]
     for line in (*_tables(told), *(_expectation(one) for one in found)):
         print(line)
     print(f"\ncells: {verdict_words(count_verdicts(_cells(told)))}")

@@ -18,6 +18,12 @@ MEASURED = ("benchmarks", "checks", "studies")
 """What is measured and committed apart from a run."""
 
 
+def measured(folder: Path, kind: str) -> Path:
+    """Where benchmarks, checks or studies lie: in an output folder, or, where it has none, as they are committed."""
+    own = folder / kind
+    return own if own.is_dir() else PUBLISHED / kind
+
+
 @dataclass(frozen=True, eq=False)
 class Given:
     """The outcomes of a profile's experiments, the folder of their figures, and the commit that made them.
@@ -34,9 +40,8 @@ class Given:
     command: Callable[..., str]
 
     def measured(self, kind: str) -> Path:
-        """Folder of benchmarks, checks or studies: in the report's own folder, or as they are committed."""
-        own = self.folder / kind
-        return own if own.is_dir() else PUBLISHED / kind
+        """Folder of benchmarks, checks or studies; see `measured`."""
+        return measured(self.folder, kind)
 
     @property
     def claims(self) -> pd.DataFrame:

@@ -135,7 +135,7 @@ def _cell(cell: Cell) -> str:
 
 def _inside(cell: Cell) -> str:
     mark = f' <span class="mark" aria-hidden="true">{MARKS[cell.state]}</span>' if cell.state else ""
-    spoken = f'<span class="spoken"> {cell.state}</span>' if cell.state else ""
+    spoken = f'<span class="spoken"> {cell.state}</span>' if cell.state not in ("", cell.text) else ""
     detail = f'<span class="detail">{_inline(cell.detail)}</span>' if cell.detail else ""
     return f"{_inline(cell.text)}{mark}{spoken}{detail}"
 

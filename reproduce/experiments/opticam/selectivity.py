@@ -68,6 +68,6 @@ class SelectivityFigure(SaliencyExperiment):
         """Figure A.4, one method an exponent."""
         rows = self.rows(workspace, GROUPS["selectivity"].names)
         named = rows["metric"].str.split(" ", expand=True).reindex(columns=[0, 1])
-        exponents = [labelled(*pair) for pair in zip(rows["method"], "exponent " + named[1])]
+        exponents = [labelled(*pair) for pair in zip(rows["method"], "exponent " + named[1].astype(str))]
         rows = rows.assign(metric=named[0], method=exponents)
         return {FIGURE: beside_published(rows, self.networks(workspace))}

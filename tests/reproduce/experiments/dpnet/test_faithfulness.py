@@ -10,6 +10,8 @@ from dpnet.recipes import PartRecipe
 from dpnet.runs import Run
 from opticam.sample.pictures import SampleSet
 from reproduce.benchmarks.causal import plain
+from reproduce.claims.judging import frame, judge
+from reproduce.claims.measured import Results
 from reproduce.experiments.dpnet import faithfulness as experiment
 from reproduce.experiments.dpnet.faithfulness import DENSE, EXACT, METRICS, FaithfulnessTable, methods
 from reproduce.parts.choices import Choice
@@ -148,18 +150,21 @@ def test_the_table_has_means_in_the_order_of_the_methods(make_parts_workspace):
 
 
 @pytest.mark.parametrize(
-    ("ours", "holds"), [([100.0, 100.0], True), ([100.0, 0.0], False), ([0.0, 0.0], False)], ids=str
+    ("ours", "verdict"), [(100.0, "agrees"), (0.0, "contradicts"), (50.0, "inconclusive")], ids=str
 )
-def test_opti_cam_must_lead_in_ai_whatever_fake_cam_has(make_parts_workspace, ours, holds):
+def test_opti_cam_must_lead_in_ai_whatever_fake_cam_has(make_parts_workspace, ours, verdict):
     workspace = make_parts_workspace()
-    rivals = {EXACT: [0.0, 0.0], DENSE: [100.0, 0.0], "Grad-CAM": [0.0, 0.0], "Fake-CAM": [100.0, 100.0]}
-    store(workspace, "AI", {"Opti-CAM": ours, **rivals})
-    (claim,) = FaithfulnessTable().claims(workspace)
-    assert claim.holds is holds
+    low, high = [0.0] * 39 + [100.0], [100.0] * 40
+    mixed = low[20:] + high[20:]
+    rivals = {EXACT: low, DENSE: low[::-1], "Grad-CAM": mixed, "Fake-CAM": high}
+    columns = {100.0: high, 0.0: low, 50.0: mixed[::-1]}
+    store(workspace, "AI", {"Opti-CAM": columns[ours], **rivals})
+    claims = frame(judge(Results(FaithfulnessTable().results(workspace))))
+    assert claims.set_index("id").loc["opticam-on-dpnet", "verdict"] == verdict
 
 
-def test_without_results_there_is_no_table_and_the_claim_is_open(make_parts_workspace):
+def test_without_results_there_is_no_table_and_the_claim_is_not_run(make_parts_workspace):
     workspace = make_parts_workspace()
     assert not len(FaithfulnessTable().tables(workspace)["dpnet_faithfulness"].cells)
-    (claim,) = FaithfulnessTable().claims(workspace)
-    assert claim.holds is None
+    claims = frame(judge(Results(FaithfulnessTable().results(workspace))))
+    assert claims.set_index("id").loc["opticam-on-dpnet", "verdict"] == "not run"

@@ -2,6 +2,8 @@
 
 import pytest
 
+from reproduce.claims.judging import frame, judge
+from reproduce.claims.measured import Results
 from reproduce.experiments.dpnet.quality import OF_RANDOM, QUALITY, QualityTable
 from reproduce.parts.models import EXPERIMENT, RANDOM_PARTS, run_key
 from reproduce.tables.layout import to_latex, to_markdown
@@ -51,28 +53,35 @@ def test_the_hits_of_chance_are_a_baseline_and_never_the_best(make_parts_workspa
     assert to_latex(table).count(r"\textbf") == 3
 
 
+def verdicts(workspace) -> tuple[str, str]:
+    """Of the two statements: purer than random parts, more hits than by chance."""
+    claims = frame(judge(Results(QualityTable().results(workspace)))).set_index("id")["verdict"]
+    return claims["purer-parts"], claims["parts-hit"]
+
+
 @pytest.mark.parametrize(
-    ("changes", "holds"),
+    ("changes", "expected"),
     [
-        ({}, True),
-        ({"purity": (5.0, 6.0)}, False),
-        ({"hit_by_chance": (23.0, 23.0)}, False),
-        ({"random_hit": (99.0, 99.0)}, True),
+        ({}, ("agrees", "agrees")),
+        ({"purity": (1.0, -1.0)}, ("contradicts", "agrees")),
+        ({"purity": (5.0, 6.0)}, ("inconclusive", "agrees")),
+        ({"hit_by_chance": (24.0, 20.0)}, ("agrees", "inconclusive")),
+        ({"random_hit": (99.0, 99.0)}, ("agrees", "agrees")),
     ],
-    ids=["purer and nearer", "no purer", "no more hits than by chance", "random parts' hits do not count"],
+    ids=["purer and nearer", "less pure", "as pure", "hits as by chance", "random parts' hits do not count"],
 )
-def test_parts_must_be_purer_than_random_and_hit_more_than_chance(make_parts_workspace, changes, holds):
+def test_parts_must_be_purer_than_random_and_hit_more_than_chance(make_parts_workspace, changes, expected):
     workspace = make_parts_workspace()
-    fill(workspace, **changes)
-    (claim,) = QualityTable().claims(workspace)
-    assert claim.holds is holds
+    fill(
+        workspace, **{"purity": (32.0, 30.0), "hit_by_chance": (6.0, 10.0)} | changes
+    )  # differences of no spread
+    assert verdicts(workspace) == expected
 
 
-def test_without_results_there_is_no_table_and_the_claim_is_open(make_parts_workspace):
+def test_without_results_there_is_no_table_and_no_verdict(make_parts_workspace):
     workspace = make_parts_workspace()
     assert not len(QualityTable().tables(workspace)["dpnet_quality"].cells)
-    (claim,) = QualityTable().claims(workspace)
-    assert claim.holds is None
+    assert verdicts(workspace) == ("not run", "not run")
     assert set(OF_RANDOM.values()) == set(QUALITY)
 
 
