@@ -13,7 +13,9 @@ PACKAGES = ("opticam", "dpnet", "reproduce")
 LAYERS = (
     {"workspace", "published"},
     {"saliency", "parts", "tables"},
-    {"report", "experiments", "benchmarks", "studies"},
+    {"experiments", "benchmarks", "studies"},
+    {"claims"},
+    {"report"},
     {"cli"},
     {"__main__"},
 )

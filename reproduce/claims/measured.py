@@ -64,6 +64,7 @@ class Results:
 
     def __init__(self, tables: Mapping[str, pd.DataFrame]) -> None:
         self.tables = {name: rows for name, rows in tables.items() if len(rows)}
+        self._sides: dict[tuple[str, ...], pd.DataFrame | pd.Series] = {}
 
     def networks(self, table: str, dataset: str, network: str) -> list[str]:
         """The measured networks that stand beside a published one in a table."""
@@ -102,14 +103,19 @@ class Results:
 
     def _side(self, comparison: Comparison, table: str, method: str, own: str) -> pd.DataFrame | pd.Series:
         """One value an image, sorted by image, finite; of box accuracy one column a smallest overlap."""
-        of_boxes = comparison.metric == BOX_ACCURACY
         dataset = comparison.dataset if "dataset" in self.tables.get(table, ()) else ""
+        key = (table, dataset, own, comparison.metric, method)
+        if key not in self._sides:  # a row stands in as many comparisons as its table has rows
+            self._sides[key] = self._read_side(*key)
+        return self._sides[key]
+
+    def _read_side(
+        self, table: str, dataset: str, own: str, metric: str, method: str
+    ) -> pd.DataFrame | pd.Series:
+        of_boxes = metric == BOX_ACCURACY
         base = own.split(" [")[0]  # a network on raw pixels is set beside the same network on normalised ones
         keys = [
-            [
-                (table, dataset, label, metric, method)
-                for metric in (HITS if of_boxes else (comparison.metric,))
-            ]
+            [(table, dataset, label, name, method) for name in (HITS if of_boxes else (metric,))]
             for label in (own, base)
         ]
         measured = next((names for names in keys if set(names) <= self._columns.keys()), None)
