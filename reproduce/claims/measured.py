@@ -25,7 +25,7 @@ from reproduce.saliency.box_groups import HITS
 from reproduce.tables.statistics import resampled_means
 from reproduce.workspace.workspace import Workspace
 
-BY_SEEDS = ("dpnet_main", "dpnet_constraints", "dpnet_interpretability", "dpnet_quality")
+BY_SEEDS = ("dpnet_main", "dpnet_layers", "dpnet_constraints", "dpnet_interpretability", "dpnet_quality")
 BOX_ACCURACY = "BA"
 SECONDS = "seconds_per_batch8"
 NOTHING = pd.Series(dtype=float)

@@ -49,14 +49,17 @@ class Choice(NamedTuple):
 
 
 @lru_cache(maxsize=32)
-def chosen(workspace: Workspace, dataset: str, backbone: str, is_global: bool) -> Choice:
+def chosen(
+    workspace: Workspace, dataset: str, backbone: str, is_global: bool, only_layer: str | None = None
+) -> Choice:
     """Layer, recipe and rates of Global or of Parts on one data set and backbone, without constraints.
 
-    Both methods have the same layers to choose from, and as many candidates on each (`dpnet.selection`). The
-    best in cross-validation on the training pictures is used for every seed and every set of constraints.
+    Both methods have the same layers to choose from, or `only_layer`, and as many candidates on each
+    (`dpnet.selection`). The best in cross-validation on the training pictures is used for every seed and every
+    set of constraints.
     """
     tables, runs = {}, {}
-    for layer in layers(workspace, backbone):
+    for layer in [only_layer] if only_layer else layers(workspace, backbone):
         best, tables[layer] = tried(workspace, dataset, backbone, is_global, layer)
         settings = replace(best.settings, epochs=base_settings(workspace).epochs)
         runs[layer] = Choice(layer, replace(best, settings=settings))

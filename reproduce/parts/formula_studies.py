@@ -33,17 +33,28 @@ def alignment_after_descent(parts: torch.Tensor, sign: float) -> float:
     return math.sqrt(max(0.0, squares.item()) / (count * (count - 1)))
 
 
-def assignment_at(model: PartClassifier, features: torch.Tensor, temperature: float) -> tuple[float, float]:
-    """Mean entropy of the assignment as a share of its maximum ln P, and the norm of its gradient in the parts.
+def assignment_at(
+    model: PartClassifier, features: torch.Tensor, temperature: float, reduction: str = "mean"
+) -> tuple[float, float]:
+    """Entropy of the assignment as a share of its maximum ln P, and the norm of its gradient in the parts.
 
-    features [B,d,h,w]. A share near 1 means that no region prefers any part, and the constraint cannot act.
+    features [B,d,h,w]. reduction: over the regions of an image, see `dpnet.constraints.assignment`. A mean share
+    near 1 means that no region prefers any part, and the constraint cannot act.
     """
     regions = model.regions(features)
     parts = in_precision_of(regions, model.parts.detach()).clone().requires_grad_()
     entropy = part_similarity(parts, regions, temperature=temperature)[2]
-    value = assignment(entropy)
+    value = assignment(entropy, reduction)
     value.backward()
     return value.item() / math.log(len(parts)), parts.grad.norm().item()
+
+
+def mean_cosine(features: torch.Tensor, centre: torch.Tensor | None = None) -> float:
+    """Mean cosine of two different cells of feature maps [B,d,h,w], less a centre [d] first if one is given."""
+    cells = features.double().permute(0, 2, 3, 1).flatten(0, 2)
+    unit = normalise_rows(cells if centre is None else cells - centre.double())
+    count = len(unit)
+    return ((unit.sum(0).square().sum() - unit.square().sum()) / (count * (count - 1))).item()
 
 
 def weight_after_descent(weight: torch.Tensor, parts_per_class: int, mode: str) -> float:

@@ -35,6 +35,7 @@ from reproduce.workspace.workspace import Workspace
 __all__ = [
     "CONSTRAINTS",
     "EXPERIMENT",
+    "SAME_LAYER",
     "SELECTION",
     "PartRun",
     "build_model",
@@ -42,6 +43,7 @@ __all__ = [
     "dataset_split",
     "features_and_labels",
     "forget",
+    "layer_read",
     "load_model",
     "parts_label",
     "planned",
@@ -52,6 +54,8 @@ __all__ = [
 
 EXPERIMENT = "parts"
 DEFINITION = "definition"  # metric under which it is stored what a result was computed from
+LAYER = "layer "  # metrics that begin with it name the layer that a model reads
+SAME_LAYER = "Global [layer of Parts]"  # the baseline on the layer that the parts have chosen
 RANDOM_PARTS = "Random parts"  # the part layer before training: random directions
 CONSTRAINTS = {
     "none": (),
@@ -67,7 +71,7 @@ CONSTRAINTS = {
 
 @dataclass(frozen=True)
 class PartRun:
-    """One model to train: method is "Global" or "Parts [constraints]" as in the published tables."""
+    """One model to train: method is "Global" or "Parts [constraints]" as in the published tables, or `SAME_LAYER`."""
 
     dataset: str
     backbone: str
@@ -82,7 +86,7 @@ class PartRun:
     @property
     def is_global(self) -> bool:
         """Whether this is the baseline without parts."""
-        return self.method == "Global"
+        return split_label(self.method)[0] == "Global"
 
     def weights_file(self, folder: Path) -> Path:
         """Where the trained model lies."""
@@ -122,8 +126,9 @@ def train_missing(workspace: Workspace, runs: Iterable[PartRun]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         safetensors.torch.save_file(model.state_dict(), path)
         keys = workspace.profile.name, EXPERIMENT, run.backbone, run.method, run.image
-        now = definition(workspace, plan, run.backbone)
-        workspace.store.write(Row(*keys, *item) for item in (figures | {DEFINITION: now}).items())
+        figures |= {f"{LAYER}{plan.layer}": 1.0, DEFINITION: definition(workspace, plan, run.backbone)}
+        forget(workspace, [run])
+        workspace.store.write(Row(*keys, *item) for item in figures.items())
     wait()
 
 
@@ -154,7 +159,9 @@ def choose_all(workspace: Workspace, runs: tuple[PartRun, ...]) -> None:
 
 def planned(workspace: Workspace, run: PartRun) -> Choice:
     """Layer, recipe and settings of a run: what cross-validation has chosen, its constraints and its seed."""
-    layer, plan = chosen(workspace, run.dataset, run.backbone, run.is_global)
+    place = workspace, run.dataset, run.backbone
+    of_parts = chosen(*place, False).layer if run.method == SAME_LAYER else None
+    layer, plan = chosen(*place, run.is_global, of_parts)
     constraints = _constraints(run)
     if constraints:
         weights = chosen_weights(workspace, run.dataset, run.backbone)
@@ -179,6 +186,13 @@ def forget(workspace: Workspace, runs: Iterable[PartRun]) -> None:
     for run in runs:
         keys = {"network": run.backbone, "method": run.method, "image": run.image}
         workspace.store.delete(workspace.profile.name, EXPERIMENT, **keys)
+
+
+def layer_read(workspace: Workspace, run: PartRun) -> str:
+    """The layer that a trained model reads, as stored with its results; "" where none is."""
+    keys = {"network": run.backbone, "method": run.method, "image": run.image}
+    metrics = workspace.store.frame(workspace.profile.name, EXPERIMENT, **keys)["metric"]
+    return next((name.removeprefix(LAYER) for name in metrics if name.startswith(LAYER)), "")
 
 
 def load_model(workspace: Workspace, run: PartRun) -> PartClassifier | GlobalClassifier:

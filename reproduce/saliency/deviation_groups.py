@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import torch
+from torch.nn.functional import interpolate
 
+from opticam.masking import normalize_map
 from opticam.metrics import average_gain, faithfulness_scores, target_probability
-from opticam.saliency import SaliencyMethod
+from opticam.saliency import SaliencyMethod, ScoreCAM
 from reproduce.saliency.explained_batch import Evaluated
 from reproduce.saliency.requests import explained_class
 
@@ -17,6 +19,9 @@ Values = Mapping[str, torch.Tensor]
 GAIN_OVER_P = "AG over p"
 STOP = "iterations before the stop"
 STOPPED = {score: f"{score} stopped" for score in ("AD", "AG", "AI")}
+ALIGNED = {score: f"{score} aligned corners" for score in STOPPED}
+RECTIFIED = {score: f"{score} rectified features" for score in STOPPED}
+OF_PREDICTION = {score: f"{score} of the predicted class's map" for score in ("insertion", "deletion")}
 CHECKS = 10
 """How often a run of the authors' code looks at its loss."""
 
@@ -39,6 +44,48 @@ def early_stop(given: Evaluated) -> Values:
     scores = faithfulness_scores(given.view.probabilities, _masked_probabilities(given, maps))
     iterations = torch.full((len(given.batch),), stop, dtype=torch.float64)
     return {STOP: iterations, **{name: scores[score] for score, name in STOPPED.items()}}
+
+
+def aligned_corners(given: Evaluated) -> Values:
+    """AD, AG and AI of Score-CAM whose channels are upsampled as the grad-cam package does it."""
+    targets = explained_class(given.request.target, given.view.logits, given.batch.labels)
+    maps = AlignedScoreCAM(given.classifier, **given.request.options)(given.batch.images, targets)
+    return _named(ALIGNED, faithfulness_scores(given.view.probabilities, _masked_probabilities(given, maps)))
+
+
+def rectified_features(given: Evaluated) -> Values:
+    """AD, AG and AI of Opti-CAM whose feature maps are cut at zero, as the authors' code does it everywhere."""
+    targets = explained_class(given.request.target, given.view.logits, given.batch.labels)
+    options = {**given.request.options, "relu_features": True}
+    maps = replace(given.request, options=options).build(given.classifier)(given.batch.images, targets)
+    return _named(
+        RECTIFIED, faithfulness_scores(given.view.probabilities, _masked_probabilities(given, maps))
+    )
+
+
+def causal_of_prediction(given: Evaluated) -> Values:
+    """Insertion and deletion of the predicted class on the map of that class, not of the true one."""
+    curves = given.causal_of_prediction
+    return {name: curves[score].auc for score, name in OF_PREDICTION.items()}
+
+
+class AlignedScoreCAM(ScoreCAM):
+    """Score-CAM with masks upsampled by `UpsamplingBilinear2d`, which aligns the corners, as grad-cam has it."""
+
+    def _masked_logits(
+        self, features: torch.Tensor, images: torch.Tensor, channels: torch.Tensor, limit: int
+    ) -> torch.Tensor:
+        size = images.shape[-2:]
+        chosen = features[:, channels].float()
+        up = interpolate(chosen, size=size, mode="bilinear", align_corners=True)
+        masks = normalize_map(up.flatten(0, 1)).unflatten(0, up.shape[:2]).to(images.dtype)
+        masked = (images[:, None] * masks[:, :, None]).flatten(0, 1)
+        logits = torch.cat([self.classifier(part) for part in masked.split(limit)])
+        return logits.unflatten(0, (-1, len(channels)))
+
+
+def _named(names: Mapping[str, str], scores: Values) -> Values:
+    return {name: scores[score] for score, name in names.items()}
 
 
 def stopping_iteration(objectives: torch.Tensor) -> int:

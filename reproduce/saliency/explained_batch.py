@@ -110,11 +110,19 @@ class Evaluated:
         """Deletion to the network's mean colour, which is what zeros in a normalised image mean."""
         return self._causal(deletion, substrate=self.classifier.mean.flatten().clamp(0, 1).tolist())
 
-    def _causal(self, metric: Callable[..., CausalCurve], **options: object) -> CausalCurve:
+    @cached_property
+    def causal_of_prediction(self) -> dict[str, CausalCurve]:
+        """Insertion and deletion of the predicted class on its own map."""
+        return {
+            metric.__name__: self._causal(metric, self.predicted_maps) for metric in (insertion, deletion)
+        }
+
+    def _causal(
+        self, metric: Callable[..., CausalCurve], maps: torch.Tensor | None = None, **options: object
+    ) -> CausalCurve:
         images = self.batch.images
-        return metric(
-            self.classifier, images, self.maps, self.view.predicted, steps=images.shape[-1], **options
-        )
+        maps = self.maps if maps is None else maps
+        return metric(self.classifier, images, maps, self.view.predicted, steps=images.shape[-1], **options)
 
     @cached_property
     def _made(self) -> tuple[torch.Tensor, float]:

@@ -30,7 +30,19 @@ from reproduce.saliency.box_groups import (
     box_study,
     localization,
 )
-from reproduce.saliency.deviation_groups import GAIN_OVER_P, STOP, STOPPED, early_stop, gain_over_probability
+from reproduce.saliency.deviation_groups import (
+    ALIGNED,
+    GAIN_OVER_P,
+    OF_PREDICTION,
+    RECTIFIED,
+    STOP,
+    STOPPED,
+    aligned_corners,
+    causal_of_prediction,
+    early_stop,
+    gain_over_probability,
+    rectified_features,
+)
 from reproduce.saliency.explained_batch import Evaluated
 from reproduce.saliency.network_blocks import last_blocks
 from reproduce.saliency.requests import explained_class
@@ -149,5 +161,8 @@ GROUPS: dict[str, MetricGroup] = {
     ),
     "gain over p": MetricGroup((GAIN_OVER_P,), gain_over_probability),
     "early stop": MetricGroup((STOP, *STOPPED.values()), early_stop),
+    "aligned corners": MetricGroup(tuple(ALIGNED.values()), aligned_corners),
+    "rectified features": MetricGroup(tuple(RECTIFIED.values()), rectified_features),
+    "causal of prediction": MetricGroup(tuple(OF_PREDICTION.values()), causal_of_prediction),
     "sanity": MetricGroup(_numbered(SIMILARITIES, range(1, RANDOMISED_BLOCKS + 1)), _sanity),
 }

@@ -14,6 +14,7 @@ from reproduce.parts.formula_studies import (
     STEPS,
     alignment_after_descent,
     assignment_at,
+    mean_cosine,
     weight_after_descent,
 )
 from reproduce.parts.models import EXPERIMENT, SELECTION, PartRun, build_model, features_and_labels
@@ -24,6 +25,7 @@ from reproduce.workspace.workspace import Workspace
 IMAGES = 256
 PRINTED, USED = "as printed", "as used here"
 COSINE, ENTROPY, GRADIENT, WEIGHT = "rms cosine", "entropy of ln P", "gradient norm", "off-class weight"
+REDUCED, CELLS = "C_Assign of ln P", "cosine of cells"
 
 
 class DpNetDeviations(Experiment):
@@ -40,8 +42,8 @@ class DpNetDeviations(Experiment):
     def run(self, workspace: Workspace) -> None:
         """Descend each constraint in both forms from the parts that training starts from."""
         keys = workspace.profile.name, self.name, _start(workspace).backbone
-        wanted = {PRINTED, USED} - set(workspace.store.methods(*keys))
-        if not wanted:
+        stored = workspace.store.frame(keys[0], keys[1], network=keys[2])
+        if set(WORDS) <= set(stored["metric"]):
             return
         run = _start(workspace)
         features, labels = features_and_labels(workspace, run.dataset, run.backbone, "train")
@@ -93,6 +95,21 @@ class DpNetDeviations(Experiment):
                 effects(WEIGHT),
                 command,
             ),
+            Deviation(
+                "Sum or mean in C_Assign",
+                "the sum over the regions of an image, which grows with their number",
+                "the mean over regions, so that one weight serves maps of every size",
+                effects(REDUCED),
+                command,
+            ),
+            Deviation(
+                "Features are centred",
+                "in no source that could be read",
+                "the mean of the training cells is taken off before regions are formed, where cross-validation "
+                "prefers it: behind a ReLU all cosines are close to 1",
+                (*effects(CELLS), *_centring(workspace)),
+                command,
+            ),
             _unstated(workspace),
         ]
 
@@ -102,6 +119,8 @@ WORDS = {
     ENTROPY: "entropy of the assignment as a share of ln P",
     GRADIENT: "norm of its gradient in the parts",
     WEIGHT: f"mean off-class weight after {STEPS} steps",
+    REDUCED: "C_Assign as a share of ln P",
+    CELLS: "mean cosine of two cells of the feature maps",
 }
 
 
@@ -115,9 +134,9 @@ def _measure(model: PartClassifier, features: torch.Tensor) -> dict[tuple[str, s
     """Both forms of each constraint, by form and metric."""
     values = {}
     weight, per_class = model.classifier.weight, model.parts_per_class
-    for form, sign, temperature, mode in (
-        (PRINTED, -1.0, 1.0, "signed"),
-        (USED, 1.0, model.temperature, "abs"),
+    for form, sign, temperature, mode, reduction, centre in (
+        (PRINTED, -1.0, 1.0, "signed", "sum", None),
+        (USED, 1.0, model.temperature, "abs", "mean", model.centre),
     ):
         share, gradient = assignment_at(model, features, temperature)
         values |= {
@@ -125,19 +144,21 @@ def _measure(model: PartClassifier, features: torch.Tensor) -> dict[tuple[str, s
             (form, ENTROPY): share,
             (form, GRADIENT): gradient,
             (form, WEIGHT): weight_after_descent(weight, per_class, mode),
+            (form, REDUCED): assignment_at(model, features, model.temperature, reduction)[0],
+            (form, CELLS): mean_cosine(features, centre),
         }
     return values
 
 
 def _unstated(workspace: Workspace) -> Deviation:
-    """Learning rate and seed, of all that is not stated, are varied in the stored results."""
+    """What cross-validation tried, and the seed, of all that is not stated, are varied in the stored results."""
     profile = workspace.profile.name
     tried = workspace.store.frame(profile, SELECTION)
     tried = tried[tried["metric"].str.startswith("validation accuracy")]
     effects = []
     for (backbone, method, image), own in tried.groupby(["network", "method", "image"]):
         dataset = image.split("/")[0]
-        words = f"validation accuracy of {method} on {dataset}, {backbone}, over learning rates"
+        words = f"validation accuracy of {method} on {dataset}, {backbone}, over {len(own)} candidates"
         effects.append(Effect(words, own["value"].min(), own["value"].max(), "%"))
     accuracy = workspace.store.frame(profile, EXPERIMENT, method=UNCONSTRAINED, metric="accuracy")
     effects += _seed_spreads(accuracy)
@@ -145,11 +166,24 @@ def _unstated(workspace: Workspace) -> Deviation:
         "DP-Net's hyper-parameters are not stated",
         "regions, parts a class, initialisation, optimiser, learning rate, epochs, batch and loss weights are in "
         "no source that could be read",
-        "choices of this project; learning rates are chosen on a quarter of the training pictures",
+        "choices of this project: layer, regions, centring and learning rates by cross-validation on the training "
+        "pictures (`profiles/selection/`), then the largest weight of each constraint that costs no accuracy",
         tuple(effects),
         f"run --only {MainTable.name}",
         ways=("lowest", "highest"),
     )
+
+
+def _centring(workspace: Workspace) -> list[Effect]:
+    """The best validation accuracy of Global without and with centring, of all layers and rates tried."""
+    tried = workspace.store.frame(workspace.profile.name, SELECTION, method="Global")
+    effects = []
+    for (backbone, dataset), own in tried.groupby(["network", "image"]):
+        best = [own[own["metric"].str.contains(f" {kind} ")]["value"].max() for kind in ("plain", "centred")]
+        if not any(map(math.isnan, best)):
+            words = f"best validation accuracy of Global on {dataset}, {backbone}"
+            effects.append(Effect(words, *best, "%"))
+    return effects
 
 
 def _seed_spreads(accuracy: pd.DataFrame) -> list[Effect]:

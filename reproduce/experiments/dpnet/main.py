@@ -121,9 +121,9 @@ def published_delta(paper: pd.DataFrame) -> pd.DataFrame:
     ).reset_index(drop=True)
 
 
-def measured_delta(results: pd.DataFrame) -> pd.DataFrame:
-    """Parts less Global with the same seed, as rows of their own."""
+def measured_delta(results: pd.DataFrame, baseline: str = "Global") -> pd.DataFrame:
+    """Parts less the baseline with the same seed, as rows of their own."""
     keys = ["dataset", "network", "image"]
-    wide = results.pivot(index=keys, columns="method", values="value").reindex(columns=["Parts", "Global"])
-    delta = (wide["Parts"] - wide["Global"]).dropna().rename("value").reset_index()
+    wide = results.pivot(index=keys, columns="method", values="value").reindex(columns=["Parts", baseline])
+    delta = (wide["Parts"] - wide[baseline]).dropna().rename("value").reset_index()
     return delta.assign(method=DELTA, metric="delta")

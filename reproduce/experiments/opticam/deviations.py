@@ -13,7 +13,14 @@ from reproduce.experiments.opticam.iterations import IterationFigure, setting_la
 from reproduce.experiments.opticam.localization import WHOLE, LocalizationTables, measured_scores
 from reproduce.experiments.opticam.saliency_experiment import SaliencyExperiment
 from reproduce.published.numbers import labelled
-from reproduce.saliency.deviation_groups import GAIN_OVER_P, STOP, STOPPED
+from reproduce.saliency.deviation_groups import (
+    ALIGNED,
+    GAIN_OVER_P,
+    OF_PREDICTION,
+    RECTIFIED,
+    STOP,
+    STOPPED,
+)
 from reproduce.saliency.requests import Request
 from reproduce.tables.layout import summarise
 from reproduce.tables.metric_names import METRICS
@@ -22,10 +29,12 @@ from reproduce.workspace.workspace import Workspace
 SCORES = ("AD", "AG", "AI")
 METHODS = (WHOLE, "Grad-CAM", "Opti-CAM")
 LOCAL_SCORES = ("LE", "F1", "SP", "EP")
+TRANSFORMERS = ("vit_b_16", "deit_b_16")
+"""Published names of the networks whose feature maps keep negative values."""
 
 
 class OptiCamDeviations(SaliencyExperiment):
-    """Average gain over p, deletion to grey and the authors' early stop, beside what this project does."""
+    """What the published text or code does otherwise, beside what this project does, on the same images."""
 
     name = "deviations-opticam"
     title = "Deviations of the published protocol, in numbers"
@@ -35,15 +44,15 @@ class OptiCamDeviations(SaliencyExperiment):
         return dict(workspace.profile.saliency.networks)
 
     def requests(self, workspace: Workspace) -> list[Request]:
-        """Three methods on every network, both ways on the same images."""
-        return [
-            self.request(workspace, network, method, *groups)
-            for network in self.networks(workspace)
-            for method in METHODS
-            for groups in [("faithfulness", "gain over p", "causal", "grey deletion")]
-        ] + [
-            self.request(workspace, network, "Opti-CAM", "early stop") for network in self.networks(workspace)
-        ]
+        """Both ways on the same images."""
+        causal = ("causal", "grey deletion", "causal of prediction")
+        found = []
+        for network, beside in self.networks(workspace).items():
+            asked = {method: ["faithfulness", "gain over p", *causal] for method in METHODS}
+            asked["Opti-CAM"] += ["early stop", *(["rectified features"] if beside in TRANSFORMERS else [])]
+            asked["Score-CAM"] = ["faithfulness", "aligned corners"]
+            found += [self.request(workspace, network, method, *groups) for method, groups in asked.items()]
+        return found
 
     def deviations(self, workspace: Workspace) -> list[Deviation]:
         """Those whose effect the results of this and of other Opti-CAM experiments tell."""
@@ -54,6 +63,10 @@ class OptiCamDeviations(SaliencyExperiment):
             self._early_stop(workspace),
             self._iterations(workspace),
             self._deletion(workspace),
+            self._causal_class(workspace),
+            self._score_cam(workspace),
+            self._rectified(workspace),
+            self._checkpoint(workspace),
         ]
 
     def _gain_denominator(self, workspace: Workspace) -> Deviation:
@@ -132,11 +145,63 @@ class OptiCamDeviations(SaliencyExperiment):
         rows = self.rows(workspace, ("deletion", "grey deletion"), METHODS.__contains__)
         return Deviation(
             "What deletion deletes to",
-            "zero, which is black in raw pixels and the mean colour in normalised ones; the paper does not say "
-            "which (here: the mean colour)",
+            "the paper sets pixels to zero, which is black in raw pixels and the mean colour in normalised ones, and "
+            "the slides say black (in the first column: the mean colour)",
             "black in the table, the mean colour beside it where the networks are the published ones",
             _of_metrics(rows, [("grey deletion", "deletion", "D", "%")]),
             _command(self.name),
+        )
+
+    def _causal_class(self, workspace: Workspace) -> Deviation:
+        rows = self.rows(workspace, ("insertion", "deletion", *OF_PREDICTION.values()), METHODS.__contains__)
+        pairs = [(name, score, score, "%") for score, name in OF_PREDICTION.items()]
+        return Deviation(
+            "Class of insertion and deletion",
+            "the probability of the predicted class is followed; whether the map is that class's own is not said "
+            "(in the first column it is)",
+            "the predicted class is followed on the map of the true class, the one that all tables explain; the two "
+            "differ where the network errs",
+            _of_metrics(rows, pairs),
+            _command(self.name),
+        )
+
+    def _score_cam(self, workspace: Workspace) -> Deviation:
+        rows = self.rows(workspace, (*SCORES, *ALIGNED.values()), "Score-CAM".__eq__)
+        return Deviation(
+            "Upsampling inside Score-CAM",
+            "the grad-cam package, which the authors used, upsamples the channels with aligned corners, and every "
+            "final map without",
+            "without aligned corners throughout",
+            _of_metrics(rows, [(name, score, score, "%") for score, name in ALIGNED.items()]),
+            _command(self.name),
+        )
+
+    def _rectified(self, workspace: Workspace) -> Deviation:
+        rows = self.rows(workspace, (*SCORES, *RECTIFIED.values()), "Opti-CAM".__eq__)
+        return Deviation(
+            "ReLU on the feature maps of transformers",
+            "the paper says that a transformer's feature maps keep their negative values; the authors' code cuts "
+            "them at zero (in the first column)",
+            "they keep them; `relu_features` cuts them",
+            _of_metrics(rows, [(name, score, score, "%") for score, name in RECTIFIED.items()]),
+            _command(self.name),
+        )
+
+    def _checkpoint(self, workspace: Workspace) -> Deviation:
+        """The accuracy tells checkpoints apart; the paper prints none for its transformers."""
+        rows = self.rows(workspace, ("accuracy",))
+        own = [name for name, beside in self.networks(workspace).items() if beside in TRANSFORMERS]
+        found = rows[rows["network"].isin(own)].drop_duplicates(["network", "image"])
+        means_of = found.groupby("network", sort=False)["value"].mean()
+        return Deviation(
+            "Checkpoint of ViT-B",
+            "not named, and no accuracy is printed for it; checkpoints of the same architecture differ by several "
+            "points",
+            "the library's default weights, whose accuracy on the images explained is the second number",
+            tuple(
+                Effect(f"accuracy of {name}", float("nan"), value, "%") for name, value in means_of.items()
+            ),
+            _command("opticam-main"),
         )
 
 

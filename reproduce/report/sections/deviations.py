@@ -45,13 +45,14 @@ def _line(effect: Effect) -> list[Cell]:
     step = effect.other - effect.one
     return [
         Cell(effect.quantity),
-        Cell(_number(effect.one) + unit),
-        Cell(_number(effect.other) + unit),
-        Cell(f"{'+' if step >= 0 else '-'}{_number(abs(step))}{unit}"),
+        *(Cell(_number(value) + (unit if value == value else "")) for value in (effect.one, effect.other)),
+        Cell(f"{'+' if step >= 0 else '-'}{_number(abs(step))}{unit}" if step == step else ""),
     ]
 
 
 def _number(value: float) -> str:
+    if value != value:
+        return "not printed"
     if value == 0 or abs(value) >= 10:
         return f"{value:.1f}"
     return f"{value:.3g}" if abs(value) < 1 else f"{value:.2f}"

@@ -2,11 +2,24 @@
 
 import pytest
 import torch
+from pytorch_grad_cam import ScoreCAM as PeerScoreCAM
+from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
 from dpnet import PartClassifier
 from reproduce.experiments.opticam.deviations import OptiCamDeviations
-from reproduce.parts.formula_studies import alignment_after_descent, assignment_at, weight_after_descent
-from reproduce.saliency.deviation_groups import GAIN_OVER_P, stopping_iteration
+from reproduce.parts.formula_studies import (
+    alignment_after_descent,
+    assignment_at,
+    mean_cosine,
+    weight_after_descent,
+)
+from reproduce.saliency.deviation_groups import (
+    ALIGNED,
+    GAIN_OVER_P,
+    OF_PREDICTION,
+    AlignedScoreCAM,
+    stopping_iteration,
+)
 from reproduce.saliency.evaluation import evaluate
 
 
@@ -51,11 +64,54 @@ def test_gain_over_p_follows_from_the_gain_and_the_probability(make_workspace):
         image, label = workspace.source.load(index)
         p = classifier(image[None]).softmax(1)[0, label].item()
         assert found.loc[name, GAIN_OVER_P] == pytest.approx(found.loc[name, "AG"] * (1 - p) / p, rel=1e-3)
+    causal = experiment.rows(workspace, [*OF_PREDICTION, *OF_PREDICTION.values()], "Opti-CAM".__eq__)
+    wide = causal.pivot(index="image", columns="metric", values="value")
+    right = [
+        classifier(image[None]).argmax().item() == label
+        for image, label in map(workspace.source.load, range(3))
+    ]
+    for score, name in OF_PREDICTION.items():  # one map and one class where the network is right
+        assert wide[score][right].tolist() == pytest.approx(wide[name][right].tolist(), abs=1e-3)
+    assert wide[list(OF_PREDICTION.values())].notna().all(axis=None)
+
     titles = [deviation.title for deviation in experiment.deviations(workspace)]
     effects = {d.title: d.effects for d in experiment.deviations(workspace)}
     assert len(titles) == len(set(titles)) >= 6
     assert len(effects["Denominator of the average gain"]) == 3
+    assert len(effects["Upsampling inside Score-CAM"]) == len(ALIGNED)
+    assert effects["ReLU on the feature maps of transformers"] == ()  # the tiny network is none
     assert effects["50 or 100 iterations"] == ()  # not run here, and so it has no numbers
+
+
+def test_score_cam_with_aligned_corners_weighs_as_the_grad_cam_package_does(make_workspace):
+    classifier = make_workspace().classifier("tiny")
+    layer = classifier.network.get_submodule("features.5")
+    images = torch.rand(2, 3, 17, 19, generator=torch.Generator().manual_seed(0))
+    targets = torch.tensor([1, 2])
+    features, weights = AlignedScoreCAM(classifier).weigh(
+        images, lambda logits: logits[:, targets].diagonal()
+    )
+    with PeerScoreCAM(classifier, [layer]) as peer:
+        asked = [ClassifierOutputTarget(label) for label in targets.tolist()]
+        expected = peer.get_cam_weights(images, layer, asked, features.detach().numpy(), None)
+    torch.testing.assert_close(weights[:, :, 0, 0], torch.as_tensor(expected), rtol=1e-4, atol=1e-6)
+
+
+def test_the_mean_cosine_is_that_of_all_pairs_of_cells():
+    features = torch.rand(3, 4, 2, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    centre = features.mean(dim=(0, 2, 3))
+    for less in (None, centre):
+        cells = features.movedim(1, -1).reshape(-1, 4) - (0 if less is None else less)
+        cosines = torch.nn.functional.cosine_similarity(cells[:, None], cells[None], dim=-1)
+        expected = cosines[~torch.eye(len(cells), dtype=torch.bool)].mean().item()
+        assert mean_cosine(features, less) == pytest.approx(expected, rel=1e-9)
+
+
+def test_the_printed_sum_is_the_mean_times_the_number_of_regions():
+    torch.manual_seed(0)
+    model, features = PartClassifier(16, 5, 4), torch.rand(3, 16, 4, 4)
+    mean, total = (assignment_at(model, features, 0.1, reduction)[0] for reduction in ("mean", "sum"))
+    assert total == pytest.approx(mean * model.regions(features).shape[1], rel=1e-5)
 
 
 def test_the_printed_sign_aligns_parts_and_the_other_makes_them_orthogonal():
