@@ -1,4 +1,4 @@
-"""Command line: train, evaluate, explain and gallery."""
+"""Command line: train, evaluate, explain, gallery and info."""
 
 from __future__ import annotations
 

@@ -32,6 +32,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="command", required=True)
     _add_train(commands.add_parser("train", help="train Global and Parts on frozen features"))
+    commands.add_parser("info", help="which backends of part similarity can run here, and why not the others")
     for name, text in (
         ("evaluate", "accuracy and interpretability of a trained model on its test pictures"),
         ("explain", "which parts of a photo speak for a class, where, and how much"),

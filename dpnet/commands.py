@@ -29,6 +29,7 @@ from dpnet.recipes import GlobalRecipe
 from dpnet.runs import Run, summary, train_runs
 from dpnet.saving import ModelCard, load_model
 from dpnet.selection import choose, global_candidates, part_candidates
+from dpnet.similarity import backend_report
 from dpnet.sources import open_features
 from opticam.classifier import Classifier
 from opticam.photo import read_photo
@@ -141,6 +142,13 @@ def gallery(options: argparse.Namespace) -> None:
     names = [_part_name(model, card, int(part)) for part in parts]
     figure = part_gallery(images, boxes, best.responses[parts].cpu(), names, f"best pictures in {data.name}")
     _print_paths(save_figure(figure, options.output))
+
+
+def info(options: argparse.Namespace) -> None:
+    """Print each backend of part similarity: whether it can run here, on what, or why not."""
+    for row in backend_report():
+        detail = f" ({row['detail']})" if row["detail"] else ""
+        print(f"part_similarity, {row['backend']}: {row['available']}{detail}")
 
 
 def _load_parts(options: argparse.Namespace) -> tuple[PartClassifier, ModelCard]:

@@ -7,9 +7,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from reproduce.workspace.paths import PUBLISHED
+from reproduce.workspace.paths import RESULTS
 
-FOLDER = PUBLISHED / "benchmarks"
+FOLDER = RESULTS / "benchmarks"
 MODULES = {
     "masking": "masking",
     "similarity": "similarity",
@@ -22,9 +22,10 @@ COMPILE_REPORTS = ("masking_compile", "similarity_compile")
 
 
 def run_benchmark(name: str, options: Sequence[str]) -> int:
-    """Run a benchmark; its results go to figures/benchmarks unless the options name another place.
+    """Run a benchmark; its results go to results/benchmarks unless the options name another place.
 
-    Returns the exit status of its process.
+    `--out figures/benchmarks` (of causal and localization `--output`, a file) replaces the committed ones. Returns
+    the exit status of its process.
     """
     FOLDER.mkdir(parents=True, exist_ok=True)
     return _run(MODULES[name], [*_place(name, options), *options])

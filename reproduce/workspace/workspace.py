@@ -18,7 +18,7 @@ from opticam import Classifier, applicable_methods
 from opticam.data.imagenet_transforms import TRANSFORMS
 from opticam.sample import sample_network
 from reproduce.workspace.map_cache import MapCache, classifier_digest
-from reproduce.workspace.paths import ROOT
+from reproduce.workspace.paths import RESULTS, ROOT
 from reproduce.workspace.profile import Profile
 from reproduce.workspace.sources import FolderSource, ImageSource, SampleSource
 from reproduce.workspace.store import Store
@@ -66,7 +66,7 @@ class Workspace:
         if self.results is None:
             level = "" if self.optimize == "fast" else self.optimize
             name = "-".join(part for part in (self.profile.name, self.real.fingerprint, level) if part)
-            self.results = ROOT / "results" / name
+            self.results = RESULTS / name
 
     @cached_property
     def store(self) -> Store:

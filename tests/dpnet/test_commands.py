@@ -13,6 +13,7 @@ from dpnet.__main__ import main
 from dpnet.command_line import constraint_weights
 from dpnet.saving import load_model
 from dpnet.settings import DEFAULT_WEIGHTS
+from dpnet.similarity import BACKENDS
 
 
 @pytest.fixture(scope="module")
@@ -167,3 +168,10 @@ def test_weights_of_constraints():
     assert weights.orthogonality == 3.0 and weights.assignment == 0.0
     assert weights.class_specificity == DEFAULT_WEIGHTS["class_specificity"]
     assert constraint_weights("").orthogonality == 0.0
+
+
+def test_info_has_a_line_for_every_backend(capsys):
+    assert main(["info"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [re.match(r"part_similarity, (\w+): (yes|no)", line)[1] for line in lines] == list(BACKENDS)
+    assert all("(" in line for line in lines if ": no" in line)  # it says why not

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from reproduce.benchmarks import causal, localization, part_training
-from reproduce.cli.benchmark import FOLDER
+from reproduce.workspace.paths import PUBLISHED
 
 
 @pytest.mark.parametrize(
@@ -19,7 +19,7 @@ from reproduce.cli.benchmark import FOLDER
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_every_bar_carries_its_number(tmp_path, module, name, column, keys, joined):
-    rows = pd.read_csv(FOLDER / f"{name}_cpu.csv")
+    rows = pd.read_csv(PUBLISHED / "benchmarks" / f"{name}_cpu.csv")
     paths = [tmp_path / f"{name}.svg", tmp_path / "again" / f"{name}.svg"]
     paths[1].parent.mkdir()
     for path in paths:

@@ -1,4 +1,4 @@
-"""The README's examples run, and its commands and paths exist."""
+"""The examples of README and docs run, and their commands and paths exist."""
 
 import re
 import shlex
@@ -13,7 +13,8 @@ import opticam.__main__ as opticam_main
 import reproduce.__main__ as reproduce_main
 
 ROOT = Path(__file__).parents[3]
-TEXT = (ROOT / "README.md").read_text()
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+TEXT = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", TEXT, re.M | re.S)
 PYTHON = [code for language, code in BLOCKS if language == "python"]
 COMMANDS = [
@@ -59,7 +60,14 @@ def test_commands_are_accepted(command):
     assert PARSERS[module](arguments).command == arguments[0]
 
 
-def test_files_that_are_named_are_there():
-    named = re.findall(r"\]\(([^)#]+)\)", TEXT) + re.findall(r"`(\w+/[\w/]+\.(?:sh|py))`", TEXT)
-    assert len(named) >= 5
-    assert [name for name in named if not (ROOT / name).exists()] == []
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_files_that_are_named_are_there(page):
+    text = page.read_text(encoding="utf-8")
+    linked = [page.parent / name for name in re.findall(r"\]\(([^)#]+)\)", text)]
+    named = [ROOT / name for name in re.findall(r"`(\w+/[\w/]+\.(?:sh|py|csv))`", text)]
+    assert linked
+    assert [str(path) for path in linked + named if not path.exists()] == []
+
+
+def test_the_readme_is_short():
+    assert len(PAGES[0].read_text(encoding="utf-8").splitlines()) <= 150
