@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -99,7 +99,19 @@ def choose(
     """
     validate = _Validation(features, labels, num_classes, folds, device, record)
     bar = tqdm(candidates, desc="candidates", unit="candidate", disable=not progress)
-    table = pd.DataFrame({run.name: validate(run) for run in bar}).T
+    return _best(candidates, pd.DataFrame({run.name: validate(run) for run in bar}).T)
+
+
+def recorded_choice(candidates: Sequence[Run], record: str | Path) -> tuple[Run, pd.DataFrame]:
+    """What `choose` has found, read from its record alone.
+
+    Raises NotOnRecord where a candidate is missing.
+    """
+    known = _Record(record)
+    return _best(candidates, pd.DataFrame({run.name: known(run) for run in candidates}).T)
+
+
+def _best(candidates: Sequence[Run], table: pd.DataFrame) -> tuple[Run, pd.DataFrame]:
     order = table.sort_values(["accuracy", "cross_entropy"], ascending=[False, True], kind="stable")
     return next(run for run in candidates if run.name == order.index[0]), table
 
@@ -121,7 +133,29 @@ def choose_weights(
     The accuracy is the cross-validated one, compared with that of ``run`` without constraints. Weights are
     tried from the largest down; where none is cheap enough the smallest is taken. ``record`` as in `choose`.
     """
-    validate = _Validation(features, labels, num_classes, folds, device, record)
+    return _largest(_Validation(features, labels, num_classes, folds, device, record), run, tolerance, grids)
+
+
+def recorded_weights(
+    run: Run,
+    record: str | Path,
+    *,
+    tolerance: float,
+    grids: Mapping[str, Sequence[float]] = WEIGHT_GRIDS,
+) -> ConstraintWeights:
+    """What `choose_weights` has found, read from its record alone.
+
+    Raises NotOnRecord where a weight that decides is missing.
+    """
+    return _largest(_Record(record), run, tolerance, grids)
+
+
+def _largest(
+    validate: Callable[[Run], dict[str, float]],
+    run: Run,
+    tolerance: float,
+    grids: Mapping[str, Sequence[float]],
+) -> ConstraintWeights:
     run = replace(run, settings=run.settings.with_constraints(ConstraintWeights()))
     least = validate(run)["accuracy"] - tolerance
     chosen = {}
@@ -133,6 +167,27 @@ def choose_weights(
             if validate(constrained)["accuracy"] >= least:
                 break
     return ConstraintWeights(**chosen)
+
+
+class NotOnRecord(LookupError):
+    """A selection was read of which a candidate has not been cross-validated."""
+
+
+class _Record:
+    """Reads a run's figures from a record."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.table = _read_record(self.path)
+
+    def __call__(self, run: Run) -> dict[str, float]:
+        if run.name not in self.table:
+            raise NotOnRecord(f"{self.path} has no candidate {run.name!r}")
+        return self.table[run.name]
+
+
+def _read_record(path: Path) -> dict[str, dict[str, float]]:
+    return pd.read_csv(path, index_col="candidate").T.to_dict() if path.exists() else {}
 
 
 class _Validation:
@@ -150,8 +205,7 @@ class _Validation:
         self.given = features, labels, num_classes, folds
         self.device = device
         self.path = Path(record) if record else None
-        known = self.path and self.path.exists()
-        self.table = pd.read_csv(self.path, index_col="candidate").T.to_dict() if known else {}
+        self.table = _read_record(self.path) if self.path else {}
 
     def __call__(self, run: Run) -> dict[str, float]:
         if run.name not in self.table:

@@ -1,4 +1,8 @@
-"""Choose each model's recipe and each constraint's weight on the training pictures, by cross-validation."""
+"""Each model's recipe and each constraint's weight, chosen on the training pictures by cross-validation.
+
+`try_candidates` and `try_weights` train what no record holds; `chosen` and `chosen_weights` read what they found, and
+raise `NotOnRecord` where they have not run.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +16,17 @@ import pandas as pd
 
 from dpnet import ConstraintWeights, TrainingSettings
 from dpnet.runs import Run
-from dpnet.selection import choose, choose_weights, global_candidates, part_candidates
+from dpnet.selection import (
+    choose,
+    choose_weights,
+    global_candidates,
+    part_candidates,
+    recorded_choice,
+    recorded_weights,
+)
 from opticam.sample.pictures import SPLITS, sample_fingerprint
 from reproduce.parts.committed_selection import bring_selection
-from reproduce.parts.data import layer_features, layers
+from reproduce.parts.data import layer_features, layers, map_size
 from reproduce.workspace.store import Row
 from reproduce.workspace.workspace import Workspace
 
@@ -60,39 +71,51 @@ def chosen(
     """
     tables, runs = {}, {}
     for layer in [only_layer] if only_layer else layers(workspace, backbone):
-        best, tables[layer] = tried(workspace, dataset, backbone, is_global, layer)
+        place = workspace, dataset, backbone, is_global, layer
+        best, tables[layer] = recorded_choice(_candidates(*place), _record_of(*place))
         settings = replace(best.settings, epochs=base_settings(workspace).epochs)
         runs[layer] = Choice(layer, replace(best, settings=settings))
     table = pd.concat(tables)
-    _store(workspace, dataset, backbone, _method(is_global), table)
     order = table.sort_values(["accuracy", "cross_entropy"], ascending=[False, True], kind="stable")
     return runs[order.index[0][0]]
 
 
-def tried(
-    workspace: Workspace, dataset: str, backbone: str, is_global: bool, layer: str
-) -> tuple[Run, pd.DataFrame]:
-    """The best candidate on one layer, and the table of all; what is on record is not trained again."""
+def try_candidates(workspace: Workspace, dataset: str, backbone: str, is_global: bool, layer: str) -> None:
+    """Cross-validate the candidates on one layer that no record holds, and store the accuracies of all."""
+    place = workspace, dataset, backbone, is_global, layer
     features, labels = layer_features(workspace, dataset, backbone, layer, "train")
-    candidates = _candidates(workspace, is_global, min(features.shape[-2:]))
-    record = _record(workspace, dataset, backbone, f"{layer}-{_method(is_global)}")
+    record = _record_of(*place)
+    bring_selection(workspace.profile.name, record)
     options = {"folds": workspace.profile.parts.folds, "record": record}
-    return choose(candidates, features, labels, int(labels.max()) + 1, **options)
+    _, table = choose(_candidates(*place), features, labels, int(labels.max()) + 1, **options)
+    _store(workspace, dataset, backbone, _method(is_global), pd.concat({layer: table}))
 
 
 @lru_cache(maxsize=16)
 def chosen_weights(workspace: Workspace, dataset: str, backbone: str) -> ConstraintWeights:
     """For each constraint the largest weight that costs no more accuracy than the profile tolerates."""
-    profile, choice = workspace.profile.parts, chosen(workspace, dataset, backbone, False)
+    choice, record = _weights_of(workspace, dataset, backbone)
+    return recorded_weights(choice.run, record, tolerance=workspace.profile.parts.constraint_tolerance)
+
+
+def try_weights(workspace: Workspace, dataset: str, backbone: str) -> None:
+    """Cross-validate the weights that `chosen_weights` needs and no record holds, and store the accuracies."""
+    profile = workspace.profile.parts
+    choice, record = _weights_of(workspace, dataset, backbone)
+    bring_selection(workspace.profile.name, record)
     features, labels = layer_features(workspace, dataset, backbone, choice.layer, "train")
-    record = _record(workspace, dataset, backbone, f"{choice.layer}-weights")
     options = {"tolerance": profile.constraint_tolerance, "folds": profile.folds, "record": record}
-    short = replace(choice.run.settings, epochs=selection_settings(workspace).epochs)
-    run = replace(choice.run, settings=short)
-    weights = choose_weights(run, features, labels, int(labels.max()) + 1, **options)
+    choose_weights(choice.run, features, labels, int(labels.max()) + 1, **options)
     table = pd.read_csv(record, index_col="candidate")
     _store(workspace, dataset, backbone, "Constraints", pd.concat({choice.layer: table}))
-    return weights
+
+
+def _weights_of(workspace: Workspace, dataset: str, backbone: str) -> tuple[Choice, Path]:
+    """The unconstrained choice in the short form that candidates are trained in, and the record of the weights."""
+    choice = chosen(workspace, dataset, backbone, False)
+    short = replace(choice.run.settings, epochs=selection_settings(workspace).epochs)
+    record = _record(workspace, dataset, backbone, f"{choice.layer}-weights")
+    return choice._replace(run=replace(choice.run, settings=short)), record
 
 
 def definition(workspace: Workspace, choice: Choice, backbone: str) -> float:
@@ -111,11 +134,16 @@ def _method(is_global: bool) -> str:
     return "Global" if is_global else "Parts"
 
 
-def _candidates(workspace: Workspace, is_global: bool, map_side: int) -> list[Run]:
+def _candidates(workspace: Workspace, dataset: str, backbone: str, is_global: bool, layer: str) -> list[Run]:
     settings = selection_settings(workspace)
     if is_global:
         return global_candidates(settings)
-    return part_candidates(settings, map_side, workspace.profile.parts.parts_per_class)
+    side = min(map_size(workspace, dataset, backbone, layer))
+    return part_candidates(settings, side, workspace.profile.parts.parts_per_class)
+
+
+def _record_of(workspace: Workspace, dataset: str, backbone: str, is_global: bool, layer: str) -> Path:
+    return _record(workspace, dataset, backbone, f"{layer}-{_method(is_global)}")
 
 
 def _record(workspace: Workspace, dataset: str, backbone: str, kind: str) -> Path:
@@ -123,10 +151,7 @@ def _record(workspace: Workspace, dataset: str, backbone: str, kind: str) -> Pat
     profile = workspace.profile.parts
     options = selection_settings(workspace), profile.parts_per_class, profile.folds
     digest = _digest(workspace, backbone, *options)[:8]
-    record = workspace.results / FOLDER / f"{dataset}-{backbone}-{kind}-{digest}.csv"
-    if not record.exists():
-        bring_selection(workspace.profile.name, record)
-    return record
+    return workspace.results / FOLDER / f"{dataset}-{backbone}-{kind}-{digest}.csv"
 
 
 def _digest(workspace: Workspace, backbone: str, *options: object) -> str:

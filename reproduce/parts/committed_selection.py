@@ -21,8 +21,8 @@ def selection_file(profile: str) -> Path:
 
 
 def bring_selection(profile: str, record: Path) -> None:
-    """Write a record, a CSV file of candidates with their figures, as it is kept; nothing where none is."""
-    if not selection_file(profile).is_file():
+    """Write a record, a CSV file of candidates with their figures, as it is kept, unless it is there or none is."""
+    if record.exists() or not selection_file(profile).is_file():
         return
     kept = pd.read_csv(selection_file(profile), dtype=str)
     rows = kept[kept["record"] == record.stem].drop(columns="record")

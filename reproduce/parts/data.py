@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from functools import lru_cache
+from pathlib import Path
 
 import torch
 from torch.utils.data import Subset
 
 from dpnet import cell_grid, describe, extract_features
-from dpnet.manifest import short_hash
+from dpnet.features import FeatureCache
+from dpnet.manifest import Manifest, short_hash
 from dpnet.settings import PRECISIONS
 from opticam import Classifier
 from opticam.layers import layer_name
@@ -31,15 +33,41 @@ def part_backbone(workspace: Workspace, backbone: str, layer: str) -> Classifier
     return Classifier(classifier.network, layer, **statistics).to(workspace.device)
 
 
+def extract_layer(workspace: Workspace, dataset: str, backbone: str, layer: str, split: str) -> None:
+    """Put on disk what `layer_features` reads, unless it is there.
+
+    Of the training pictures the profile's number is used, the first ones; they are ordered class by class in
+    turn, so every class keeps the same share. The maps are computed in the profile's precision.
+    """
+    classifier, folder, manifest = _extraction(workspace, dataset, backbone, layer, split)
+    images = Subset(dataset_split(workspace, dataset, split), range(manifest.num_images))
+    extract_features(classifier, images, folder, manifest, progress=workspace.progress)
+
+
 @lru_cache(maxsize=4)
 def layer_features(
     workspace: Workspace, dataset: str, backbone: str, layer: str, split: str
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Feature maps [N,d,h,w] of a layer of the frozen backbone and labels [N]; computed once and kept on disk.
+    """Feature maps [N,d,h,w] of a layer of the frozen backbone and labels [N], as `extract_layer` has kept them.
 
-    Of the training pictures the profile's number is used, the first ones; they are ordered class by class in
-    turn, so every class keeps the same share. The maps have the profile's precision; they are kept as float32.
+    The maps have the profile's precision; they are kept as float32. Raises FileNotFoundError where they are not.
     """
+    _, folder, manifest = _extraction(workspace, dataset, backbone, layer, split)
+    cache = FeatureCache(folder, manifest)
+    maps = cache[torch.arange(manifest.num_images)]
+    return maps.to(PRECISIONS[workspace.profile.parts.precision]), cache.labels
+
+
+def is_extracted(workspace: Workspace, dataset: str, backbone: str, layer: str, split: str) -> bool:
+    """Whether `layer_features` has something to read."""
+    _, folder, manifest = _extraction(workspace, dataset, backbone, layer, split)
+    return all((folder / manifest.shard_name(shard)).exists() for shard in range(manifest.num_shards))
+
+
+def _extraction(
+    workspace: Workspace, dataset: str, backbone: str, layer: str, split: str
+) -> tuple[Classifier, Path, Manifest]:
+    """The network that extracts, the folder of the maps, and what they are of."""
     data = dataset_split(workspace, dataset, split)
     count = len(data) if split == "test" else min(len(data), workspace.profile.parts.train_images)
     classifier = part_backbone(workspace, backbone, layer)
@@ -55,9 +83,16 @@ def layer_features(
         dtype="float32",
     )
     folder = workspace.cache / "features" / f"{dataset}-{split}-{backbone}-{short_hash(manifest)}"
-    images = Subset(data, range(count))
-    cache = extract_features(classifier, images, folder, manifest, progress=workspace.progress)
-    return cache[torch.arange(count)].to(PRECISIONS[workspace.profile.parts.precision]), cache.labels
+    return classifier, folder, manifest
+
+
+@lru_cache(maxsize=16)
+@torch.no_grad()
+def map_size(workspace: Workspace, dataset: str, backbone: str, layer: str) -> tuple[int, int]:
+    """Rows and columns of the layer's maps on a data set's pictures."""
+    image = torch.zeros(1, 3, *dataset_split(workspace, dataset, "test").images.shape[-2:])
+    maps = part_backbone(workspace, backbone, layer).features(image.to(workspace.device))
+    return tuple(maps.shape[-2:])
 
 
 @lru_cache(maxsize=8)

@@ -16,6 +16,7 @@ from dpnet import GlobalClassifier, PartClassifier, prepare, train
 from dpnet.evaluation import accuracy, interpretability
 from dpnet.initialisation import initialise_parts
 from dpnet.part_quality import part_localisation, part_purity
+from dpnet.selection import NotOnRecord
 from opticam.sample.pictures import SPLITS
 from reproduce.parts.choices import (
     SELECTION,
@@ -23,10 +24,18 @@ from reproduce.parts.choices import (
     chosen,
     chosen_weights,
     definition,
-    tried,
+    try_candidates,
+    try_weights,
     with_constraints,
 )
-from reproduce.parts.data import dataset_split, grid, layer_features, layers
+from reproduce.parts.data import (
+    dataset_split,
+    extract_layer,
+    grid,
+    is_extracted,
+    layer_features,
+    layers,
+)
 from reproduce.published.numbers import labelled, split_label
 from reproduce.workspace.processes import share, wait
 from reproduce.workspace.store import Row
@@ -43,6 +52,7 @@ __all__ = [
     "dataset_split",
     "features_and_labels",
     "forget",
+    "is_ready",
     "layer_read",
     "load_model",
     "parts_label",
@@ -145,15 +155,15 @@ def choose_all(workspace: Workspace, runs: tuple[PartRun, ...]) -> None:
         dataset_split(workspace, dataset, split)
     wait()
     for (dataset, backbone, layer), split in share(itertools.product(units, SPLITS)):
-        layer_features(workspace, dataset, backbone, layer, split)
+        extract_layer(workspace, dataset, backbone, layer, split)
     wait()
     methods = dict.fromkeys(run.is_global for run in runs)
     for (dataset, backbone, layer), is_global in share(itertools.product(units, methods)):
-        tried(workspace, dataset, backbone, is_global, layer)
+        try_candidates(workspace, dataset, backbone, is_global, layer)
     wait()
     constrained = dict.fromkeys((run.dataset, run.backbone) for run in runs if _constraints(run))
     for dataset, backbone in share(constrained):
-        chosen_weights(workspace, dataset, backbone)
+        try_weights(workspace, dataset, backbone)
     wait()
 
 
@@ -193,6 +203,17 @@ def layer_read(workspace: Workspace, run: PartRun) -> str:
     keys = {"network": run.backbone, "method": run.method, "image": run.image}
     metrics = workspace.store.frame(workspace.profile.name, EXPERIMENT, **keys)["metric"]
     return next((name.removeprefix(LAYER) for name in metrics if name.startswith(LAYER)), "")
+
+
+def is_ready(workspace: Workspace, run: PartRun) -> bool:
+    """Whether the trained model, the choice that it follows and its features are stored, so that it can be read."""
+    if not run.weights_file(workspace.results).exists():
+        return False
+    try:
+        layer = planned(workspace, run).layer
+    except NotOnRecord:
+        return False
+    return all(is_extracted(workspace, run.dataset, run.backbone, layer, split) for split in SPLITS)
 
 
 def load_model(workspace: Workspace, run: PartRun) -> PartClassifier | GlobalClassifier:

@@ -17,7 +17,14 @@ from reproduce.parts.formula_studies import (
     mean_cosine,
     weight_after_descent,
 )
-from reproduce.parts.models import EXPERIMENT, SELECTION, PartRun, build_model, features_and_labels
+from reproduce.parts.models import (
+    EXPERIMENT,
+    SELECTION,
+    PartRun,
+    build_model,
+    choose_all,
+    features_and_labels,
+)
 from reproduce.workspace.profile import Profile
 from reproduce.workspace.store import Row
 from reproduce.workspace.workspace import Workspace
@@ -41,11 +48,12 @@ class DpNetDeviations(Experiment):
 
     def run(self, workspace: Workspace) -> None:
         """Descend each constraint in both forms from the parts that training starts from."""
-        keys = workspace.profile.name, self.name, _start(workspace).backbone
+        run = _start(workspace)
+        choose_all(workspace, (run,))  # all processes come here, whatever is stored
+        keys = workspace.profile.name, self.name, run.backbone
         stored = workspace.store.frame(keys[0], keys[1], network=keys[2])
         if set(WORDS) <= set(stored["metric"]):
             return
-        run = _start(workspace)
         features, labels = features_and_labels(workspace, run.dataset, run.backbone, "train")
         model = build_model(workspace, run, features, labels)
         values = _measure(model, features[:IMAGES])

@@ -24,7 +24,14 @@ from opticam.sample import SampleSet
 from reproduce.experiments.base import Experiment
 from reproduce.experiments.dpnet.constraints import ConstraintTable
 from reproduce.experiments.dpnet.main import UNCONSTRAINED, MainTable
-from reproduce.parts.models import PartRun, dataset_split, load_model, parts_label, run_features
+from reproduce.parts.models import (
+    PartRun,
+    dataset_split,
+    is_ready,
+    load_model,
+    parts_label,
+    run_features,
+)
 from reproduce.workspace.profile import Profile
 from reproduce.workspace.workspace import Workspace
 
@@ -54,7 +61,7 @@ class PartFigures(Experiment):
         figures = {}
         for dataset in profile.datasets:
             run = PartRun(dataset, profile.constraint_backbone, UNCONSTRAINED, seed=0)
-            if run.weights_file(workspace.results).exists():
+            if is_ready(workspace, run):
                 figures[f"dpnet_explanation_{dataset}"] = explanation_figure(workspace, run)
                 figures[f"dpnet_parts_{dataset}"] = gallery_figure(workspace, run, label=0)
         for dataset in profile.constraint_datasets:
@@ -62,7 +69,7 @@ class PartFigures(Experiment):
                 words: PartRun(dataset, profile.constraint_backbone, parts_label(name), seed=0)
                 for words, name in SETTINGS.items()
             }
-            if all(run.weights_file(workspace.results).exists() for run in runs.values()):
+            if all(is_ready(workspace, run) for run in runs.values()):
                 figures[f"dpnet_constraints_{dataset}"] = comparison_figure(workspace, runs, dataset, label=0)
                 figures[f"dpnet_classes_{dataset}"] = classes_figure(workspace, runs, dataset)
         return figures
@@ -70,7 +77,6 @@ class PartFigures(Experiment):
 
 def explanation_figure(workspace: Workspace, run: PartRun) -> Figure:
     """Why the first test picture that is classified correctly got its class: parts, maps, shares of the logit."""
-    # Not under no_grad: both train the candidates of a choice that is not stored.
     features, data = _features_and_data(workspace, run)
     model = load_model(workspace, run)
     return _explained(model, features, data, run.dataset)

@@ -55,7 +55,6 @@ def given(monkeypatch, tmp_path):
             (folder / "opticam_table1.csv").write_text(to_csv(Told(committed).tables(None)["opticam_table1"]))
         monkeypatch.setattr(everything, "workspace", lambda options: SimpleNamespace(profile=None))
         monkeypatch.setattr(everything, "output_folder", lambda options, workspace: tmp_path / "out")
-        monkeypatch.setattr(everything, "measured", lambda folder, kind: tmp_path / kind)
         monkeypatch.setattr(everything, "select", lambda only, profile: [told])
         monkeypatch.setattr(everything, "stored_results", lambda workspace: results)
         monkeypatch.setattr(everything, "committed_tables", lambda profile: folder)

@@ -10,9 +10,19 @@ import torch
 
 import dpnet.selection
 from dpnet import ConstraintWeights
+from dpnet.selection import NotOnRecord
 from reproduce.parts import choices as part_choices
 from reproduce.parts import committed_selection
-from reproduce.parts.choices import METRIC, SELECTION, chosen, chosen_weights, definition, with_constraints
+from reproduce.parts.choices import (
+    METRIC,
+    SELECTION,
+    chosen,
+    chosen_weights,
+    definition,
+    try_candidates,
+    try_weights,
+    with_constraints,
+)
 
 LAYERS = ("features.3", "features.5")
 
@@ -38,6 +48,7 @@ def validation(monkeypatch):
         return torch.zeros(12, 5, sides[layer], sides[layer]), torch.arange(12) % 3
 
     monkeypatch.setattr(part_choices, "layer_features", features)
+    monkeypatch.setattr(part_choices, "map_size", lambda *place: 2 * (sides[place[-1]],))
     return found
 
 
@@ -52,7 +63,33 @@ def tables(workspace, method: str) -> dict[str, tuple[Path, pd.DataFrame]]:
 
 
 def choose_both(workspace) -> dict[str, part_choices.Choice]:
-    return {name: chosen(workspace, "fine", "tiny", name == "Global") for name in ("Global", "Parts")}
+    return {name: choose(workspace, name == "Global") for name in ("Global", "Parts")}
+
+
+def choose(workspace, is_global: bool = False) -> part_choices.Choice:
+    """Tried on every layer, then read."""
+    for layer in LAYERS:
+        try_candidates(workspace, "fine", "tiny", is_global, layer)
+    return chosen(workspace, "fine", "tiny", is_global)
+
+
+def test_reading_a_choice_trains_and_writes_nothing(make_parts_workspace, validation):
+    """Of a selection that has not run, or whose record lacks a candidate, it says so."""
+    with pytest.raises(NotOnRecord, match="no candidate"):
+        chosen(make_parts_workspace(), "fine", "tiny", False)
+    assert not validation.calls and not records(make_parts_workspace())
+    choose(make_parts_workspace())
+    with pytest.raises(NotOnRecord, match="no candidate"):
+        chosen_weights(make_parts_workspace(), "fine", "tiny")
+    path = records(make_parts_workspace(), "Parts")[0]
+    whole = path.read_bytes()
+    pd.read_csv(path).iloc[:-1].to_csv(path, index=False)
+    calls = len(validation.calls)
+    with pytest.raises(NotOnRecord, match="no candidate"):
+        chosen(make_parts_workspace(), "fine", "tiny", False)
+    path.write_bytes(whole)
+    chosen(make_parts_workspace(), "fine", "tiny", False)
+    assert len(validation.calls) == calls and path.read_bytes() == whole
 
 
 def test_both_methods_have_as_many_candidates_on_every_layer(make_parts_workspace, validation):
@@ -172,13 +209,14 @@ def test_a_kept_selection_is_read_in_place_of_training(
 
 
 def test_weights_are_the_largest_within_the_tolerance_of_the_stored_table(make_parts_workspace, validation):
-    choice = chosen(make_parts_workspace(), "fine", "tiny", False)
-    chosen_weights(make_parts_workspace(), "fine", "tiny")
+    choice = choose(make_parts_workspace())
+    try_weights(make_parts_workspace(), "fine", "tiny")
     (path,) = records(make_parts_workspace(), "weights")
     assert choice.layer in path.name
     for tolerance in (0.0, 1.5, 30.0):
         validation.calls.clear()
         workspace = make_parts_workspace(constraint_tolerance=tolerance)
+        try_weights(workspace, "fine", "tiny")
         weights = chosen_weights(workspace, "fine", "tiny")
         table = pd.read_csv(path, index_col="candidate")["accuracy"]
         least = table[choice.run.name] - tolerance
@@ -190,7 +228,7 @@ def test_weights_are_the_largest_within_the_tolerance_of_the_stored_table(make_p
 
 
 def test_a_run_under_some_constraints_has_their_weights_and_no_other(make_parts_workspace, validation):
-    run = chosen(make_parts_workspace(), "fine", "tiny", False).run
+    run = choose(make_parts_workspace()).run
     weights = ConstraintWeights(orthogonality=3.0, assignment=0.2, class_specificity=7.0)
     found = with_constraints(run, weights, ("orthogonality", "class_specificity"))
     assert found.settings.constraints == ConstraintWeights(orthogonality=3.0, class_specificity=7.0)
@@ -199,7 +237,7 @@ def test_a_run_under_some_constraints_has_their_weights_and_no_other(make_parts_
 
 def test_a_definition_changes_with_all_that_a_model_depends_on(make_parts_workspace, validation):
     workspace = make_parts_workspace()
-    choice = chosen(workspace, "fine", "tiny", False)
+    choice = choose(workspace)
     plan, settings = choice.run, choice.run.settings
     choices = [
         choice,

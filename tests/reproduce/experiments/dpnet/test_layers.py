@@ -8,10 +8,11 @@ from reproduce.experiments.dpnet import layers
 from reproduce.experiments.dpnet.layers import LayerTable
 from reproduce.experiments.dpnet.main import DELTA, UNCONSTRAINED
 from reproduce.parts import models
-from reproduce.parts.models import EXPERIMENT, LAYER, SAME_LAYER, PartRun, planned, run_key
+from reproduce.parts.models import EXPERIMENT, LAYER, SAME_LAYER, PartRun, choose_all, planned, run_key
 from reproduce.workspace.store import Row
 
 ACCURACIES = {"Global": (60.0, 62.0), SAME_LAYER: (70.0, 71.0), UNCONSTRAINED: (68.0, 70.0)}
+FIGURES = {"accuracy": 1.0, "cross_entropy": 1.0}
 READ = {"Global": "features.5", SAME_LAYER: "features.3", UNCONSTRAINED: "features.3"}
 
 
@@ -24,6 +25,8 @@ def fill(workspace) -> None:
 
 def test_the_baseline_is_planned_on_the_layer_that_parts_have_chosen(make_parts_workspace, monkeypatch):
     workspace = make_parts_workspace()
+    monkeypatch.setattr("dpnet.selection.cross_validate", lambda *given, **device: FIGURES)
+    choose_all(workspace, tuple(LayerTable().runs(workspace)))
     asked = []
     true_chosen = models.chosen
 
@@ -33,9 +36,6 @@ def test_the_baseline_is_planned_on_the_layer_that_parts_have_chosen(make_parts_
         return true_chosen(workspace, dataset, backbone, is_global, only_layer or best)
 
     monkeypatch.setattr(models, "chosen", chosen)
-    monkeypatch.setattr(
-        "dpnet.selection.cross_validate", lambda *given, **device: {"accuracy": 1.0, "cross_entropy": 1.0}
-    )
     read = {name: planned(workspace, PartRun("fine", "tiny", name, 0)).layer for name in READ}
     assert read == READ
     assert (True, "features.3") in asked

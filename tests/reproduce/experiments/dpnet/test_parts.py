@@ -1,13 +1,14 @@
-"""The figure of an explained decision, from models and choices that may have to be made anew."""
+"""The figure of an explained decision, and that what is not stored is neither drawn nor computed."""
 
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
 
 from opticam.sample.pictures import SampleSet
 from reproduce.experiments.dpnet import parts as dpnet_parts
-from reproduce.experiments.dpnet.parts import explanation_figure
+from reproduce.experiments.dpnet.parts import PartFigures, explanation_figure
 from reproduce.parts import data as part_data
 from reproduce.parts import models as part_models
 from reproduce.parts.models import PartRun, train_missing
@@ -39,15 +40,37 @@ def workspace(make_parts_workspace, monkeypatch):
     return open_
 
 
-def test_an_explanation_is_drawn_where_the_choice_is_not_stored_any_more(workspace):
-    """The model is: only the cross-validation has to be done again, which trains and so needs gradients."""
+def snapshot(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder with its bytes; SQLite's notes for its readers apart."""
+    files = (
+        path for path in folder.rglob("*") if path.is_file() and not path.name.endswith(("-shm", "-wal"))
+    )
+    return {str(path): path.read_bytes() for path in files}
+
+
+def test_a_decision_is_explained_from_what_is_stored(workspace):
     run = PartRun("fine", "tiny", "Parts [none]", 0)
     train_missing(workspace(), [run])
-    selection = workspace().results / "selection"
-    before = {path.name: path.read_bytes() for path in selection.iterdir()}
-    shutil.rmtree(selection)
+    before = snapshot(workspace().results)
     figure = explanation_figure(workspace(), run)
-    assert {path.name: path.read_bytes() for path in selection.iterdir()} == before
     words = [text.get_text() for text in figure.findobj(lambda artist: hasattr(artist, "get_text"))]
     assert any("(fine): logit" in text for text in words)
-    assert torch.is_grad_enabled()
+    assert snapshot(workspace().results) == before and torch.is_grad_enabled()
+
+
+@pytest.mark.parametrize("lost", ["selection", "cache", "parts"])
+def test_what_is_not_stored_is_not_drawn_and_nothing_is_computed_for_it(workspace, monkeypatch, lost):
+    """The cross-validated choice, the features and the trained model are each needed."""
+    train_missing(workspace(), [PartRun("fine", "tiny", "Parts [none]", 0)])
+    drawn = []
+    for name in ("explanation_figure", "gallery_figure"):
+        monkeypatch.setattr(dpnet_parts, name, lambda *given, **label: drawn.append(given))
+    PartFigures().figures(workspace())
+    assert len(drawn) == 2
+    drawn.clear()
+    shutil.rmtree(workspace().results / lost)
+    before = snapshot(workspace().results)
+    for name in ("train", "extract_layer", "try_candidates"):
+        monkeypatch.setattr(part_models, name, lambda *given, **options: pytest.fail("it computes"))
+    assert PartFigures().figures(workspace()) == {} and not drawn
+    assert snapshot(workspace().results) == before

@@ -1,0 +1,57 @@
+"""Verbs that read: on an empty store they say "not run", compute nothing and leave the store as it is."""
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+import dpnet.selection
+from reproduce.__main__ import main
+from reproduce.cli import check_everything, commands, compare
+from reproduce.parts import models
+from reproduce.saliency import evaluation
+
+VERBS = {"tables": 0, "figures": 0, "report": 0, "claims": 0, "check": 3, "compare": 3}
+"""Each with its exit status."""
+
+
+@pytest.fixture
+def given(make_workspace, make_parts_workspace, monkeypatch, tmp_path):
+    """An empty store of a profile for both papers, in which nothing can be computed."""
+    workspace = make_workspace()
+    parts = make_parts_workspace().profile.parts
+    workspace.profile = workspace.profile.__class__("test", "test", workspace.profile.saliency, parts)
+    workspace.cache = tmp_path / "cache"
+    for module in (commands, check_everything, compare):
+        monkeypatch.setattr(module, "workspace", lambda options: workspace)
+    for module, name in (
+        (evaluation, "_measure"),
+        (models, "train"),
+        (models, "extract_layer"),
+        (models, "try_candidates"),
+        (dpnet.selection, "cross_validate"),
+    ):
+        monkeypatch.setattr(module, name, lambda *given, **options: pytest.fail("it computes"))
+    return workspace
+
+
+def contents(store: Path) -> list[str]:
+    with sqlite3.connect(store) as connection:
+        return list(connection.iterdump())
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_an_empty_store_is_read_and_left_as_it_is(given, tmp_path, capsys, verb):
+    assert given.store.methods("test", "saliency", "tiny") == []
+    before = contents(given.results / "results.sqlite")
+    place = ["--results", str(given.results), "--output", str(tmp_path / "out")]
+    extra = [str(tmp_path / "tables")] if verb == "compare" else []
+    (tmp_path / "tables").mkdir()
+    assert main([verb, *extra, *place]) == VERBS[verb]
+    assert contents(given.results / "results.sqlite") == before
+    assert not list((tmp_path / "cache").rglob("*.safetensors"))
+    printed = capsys.readouterr().out
+    if verb in ("claims", "check"):
+        assert "not run" in printed
+    if verb == "report":
+        assert "not run" in (tmp_path / "out" / "REPORT.md").read_text(encoding="utf-8")
