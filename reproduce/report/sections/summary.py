@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from reproduce.claims.expectations import box_row
 from reproduce.claims.measured import stored_results
 from reproduce.claims.numbers import number_counts, numbers
-from reproduce.claims.summary import KINDS, counts, scope
+from reproduce.claims.summary import KINDS, STATES, counts, scope
 from reproduce.experiments.verdicts import count_verdicts
 from reproduce.report.content import Given
 from reproduce.report.document import MARKS, Block, Cell, Grid, Heading, Items, Paragraph
@@ -57,21 +57,17 @@ def _exact(given: Given) -> Iterator[Block]:
 
 
 def _claims(given: Given) -> Grid:
+    """One line a kind of claim and paper: how many have each verdict, in brackets after Holm's adjustment."""
     lines = []
     for kind, words in KINDS.items():
-        for row in counts(given.claims, kind).itertuples():
-            state = row.state if row.state in MARKS else ""
-            chance = "" if row.chance != row.chance else f"{row.chance:.0f}"
-            first = Cell(f"{row.paper}: {words}")
-            lines.append(
-                [
-                    first,
-                    Cell(row.state, state),
-                    *(Cell(str(n)) for n in (row.plain, row.adjusted)),
-                    Cell(chance),
-                ]
-            )
-    names = ("claims", "verdict", "number", "after Holm", "by chance, if no rows differed")
+        for paper, own in counts(given.claims, kind).groupby("paper", sort=False):
+            found = {row.state: f"{row.plain} ({row.adjusted})" for row in own.itertuples()}
+            chance = own["chance"].dropna()
+            marks = [state if state in MARKS and state in found else "" for state in STATES]
+            cells = [Cell(found.get(state, ""), mark) for state, mark in zip(STATES, marks)]
+            by_chance = Cell(f"{chance.iloc[0]:.0f} each" if len(chance) else "")
+            lines.append([Cell(f"{paper}: {words}"), *cells, by_chance])
+    names = ("claims (after Holm)", *STATES, "agree, contradict by chance")
     return Grid([[(name, 1) for name in names]], lines)
 
 

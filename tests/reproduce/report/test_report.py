@@ -181,6 +181,22 @@ def test_every_claim_stands_with_its_evidence_and_verdict(page, written):
     assert (claims["n"].astype(float) > 0).any()
 
 
+def test_the_first_table_counts_the_claims_by_verdict(page, written):
+    claims = pd.read_csv(written / "tables" / "claims.csv", keep_default_na=False)
+    lines = [line for grid in page.grids.values() for line in grid]
+    line = next(line for line in lines if line[0][1] == "Opti-CAM: orderings of the tables")
+    own = claims[(claims["kind"] == "ordering") & (claims["paper"] == "Opti-CAM")]
+    shown = {}
+    for number, (_, text) in enumerate(line):
+        if found := re.match(r"(\d+) \((\d+)\)", text):
+            shown[number] = tuple(map(int, found.groups()))
+    assert sum(plain for plain, _ in shown.values()) == len(own)
+    assert sum(adjusted for _, adjusted in shown.values()) == len(own)
+    assert {(own[name] == "not run").sum() for name in ("verdict", "adjusted_verdict")} <= set(
+        sum(shown.values(), ())
+    )
+
+
 def test_a_gap_between_protocols_is_the_tables_own(page, written):
     """The deviation of the localisation tables against the two tables' own cells."""
     cells = {
