@@ -29,11 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"reproduce {options.command}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        from reproduce.workspace.processes import is_first
-
-        if is_first():
-            print(interruption.MESSAGE, file=sys.stderr)
-        return interruption.STATUS
+        return interruption.say()
 
 
 def _function(name: str) -> Callable[[argparse.Namespace], int]:

@@ -24,6 +24,7 @@ def launch(arguments: Sequence[str], processes: int) -> int:
 
     threads = max(1, len(os.sched_getaffinity(0)) // processes if hasattr(os, "sched_getaffinity") else 1)
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))
+    os.environ[interruption.LAUNCHED] = "1"
     config = LaunchConfig(
         min_nodes=1,
         max_nodes=1,
@@ -39,9 +40,11 @@ def launch(arguments: Sequence[str], processes: int) -> int:
     try:
         elastic_launch(config, sys.executable)("-m", "reproduce", *arguments)
     except ChildFailedError as error:
-        return _status(next(iter(error.failures.values())).exitcode)
+        exit_code = next(iter(error.failures.values())).exitcode
+        ended_by_hand = exit_code in (interruption.STATUS, -signal.SIGINT)
+        return interruption.say() if ended_by_hand else _status(exit_code)
     except (KeyboardInterrupt, SignalException):
-        return interruption.STATUS
+        return interruption.say()
     return 0
 
 

@@ -8,13 +8,22 @@ from types import TracebackType
 
 MESSAGE = "\ninterrupted; nothing stored is lost, the same command goes on from here"
 STATUS = 130
+LAUNCHED = "REPRODUCE_LAUNCHED"  # in the environment: a process that started this one says the line for all
+
+
+def say() -> int:
+    """Print the line, in one of several processes, and give the exit status. Loads nothing: there may be no time."""
+    launched = "RANK" in os.environ and LAUNCHED in os.environ
+    if os.environ.get("RANK", "0") == "0" and not launched:
+        print(MESSAGE, file=sys.stderr, flush=True)
+    return STATUS
 
 
 def _excepthook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     if not issubclass(kind, KeyboardInterrupt):
         sys.__excepthook__(kind, error, trace)
-    elif os.environ.get("RANK", "0") == "0":  # of several processes one speaks; `is_first` would load PyTorch
-        print(MESSAGE, file=sys.stderr)
+    else:
+        say()
 
 
 sys.excepthook = _excepthook

@@ -95,9 +95,10 @@ def test_no_processes_is_an_error(capsys):
 
 
 LAUNCH = """
-import signal, sys, time
+import signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)
 from reproduce.cli.launching import launch
+print("ready", flush=True)
 sys.exit(launch(["run", *sys.argv[1:]], 2))
 """
 
@@ -116,10 +117,12 @@ def test_the_exit_status_of_a_failing_process_is_passed_on():
     assert "no-such-experiment" in error and "Traceback" not in error
 
 
-def test_ctrl_c_ends_all_processes_with_one_line(tmp_path):
+@pytest.mark.parametrize("seconds", [1, 12], ids=["while libraries load", "at work"])
+def test_ctrl_c_ends_all_processes_with_one_line(tmp_path, seconds):
     arguments = ("--quiet", "--limit", "2", "--only", "dpnet-main", "--results", str(tmp_path))
     process = start(*arguments)
-    time.sleep(12)  # into the work, or the loading of libraries: both must end well
+    assert process.stdout.readline() == "ready\n"
+    time.sleep(seconds)
     os.killpg(process.pid, signal.SIGINT)
     error = process.communicate(timeout=60)[1]
     # While libraries load Python itself ends by the signal, which a shell reports as 130 too.
