@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
-# Everything that needs a GPU, in one call under 10 minutes: build with CUDA, GPU tests, benchmarks, sanitizers.
+# Everything that needs a GPU, in one call of at most 6 minutes: build with CUDA, GPU tests, benchmarks, sanitizers.
 #   bash reproduce/gpu.sh OUTDIR [--no-venv]
-# Leaves gpu.log and the CSV files with their tables and plots in OUTDIR. A part that fails does not stop the others;
-# the exit status then is 1. --no-venv uses the current Python and installs nothing.
+# Benchmarks measure the rows that the CSV in OUTDIR, or else the committed one, lacks of today's sources, versions and
+# GPU; a run that was cut short goes on from its OUTDIR. Leaves gpu.log and the CSV files with their tables and plots
+# there. A part that fails does not stop the others; the exit status then is 1. --no-venv uses the current Python and
+# installs nothing.
 set -uo pipefail
 out=
 for argument in "$@"; do
@@ -13,13 +15,12 @@ if [ -z "$out" ]; then
     exit 2
 fi
 mkdir -p "$out" && out=$(cd "$out" && pwd) || exit 2
-exec > >(tee "$out/gpu.log") 2>&1
+exec > >(tee -a "$out/gpu.log") 2>&1
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 export FORCE_CUDA=${FORCE_CUDA:-1} MAX_JOBS=${MAX_JOBS:-$(nproc)} PYTHONUNBUFFERED=1
-prepare
 
 failed=0
-deadline=580 # seconds after the start, the build counted: what is left of it bounds every part
+deadline=350 # seconds after the start, the build counted: what is left of it bounds every part
 part() { # part SECONDS NAME COMMAND...: run a command for at most SECONDS and go on whatever becomes of it
     local limit=$1 name=$2 start=$SECONDS left=$((deadline - SECONDS))
     shift 2
@@ -36,15 +37,20 @@ part() { # part SECONDS NAME COMMAND...: run a command for at most SECONDS and g
     printf '== %s: exit status %d after %d s\n' "$name" $status $((SECONDS - start))
 }
 
+while sleep 20; do printf '.. %d s\n' $SECONDS; done & # nothing is silent for long
+trap "kill $!" EXIT
+
 nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv || true
+prepare
 "$PYTHON" -c 'import torch; print("torch", torch.__version__); assert torch.cuda.is_available(), "no CUDA device"' || exit 1
-part 30 "what runs where" "$PYTHON" -m opticam info
 mapfile -t tests < <(find tests -name 'test_*_gpu.py' | sort)
-part 120 "GPU tests" "$PYTHON" -m pytest -q "${tests[@]}"
-part 110 "masking benchmark" "$PYTHON" -m reproduce.benchmarks.masking --device cuda --quick --out "$out"
-part 110 "similarity benchmark" "$PYTHON" -m reproduce.benchmarks.similarity --device cuda --quick --out "$out"
-part 90 "Opti-CAM loop benchmark" "$PYTHON" -m reproduce.benchmarks.opticam_loop --device cuda \
-    --part opti-cam --batches 1 8 64 --repeats 1 --out "$out"
+part 120 "GPU tests" "$PYTHON" -m pytest -q -rfE "${tests[@]}"
+part 20 "what runs where" "$PYTHON" -m opticam info
+part 80 "masking benchmark" "$PYTHON" -m reproduce.benchmarks.masking --device cuda --quick --changed-only --out "$out"
+part 80 "similarity benchmark" \
+    "$PYTHON" -m reproduce.benchmarks.similarity --device cuda --quick --changed-only --out "$out"
+part 60 "Opti-CAM loop benchmark" "$PYTHON" -m reproduce.benchmarks.opticam_loop --device cuda \
+    --part opti-cam --batches 1 8 64 --repeats 1 --changed-only --out "$out"
 
 sanitizer=$(command -v compute-sanitizer || ls /usr/local/cuda/bin/compute-sanitizer 2>/dev/null)
 if [ -n "$sanitizer" ]; then

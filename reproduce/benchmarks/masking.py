@@ -16,11 +16,10 @@ import statistics
 from collections.abc import Iterator
 from pathlib import Path
 
-import pandas as pd
 import torch
 
 from reproduce.benchmarks import masking_timing as timing
-from reproduce.benchmarks.environment import environment
+from reproduce.benchmarks.harness import Record, add_changed_only_option
 from reproduce.benchmarks.masking_cases import (
     BATCHES,
     DTYPES,
@@ -36,7 +35,12 @@ from reproduce.benchmarks.masking_cases import (
 from reproduce.benchmarks.masking_report import write_report
 from reproduce.benchmarks.memory import peak_bytes
 
-SOURCES = ("csrc/opticam", "opticam/masking", "reproduce/benchmarks/masking*")
+SOURCES = (
+    "csrc/opticam",
+    "opticam/masking",
+    *(f"reproduce/benchmarks/masking{part}.py" for part in ("", "_cases", "_timing")),
+)
+KEYS = ("operation", "shape", "batch", "dtype")
 TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 2e-2}
 
 
@@ -69,7 +73,7 @@ def check(shape: Shape, operation: str, dtype: torch.dtype, device: str) -> dict
 def measure(
     shape: Shape, batch: int, dtype: torch.dtype, operation: str, options: argparse.Namespace
 ) -> Iterator[dict[str, object]]:
-    """One row an implementation."""
+    """One row for each implementation."""
     device = options.device
     errors = check(shape, operation, dtype, device)
     x = inputs(shape, batch, dtype, device)
@@ -80,10 +84,6 @@ def measure(
     times = timing.take_turns(calls, device, options.turns, each)
     for name, call in calls.items():
         yield {
-            "operation": operation,
-            "shape": shape.name,
-            "batch": batch,
-            "dtype": str(dtype).removeprefix("torch."),
             "implementation": name,
             "median_ms": round(statistics.median(times[name]), 4),
             "least_ms": round(min(times[name]), 4),
@@ -111,17 +111,14 @@ def extra_megabytes(call: Call, device: str) -> float | None:
 
 
 def run(options: argparse.Namespace) -> Path:
-    """Measure the shapes asked for; rows of other shapes that the CSV holds stay. Returns its path."""
+    """Measure what is asked for; other rows that the CSV holds stay. Returns its path."""
     path = options.out / f"masking_{options.device}.csv"
-    options.out.mkdir(parents=True, exist_ok=True)
-    facts = environment(options.device, SOURCES)
-    rows = pd.read_csv(path).to_dict("records") if path.exists() else []
-    rows = [row for row in rows if row["shape"] not in options.shapes]
-    for setting in settings(options):
-        torch.compiler.reset()
-        for row in measure(*setting, options):
-            rows.append(row | facts)
-            pd.DataFrame(rows).to_csv(path, index=False)
+    record = Record(path, KEYS, SOURCES, options.device, options.changed_only)
+    for shape, batch, dtype, operation in settings(options):
+        group = dict(zip(KEYS, (operation, shape.name, batch, str(dtype).removeprefix("torch."))))
+        if record.pending(group):
+            torch.compiler.reset()
+            record.add(group, measure(shape, batch, dtype, operation, options))
     return path
 
 
@@ -142,6 +139,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="two batch sizes and few turns")
     names = [shape.name for shape in SHAPES]
     parser.add_argument("--shapes", nargs="+", choices=names, default=names, help="all unless given")
+    add_changed_only_option(parser)
     parser.add_argument("--no-compile", dest="compile", action="store_false", help="without torch.compile")
     options = parser.parse_args()
     options.turns = 3 if options.quick else 8

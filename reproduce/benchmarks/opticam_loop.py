@@ -23,7 +23,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import pandas as pd
 import torch
 from torch import Tensor, nn
 
@@ -33,7 +32,7 @@ from opticam.saliency.ascent import Ascent
 from opticam.saliency.objectives import OBJECTIVES
 from opticam.saliency.targets import ClassScore
 from reproduce.benchmarks import opticam_loop_rivals as rivals
-from reproduce.benchmarks.environment import environment
+from reproduce.benchmarks.harness import Record, add_changed_only_option
 from reproduce.benchmarks.memory import peak_bytes
 from reproduce.benchmarks.opticam_loop_report import write_report
 
@@ -49,6 +48,7 @@ SOURCES = (
     "reproduce/benchmarks/opticam_loop.py",
     "reproduce/benchmarks/opticam_loop_rivals.py",
 )
+KEYS = ("part", "images", "iterations")
 LEVELS = ("exact", "fast", "half")
 SCORE_CAM_PASSES = 2048  # forward passes at the last layer of ResNet-50
 Side = tuple[str, Callable[[], Tensor | None]]
@@ -194,28 +194,27 @@ def parts(options: argparse.Namespace) -> Iterator[tuple[str, Setting]]:
 SIDES = {"opti-cam": opti_cam_sides, "grad-cam": grad_cam_sides, "score-cam": score_cam_sides}
 
 
+def repetitions(part: str, setting: Setting, repeats: int) -> Iterator[dict[str, object]]:
+    """One row for each side and repetition of a part at one setting."""
+    levels = LEVELS if part == "opti-cam" else ()
+    differences = {f"ours {level}": first_step(setting, level) for level in levels}
+    for repetition in range(1 if part == "score-cam" else repeats):
+        for name, side in SIDES[part](setting):
+            if part == "grad-cam" or setting.images.is_cuda:
+                side()  # the first call pays for allocations and captures
+            row = {"side": name, "repetition": repetition} | measure(side, setting)
+            yield row | differences.get(name, {})
+
+
 def main() -> None:
     """Write the CSV, its table and its plot, and print the table."""
     options = _arguments()
-    options.out.mkdir(parents=True, exist_ok=True)
     path = options.out / f"opticam_loop_{options.device}.csv"
-    facts = environment(options.device, SOURCES)
-    rows = pd.read_csv(path).to_dict("records") if path.exists() else []
-    asked = list(parts(options))
-    measured = {(part, len(setting.images)) for part, setting in asked}
-    rows = [row for row in rows if (row["part"], row["images"]) not in measured]
-    for part, setting in asked:
-        described = {"part": part, "images": len(setting.images), "iterations": setting.iterations}
-        differences = (
-            {f"ours {level}": first_step(setting, level) for level in LEVELS} if part == "opti-cam" else {}
-        )
-        for repetition in range(1 if part == "score-cam" else options.repeats):
-            for name, side in SIDES[part](setting):
-                if part == "grad-cam" or setting.images.is_cuda:
-                    side()  # the first call pays for allocations and captures
-                row = described | {"side": name, "repetition": repetition} | measure(side, setting)
-                rows.append(row | differences.get(name, {}) | facts)
-                pd.DataFrame(rows).to_csv(path, index=False)
+    record = Record(path, KEYS, SOURCES, options.device, options.changed_only)
+    for part, setting in parts(options):
+        group = dict(zip(KEYS, (part, len(setting.images), setting.iterations)))
+        if record.pending(group):
+            record.add(group, repetitions(part, setting, options.repeats))
     write_report(path)
     print(path.with_suffix(".md").read_text(encoding="utf-8"))
 
@@ -231,6 +230,7 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--iterations", type=int, default=25)
     parser.add_argument("--repeats", type=int, default=2)
+    add_changed_only_option(parser)
     options = parser.parse_args()
     options.side = 64 if options.quick else 224
     options.repeats = 1 if options.quick else options.repeats

@@ -12,15 +12,15 @@ the mean entropy; gradients are those of the parts, as on a frozen backbone.
 from __future__ import annotations
 
 import argparse
+import itertools
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-import pandas as pd
 import torch
 
-from reproduce.benchmarks.environment import environment
+from reproduce.benchmarks.harness import Record, add_changed_only_option
 from reproduce.benchmarks.memory import peak_bytes
 from reproduce.benchmarks.similarity_cases import (
     PRECISIONS,
@@ -39,6 +39,7 @@ SOURCES = (
     "dpnet/similarity",
     *(f"reproduce/benchmarks/similarity{part}.py" for part in ("", "_cases", "_rivals")),
 )
+KEYS = ("shape", "precision", "pass", "entropy")
 CHECKED_IMAGES = 2
 LEAST_TURNS, MOST_TURNS = 3, 30
 
@@ -97,61 +98,63 @@ def take_turns(calls: dict[str, Callable[[], object]], device: str, seconds: flo
     return {name: [turn[name] for turn in rounds] for name in calls}
 
 
-def measure(shape: Shape, precision: Precision, device: str, options: argparse.Namespace):
-    """Rows of one shape and precision, for each pass, with and without entropy."""
-    parts, regions = inputs(shape, precision, device)
-    unit = parts.detach().to(precision.dtype)
-    flat = regions.flatten(0, 1)
-    images, count, number, depth = shape.on(device)
-    sizes = {"B": images, "R": count, "P": number, "d": depth}
-    everyone = rivals(device, options.compile)
+def checked(
+    shape: Shape, precision: Precision, options: argparse.Namespace
+) -> tuple[Mapping[str, Rival], Mapping[str, float]]:
+    """The implementations that take the precision, and each one's largest error."""
+    everyone = rivals(options.device, options.compile)
     if precision.dtype != torch.float32:
         everyone.pop("faiss search", None)
+    parts, regions = inputs(shape, precision, options.device)
     errors = {name: check(rival, parts.detach(), regions, precision) for name, rival in everyone.items()}
-    for train in (False, True):
-        for temperature in (None, TEMPERATURE):
-            torch.compiler.reset()  # past its limit of variants, torch.compile would run the eager form
-            calls = {
-                name: step(rival, parts, regions, temperature, train)
-                for name, rival in everyone.items()
-                if not (name in FORWARD_ONLY and (train or temperature))
-            }
-            times = take_turns(calls | {"product": lambda: flat @ unit.T}, device, options.seconds)
-            product = min(times.pop("product"))
-            for name, spent in times.items():
-                peak = peak_bytes(calls[name], device)
-                yield {
-                    "shape": shape.name,
-                    **sizes,
-                    "precision": precision.name,
-                    "pass": "forward + backward" if train else "forward",
-                    "entropy": "yes" if temperature else "no",
-                    "implementation": name,
-                    "median_ms": round(statistics.median(spent), 3),
-                    "least_ms": round(min(spent), 3),
-                    "turns": len(spent),
-                    "product_ms": round(product, 3),
-                    "rate_of_product": round(product / min(spent), 3),
-                    "gflops": round(2e-6 * images * count * number * depth / min(spent), 1),
-                    "extra_mb": None if peak is None else round(peak / 1e6, 2),
-                    "error": f"{errors[name]:.1e}",
-                }
+    return everyone, errors
+
+
+def measure(
+    shape: Shape, precision: Precision, train: bool, temperature: float | None, options: argparse.Namespace
+) -> Iterator[dict[str, object]]:
+    """One row for each implementation, of one pass of a shape and precision, with or without entropy."""
+    device = options.device
+    everyone, errors = checked(shape, precision, options)
+    parts, regions = inputs(shape, precision, device)
+    unit, flat = parts.detach().to(precision.dtype), regions.flatten(0, 1)
+    images, count, number, depth = shape.on(device)
+    torch.compiler.reset()  # past its limit of variants, torch.compile would run the eager form
+    calls = {
+        name: step(rival, parts, regions, temperature, train)
+        for name, rival in everyone.items()
+        if not (name in FORWARD_ONLY and (train or temperature))
+    }
+    times = take_turns(calls | {"product": lambda: flat @ unit.T}, device, options.seconds)
+    product = min(times.pop("product"))
+    for name, spent in times.items():
+        peak = peak_bytes(calls[name], device)
+        yield {
+            "implementation": name,
+            **{"B": images, "R": count, "P": number, "d": depth},
+            "median_ms": round(statistics.median(spent), 3),
+            "least_ms": round(min(spent), 3),
+            "turns": len(spent),
+            "product_ms": round(product, 3),
+            "rate_of_product": round(product / min(spent), 3),
+            "gflops": round(2e-6 * images * count * number * depth / min(spent), 1),
+            "extra_mb": None if peak is None else round(peak / 1e6, 2),
+            "error": f"{errors[name]:.1e}",
+        }
 
 
 def run(options: argparse.Namespace) -> Path:
-    """Measure the shapes asked for; rows of other shapes that the CSV holds stay. Returns its path."""
+    """Measure what is asked for; other rows that the CSV holds stay. Returns its path."""
     path = options.out / f"similarity_{options.device}.csv"
-    options.out.mkdir(parents=True, exist_ok=True)
-    facts = environment(options.device, SOURCES)
+    record = Record(path, KEYS, SOURCES, options.device, options.changed_only)
     shapes = [shape for shape in SHAPES if shape.name in options.shapes]
-    rows = pd.read_csv(path).to_dict("records") if path.exists() else []
-    rows = [row for row in rows if row["shape"] not in options.shapes]
-    for shape in shapes:
-        for precision in PRECISIONS:
+    passes = itertools.product((False, True), (None, TEMPERATURE))
+    for shape, precision, (train, temperature) in itertools.product(shapes, PRECISIONS, passes):
+        way, entropy = "forward + backward" if train else "forward", "yes" if temperature else "no"
+        group = dict(zip(KEYS, (shape.name, precision.name, way, entropy)))
+        if record.pending(group):
             with precision.active():
-                for row in measure(shape, precision, options.device, options):
-                    rows.append(row | facts)
-                    pd.DataFrame(rows).to_csv(path, index=False)
+                record.add(group, measure(shape, precision, train, temperature, options))
     return path
 
 
@@ -166,6 +169,7 @@ def main() -> None:
     )
     parser.add_argument("--shapes", nargs="+", choices=[s.name for s in SHAPES], help="all unless given")
     parser.add_argument("--seconds", type=float, default=5.0, help="for each pass of a shape and precision")
+    add_changed_only_option(parser)
     options = parser.parse_args()
     options.shapes = options.shapes or (QUICK if options.quick else [shape.name for shape in SHAPES])
     options.seconds = min(options.seconds, 1.0) if options.quick else options.seconds

@@ -66,10 +66,12 @@ def _state(cell: Mapping[str, object]) -> State:
         return "new"
     if cell["n"] != cell["n_committed"]:
         return "other n"
-    steps = abs(_printed(cell["measured"], metric.digits) - _printed(cell["committed"], metric.digits))
+    steps = abs(
+        printed_steps(cell["measured"], metric.digits) - printed_steps(cell["committed"], metric.digits)
+    )
     return "equal" if steps == 0 else "within rounding" if steps == 1 else "outside"
 
 
-def _printed(value: float, digits: int) -> int:
+def printed_steps(value: float, digits: int) -> int:
     """A number as it is printed, in units of its last digit."""
     return round(float(f"{value:.{digits}f}") * 10**digits)

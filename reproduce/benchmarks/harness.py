@@ -1,0 +1,79 @@
+"""The CSV of a benchmark: groups of rows measured in one run, each with where and of which sources it was measured."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from reproduce.benchmarks.environment import environment
+from reproduce.workspace.fingerprint import file_digest
+from reproduce.workspace.paths import PUBLISHED, ROOT
+
+COMMITTED = PUBLISHED / "benchmarks"
+FINGERPRINT = "sources"
+SAME = (FINGERPRINT, "torch", "triton", "device", "threads")
+"""What has to be as it was for a row to count as measured."""
+SOURCE_SUFFIXES = (".py", ".cpp", ".cu", ".h", ".cuh", ".inl")
+
+
+class Record:
+    """The rows of one benchmark on one device, written to `path` group by group.
+
+    A group is all rows with the same `keys`: every side of one piece of work, measured in turns. With
+    `changed_only` a group that the file already holds, of the same sources, versions and device, is not measured
+    again; where there is no file yet, the committed one of that name is gone on from.
+
+    sources: files, folders and patterns, relative to the repository, whose contents the figures depend on.
+    """
+
+    def __init__(
+        self, path: Path, keys: Sequence[str], sources: Sequence[str], device: str, changed_only: bool = False
+    ) -> None:
+        self.path, self.keys, self.changed_only = path, list(keys), changed_only
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.facts = environment(device, sources) | {FINGERPRINT: fingerprint(sources)}
+        committed = COMMITTED / path.name
+        start = path if path.exists() or not (changed_only and committed.exists()) else committed
+        self.rows = pd.read_csv(start).to_dict("records") if start.exists() else []
+
+    def pending(self, group: Mapping[str, object]) -> bool:
+        """Whether a group has to be measured."""
+        found = [row for row in self.rows if self._belongs(row, group)]
+        same = all(_text(row.get(name)) == _text(self.facts[name]) for row in found for name in SAME)
+        return not (self.changed_only and found and same)
+
+    def add(self, group: Mapping[str, object], rows: Iterable[Mapping[str, object]]) -> None:
+        """Write the rows of a group, in place of those that the file holds, once all of them are measured."""
+        measured = [{**group, **row, **self.facts} for row in rows]
+        self.rows = [row for row in self.rows if not self._belongs(row, group)] + measured
+        pd.DataFrame(self.rows).to_csv(self.path, index=False)
+        print(f"{self.path.name}: {', '.join(map(str, group.values()))}", flush=True)
+
+    def _belongs(self, row: Mapping[str, object], group: Mapping[str, object]) -> bool:
+        return all(_text(row.get(key)) == _text(group[key]) for key in self.keys)
+
+
+def fingerprint(sources: Sequence[str]) -> str:
+    """A short hash of the contents of the sources: equal where they are, whatever the commit is called."""
+    found = (path for source in sources for path in sorted(ROOT.glob(source)))
+    files = (file for path in found for file in (sorted(path.rglob("*")) if path.is_dir() else [path]))
+    return file_digest(file for file in files if file.suffix in SOURCE_SUFFIXES)[:12]
+
+
+def add_changed_only_option(parser: argparse.ArgumentParser) -> None:
+    """`--changed-only`, for a run that goes on from another."""
+    parser.add_argument(
+        "--changed-only",
+        action="store_true",
+        help="only what the CSV, or else the committed one, lacks of these sources, versions and device",
+    )
+
+
+def _text(value: object) -> str:
+    """A CSV's cell and the value it was written from, alike: 1, 1.0 and "1" are one, and so are "" and nothing."""
+    if value is None or value != value:
+        return ""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)

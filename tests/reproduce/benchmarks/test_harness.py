@@ -1,0 +1,73 @@
+"""A benchmark's CSV: groups are replaced whole, and only what changed is measured again."""
+
+import pandas as pd
+import pytest
+
+from reproduce.benchmarks import harness
+from reproduce.benchmarks.harness import Record
+
+GROUP = {"shape": "small", "batch": 1}
+
+
+@pytest.fixture
+def open_record(tmp_path, monkeypatch):
+    monkeypatch.setattr(harness, "ROOT", tmp_path)
+    monkeypatch.setattr(harness, "COMMITTED", tmp_path / "committed")
+    (tmp_path / "kernel.cpp").write_text("int one;")
+
+    def open_(changed_only=True, name="out/work_cpu.csv"):
+        return Record(tmp_path / name, tuple(GROUP), ("kernel.cpp",), "cpu", changed_only)
+
+    return open_
+
+
+def rows(*values):
+    return ({"side": f"side {number}", "ms": value} for number, value in enumerate(values))
+
+
+def test_a_group_is_replaced_whole_and_others_stay(open_record):
+    record = open_record()
+    record.add(GROUP, rows(1.0, 2.0))
+    record.add({"shape": "large", "batch": 1}, rows(7.0))
+    open_record().add(GROUP, rows(3.0))
+    table = pd.read_csv(record.path)
+    assert list(zip(table["shape"], table["ms"])) == [("large", 7.0), ("small", 3.0)]
+    assert {"commit", "torch", "device", "sources"} <= set(table.columns)
+
+
+def test_what_is_measured_is_pending_only_when_sources_change(open_record, tmp_path):
+    assert open_record().pending(GROUP)
+    open_record().add(GROUP, rows(1.0))
+    assert not open_record().pending(GROUP)
+    assert open_record(changed_only=False).pending(GROUP)
+    assert open_record().pending({"shape": "small", "batch": 8})
+    (tmp_path / "kernel.cpp").write_text("int two;")
+    assert open_record().pending(GROUP)
+
+
+def test_another_version_of_torch_is_measured_anew(open_record, monkeypatch):
+    open_record().add(GROUP, rows(1.0))
+    monkeypatch.setattr(harness.environment.__globals__["torch"], "__version__", "9.9.9")
+    assert open_record().pending(GROUP)
+
+
+def test_a_group_that_fails_half_way_is_not_written(open_record):
+    def failing():
+        yield {"side": "ours", "ms": 1.0}
+        raise RuntimeError("out of memory")
+
+    record = open_record()
+    record.add({"shape": "large", "batch": 1}, rows(7.0))
+    with pytest.raises(RuntimeError, match="out of memory"):
+        record.add(GROUP, failing())
+    assert open_record().pending(GROUP)
+    assert list(pd.read_csv(record.path)["shape"]) == ["large"]
+
+
+def test_a_new_folder_goes_on_from_the_committed_file(open_record, tmp_path):
+    open_record(name="committed/work_cpu.csv").add(GROUP, rows(1.0))
+    fresh = open_record()
+    assert not fresh.pending(GROUP)
+    fresh.add({"shape": "large", "batch": 1}, rows(2.0))
+    assert list(pd.read_csv(fresh.path)["shape"]) == ["small", "large"]
+    assert open_record(changed_only=False, name="elsewhere/work_cpu.csv").rows == []
