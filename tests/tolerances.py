@@ -50,6 +50,11 @@ def assert_close(ours: Tensor, expected: Tensor, length: int, dtype: torch.dtype
     torch.testing.assert_close(ours.double(), expected.double(), rtol=0, atol=allowed, equal_nan=True)
 
 
+def masking_sum(features: Tensor, images: Tensor) -> int:
+    """Terms that a channel's gradient adds up: all pixels, after a map of all channels."""
+    return features.shape[1] + images[0].numel()
+
+
 def similarity_sums(shape: tuple[int, int, int, int], temperature: float) -> tuple[float, float]:
     """Terms of the longest sums of part similarity's entropy and gradients, for a shape [P, B, R, d].
 

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from tolerances import assert_as_accurate, assert_close, error, rounding
+from tolerances import assert_as_accurate, assert_close, error, masking_sum, rounding
 
 from opticam.masking import channel_masks, ops, saliency_mask
 from opticam.masking.reference import NORMALIZATIONS
@@ -22,11 +22,6 @@ def run(features, logits_u, images, normalization, backend):
     return masked.detach(), saliency_map.detach(), gradient
 
 
-def longest_sum(features, images):
-    """Terms that a channel's gradient adds up: all pixels, after a map of all channels."""
-    return features.shape[1] + images[0].numel()
-
-
 def gradient_terms(features, logits_u, images):
     """Size of what a gradient adds up, pixels of random sign over the map's largest value; all of it cancels where
     the normalised map is constant."""
@@ -42,7 +37,7 @@ def assert_accurate(inputs, normalization):
     fused = run(*inputs, normalization, "cpp")
     for name, truth, reference, ours in zip(("masked", "map", "gradient"), exact, eager, fused):
         least = gradient_terms(*inputs) if name == "gradient" else 0.0
-        assert_as_accurate(ours, reference, truth, longest_sum(inputs[0], inputs[2]), name, least)
+        assert_as_accurate(ours, reference, truth, masking_sum(inputs[0], inputs[2]), name, least)
 
 
 @pytest.mark.parametrize("normalization", NORMALIZATIONS)
@@ -61,7 +56,7 @@ def test_channels_last_keeps_its_layout(shape, inputs):
     plain = run(features, logits_u, images, "range", "cpp")
     ours = run(features, logits_u, last, "range", "cpp")
     for one, other in zip(ours, plain):
-        assert_close(one, other, longest_sum(features, images))
+        assert_close(one, other, masking_sum(features, images))
     masked, _ = saliency_mask(features, logits_u, last, backend="cpp")
     assert masked.is_contiguous(memory_format=torch.channels_last)
 
@@ -72,7 +67,7 @@ def test_mixed_dtypes_keep_the_images_dtype(inputs, shape):
     assert (masked.dtype, saliency_map.dtype) == (torch.float64, torch.float32)
     wide = features.half().double(), logits_u.bfloat16().double(), images.double()
     exact, eager = (saliency_mask(*given, backend="eager")[0] for given in (wide, [t.float() for t in wide]))
-    allowed = 2 * error(eager, exact) + rounding(exact, longest_sum(features, images))  # the map is float32
+    allowed = 2 * error(eager, exact) + rounding(exact, masking_sum(features, images))  # the map is float32
     assert error(masked, exact) <= allowed
 
 

@@ -24,7 +24,9 @@ def test_follows_torchs_adam(dtype, normalization):
         peer.step()
         masked = ours.mask()
         ours.step(torch.autograd.grad(loss(masked), masked)[0])
-    torch.testing.assert_close(ours.logits_u, logits_u.detach(), atol=2e-3, rtol=1e-3)
+    # Adam divides by the gradient's size: where that is small its rounding moves a logit by a share of the rate.
+    share = 1e-9 if dtype == torch.float64 else 0.02
+    torch.testing.assert_close(ours.logits_u, logits_u.detach(), atol=0.1 * share, rtol=0)
     _, expected = saliency_mask(features, ours.logits_u, images, normalization)
     ours.mask()
     assert torch.equal(ours.saliency_map, expected)
