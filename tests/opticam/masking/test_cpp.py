@@ -57,12 +57,12 @@ for normalization in ("range", "max", "sigmoid"):
     ours = run(features, logits_u, images, normalization, "cpp")
     for truth, theirs, mine in zip(exact, eager, ours):
         assert_as_accurate(mine, theirs, truth, 63 + 3 * 101 * 67)
-print(torch.ops.opticam.instruction_set())
+print(torch.ops.opticam.instruction_set(), torch.backends.cpu.get_cpu_capability())
 """
 
 
-@pytest.mark.parametrize(("capability", "name"), [("default", "baseline"), ("avx2", "AVX2"), (None, None)])
-def test_every_instruction_set_is_accurate(capability, name):
+@pytest.mark.parametrize("capability", ["default", "avx2", None])
+def test_every_instruction_set_is_accurate(capability):
     paths = [str(TESTS), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = dict(os.environ, OMP_NUM_THREADS="1", PYTHONPATH=os.pathsep.join(paths))
     environment.pop("ATEN_CPU_CAPABILITY", None)
@@ -70,10 +70,8 @@ def test_every_instruction_set_is_accurate(capability, name):
         environment["ATEN_CPU_CAPABILITY"] = capability
     result = subprocess.run([sys.executable, "-c", CHECK], env=environment, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
-    supported = torch.backends.cpu.get_cpu_capability()
-    if name is None or supported == "DEFAULT":
-        name = {"DEFAULT": "baseline", "AVX2": "AVX2"}.get(supported, "AVX-512")
-    assert result.stdout.strip() == name
+    ours, pytorchs = result.stdout.split()
+    assert ours == {"DEFAULT": "baseline", "AVX2": "AVX2"}.get(pytorchs, "AVX-512")
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
