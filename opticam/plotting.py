@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import matplotlib
 import numpy as np
@@ -62,4 +63,39 @@ def map_grid(
     scale = matplotlib.cm.ScalarMappable(matplotlib.colors.Normalize(0, 1), COLOURS)
     figure.colorbar(scale, ax=axes, shrink=0.7, label="saliency", pad=0.01)
     figure.suptitle(title, fontsize=10)
+    return figure
+
+
+@dataclass(frozen=True)
+class Explained:
+    """What a method says of an image: the map [H,W], and the class probability of the masked image."""
+
+    saliency_map: torch.Tensor
+    probability: float
+
+
+def masked_grid(
+    images: torch.Tensor, titles: Sequence[str], methods: Mapping[str, Sequence[Explained | None]]
+) -> Figure:
+    """One row for each image [B,3,H,W]; for each method its map over the image beside the masked image.
+
+    titles: above each image, such as its class and probability. Above a masked image stands the probability that the
+    network still gives that class. Where a method has None for an image, both places stay empty.
+    """
+    rows, columns = len(images), 1 + 2 * len(methods)
+    figure = Figure(figsize=(1.7 * columns + 0.3, 1.95 * rows + 0.4), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False)
+    for row, image in enumerate(images):
+        axes[row, 0].imshow(image.permute(1, 2, 0).cpu().numpy())
+        axes[row, 0].set_title(titles[row], fontsize=9)
+        for place, (name, found) in enumerate(methods.items()):
+            explained, over, masked = found[row], axes[row, 1 + 2 * place], axes[row, 2 + 2 * place]
+            if explained is None:
+                continue
+            over.imshow(overlay(image, explained.saliency_map))
+            masked.imshow((image * explained.saliency_map).permute(1, 2, 0).cpu().numpy())
+            over.set_title(name, fontsize=9, fontweight="bold")
+            masked.set_title(f"masked, p = {explained.probability:.2f}", fontsize=9)
+    for axis in axes.flat:
+        axis.axis("off")
     return figure

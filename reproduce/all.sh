@@ -1,16 +1,26 @@
 #!/usr/bin/env bash
-# The main job: set up, run both papers' experiments, write tables, figures and the report.
+# The main job: set up, explain eight photographs with a pretrained network, run both papers' experiments on the
+# sample profile, write tables, figures and the report.
 #   bash reproduce/all.sh [--no-venv] [options of `python -m reproduce run`, for example --limit 8 or --quiet]
 # It says how many claims hold, but does not fail where one does not: `python -m reproduce check` judges them.
 set -euo pipefail
 arguments=()
+shared=()  # what the photographs take, too; they are left out where the options choose something else
+photographs=1
 for argument in "$@"; do
-    if [ "$argument" = --no-venv ]; then NO_VENV=1; else arguments+=("$argument"); fi
+    case $argument in
+        --no-venv) NO_VENV=1; continue ;;
+        --quiet | --force | --publish) shared+=("$argument") ;;
+        --only* | --profile* | --results* | --output* | --images* | --network* | --optimize*) photographs=0 ;;
+    esac
+    arguments+=("$argument")
 done
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 begin=$SECONDS
 say_how_to_go_on
 prepare
 cd "$CALLED_FROM"  # paths among the options are the caller's
-stage "experiments" "$PYTHON" -m reproduce run --processes "$(processes)" "${arguments[@]+"${arguments[@]}"}"
+run=("$PYTHON" -m reproduce run --processes "$(processes)")
+if [ $photographs = 1 ]; then stage "photographs" "${run[@]}" --profile photographs "${shared[@]+"${shared[@]}"}"; fi
+stage "experiments" "${run[@]}" "${arguments[@]+"${arguments[@]}"}"
 printf '== all done in %d s\n' $((SECONDS - begin))

@@ -6,7 +6,7 @@ import pandas as pd
 
 from reproduce.claims.judging import SHOWN
 from reproduce.claims.verdicts import LEVEL, VERDICTS
-from reproduce.tables.metric_names import METRICS
+from reproduce.tables.metric_names import METRICS, printed
 from reproduce.workspace.profile import Profile
 
 STATES = (*VERDICTS, SHOWN)
@@ -59,9 +59,27 @@ def counts(claims: pd.DataFrame, kind: str) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["paper", "state", "plain", "adjusted", "chance"])
 
 
+def run_papers(profile: Profile) -> list[str]:
+    """The papers of which the profile runs anything."""
+    parts = {"Opti-CAM": profile.saliency, "DP-Net": profile.parts}
+    return [paper for paper, part in parts.items() if part is not None]
+
+
+def part_cells(claims: pd.DataFrame) -> list[str]:
+    """DP-Net's six cells, Parts less Global: published and measured difference, interval, seeds and verdict."""
+    own = claims[(claims["kind"] == "ordering") & (claims["place"] == "dpnet_main") & (claims["n"] > 0)]
+    return [
+        f"{cell['dataset']} {cell['network']}: published {_number(cell, 'published')}, measured "
+        f"{_number(cell, 'measured')} [{_number(cell, 'low')}, {_number(cell, 'high')}], {cell['n']} {cell['unit']}, "
+        f"{cell['verdict']}"
+        for _, cell in own.iterrows()
+    ]
+
+
 def headline(claims: pd.DataFrame, profile: Profile) -> list[str]:
     """The counts of each paper in a line of their own, contradictions first, and what the profile can tell."""
-    lines = []
+    lines, papers = [], run_papers(profile)
+    claims = claims[claims["paper"].isin(papers) | (claims["kind"] == "own statement")]
     for kind, words in KINDS.items():
         for paper, group in counts(claims, kind).groupby("paper", sort=False):
             texts = [f"{row.plain} {row.state} (after Holm {row.adjusted})" for row in group.itertuples()]
@@ -72,7 +90,8 @@ def headline(claims: pd.DataFrame, profile: Profile) -> list[str]:
                 else ""
             )
             lines.append(f"{paper}, {words}: {', '.join(texts)}{by_chance}")
-    return [*lines, *(f"{paper} on {scope(profile, paper)}" for paper in ("Opti-CAM", "DP-Net"))]
+    lines += [f"DP-Net, Parts less Global in points of accuracy, {cell}" for cell in part_cells(claims)]
+    return [*lines, *(f"{paper} on {scope(profile, paper)}" for paper in papers)]
 
 
 def claim_line(claim: pd.Series) -> str:
@@ -113,5 +132,5 @@ def _number(claim: pd.Series, name: str) -> str:
     digits = METRICS[metric].digits if metric in METRICS else 2
     if pd.isna(claim[name]):
         return "\N{EN DASH}"
-    text = f"{claim[name]:+.{digits}f}"
+    text = printed(claim[name], digits, "+")
     return text if float(text) or not claim[name] else f"{claim[name]:+.1g}"

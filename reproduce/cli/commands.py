@@ -27,7 +27,7 @@ from reproduce.report.content import MEASURED
 from reproduce.saliency.evaluation import EXPERIMENT as SALIENCY
 from reproduce.saliency.evaluation import WITHOUT_BOXES
 from reproduce.workspace.fingerprint import file_digest, inputs_digest
-from reproduce.workspace.paths import PUBLISHED
+from reproduce.workspace.paths import PUBLISHABLE, PUBLISHED
 from reproduce.workspace.processes import inside_group, is_first
 from reproduce.workspace.workspace import Workspace
 
@@ -141,11 +141,12 @@ def _outputs(given: Workspace, told: list[Outcome], options: argparse.Namespace)
 
 def _publish(given: Workspace, outputs: Outputs, options: argparse.Namespace) -> None:
     """Write what the outputs tell once more, into the committed folder, in place of what is there."""
-    origin = check_one_origin(given.store.runs())
-    published = Outputs(outputs.told, PUBLISHED, outputs.digest, anew=True)
-    clear_published(origin)
+    origin, folder = check_one_origin(given.store.runs()), PUBLISHABLE[given.profile.name]
+    clear_published(origin, folder)
+    published = Outputs(outputs.told, folder, outputs.digest, anew=True)
     _write(published, ("tables", "figures"))
-    _report(given, published, options)
+    if folder == PUBLISHED:  # the one report shows the others' figures and tables, too
+        _report(given, published, options)
 
 
 def _compare(given: Workspace, outputs: Outputs) -> None:

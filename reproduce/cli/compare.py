@@ -13,8 +13,8 @@ from reproduce.cli.selection import select
 from reproduce.experiments.outcome import Outcome, outcomes
 from reproduce.tables.cells import KEYS
 from reproduce.tables.comparison import COMPARED, compare_tables, read_tables
-from reproduce.tables.metric_names import METRICS
-from reproduce.workspace.paths import PUBLISHED
+from reproduce.tables.metric_names import METRICS, printed
+from reproduce.workspace.paths import PUBLISHABLE
 from reproduce.workspace.profile import Profile
 
 EQUAL, DIFFERENT, NOTHING = 0, 1, 3
@@ -40,7 +40,8 @@ def run(options: argparse.Namespace) -> int:
 
 def committed_tables(profile: Profile) -> Path | None:
     """Where the tables of the profile's last published run lie, if it has any."""
-    return PUBLISHED / "tables" if profile.name == "sample" else None
+    folder = PUBLISHABLE.get(profile.name)
+    return folder and folder / "tables"
 
 
 def compare_outcomes(told: Iterable[Outcome], folder: Path) -> pd.DataFrame:
@@ -77,5 +78,5 @@ def _print_differences(compared: pd.DataFrame) -> None:
     for cell in compared[compared["state"].isin(COMPARED[1:])].to_dict("records"):
         digits = METRICS[cell["metric"]].digits
         name = " ".join(str(cell[key]) for key in KEYS)
-        numbers = f"committed {cell['committed']:.{digits}f}, here {cell['measured']:.{digits}f}"
+        numbers = f"committed {printed(cell['committed'], digits)}, here {printed(cell['measured'], digits)}"
         print(f"{cell['state']:16} {cell['table']}: {name}: {numbers}")

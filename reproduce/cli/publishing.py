@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from reproduce.benchmarks.environment import commit
-from reproduce.workspace.paths import PUBLISHED, ROOT
+from reproduce.workspace.paths import PUBLISHABLE, PUBLISHED, ROOT
 
 RECORD = "published.json"
 OWN = ("tables/*", "*.png", "*.pdf", "*.html", "*.md", RECORD)
@@ -18,12 +18,18 @@ OWN = ("tables/*", "*.png", "*.pdf", "*.html", "*.md", RECORD)
 
 
 def check_publishable(options: argparse.Namespace) -> None:
-    """Raises ValueError, naming the option, unless this is the whole sample profile of a clean checkout."""
-    apart = [name for name in ("only", "limit", "count", "results", "output") if getattr(options, name)]
-    if options.profile != "sample" or options.optimize != "fast" or apart:
+    """Raises ValueError, naming the option, unless this is a whole profile without options, in a clean checkout.
+
+    Clean means all but figures/, where one profile's publication may follow on another's.
+    """
+    apart = [
+        name for name in ("only", "limit", "count", "results", "output", "network") if getattr(options, name)
+    ]
+    if options.profile not in PUBLISHABLE or options.optimize != "fast" or apart:
         given = ", ".join(f"--{name}" for name in apart) or "another profile or level"
-        raise ValueError(f"publish: takes the whole sample profile as it is, not {given}")
-    changed = _git("status", "--porcelain")
+        whole = " or ".join(PUBLISHABLE)
+        raise ValueError(f"publish: takes the whole profile {whole} as it is, not {given}")
+    changed = _git("status", "--porcelain", "--", ".", f":!{PUBLISHED.name}")
     if changed:
         raise ValueError(f"publish: the checkout differs from its commit: {', '.join(changed.splitlines())}")
 
@@ -36,13 +42,14 @@ def check_one_origin(runs: pd.DataFrame) -> dict[str, object]:
         told = "; ".join(sorted(origins)) or "none"
         raise ValueError(
             f"publish: needs results of one commit ({now}), machine and set of versions, not {told}; "
-            "remove results/sample and run again"
+            "remove the profile's results and run again"
         )
     return json.loads(origins.pop())
 
 
-def clear_published(origin: dict[str, object], folder: Path = PUBLISHED) -> None:
-    """Remove what the last publication wrote and write down where the new one comes from."""
+def clear_published(origin: dict[str, object], folder: Path) -> None:
+    """Remove what the last publication wrote into a folder and write down where the new one comes from."""
+    folder.mkdir(parents=True, exist_ok=True)
     for pattern in OWN:
         for path in folder.glob(pattern):
             path.unlink()

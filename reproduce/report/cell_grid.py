@@ -8,7 +8,7 @@ import pandas as pd
 
 from reproduce.report.document import Cell, Grid
 from reproduce.tables.layout import Table, heading, numbers, places
-from reproduce.tables.metric_names import METRICS
+from reproduce.tables.metric_names import METRICS, printed
 
 
 def cell_grid(table: Table) -> Grid:
@@ -48,4 +48,4 @@ def _detail(cell: pd.Series) -> str:
     count = f"n {cell['n']}"
     if math.isnan(cell["low"]):
         return count
-    return f"[{cell['low']:.{digits}f}, {cell['high']:.{digits}f}] {count}"
+    return f"[{printed(cell['low'], digits)}, {printed(cell['high'], digits)}] {count}"

@@ -14,6 +14,7 @@ from reproduce.report.sections.claims import claims_section, own_statements_sect
 from reproduce.report.sections.deviations import deviations_section
 from reproduce.report.sections.environment import environment_section
 from reproduce.report.sections.figures import figures_section
+from reproduce.report.sections.photographs import photographs_section
 from reproduce.report.sections.studies import studies_section
 from reproduce.report.sections.summary import TITLE, summary_section
 from reproduce.report.sections.tables import tables_section
@@ -21,6 +22,7 @@ from reproduce.report.sections.tables import tables_section
 SECTIONS = (
     summary_section,
     claims_section,
+    photographs_section,
     tables_section,
     figures_section,
     own_statements_section,

@@ -9,10 +9,9 @@ import torch
 from torch.nn.functional import interpolate
 
 from opticam.masking import normalize_map
-from opticam.metrics import average_gain, faithfulness_scores, target_probability
+from opticam.metrics import average_gain
 from opticam.saliency import SaliencyMethod, ScoreCAM
 from reproduce.saliency.explained_batch import Evaluated
-from reproduce.saliency.requests import explained_class
 
 Values = Mapping[str, torch.Tensor]
 
@@ -28,7 +27,7 @@ CHECKS = 10
 
 def gain_over_probability(given: Evaluated) -> Values:
     """AG with the denominator p, as eq. 12 of the slides prints it."""
-    masked = _masked_probabilities(given, given.maps)
+    masked = given.masked_probabilities(given.maps)
     return {GAIN_OVER_P: average_gain(given.view.probabilities, masked, denominator="probability")}
 
 
@@ -37,30 +36,21 @@ def early_stop(given: Evaluated) -> Values:
 
     The stop looks at the sum over the batch, so these numbers, and no others, depend on the batch.
     """
-    targets = explained_class(given.request.target, given.view.logits, given.batch.labels)
-    found = given.method().optimise(given.batch.images, targets)
+    found = given.method().optimise(given.batch.images, given.targets)
     stop = stopping_iteration(found.objectives)
-    maps = _shortened(given, stop)(given.batch.images, targets)
-    scores = faithfulness_scores(given.view.probabilities, _masked_probabilities(given, maps))
     iterations = torch.full((len(given.batch),), stop, dtype=torch.float64)
-    return {STOP: iterations, **{name: scores[score] for score, name in STOPPED.items()}}
+    stopped = _with(given, iterations=stop, cuda_graph=False)
+    return {STOP: iterations, **_scores_of(given, STOPPED, stopped)}
 
 
 def aligned_corners(given: Evaluated) -> Values:
     """AD, AG and AI of Score-CAM whose channels are upsampled as the grad-cam package does it."""
-    targets = explained_class(given.request.target, given.view.logits, given.batch.labels)
-    maps = AlignedScoreCAM(given.classifier, **given.request.options)(given.batch.images, targets)
-    return _named(ALIGNED, faithfulness_scores(given.view.probabilities, _masked_probabilities(given, maps)))
+    return _scores_of(given, ALIGNED, AlignedScoreCAM(given.classifier, **given.request.options))
 
 
 def rectified_features(given: Evaluated) -> Values:
     """AD, AG and AI of Opti-CAM whose feature maps are cut at zero, as the authors' code does it everywhere."""
-    targets = explained_class(given.request.target, given.view.logits, given.batch.labels)
-    options = {**given.request.options, "relu_features": True}
-    maps = replace(given.request, options=options).build(given.classifier)(given.batch.images, targets)
-    return _named(
-        RECTIFIED, faithfulness_scores(given.view.probabilities, _masked_probabilities(given, maps))
-    )
+    return _scores_of(given, RECTIFIED, _with(given, relu_features=True))
 
 
 def causal_of_prediction(given: Evaluated) -> Values:
@@ -84,7 +74,15 @@ class AlignedScoreCAM(ScoreCAM):
         return logits.unflatten(0, (-1, len(channels)))
 
 
-def _named(names: Mapping[str, str], scores: Values) -> Values:
+def _with(given: Evaluated, **options: object) -> SaliencyMethod:
+    """The method of the request, with some other options."""
+    changed = replace(given.request, options={**given.request.options, **options})
+    return changed.build(given.classifier)
+
+
+def _scores_of(given: Evaluated, names: Mapping[str, str], method: SaliencyMethod) -> Values:
+    """AD, AG and AI of another method's maps, under the names that they have here."""
+    scores = given.masked_scores(method(given.batch.images, given.targets))
     return {name: scores[score] for score, name in names.items()}
 
 
@@ -99,13 +97,3 @@ def stopping_iteration(objectives: torch.Tensor) -> int:
     sums = objectives[:count:every].sum(1)
     risen = (sums[1:] < sums[:-1]).nonzero()
     return int(risen[0] + 1) * every if len(risen) else count
-
-
-def _shortened(given: Evaluated, iterations: int) -> SaliencyMethod:
-    """The method of the request, with another number of iterations."""
-    options = {**given.request.options, "iterations": iterations, "cuda_graph": False}
-    return replace(given.request, options=options).build(given.classifier)
-
-
-def _masked_probabilities(given: Evaluated, maps: torch.Tensor) -> torch.Tensor:
-    return target_probability(given.classifier, given.batch.images * maps[:, None], given.batch.labels)

@@ -11,7 +11,7 @@ from functools import cached_property
 import torch
 
 from opticam import Classifier
-from opticam.metrics import CausalCurve, deletion, insertion
+from opticam.metrics import CausalCurve, deletion, faithfulness_scores, insertion, target_probability
 from opticam.saliency import SaliencyMethod
 from reproduce.saliency.requests import Request, explained_class
 from reproduce.workspace.map_cache import MapCache, MapKey
@@ -41,6 +41,10 @@ class View:
         """Softmax probabilities [B] of the true classes."""
         wide = self.logits.to(torch.promote_types(self.logits.dtype, torch.float32))
         return wide.softmax(1).gather(1, self.batch.labels[:, None])[:, 0]
+
+    def targets(self, name: str) -> torch.Tensor:
+        """Class ids [B] that a request's target means."""
+        return explained_class(name, self.logits, self.batch.labels)
 
     def first(self, names: Sequence[str]) -> View:
         """The view of the images among `names`."""
@@ -75,6 +79,11 @@ class Evaluated:
         return self.view.batch
 
     @property
+    def targets(self) -> torch.Tensor:
+        """Class ids [B] that are explained."""
+        return self.view.targets(self.request.target)
+
+    @property
     def maps(self) -> torch.Tensor:
         """Saliency maps [B,H,W] of the request's class."""
         return self._made[0]
@@ -87,13 +96,21 @@ class Evaluated:
     @cached_property
     def predicted_maps(self) -> torch.Tensor:
         """Saliency maps [B,H,W] of the predicted classes; made anew only where that is another class."""
-        explained = explained_class(self.request.target, self.view.logits, self.batch.labels)
-        other = (explained != self.view.predicted).nonzero()[:, 0]
+        other = (self.targets != self.view.predicted).nonzero()[:, 0]
         if not len(other):
             return self.maps
         maps = self.maps.clone()
         maps[other] = self.method()(self.batch.images[other], self.view.predicted[other])
         return maps
+
+    def masked_probabilities(self, maps: torch.Tensor) -> torch.Tensor:
+        """Softmax probabilities [B] of the true classes under some maps [B,H,W]."""
+        batch = self.batch
+        return target_probability(self.classifier, batch.images * maps[:, None], batch.labels)
+
+    def masked_scores(self, maps: torch.Tensor) -> dict[str, torch.Tensor]:
+        """AD, AG and AI of the true classes under some maps [B,H,W]."""
+        return faithfulness_scores(self.view.probabilities, self.masked_probabilities(maps))
 
     @cached_property
     def insertion(self) -> CausalCurve:
@@ -150,7 +167,7 @@ def timed_maps(
     kept = cache.load(key, view.batch.names) if cache else None
     if kept:
         return kept[0].to(images.device), kept[1]
-    targets = explained_class(request.target, view.logits, view.batch.labels)
+    targets = view.targets(request.target)
     explain = method()
     with _stopwatch(images.device) as elapsed:
         maps = explain(images, targets)

@@ -15,10 +15,8 @@ from opticam.metrics import (
     CausalCurve,
     adcc,
     aopc,
-    faithfulness_scores,
     map_similarity,
     max_sensitivity,
-    target_probability,
 )
 from opticam.metrics.sanity import cascading_randomization
 from reproduce.saliency.box_groups import (
@@ -45,7 +43,6 @@ from reproduce.saliency.deviation_groups import (
 )
 from reproduce.saliency.explained_batch import Evaluated
 from reproduce.saliency.network_blocks import last_blocks
-from reproduce.saliency.requests import explained_class
 
 Values = Mapping[str, torch.Tensor]
 
@@ -78,14 +75,7 @@ def _accuracy(given: Evaluated) -> Values:
 
 
 def _faithfulness(given: Evaluated) -> Values:
-    return masked_scores(given, given.maps)
-
-
-def masked_scores(given: Evaluated, maps: torch.Tensor) -> Values:
-    """AD, AG and AI of the true classes under some maps [B,H,W]."""
-    batch = given.batch
-    masked = target_probability(given.classifier, batch.images * maps[:, None], batch.labels)
-    return faithfulness_scores(given.view.probabilities, masked)
+    return given.masked_scores(given.maps)
 
 
 def _causal(given: Evaluated) -> Values:
@@ -109,7 +99,7 @@ def _points(name: str, curve: CausalCurve) -> Values:
 def _robustness(given: Evaluated) -> Values:
     """AOPC and MS of the explained class; ADCC of the predicted one, as its definition asks for."""
     batch, method = given.batch, given.method()
-    targets = explained_class(given.request.target, given.view.logits, batch.labels)
+    targets = given.targets
     patch = max(1, batch.images.shape[-1] // PATCHES_A_SIDE)
     return {
         "AOPC": aopc(given.classifier, batch.images, given.maps, targets, patch=patch, regions=AOPC_REGIONS),
@@ -123,14 +113,13 @@ def _selectivity(given: Evaluated) -> Values:
     return {
         f"{name} {alpha:g}": column
         for alpha in ALPHAS
-        for name, column in masked_scores(given, given.maps**alpha).items()
+        for name, column in given.masked_scores(given.maps**alpha).items()
     }
 
 
 def _sanity(given: Evaluated) -> Values:
     """Similarity to the maps after each of the network's last blocks is randomised, on top of the others."""
-    batch = given.batch
-    targets = explained_class(given.request.target, given.view.logits, batch.labels)
+    batch, targets = given.batch, given.targets
     blocks = last_blocks(given.classifier.network, RANDOMISED_BLOCKS)
     names = [f"network.{block}" for block in blocks]
     values = {}

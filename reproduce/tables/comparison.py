@@ -9,7 +9,7 @@ from typing import Literal
 import pandas as pd
 
 from reproduce.tables.cells import KEYS
-from reproduce.tables.metric_names import METRICS
+from reproduce.tables.metric_names import METRICS, printed
 
 State = Literal["equal", "within rounding", "outside", "missing", "new", "other n", "time"]
 COMPARED: tuple[State, ...] = ("equal", "within rounding", "outside")
@@ -74,4 +74,4 @@ def _state(cell: Mapping[str, object]) -> State:
 
 def printed_steps(value: float, digits: int) -> int:
     """A number as it is printed, in units of its last digit."""
-    return round(float(f"{value:.{digits}f}") * 10**digits)
+    return round(float(printed(value, digits)) * 10**digits)

@@ -15,7 +15,7 @@ from typing import Literal
 import pandas as pd
 
 from reproduce.tables.cells import cells, summarise
-from reproduce.tables.metric_names import METRICS, Metric
+from reproduce.tables.metric_names import METRICS, Metric, printed
 
 __all__ = ["METRICS", "Metric", "Table", "cells", "summarise", "to_csv", "to_latex", "to_markdown"]
 
@@ -199,7 +199,7 @@ def _best(table: Table, group: pd.DataFrame) -> dict[str, str]:
     for side in ("published", "measured"):
         values = kept[side].dropna()
         if len(values) > 1:
-            best[side] = f"{pick(values):.{metric.digits}f}"
+            best[side] = printed(pick(values), metric.digits)
     return best
 
 
@@ -220,7 +220,7 @@ def numbers(
     digits = METRICS[cell["metric"]].digits
     parts = []
     for side in ("published", "measured"):
-        number = _NOTHING if math.isnan(cell[side]) else f"{cell[side]:.{digits}f}"
+        number = _NOTHING if math.isnan(cell[side]) else printed(cell[side], digits)
         is_best = number == best.get(side) and cell["base"] not in table.aside
         parts.append(bold(number) if is_best else escape(number))
     return " / ".join(parts)
@@ -228,9 +228,9 @@ def numbers(
 
 def _spread(show: str, cell: pd.Series, digits: int) -> str:
     if show == "interval" and not math.isnan(cell["low"]):
-        return f" [{cell['low']:.{digits}f}, {cell['high']:.{digits}f}]"
+        return f" [{printed(cell['low'], digits)}, {printed(cell['high'], digits)}]"
     if show == "sd" and not math.isnan(cell["sd"]):
-        return f" ± {cell['sd']:.{digits}f}"
+        return f" ± {printed(cell['sd'], digits)}"
     return ""
 
 

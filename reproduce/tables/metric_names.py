@@ -54,3 +54,12 @@ METRICS: dict[str, Metric] = {
     "hit_by_chance": Metric("hit by chance", "neither", "%", 1, "the same for a region drawn at random"),
     "distance": Metric("distance", "down", "px", 1, "from a best box's middle to the nearest true part"),
 }
+
+
+def printed(value: float, digits: int, sign: str = "") -> str:
+    """A number as tables print it; sign "+" shows that of positive ones, too.
+
+    To ten significant digits first, as the CSV files keep them: whether a mean of exactly 10.75 prints as 10.7 or 10.8
+    must not hang on the last bit of a sum.
+    """
+    return f"{float(f'{value:.10g}'):{sign}.{digits}f}"

@@ -13,7 +13,7 @@ else:
     import tomli as tomllib
 
 FOLDER = Path(__file__).parents[1] / "profiles"
-SOURCES = ("sample", "folder")
+SOURCES = ("sample", "photographs", "folder")
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,8 @@ class SaliencyProfile:
     iterations: of Opti-CAM; ablation_iterations: of its variants in the ablations. counts: images of single
     experiments and methods, by name or "experiment/method", where they take fewer; 0 leaves them out.
     options: arguments of methods, by name. weights: of a network, by name, where they are not its library's
-    default.
+    default. layers: the target layer of a network, by name, where it is not that of its family. methods,
+    experiments: the only ones that the profile has; all where None.
     """
 
     source: str
@@ -37,6 +38,9 @@ class SaliencyProfile:
     counts: Mapping[str, int] = field(default_factory=dict)
     options: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     weights: Mapping[str, str] = field(default_factory=dict)
+    layers: Mapping[str, str] = field(default_factory=dict)
+    methods: tuple[str, ...] | None = None
+    experiments: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.source not in SOURCES:

@@ -11,7 +11,9 @@ from typing import Protocol
 import torch
 
 from opticam.data.imagenet import CorruptImageError, ImageNetSet
+from opticam.photo import read_photo
 from opticam.sample import sample_set
+from opticam.sample.photographs import PHOTOGRAPHS
 
 PROTOCOLS = ("paper", "legacy")
 
@@ -50,13 +52,15 @@ class Batch:
 class ImageSource(Protocol):
     """Named, labelled images in a fixed order.
 
-    has_boxes: whether any has object boxes. fingerprint: differs where the same names mean other pictures.
+    has_boxes: whether any has object boxes. has_labels: whether the class ids are the pictures' own, and not what a
+    network predicts. fingerprint: differs where the same names mean other pictures.
     """
 
     names: list[str]
     fingerprint: str
     class_names: list[str] | None
     has_boxes: bool
+    has_labels: bool
 
     def load(self, index: int) -> tuple[torch.Tensor, int]:
         """Image [3,H,W] in [0,1] and class id; raises CorruptImageError for one that cannot be read."""
@@ -68,7 +72,7 @@ class ImageSource(Protocol):
 class SampleSource:
     """The test split of the built-in sample set "many"."""
 
-    has_boxes = True
+    has_boxes = has_labels = True
 
     def __init__(self, cache_dir: Path, limit: int | None) -> None:
         self._set = sample_set("many", "test", cache_dir)
@@ -86,8 +90,31 @@ class SampleSource:
         return self._set.boxes[index].float()
 
 
+class PhotographSource:
+    """The photographs that installed packages carry; each is "labelled" with the class that is explained."""
+
+    has_boxes = has_labels = False
+    class_names = None
+
+    def __init__(self, limit: int | None) -> None:
+        self.names = list(PHOTOGRAPHS)[:limit]
+        pictures = (PHOTOGRAPHS[name].path.read_bytes() for name in self.names)
+        self.fingerprint = hashlib.sha256(b"".join(pictures)).hexdigest()[:12]
+
+    def load(self, index: int) -> tuple[torch.Tensor, int]:
+        """The centre [3,224,224] in [0,1], and the class that EfficientNet-Lite0 predicts there."""
+        photograph = PHOTOGRAPHS[self.names[index]]
+        return read_photo(photograph.path), photograph.class_id
+
+    def boxes(self, index: int, protocol: str) -> torch.Tensor:
+        """Boxes [0,4]: nobody drew any."""
+        return torch.zeros(0, 4)
+
+
 class FolderSource:
     """ImageNet validation pictures, or any pictures with a file of labels and, for some metrics, boxes."""
+
+    has_labels = True
 
     def __init__(
         self, images: Path, labels: Path, boxes: Path | None, transform: str, limit: int | None

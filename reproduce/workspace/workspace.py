@@ -20,7 +20,7 @@ from opticam.sample import sample_network
 from reproduce.workspace.map_cache import MapCache, classifier_digest
 from reproduce.workspace.paths import RESULTS, ROOT
 from reproduce.workspace.profile import Profile
-from reproduce.workspace.sources import FolderSource, ImageSource, SampleSource
+from reproduce.workspace.sources import FolderSource, ImageSource, PhotographSource, SampleSource
 from reproduce.workspace.store import Store
 
 
@@ -85,6 +85,8 @@ class Workspace:
         limit = self.profile.image_count()
         if self.profile.saliency.source == "sample":
             return SampleSource(self.cache, limit)
+        if self.profile.saliency.source == "photographs":
+            return PhotographSource(limit)
         if self.real.images is None or self.real.labels is None:
             raise ValueError(f"images, labels: the profile {self.profile.name!r} needs --images and --labels")
         return FolderSource(self.real.images, self.real.labels, self.real.boxes, self.real.transform, limit)
@@ -102,9 +104,11 @@ class Workspace:
 
     @functools.cache  # noqa: B019 - one workspace a process
     def methods(self, network: str) -> list[str]:
-        """Names of the methods that are defined for a network, in the order of the papers' tables."""
+        """Names of the profile's methods that are defined for a network, in the order of the papers' tables."""
         # Asked first: wrong images are told before a network is loaded.
-        return applicable_methods(self.classifier(network)) if self.source.names else []
+        defined = applicable_methods(self.classifier(network)) if self.source.names else []
+        wanted = self.profile.saliency.methods
+        return defined if wanted is None else [name for name in defined if name in wanted]
 
     def map_cache(self, batch: range) -> MapCache | None:
         """Where the maps of a batch are kept, if they are."""
@@ -130,8 +134,9 @@ class Workspace:
         weights = self.real.weights
         if weights == "default":
             weights = self.profile.saliency.weights.get(network, weights)
+        layer = self.profile.saliency.layers.get(network)
         try:
-            return Classifier.from_name(network, weights, **statistics).to(self.device)
+            return Classifier.from_name(network, weights, target_layer=layer, **statistics).to(self.device)
         except URLError as error:
             raise FileNotFoundError(
                 f"weights: those of {network} cannot be downloaded ({error.reason}); give --network, --weights"

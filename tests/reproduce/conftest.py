@@ -16,7 +16,7 @@ class RandomPictures:
     """A source of seven small pictures; those listed in `corrupt` cannot be read, `boxless` have no boxes."""
 
     class_names = None
-    has_boxes = True
+    has_boxes = has_labels = True
     fingerprint = "random"
 
     def __init__(

@@ -12,6 +12,7 @@ from reproduce.experiments.opticam.main import MainTable
 from reproduce.experiments.opticam.maps import MapsFigure
 from reproduce.experiments.opticam.normalization import NormalizationTable
 from reproduce.experiments.opticam.objectives import ObjectiveTable
+from reproduce.experiments.opticam.photographs import PhotographsFigure
 from reproduce.experiments.opticam.raw_pixels import RawPixelTable
 from reproduce.experiments.opticam.robustness import RobustnessTable
 from reproduce.experiments.opticam.sanity import SanityFigure
@@ -20,6 +21,7 @@ from reproduce.experiments.opticam.selectivity import SelectivityFigure
 EXPERIMENTS: tuple[Experiment, ...] = (
     MainTable(),
     MapsFigure(),
+    PhotographsFigure(),
     CausalTable(),
     RobustnessTable(),
     BoxTable(),

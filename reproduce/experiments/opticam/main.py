@@ -82,7 +82,9 @@ def with_batch_seconds(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def accuracies(experiment: SaliencyExperiment, workspace: Workspace, networks: list[str]) -> str:
-    """The accuracy of each network on the images, in words."""
+    """The accuracy of each network on the images, in words; none where the classes are a network's own."""
+    if not workspace.source.has_labels:
+        return "the explained class is the predicted one"
     rows = experiment.rows(workspace, ("accuracy",), lambda label: label == "Network")
     found = rows.groupby("network")["value"].agg(["mean", "size"])
     texts = [

@@ -35,8 +35,9 @@ class SaliencyExperiment(Experiment):
     stands_in = False
 
     def applies(self, profile: Profile) -> bool:
-        """Wherever there are images and networks to explain."""
-        return profile.saliency is not None
+        """Wherever there are images and networks to explain, unless the profile has other experiments."""
+        saliency = profile.saliency
+        return saliency is not None and (saliency.experiments is None or self.name in saliency.experiments)
 
     def forget(self, workspace: Workspace) -> None:
         """Delete the rows asked for."""

@@ -14,7 +14,7 @@ from reproduce.report.content import Given
 from reproduce.report.document import Block, Cell, Command, Grid, Heading, Items, Paragraph, Picture
 
 FOLDER = "benchmarks"
-ENVIRONMENT = ("device", "commit", "torch", "triton", "python", "threads")
+ENVIRONMENT = ("device", "commit", "torch", "triton", "python", "threads", "sources")
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from reproduce.claims.expectations import box_row
 from reproduce.claims.measured import stored_results
 from reproduce.claims.numbers import number_counts, numbers
-from reproduce.claims.summary import KINDS, STATES, counts, scope
+from reproduce.claims.summary import KINDS, STATES, counts, part_cells, run_papers, scope
 from reproduce.experiments.verdicts import count_verdicts
 from reproduce.report.content import Given
 from reproduce.report.document import MARKS, Block, Cell, Grid, Heading, Items, Paragraph
@@ -26,8 +26,14 @@ def summary_section(given: Given) -> Iterator[Block]:
     )
     yield from _exact(given)
     yield Paragraph("What verdicts on this profile can tell:")
-    yield Items([f"{paper}. {scope(profile, paper)}" for paper in ("Opti-CAM", "DP-Net")])
+    yield Items([f"{paper}. {scope(profile, paper)}" for paper in run_papers(profile)])
     yield _claims(given)
+    cells = part_cells(given.claims)
+    if cells:
+        yield Paragraph(
+            "DP-Net, Parts less Global in points of accuracy, cell by cell as the paper reports them:"
+        )
+        yield Items(cells)
     found = count_verdicts(t.cells for outcome in given.told for t in outcome.tables.values())
     yield Grid(
         [[("cells of the tables", 1), ("number", 1)]],

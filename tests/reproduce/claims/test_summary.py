@@ -1,0 +1,46 @@
+"""What the headline says of a profile's claims."""
+
+import dataclasses
+
+import pandas as pd
+import pytest
+
+from reproduce.claims.judging import COLUMNS
+from reproduce.claims.summary import headline, part_cells
+from reproduce.workspace.profile import load_profile
+
+SIX = [(data, network) for data in ("MIT-67", "Birds", "ImageNet") for network in ("vgg16", "resnet50")]
+
+
+@pytest.fixture
+def claims():
+    """DP-Net's six cells, measured at 1, 2, ... points, and one ordering of Opti-CAM."""
+    rows = [
+        dict.fromkeys(COLUMNS, "")
+        | {"kind": "ordering", "paper": "DP-Net", "place": "dpnet_main", "dataset": data, "network": network}
+        | {
+            "comparison": "accuracy Parts > Global",
+            "published": 0.7,
+            "measured": number,
+            "low": number - 0.25,
+        }
+        | {"high": number + 0.25, "n": 10, "unit": "seeds", "verdict": "agrees", "adjusted_verdict": "agrees"}
+        for number, (data, network) in enumerate(SIX, start=1)
+    ]
+    other = rows[0] | {"paper": "Opti-CAM", "place": "opticam_table1", "verdict": "contradicts"}
+    return pd.DataFrame([*rows, other])
+
+
+def test_the_six_cells_are_stated_one_by_one(claims):
+    cells = part_cells(claims)
+    assert len(cells) == 6
+    assert cells[2] == "Birds vgg16: published +0.7, measured +3.0 [+2.8, +3.2], 10 seeds, agrees"
+    text = "\n".join(headline(claims, load_profile("sample")))
+    assert all(cell in text for cell in cells)
+    assert part_cells(claims.assign(n=0)) == []
+
+
+def test_a_paper_that_the_profile_does_not_run_is_not_counted(claims):
+    text = "\n".join(headline(claims, dataclasses.replace(load_profile("sample"), parts=None)))
+    assert "DP-Net" not in text
+    assert "Opti-CAM, orderings of the tables: 1 contradicts" in text
