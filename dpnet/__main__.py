@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
-
-from dpnet.command_line import build_parser
+from collections.abc import Sequence
 
 USER_ERRORS = (
     ValueError,
@@ -14,11 +14,19 @@ USER_ERRORS = (
     IsADirectoryError,
     PermissionError,
 )
+COMMANDS = {
+    "train": "train Global and Parts on frozen features",
+    "evaluate": "accuracy and interpretability of a trained model on its test pictures",
+    "explain": "which parts of a photo speak for a class, where, and how much",
+    "gallery": "the training pictures in which parts respond most",
+    "info": "which backends of part similarity can run here, and why not the others",
+}
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Run a subcommand; user errors end in one line on stderr and exit status 2."""
-    options = build_parser().parse_args(arguments)
+    arguments = sys.argv[1:] if arguments is None else arguments
+    options = build_parser(arguments).parse_args(arguments)
     from dpnet import commands  # here: what they load takes seconds, which --help need not spend
 
     try:
@@ -27,6 +35,21 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"dpnet {options.command}: {error}", file=sys.stderr)
         return 2
     return 0
+
+
+def build_parser(words: Sequence[str] = tuple(COMMANDS)) -> argparse.ArgumentParser:
+    """The parser; only the subcommands among `words` get their options, whose defaults take seconds to load."""
+    parser = argparse.ArgumentParser(
+        prog="python -m dpnet", description="Learn parts on a frozen network and explain by them."
+    )
+    subparsers = parser.add_subparsers(dest="command", required=True)
+    for name, text in COMMANDS.items():
+        subparser = subparsers.add_parser(name, help=text)
+        if name in words:
+            from dpnet.command_line import add_options
+
+            add_options(name, subparser)
+    return parser
 
 
 if __name__ == "__main__":

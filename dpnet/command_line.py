@@ -5,8 +5,6 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-import torch
-
 from dpnet.initialisation import CLASSIFIER_METHODS, PART_METHODS
 from dpnet.layouts import LAYOUTS
 from dpnet.recipes import GlobalRecipe, PartRecipe
@@ -14,7 +12,7 @@ from dpnet.regions import NORMS, SCHEMES, RegionScheme
 from dpnet.runs import Run
 from dpnet.settings import PRECISIONS, ConstraintWeights, TrainingSettings
 from dpnet.sources import BackboneSource, DataSource
-from opticam.command_line import add_pixel_options, pixel_options
+from opticam.command_line import add_device_option, add_pixel_options, pixel_options
 from opticam.photo import RESIZES
 
 CONSTRAINT_NAMES = {
@@ -25,32 +23,12 @@ CONSTRAINT_NAMES = {
 }
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The parser of all subcommands; every namespace has ``command``."""
-    parser = argparse.ArgumentParser(
-        prog="python -m dpnet", description="Learn parts on a frozen network and explain by them."
-    )
-    commands = parser.add_subparsers(dest="command", required=True)
-    _add_train(commands.add_parser("train", help="train Global and Parts on frozen features"))
-    commands.add_parser("info", help="which backends of part similarity can run here, and why not the others")
-    for name, text in (
-        ("evaluate", "accuracy and interpretability of a trained model on its test pictures"),
-        ("explain", "which parts of a photo speak for a class, where, and how much"),
-        ("gallery", "the training pictures in which parts respond most"),
-    ):
-        command = commands.add_parser(name, help=text)
-        command.add_argument("--model", type=Path, required=True, help="folder of one trained model")
-        _add_common(command)
-        if name != "evaluate":
-            command.add_argument("-o", "--output", type=Path, required=True, help="figure, without suffix")
-            command.add_argument("--class", dest="class_", metavar="NAME|ID|predicted")
-        if name == "explain":
-            command.add_argument("photo", type=Path)
-            command.add_argument("--parts", type=int, default=5, help="how many parts to show")
-        if name == "gallery":
-            command.add_argument("--parts", type=int, default=10, help="how many parts to show")
-            command.add_argument("--pictures", type=int, default=8, help="pictures a part")
-    return parser
+def add_options(name: str, command: argparse.ArgumentParser) -> None:
+    """The options of the subcommand called `name`."""
+    if name == "train":
+        _add_train(command)
+    elif name != "info":
+        _add_reading(name, command)
 
 
 def data_source(options: argparse.Namespace) -> DataSource:
@@ -129,6 +107,21 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     _add_common(parser)
 
 
+def _add_reading(name: str, command: argparse.ArgumentParser) -> None:
+    """Options of what reads a trained model."""
+    command.add_argument("--model", type=Path, required=True, help="folder of one trained model")
+    _add_common(command)
+    if name != "evaluate":
+        command.add_argument("-o", "--output", type=Path, required=True, help="figure, without suffix")
+        command.add_argument("--class", dest="class_", metavar="NAME|ID|predicted")
+    if name == "explain":
+        command.add_argument("photo", type=Path)
+        command.add_argument("--parts", type=int, default=5, help="how many parts to show")
+    if name == "gallery":
+        command.add_argument("--parts", type=int, default=10, help="how many parts to show")
+        command.add_argument("--pictures", type=int, default=8, help="pictures of each part")
+
+
 def _add_part_options(group: argparse._ArgumentGroup) -> None:
     default = PartRecipe()
     add = group.add_argument
@@ -168,7 +161,7 @@ def _add_training_options(group: argparse._ArgumentGroup) -> None:
 
 def _add_common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cache", type=Path, default=Path("cache"), help="folder for frozen features")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    add_device_option(parser)
 
 
 def _integers(text: str) -> tuple[int, ...]:

@@ -1,45 +1,6 @@
 """Explain a classifier with a saliency map and judge the explanation (Opti-CAM, CVIU 2024)."""
 
-from opticam.classifier import Classifier
-from opticam.saliency import (
-    CAM,
-    LIME,
-    METHODS,
-    AblationCAM,
-    AttentionRollout,
-    ExtremalPerturbation,
-    FakeCAM,
-    GradCAM,
-    GradCAMPlusPlus,
-    GradientSHAP,
-    HiResCAM,
-    LayerCAM,
-    OptiCAM,
-    RawAttention,
-    ScoreCAM,
-    TransformerAttribution,
-    XGradCAM,
-    applicable_methods,
-)
+import lazy_loader
 
-__all__ = [
-    "CAM",
-    "LIME",
-    "METHODS",
-    "AblationCAM",
-    "AttentionRollout",
-    "Classifier",
-    "ExtremalPerturbation",
-    "FakeCAM",
-    "GradCAM",
-    "GradCAMPlusPlus",
-    "GradientSHAP",
-    "HiResCAM",
-    "LayerCAM",
-    "OptiCAM",
-    "RawAttention",
-    "ScoreCAM",
-    "TransformerAttribution",
-    "XGradCAM",
-    "applicable_methods",
-]
+# The names are those of __init__.pyi; each is loaded when it is first asked for, so that --help waits for nothing.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,10 +1,10 @@
-"""Command-line options that the commands of opticam, dpnet and reproduce share."""
+"""Command-line options that the commands of opticam, dpnet and reproduce share; loads nothing slow, for --help."""
 
 from __future__ import annotations
 
 import argparse
 
-from opticam.optimization import LEVELS
+LEVELS = ("exact", "fast", "half")  # those of `opticam.optimization`, which takes a second to load
 
 
 def add_pixel_options(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
@@ -30,12 +30,26 @@ def add_optimize_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_device_option(parser: argparse.ArgumentParser) -> None:
+    """Where to compute; `options.device` is the name of a device."""
+    parser.add_argument(
+        "--device", type=_device, default="auto", help="cpu, cuda, ...; default: a GPU if there is one"
+    )
+
+
 def pixel_options(options: argparse.Namespace) -> dict[str, tuple[float, ...]]:
     """The given ones of mean and std, in units where white is 1."""
     if options.pixel_range <= 0:
         raise ValueError(f"pixel-range: must be positive, got {options.pixel_range}")
     given = {"mean": options.mean, "std": options.std}
     return {name: tuple(v / options.pixel_range for v in values) for name, values in given.items() if values}
+
+
+def _device(name: str) -> str:
+    """The name, or what "auto" means here; asked only where a command is carried out."""
+    import torch
+
+    return ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
 
 
 def _triple(text: str) -> tuple[float, ...]:

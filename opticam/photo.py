@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
-
+from opticam.data.photographs import PREFIX, sample_photograph
 from opticam.data.pictures import open_picture
-from opticam.sample.photographs import PREFIX, sample_photograph
+
+if TYPE_CHECKING:
+    import torch
 
 RESIZES = ("crop", "squash")
 
@@ -15,7 +17,7 @@ RESIZES = ("crop", "squash")
 def read_photo(path: str | Path, size: int = 224, resize: str = "crop") -> torch.Tensor:
     """The photograph as float32 RGB [3,size,size] in [0,1], read by `opticam.data.pictures.open_picture`.
 
-    path: a file, or "sample:NAME" for one of `opticam.sample.photographs.PHOTOGRAPHS`.
+    path: a file, or "sample:NAME" for one of `opticam.data.photographs.PHOTOGRAPHS`.
     resize: "crop" scales the short side to size * 256 / 224 and cuts the centre, as ImageNet evaluation
     does; "squash" scales both sides to `size`, keeping everything but the aspect.
     Raises FileNotFoundError for no file, ValueError for an unknown name or a file that is no readable picture.

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import import_module
 
 import reproduce.workspace.interruption as interruption  # first, before anything slow is loaded
-from reproduce.cli import train_sample
 from reproduce.cli.benchmark import MODULES
 from reproduce.cli.checks import ALL, CHECKS
 from reproduce.cli.options import (
@@ -40,16 +39,18 @@ def _function(name: str) -> Callable[[argparse.Namespace], int]:
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
     """The options; those that a benchmark is to read itself are kept in `rest`."""
-    parser = _parser()
-    options, rest = parser.parse_known_args(arguments)
+    words = sys.argv[1:] if arguments is None else arguments
+    parser = _parser(words)
+    options, rest = parser.parse_known_args(words)
     if rest and options.command != "benchmark":
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     options.rest = rest
-    options.arguments = sys.argv[1:] if arguments is None else arguments
+    options.arguments = words
     return options
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
+    """The parser; loads nothing slow, but for what a subcommand among `words` reads its choices from."""
     parser = argparse.ArgumentParser(prog="python -m reproduce", description=__doc__)
     subparsers = parser.add_subparsers(dest="command", required=True)
     for name, function, text in (
@@ -80,7 +81,10 @@ def _parser() -> argparse.ArgumentParser:
     add_input_options(subparser)
     subparser = subparsers.add_parser("train-sample", help="train the sample networks anew and compare")
     subparser.set_defaults(run="train_sample.run")
-    train_sample.add_options(subparser)
+    if "train-sample" in words:
+        from reproduce.cli import train_sample
+
+        train_sample.add_options(subparser)
     subparser = subparsers.add_parser("benchmark", help="time kernels and loops against their peers")
     subparser.set_defaults(run="commands.benchmark")
     subparser.add_argument(

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import torch
+from typing import TYPE_CHECKING
+
 from PIL import Image
-from torch import Tensor
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 SIDE = 224
 SHORT_SIDE = 256
@@ -77,4 +80,6 @@ def _resized(size: tuple[int, int]) -> tuple[int, int]:
 
 
 def _corners(x: float, y: float) -> Tensor:
+    import torch  # here: command lines read this file's names before they load PyTorch
+
     return torch.tensor([x, y, x, y], dtype=torch.float64)

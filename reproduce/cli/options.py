@@ -6,9 +6,7 @@ import argparse
 import shlex
 from pathlib import Path
 
-import torch
-
-from opticam.command_line import add_optimize_option, add_pixel_options
+from opticam.command_line import add_device_option, add_optimize_option, add_pixel_options
 from opticam.data.imagenet_transforms import TRANSFORMS
 from reproduce.workspace.profile import profile_names
 
@@ -37,7 +35,7 @@ def add_selection_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--output", type=Path, help="folder for tables and figures; default that of --results"
     )
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    add_device_option(parser)
     add_optimize_option(parser)
     parser.add_argument("--map-cache", type=Path, metavar="DIR", help="keep every saliency map there, too")
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
@@ -96,10 +94,15 @@ def command_line(options: argparse.Namespace, *words: str) -> str:
     line = ["python", "-m", "reproduce", *words]
     for action in parser._actions:
         value = getattr(options, action.dest, action.default)
-        if action.dest in UNREPEATED or value == action.default:
+        if action.dest in UNREPEATED or value == _default(action):
             continue
         line += _repeated(action, value)
     return shlex.join(line)
+
+
+def _default(action: argparse.Action) -> object:
+    """What an option is where it is not given: a text passes through its type, as argparse does it."""
+    return action.type(action.default) if action.type and isinstance(action.default, str) else action.default
 
 
 def _repeated(action: argparse.Action, value: object) -> list[str]:

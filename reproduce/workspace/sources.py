@@ -11,9 +11,9 @@ from typing import Protocol
 import torch
 
 from opticam.data.imagenet import CorruptImageError, ImageNetSet
+from opticam.data.photographs import PHOTOGRAPHS
 from opticam.photo import read_photo
 from opticam.sample import sample_set
-from opticam.sample.photographs import PHOTOGRAPHS
 
 PROTOCOLS = ("paper", "legacy")
 

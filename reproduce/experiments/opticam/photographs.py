@@ -8,9 +8,9 @@ import torch
 from matplotlib.figure import Figure
 
 from opticam import METHODS
+from opticam.data.photographs import PHOTOGRAPHS
 from opticam.networks import class_names
 from opticam.plotting import Explained, masked_grid
-from opticam.sample.photographs import PHOTOGRAPHS
 from reproduce.experiments.opticam.maps import MapsFigure
 from reproduce.saliency.explained_batch import Evaluated
 from reproduce.saliency.requests import Request

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from opticam.sample.photographs import PHOTOGRAPHS
+from opticam.data.photographs import PHOTOGRAPHS
 from reproduce.report.content import Given
 from reproduce.report.document import Block, Command, Heading, Paragraph, Picture
 from reproduce.report.sections.benchmarks import from_markdown

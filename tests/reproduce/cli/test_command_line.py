@@ -18,7 +18,10 @@ from reproduce.workspace.profile import load_profile, profile_names
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["run", "--profile", "imagnet"], "profile: expected one of imagenet, sample, got 'imagnet'"),
+        (
+            ["run", "--profile", "imagnet"],
+            "profile: expected one of imagenet, photographs, sample, got 'imagnet'",
+        ),
         (["run", "--only", "table9"], "only: no experiment ['table9']"),
         (["run", "--profile", "imagenet"], "needs --images and --labels"),
         (["run", "--profile", "imagenet", "--images", "nowhere"], "images: there is no nowhere"),

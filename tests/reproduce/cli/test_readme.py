@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-import dpnet.command_line
+import dpnet.__main__ as dpnet_main
 import opticam.__main__ as opticam_main
 import reproduce.__main__ as reproduce_main
 
@@ -25,8 +25,8 @@ COMMANDS = [
     if "-m " in line
 ]
 PARSERS = {
-    "opticam": opticam_main._parser().parse_args,
-    "dpnet": dpnet.command_line.build_parser().parse_args,
+    "opticam": opticam_main.build_parser().parse_args,
+    "dpnet": dpnet_main.build_parser().parse_args,
     "reproduce": reproduce_main._parse,
 }
 

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from opticam.sample.photographs import PHOTOGRAPHS
+from opticam.data.photographs import PHOTOGRAPHS
 from reproduce.cli.compare import committed_tables
 from reproduce.experiments import EXPERIMENTS
 from reproduce.experiments.computing import compute
