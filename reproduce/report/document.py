@@ -1,7 +1,8 @@
-"""What a report is made of, whatever it is written as. Texts may hold `code` and **strong** words."""
+"""What a report is made of, whatever it is written as. Texts may hold `code`, **strong** words, [links](#anchor)."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,8 @@ State = Literal[
     "contradicts",
     "inconclusive",
 ]
+ANCHOR_LINK = re.compile(r"\[([^\]]+)\]\(#([\w-]+)\)")
+"""How a text links to a place of the same report: [words](#anchor)."""
 MARKS: dict[State, str] = {
     "": "",
     "reproduced": "✓",
@@ -63,24 +66,41 @@ class Command:
 
 
 @dataclass(frozen=True)
+class Whisker:
+    """A measured difference with its interval, beside the published one; drawn on a line with zero in its middle."""
+
+    measured: float
+    low: float
+    high: float
+    published: float | None = None
+
+
+@dataclass(frozen=True)
 class Cell:
-    """A cell of a grid: its text, what is judged of it, and a second, smaller line."""
+    """A cell of a grid: its text, what is judged of it, a second, smaller line, and a drawing.
+
+    anchor: what links to the cell's line.
+    """
 
     text: str
     state: State = ""
     detail: str = ""
+    whisker: Whisker | None = None
+    anchor: str = ""
 
 
 @dataclass(frozen=True)
 class Grid:
     """A table. heads: lines of headings, each a list of (text, columns it spans), the last one column each.
 
-    kind: "numbers" aligns all columns but the first to the right, "words" all to the left.
+    kind: "numbers" aligns all columns but the first to the right, "words" all to the left. filtered: whether a reader
+    may sort its lines and look for some.
     """
 
     heads: Sequence[Sequence[tuple[str, int]]]
     rows: Sequence[Sequence[Cell]]
     kind: Literal["numbers", "words"] = "numbers"
+    filtered: bool = False
 
 
 @dataclass(frozen=True)
@@ -99,7 +119,54 @@ class Legend:
     meanings: Sequence[tuple[State, str]]
 
 
-Block = Heading | Paragraph | Items | Command | Grid | Picture | Legend
+@dataclass(frozen=True)
+class Tile:
+    """One fact at a glance: what it is, its value, and a line below."""
+
+    label: str
+    value: str
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Tiles:
+    """Facts side by side."""
+
+    tiles: Sequence[Tile]
+
+
+@dataclass(frozen=True)
+class Bar:
+    """How many of something have each state, with the anchor of the first one of each; "" for none."""
+
+    label: str
+    parts: Sequence[tuple[State, int, str]]
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Bars:
+    """Stacked bars of one length each."""
+
+    bars: Sequence[Bar]
+
+
+@dataclass(frozen=True)
+class Banner:
+    """What holds for the whole table below it."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Folded:
+    """Texts that stay folded until a reader asks for them."""
+
+    title: str
+    texts: Sequence[str]
+
+
+Block = Heading | Paragraph | Items | Command | Grid | Picture | Legend | Tiles | Bars | Banner | Folded
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""A document as one HTML file: no script, no external resource, pictures inside."""
+"""A document as one HTML file that loads nothing: pictures inside, and a script without which all is readable, too."""
 
 from __future__ import annotations
 
@@ -8,11 +8,16 @@ from functools import singledispatch
 from pathlib import Path
 
 from reproduce.report.document import (
+    ANCHOR_LINK,
     MARKS,
+    Banner,
+    Bar,
+    Bars,
     Block,
     Cell,
     Command,
     Document,
+    Folded,
     Grid,
     Heading,
     Items,
@@ -20,10 +25,13 @@ from reproduce.report.document import (
     Paragraph,
     Picture,
     State,
+    Tiles,
+    Whisker,
 )
 from reproduce.report.embedding import data_uri
 
-STYLE = Path(__file__).with_name("report.css")
+STYLE, SCRIPT = (Path(__file__).with_name(f"report.{suffix}") for suffix in ("css", "js"))
+WHISKER_WIDTH, WHISKER_HEIGHT = 150, 16
 
 
 def to_html(document: Document) -> str:
@@ -42,6 +50,8 @@ def to_html(document: Document) -> str:
 <main>
 {_contents(document)}
 </main>
+<script>
+{SCRIPT.read_text(encoding="utf-8")}</script>
 </body>
 </html>
 """
@@ -95,6 +105,44 @@ def _(block: Legend) -> str:
 
 
 @_html.register
+def _(block: Tiles) -> str:
+    tiles = "".join(
+        f"<div><dt>{_inline(tile.label)}</dt><dd>{_inline(tile.value)}"
+        f'<span class="detail">{_inline(tile.detail)}</span></dd></div>'
+        for tile in block.tiles
+    )
+    return f'<dl class="tiles">{tiles}</dl>'
+
+
+@_html.register
+def _(block: Bars) -> str:
+    return f'<div class="bars">{"".join(map(_bar, block.bars))}</div>'
+
+
+def _bar(bar: Bar) -> str:
+    """One line: the label, then a link for each state, as long as its count."""
+    links = "".join(
+        f'<a class="{_class(state)}" style="flex-grow:{count}" href="#{anchor}" title="{count} {state}">'
+        f'{count} {MARKS[state]}<span class="spoken"> {state}</span></a>'
+        for state, count, anchor in bar.parts
+        if count
+    )
+    detail = f'<span class="detail">{_inline(bar.detail)}</span>' if bar.detail else ""
+    return f'<div><span>{_inline(bar.label)}{detail}</span><span class="track">{links}</span></div>'
+
+
+@_html.register
+def _(block: Banner) -> str:
+    return f'<p class="banner">{_inline(block.text)}</p>'
+
+
+@_html.register
+def _(block: Folded) -> str:
+    items = "".join(f"<li>{_inline(text)}</li>" for text in block.texts)
+    return f"<details><summary>{_inline(block.title)}</summary><ul>{items}</ul></details>"
+
+
+@_html.register
 def _(block: Picture) -> str:
     return (
         f'<figure><img src="{data_uri(block.path)}" alt="{html.escape(block.title, quote=True)}">'
@@ -106,10 +154,11 @@ def _(block: Picture) -> str:
 def _(block: Grid) -> str:
     *groups, last = block.heads
     heads = [_head_line(line, "colgroup") for line in groups] + [_head_line(last, "col")]
-    rows = "".join(f"<tr>{_row(row)}</tr>\n" for row in block.rows)
+    rows = "".join(f"<tr{_id(row[0].anchor)}>{_row(row)}</tr>\n" for row in block.rows)
     # The box scrolls, never the page; it takes the focus, so that keys can scroll it.
     return (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="table"><table class="{block.kind}">\n'
+        f'<div class="scroll" tabindex="0" role="region" aria-label="table">'
+        f'<table class="{block.kind}{" filtered" if block.filtered else ""}">\n'
         f"<thead>{''.join(heads)}</thead>\n<tbody>\n{rows}</tbody></table></div>"
     )
 
@@ -120,6 +169,10 @@ def _head_line(line: list[tuple[str, int]], scope: str) -> str:
         for text, span in line
     )
     return f"<tr>{''.join(cells)}</tr>"
+
+
+def _id(anchor: str) -> str:
+    return f' id="{anchor}"' if anchor else ""
 
 
 def _row(row: list[Cell]) -> str:
@@ -137,7 +190,23 @@ def _inside(cell: Cell) -> str:
     mark = f' <span class="mark" aria-hidden="true">{MARKS[cell.state]}</span>' if cell.state else ""
     spoken = f'<span class="spoken"> {cell.state}</span>' if cell.state not in ("", cell.text) else ""
     detail = f'<span class="detail">{_inline(cell.detail)}</span>' if cell.detail else ""
-    return f"{_inline(cell.text)}{mark}{spoken}{detail}"
+    drawing = _whisker(cell.whisker) if cell.whisker else ""
+    return f"{_inline(cell.text)}{mark}{spoken}{detail}{drawing}"
+
+
+def _whisker(whisker: Whisker) -> str:
+    """The interval as a line, the measured difference as a dot, the published one as a hollow diamond."""
+    values = [whisker.measured, whisker.low, whisker.high]
+    values += [] if whisker.published is None else [whisker.published]
+    reach = max(map(abs, values)) or 1.0
+    middle, y = WHISKER_WIDTH / 2, WHISKER_HEIGHT / 2
+    place = [round(middle + value / reach * (middle - 6), 1) for value in values]
+    diamond = f'<path d="M{place[3]} {y - 5}l4 5l-4 5l-4-5z" class="hollow"/>' if len(place) > 3 else ""
+    return (
+        f'<svg class="whisker" width="{WHISKER_WIDTH}" height="{WHISKER_HEIGHT}" aria-hidden="true">'
+        f'<path d="M{middle} 0v{WHISKER_HEIGHT}" class="zero"/><path d="M{place[1]} {y}H{place[2]}"/>'
+        f'{diamond}<circle cx="{place[0]}" cy="{y}" r="3"/></svg>'
+    )
 
 
 def _class(state: State) -> str:
@@ -149,7 +218,8 @@ def _small(small: bool) -> str:
 
 
 def _inline(text: str) -> str:
-    """`code` and **strong** words of a text; everything else is escaped."""
+    """`code`, **strong** words and [links](#anchor) of a text; everything else is escaped."""
     escaped = html.escape(text, quote=False)
     coded = re.sub(r"`([^`]+)`", r"<code>\1</code>", escaped)
-    return re.sub(r"\*\*([^*]+)\*\*", r"<strong>\1</strong>", coded)
+    linked = ANCHOR_LINK.sub(r'<a href="#\2">\1</a>', coded)
+    return re.sub(r"\*\*([^*]+)\*\*", r"<strong>\1</strong>", linked)

@@ -7,17 +7,22 @@ from functools import singledispatch
 from pathlib import Path
 
 from reproduce.report.document import (
+    ANCHOR_LINK,
     MARKS,
+    Banner,
+    Bars,
     Block,
     Cell,
     Command,
     Document,
+    Folded,
     Grid,
     Heading,
     Items,
     Legend,
     Paragraph,
     Picture,
+    Tiles,
 )
 
 
@@ -57,6 +62,31 @@ def _(block: Legend, folder: Path) -> str:
 
 
 @_markdown.register
+def _(block: Tiles, folder: Path) -> str:
+    return "\n".join(f"- {tile.label}: **{tile.value}** {tile.detail}".rstrip() for tile in block.tiles)
+
+
+@_markdown.register
+def _(block: Bars, folder: Path) -> str:
+    return "\n".join(
+        f"- {bar.label}: "
+        + ", ".join(f"{count} {state} {MARKS[state]}" for state, count, _ in bar.parts)
+        + (f" ({bar.detail})" if bar.detail else "")
+        for bar in block.bars
+    )
+
+
+@_markdown.register
+def _(block: Banner, folder: Path) -> str:
+    return f"> {block.text}"
+
+
+@_markdown.register
+def _(block: Folded, folder: Path) -> str:
+    return "\n".join([f"{block.title}:", "", *(f"- {text}" for text in block.texts)])
+
+
+@_markdown.register
 def _(block: Picture, folder: Path) -> str:
     return f"![{block.title}]({Path(os.path.relpath(block.path, folder)).as_posix()})\n\n{block.caption}"
 
@@ -65,7 +95,7 @@ def _(block: Picture, folder: Path) -> str:
 def _(block: Grid, folder: Path) -> str:
     """Headings of several lines are joined, as Markdown has one."""
     spread = [[text for text, span in line for _ in range(span)] for line in block.heads]
-    heads = [_escape(" ".join(dict.fromkeys(filter(None, column)))) for column in zip(*spread)]
+    heads = [_escape(_unlinked(" ".join(dict.fromkeys(filter(None, column))))) for column in zip(*spread)]
     side = "---:" if block.kind == "numbers" else "---"
     lines = [
         heads,
@@ -76,7 +106,12 @@ def _(block: Grid, folder: Path) -> str:
 
 
 def _cell(cell: Cell) -> str:
-    return _escape(" ".join(filter(None, (cell.text, MARKS[cell.state], cell.detail))))
+    return _escape(_unlinked(" ".join(filter(None, (cell.text, MARKS[cell.state], cell.detail)))))
+
+
+def _unlinked(text: str) -> str:
+    """The text without links to anchors, which Markdown's headings do not have."""
+    return ANCHOR_LINK.sub(r"\1", text)
 
 
 def _escape(text: str) -> str:

@@ -21,6 +21,7 @@ __all__ = ["METRICS", "Metric", "Table", "cells", "summarise", "to_csv", "to_lat
 
 _ARROWS = {"up": " ↑", "down": " ↓", "neither": ""}
 _NOTHING = "\N{EN DASH}"
+SIDES = ("published", "measured")
 
 
 @dataclass(frozen=True)
@@ -196,7 +197,7 @@ def _best(table: Table, group: pd.DataFrame) -> dict[str, str]:
     kept = group[~group["base"].isin(table.aside)]
     pick = max if metric.better == "up" else min
     best = {}
-    for side in ("published", "measured"):
+    for side in SIDES:
         values = kept[side].dropna()
         if len(values) > 1:
             best[side] = printed(pick(values), metric.digits)
@@ -217,13 +218,20 @@ def numbers(
     escape: Callable[[str], str] = str,
 ) -> str:
     """A cell's published and measured number, `published / measured`, the best of its column in bold."""
-    digits = METRICS[cell["metric"]].digits
-    parts = []
-    for side in ("published", "measured"):
-        number = _NOTHING if math.isnan(cell[side]) else printed(cell[side], digits)
-        is_best = number == best.get(side) and cell["base"] not in table.aside
-        parts.append(bold(number) if is_best else escape(number))
-    return " / ".join(parts)
+    return " / ".join(number(table, cell, side, best, bold, escape) for side in SIDES)
+
+
+def number(
+    table: Table,
+    cell: pd.Series,
+    side: str,
+    best: dict[str, str],
+    bold: Callable[[str], str],
+    escape: Callable[[str], str] = str,
+) -> str:
+    """A cell's "published" or "measured" number, the best of its column in bold; an en dash for none."""
+    text = _NOTHING if math.isnan(cell[side]) else printed(cell[side], METRICS[cell["metric"]].digits)
+    return bold(text) if text == best.get(side) and cell["base"] not in table.aside else escape(text)
 
 
 def _spread(show: str, cell: pd.Series, digits: int) -> str:

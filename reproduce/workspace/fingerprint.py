@@ -10,7 +10,7 @@ from reproduce.workspace.paths import FIRST_LOOK, ROOT
 from reproduce.workspace.workspace import Workspace
 
 CODE = ("reproduce", "opticam", "dpnet")
-SUFFIXES = (".py", ".csv", ".toml", ".css")
+SUFFIXES = (".py", ".csv", ".toml", ".css", ".js")
 NOT_READ = ("maps", "tables")  # maps are made from what is hashed, tables are outputs
 
 

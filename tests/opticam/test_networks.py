@@ -34,9 +34,13 @@ def test_the_librarys_weights_are_asked_for_by_name(monkeypatch, given, asked):
 
 
 def test_a_training_checkpoints_state_dict_is_found(tmp_path):
-    network = torchvision.models.squeezenet1_1(num_classes=3)
+    network = torchvision.models.squeezenet1_1(num_classes=3).eval()
     torch.save({"epoch": 4, "state_dict": network.state_dict()}, tmp_path / "checkpoint.pth")
-    load_weights(torchvision.models.squeezenet1_1(num_classes=3), tmp_path / "checkpoint.pth")
+    loaded = torchvision.models.squeezenet1_1(num_classes=3).eval()
+    images = torch.rand(2, 3, 37, 41)
+    assert not torch.equal(loaded(images), network(images))
+    load_weights(loaded, tmp_path / "checkpoint.pth")
+    assert torch.equal(loaded(images), network(images))
 
 
 def test_weights_of_another_architecture_are_refused_with_counts(tmp_path):

@@ -100,7 +100,7 @@ class FaithfulnessTable(Experiment):
         for start in range(0, count, BATCH):
             batch = _batch(workspace, run.dataset, range(start, min(start + BATCH, count)))
             view = View(classifier, batch, classifier(batch.images))
-            for name, build in methods().items():
+            for name, build in methods(workspace.profile.parts.precision).items():
                 values = _values(view, run.backbone, name, partial(build, classifier))
                 keys = workspace.profile.name, self.name, run.backbone, name
                 workspace.store.write(batch_rows(*keys, batch.names, values))
@@ -116,15 +116,20 @@ def image_count(workspace: Workspace) -> int:
 
 def _model_key(workspace: Workspace, run: PartRun) -> str:
     """Key in the store's image column of what the results of so many pictures were computed from."""
-    return f"{run.dataset}/model/{image_count(workspace)}"
+    return f"{run.dataset}/model/{image_count(workspace)}/{workspace.profile.parts.precision}"
 
 
-def methods() -> dict[str, type[SaliencyMethod] | partial]:
-    """How each map of the table is made from the classifier, in the order of its lines."""
+def methods(precision: str = "float32") -> dict[str, type[SaliencyMethod] | partial]:
+    """How each map of the table is made from the classifier, in the order of its lines.
+
+    precision: that of the profile's part models; Opti-CAM's steps amplify rounding as their training does.
+    """
     return {
         EXACT: partial(ParticipationMap, kind="exact"),
         DENSE: partial(ParticipationMap, kind="dense"),
-        **{name: METHODS[name] for name in ("Grad-CAM", "Opti-CAM", "Fake-CAM")},
+        "Grad-CAM": METHODS["Grad-CAM"],
+        "Opti-CAM": partial(METHODS["Opti-CAM"], precision="float64" if precision == "float64" else None),
+        "Fake-CAM": METHODS["Fake-CAM"],
     }
 
 

@@ -6,11 +6,15 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from reproduce.claims.summary import SHOWN, evidence
+from reproduce.claims.summary import SHOWN, STATES, evidence
 from reproduce.report.content import Given
-from reproduce.report.document import MARKS, Block, Cell, Command, Grid, Heading, Legend, Paragraph
+from reproduce.report.document import MARKS, Block, Cell, Command, Grid, Heading, Legend, Paragraph, Whisker
 
 HEADS = ("claim", "verdict", "after Holm", "published and measured difference", "network")
+DRAWN = (
+    "In the drawing zero is the thin line; the dot is the measured difference with its interval, the hollow diamond "
+    "the published one, each claim at its own scale. Click a heading to sort, type words to filter."
+)
 RULE = (
     "The rule was written before the results. A published ordering is judged on paired differences: over images by a "
     "95 % BCa bootstrap interval, over seeds by Student's t. Beside the plain verdict stands the one after Holm's "
@@ -37,13 +41,14 @@ def claims_section(given: Given) -> Iterator[Block]:
     yield Heading(2, "The papers' claims", "claims")
     yield Paragraph(RULE)
     yield MEANINGS
+    yield Paragraph(DRAWN, small=True)
     yield Command(given.command("claims"))
     papers = claims[claims["kind"] != "own statement"]
     contradicted = papers[papers["verdict"] == "contradicts"]
     yield Heading(3, "Contradicted", "claims-contradicted")
-    yield _grid(contradicted) if len(contradicted) else Paragraph("None.")
+    yield _grid(contradicted, anchors=False) if len(contradicted) else Paragraph("None.")
     yield Heading(3, "DP-Net: Parts against Global, cell by cell", "claims-dpnet")
-    yield _grid(papers[(papers["kind"] == "ordering") & (papers["place"] == "dpnet_main")])
+    yield _grid(papers[(papers["kind"] == "ordering") & (papers["place"] == "dpnet_main")], anchors=False)
     yield Heading(3, "What the texts assert", "claims-assertions")
     yield _grid(papers[papers["kind"] == "assertion"])
     yield Heading(3, "Every ordering of the tables", "claims-orderings")
@@ -58,18 +63,38 @@ def own_statements_section(given: Given) -> Iterator[Block]:
     yield _grid(claims[claims["kind"] == "own statement"])
 
 
-def _grid(claims: pd.DataFrame) -> Grid:
-    heads = [[(name, 1) for name in HEADS]]
-    return Grid(heads, [_line(claim) for _, claim in claims.iterrows()], "words")
+def claim_anchor(kind: str, paper: str, state: str) -> str:
+    """What links to the first claim of a kind and paper with a verdict."""
+    return "-".join((kind, paper, state)).lower().replace(" ", "-").replace(",", "")
 
 
-def _line(claim: pd.Series) -> list[Cell]:
+def _grid(claims: pd.DataFrame, anchors: bool = True) -> Grid:
+    """The claims, contradicted ones first; the first of each paper and verdict can be linked to."""
+    order = claims["verdict"].map({state: place for place, state in enumerate(STATES)})
+    claims = claims.iloc[order.argsort(kind="stable")]
+    seen: set[str] = set()
+    lines = []
+    for _, claim in claims.iterrows():
+        anchor = claim_anchor(claim["kind"], claim["paper"], claim["verdict"])
+        lines.append(_line(claim, anchor if anchors and anchor not in seen else ""))
+        seen.add(anchor)
+    return Grid([[(name, 1) for name in HEADS]], lines, "words", filtered=True)
+
+
+def _whisker(claim: pd.Series) -> Whisker | None:
+    if not claim["n"] or claim[["measured", "low", "high"]].isna().any():
+        return None
+    published = None if pd.isna(claim["published"]) else float(claim["published"])
+    return Whisker(float(claim["measured"]), float(claim["low"]), float(claim["high"]), published)
+
+
+def _line(claim: pd.Series, anchor: str) -> list[Cell]:
     place = " ".join(part for part in (claim["dataset"], claim["network"]) if part)
     return [
-        Cell(claim["claim"], detail=f"{claim['place']}, {claim['paper']}"),
+        Cell(claim["claim"], detail=f"{claim['place']}, {claim['paper']}", anchor=anchor),
         _verdict(claim["verdict"]),
         _verdict(claim["adjusted_verdict"]),
-        Cell(evidence(claim)),
+        Cell(evidence(claim), whisker=_whisker(claim)),
         Cell(claim["measured_network"] or "\N{EN DASH}", detail=f"for {place}" if place else ""),
     ]
 

@@ -7,11 +7,27 @@ from collections.abc import Iterator
 from reproduce.claims.expectations import box_row
 from reproduce.claims.measured import stored_results
 from reproduce.claims.numbers import number_counts, numbers
-from reproduce.claims.summary import KINDS, STATES, counts, part_cells, run_papers, scope
+from reproduce.claims.summary import KINDS, counts, part_cells, run_papers, scope
 from reproduce.experiments.verdicts import count_verdicts
 from reproduce.report.content import Given
-from reproduce.report.document import MARKS, Block, Cell, Grid, Heading, Items, Paragraph
+from reproduce.report.document import (
+    MARKS,
+    Bar,
+    Bars,
+    Block,
+    Cell,
+    Folded,
+    Grid,
+    Heading,
+    Items,
+    Paragraph,
+    Tile,
+    Tiles,
+)
+from reproduce.report.sections.claims import claim_anchor
+from reproduce.tables.comparison import COMPARED, compare_tables, read_tables
 from reproduce.tables.statistics import VERDICTS
+from reproduce.workspace.paths import PUBLISHABLE
 
 TITLE = "Opti-CAM and DP-Net: published beside measured"
 
@@ -21,13 +37,14 @@ def summary_section(given: Given) -> Iterator[Block]:
     profile = given.workspace.profile
     yield Heading(1, TITLE)
     yield Paragraph(
-        "Published numbers are those that the papers and the authors' slides print; every one stands with its "
-        f"source in `reproduce/published/`. Measured numbers are those of the profile `{profile.name}`."
+        "Two papers on explaining image classifiers, recomputed: every ordering of their tables and every assertion of "
+        "their texts is judged by one rule that was written before the results. Published numbers stand with their "
+        f"source in `reproduce/published/`; measured ones are those of the profile `{profile.name}`."
     )
+    yield Tiles(list(_tiles(given)))
+    yield _bars(given)
+    yield Items([f"{paper} on {scope(profile, paper)}" for paper in run_papers(profile)])
     yield from _exact(given)
-    yield Paragraph("What verdicts on this profile can tell:")
-    yield Items([f"{paper}. {scope(profile, paper)}" for paper in run_papers(profile)])
-    yield _claims(given)
     cells = part_cells(given.claims)
     if cells:
         yield Paragraph(
@@ -40,6 +57,47 @@ def summary_section(given: Given) -> Iterator[Block]:
         [[Cell(verdict, verdict), Cell(str(found[verdict]))] for verdict in VERDICTS],
     )
     yield from _numbers(given)
+
+
+def _tiles(given: Given) -> Iterator[Tile]:
+    """What is exact, how this run compares with the published one, and where and when it ran."""
+    rows = box_row(given.measured("checks"))
+    if rows is not None:
+        images = f"{int(rows['images'].iloc[0]):,}"
+        yield Tile(
+            "reproduced exactly",
+            f"{len(rows)} published numbers",
+            f"from the boxes of {images} ImageNet pictures",
+        )
+    committed = PUBLISHABLE.get(given.workspace.profile.name)
+    if committed and (committed / "tables").is_dir() and committed != given.folder:
+        ours = {name: table.cells for outcome in given.told for name, table in outcome.tables.items()}
+        theirs = {name: cells for name, cells in read_tables(committed / "tables").items() if name in ours}
+        states = compare_tables(ours, theirs)["state"]
+        whole, equal = states.isin(COMPARED).sum(), (states == "equal").sum()
+        yield Tile("as in the published run", f"{equal:,} of {whole:,} cells", "that both have measured")
+    runs, stages = given.workspace.store.runs(), given.workspace.store.stages()
+    if len(runs):
+        last = runs.iloc[-1]
+        minutes = stages["seconds"].sum() / 60
+        yield Tile("computed in", f"{minutes:.0f} minutes", f"{last['device']}, commit {last['commit']}")
+
+
+def _bars(given: Given) -> Bars:
+    """One bar for each kind of claim and paper; every part leads to its claims."""
+    bars = []
+    for kind, words in KINDS.items():
+        for paper, own in counts(given.claims, kind).groupby("paper", sort=False):
+            parts = [
+                (row.state, int(row.plain), claim_anchor(kind, paper, row.state))
+                for row in own.itertuples()
+                if row.state in MARKS
+            ]
+            chance = own["chance"].dropna()
+            detail = [f"{row.state} {row.adjusted}" for row in own.itertuples() if row.state in MARKS]
+            by_chance = f"; by chance {chance.iloc[0]:.0f} on either side" if len(chance) else ""
+            bars.append(Bar(f"{paper}: {words}", parts, f"after Holm: {', '.join(detail)}{by_chance}"))
+    return Bars(bars)
 
 
 def _exact(given: Given) -> Iterator[Block]:
@@ -62,21 +120,6 @@ def _exact(given: Given) -> Iterator[Block]:
     yield Grid(heads, lines)
 
 
-def _claims(given: Given) -> Grid:
-    """One line a kind of claim and paper: how many have each verdict, in brackets after Holm's adjustment."""
-    lines = []
-    for kind, words in KINDS.items():
-        for paper, own in counts(given.claims, kind).groupby("paper", sort=False):
-            found = {row.state: f"{row.plain} ({row.adjusted})" for row in own.itertuples()}
-            chance = own["chance"].dropna()
-            marks = [state if state in MARKS and state in found else "" for state in STATES]
-            cells = [Cell(found.get(state, ""), mark) for state, mark in zip(STATES, marks)]
-            by_chance = Cell(f"{chance.iloc[0]:.0f} each" if len(chance) else "")
-            lines.append([Cell(f"{paper}: {words}"), *cells, by_chance])
-    names = ("claims (after Holm)", *STATES, "agree, contradict by chance")
-    return Grid([[(name, 1) for name in names]], lines)
-
-
 def _numbers(given: Given) -> Iterator[Block]:
     """Printed, distinct and measured numbers by paper, and why the others have none beside them."""
     found = numbers(stored_results(given.workspace))
@@ -84,5 +127,5 @@ def _numbers(given: Given) -> Iterator[Block]:
     rows = number_counts(found)
     yield Grid(heads, [[Cell(row.paper), *(Cell(str(n)) for n in row[2:])] for row in rows.itertuples()])
     missing = found[~found["measured"]].groupby(["table", "network", "reason"], sort=False).size()
-    yield Paragraph("Numbers without a measured one beside them, and why:")
-    yield Items([f"{n} of {table}, {network}: {reason}" for (table, network, reason), n in missing.items()])
+    texts = [f"{n} of {table}, {network}: {reason}" for (table, network, reason), n in missing.items()]
+    yield Folded(f"{missing.sum()} numbers without a measured one beside them, and why", texts)

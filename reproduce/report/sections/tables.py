@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from reproduce.experiments.outcome import Outcome
 from reproduce.experiments.verdicts import count_verdicts, reasons, verdict_words
 from reproduce.published.numbers import published, tables
-from reproduce.report.cell_grid import cell_grid
+from reproduce.report.cell_grid import anchor, cell_grid, judged
 from reproduce.report.content import Given
-from reproduce.report.document import Block, Command, Heading, Items, Legend, Paragraph
+from reproduce.report.document import Banner, Block, Cell, Command, Grid, Heading, Items, Legend, Paragraph
 from reproduce.tables.layout import Table, cells, stand_ins
+from reproduce.tables.metric_names import METRICS
 from reproduce.tables.statistics import CONFIDENCE, RESAMPLES
 
 LEGEND = Legend(
@@ -37,16 +38,38 @@ def tables_section(given: Given) -> Iterator[Block]:
     """Every table of every experiment, then the published tables that none of them measures."""
     yield Heading(2, "Tables", "tables")
     yield Paragraph(
-        "In every cell: **published / measured**, then the "
+        "Published beside measured; below it the "
         f"{CONFIDENCE:.0%} interval and the number n of images or training runs behind the measured mean. "
         f"Intervals over images are bootstrap intervals of {RESAMPLES} resamples, over runs Student's t. "
-        "Bold: best of its column. An en dash: not printed in the paper, or not run."
+        "Bold: best of its column. An en dash: not printed in the paper, or not run. A metric's name leads to its line "
+        "in [the list of metrics](#metrics)."
     )
     yield LEGEND
     for outcome in given.told:
         for name, table in outcome.tables.items():
             yield from _table(given, outcome, name, table)
     yield from _unmeasured(given)
+    yield from _metrics(given)
+
+
+def _metrics(given: Given) -> Iterator[Block]:
+    """One line for each metric of the tables: what it is, and which end of it is good."""
+    yield Heading(3, "Metrics", "metrics")
+    shown = {
+        name for outcome in given.told for table in outcome.tables.values() for name in table.cells["metric"]
+    }
+    words = {"up": "higher is better", "down": "lower is better", "neither": "a baseline"}
+    lines = [
+        [
+            Cell(metric.header, anchor=f"metric-{anchor(name)}"),
+            Cell(metric.description),
+            Cell(metric.unit),
+            Cell(words[metric.better]),
+        ]
+        for name, metric in METRICS.items()
+        if name in shown
+    ]
+    yield Grid([[(head, 1) for head in ("metric", "what it is", "unit", "direction")]], lines, "words")
 
 
 def _table(given: Given, outcome: Outcome, name: str, table: Table) -> Iterator[Block]:
@@ -56,8 +79,18 @@ def _table(given: Given, outcome: Outcome, name: str, table: Table) -> Iterator[
         f"{rest[:1].upper()}{rest[1:]}. {verdict_words(count_verdicts([table.cells]))}.".lstrip(". ")
     )
     yield Command(given.recompute(outcome))
+    if not judged(table):
+        yield Banner(
+            f"Not comparable with the paper's numbers: {_why(table)}. What its rows claim is judged above."
+        )
     yield cell_grid(table)
     yield Items(_notes(table, name), small=True)
+
+
+def _why(table: Table) -> str:
+    """Why no cell is comparable, in the words of the cells that were measured."""
+    measured = table.cells[table.cells["n"] > 0]
+    return "; ".join(dict.fromkeys(measured["reason"])) or "nothing is measured"
 
 
 def _notes(table: Table, name: str) -> list[str]:
