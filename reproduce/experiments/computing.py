@@ -38,6 +38,7 @@ def compute(
             record(NETWORKS, time.perf_counter() - start)
         start = time.perf_counter()
         evaluate(workspace, requests)
+        wait()  # figures read the maps that other processes made
         if requests and rank == 0:
             _report(MAPS, start, record)
         for experiment in experiments:

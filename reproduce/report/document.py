@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+
 State = Literal[
     "",
     "reproduced",
@@ -166,7 +168,40 @@ class Folded:
     texts: Sequence[str]
 
 
-Block = Heading | Paragraph | Items | Command | Grid | Picture | Legend | Tiles | Bars | Banner | Folded
+@dataclass(frozen=True)
+class Explanation:
+    """One photograph under one method: RGB arrays [H,W,3] of 8 bits, and the probability before and under the mask."""
+
+    photograph: str
+    method: str
+    label: str
+    map_over_photo: np.ndarray
+    masked_photo: np.ndarray
+    before: float
+    after: float
+
+
+@dataclass(frozen=True)
+class Explorer:
+    """Explanations of which a reader chooses one by photograph and method."""
+
+    explanations: Sequence[Explanation]
+
+
+Block = (
+    Heading
+    | Paragraph
+    | Items
+    | Command
+    | Grid
+    | Picture
+    | Legend
+    | Tiles
+    | Bars
+    | Banner
+    | Folded
+    | Explorer
+)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import base64
 import io
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
 MEDIA = {".png": "image/png", ".svg": "image/svg+xml", ".webp": "image/webp"}
@@ -20,6 +21,13 @@ def data_uri(path: Path) -> str:
         if len(lossy) < len(content):
             suffix, content = ".webp", lossy
     return f"data:{MEDIA[suffix]};base64,{base64.b64encode(content).decode()}"
+
+
+def array_uri(pixels: np.ndarray) -> str:
+    """An RGB array [H,W,3] of 8 bits as lossy WebP in base64."""
+    with io.BytesIO() as buffer:
+        Image.fromarray(pixels).save(buffer, "WEBP", quality=QUALITY)
+        return f"data:{MEDIA['.webp']};base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
 def _webp(path: Path) -> bytes:

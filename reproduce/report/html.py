@@ -17,6 +17,8 @@ from reproduce.report.document import (
     Cell,
     Command,
     Document,
+    Explanation,
+    Explorer,
     Folded,
     Grid,
     Heading,
@@ -28,7 +30,7 @@ from reproduce.report.document import (
     Tiles,
     Whisker,
 )
-from reproduce.report.embedding import data_uri
+from reproduce.report.embedding import array_uri, data_uri
 
 STYLE, SCRIPT = (Path(__file__).with_name(f"report.{suffix}") for suffix in ("css", "js"))
 WHISKER_WIDTH, WHISKER_HEIGHT = 150, 16
@@ -140,6 +142,27 @@ def _(block: Banner) -> str:
 def _(block: Folded) -> str:
     items = "".join(f"<li>{_inline(text)}</li>" for text in block.texts)
     return f"<details><summary>{_inline(block.title)}</summary><ul>{items}</ul></details>"
+
+
+@_html.register
+def _(block: Explorer) -> str:
+    """Every explanation as a figure; the script shows the chosen one alone."""
+    figures = "".join(map(_explanation, block.explanations))
+    return f'<div class="explorer">{figures}</div>'
+
+
+def _explanation(found: Explanation) -> str:
+    images = "".join(
+        f'<img src="{array_uri(pixels)}" width="{pixels.shape[1]}" height="{pixels.shape[0]}" loading="lazy" '
+        f'alt="{html.escape(f"{found.photograph}, {found.method}: {what}", quote=True)}">'
+        for what, pixels in (
+            ("map over the photograph", found.map_over_photo),
+            ("masked", found.masked_photo),
+        )
+    )
+    text = f"{found.photograph}, {found.method}: {found.label}, p = {found.before:.2f} before, {found.after:.2f} masked"
+    names = f'data-photograph="{html.escape(found.photograph)}" data-method="{html.escape(found.method)}"'
+    return f"<figure {names}>{images}<figcaption>{html.escape(text)}</figcaption></figure>"
 
 
 @_html.register

@@ -15,6 +15,7 @@ from reproduce.report.document import (
     Cell,
     Command,
     Document,
+    Explorer,
     Folded,
     Grid,
     Heading,
@@ -84,6 +85,11 @@ def _(block: Banner, folder: Path) -> str:
 @_markdown.register
 def _(block: Folded, folder: Path) -> str:
     return "\n".join([f"{block.title}:", "", *(f"- {text}" for text in block.texts)])
+
+
+@_markdown.register
+def _(block: Explorer, folder: Path) -> str:
+    return "The page `report.html` shows each of them alone, by photograph and method."
 
 
 @_markdown.register

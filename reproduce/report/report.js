@@ -53,3 +53,29 @@ for (const table of document.querySelectorAll("table.filtered")) {
     }
   });
 }
+
+// The explorer: two lists, of photographs and of methods, choose the one explanation that is shown.
+for (const explorer of document.querySelectorAll(".explorer")) {
+  const figures = [...explorer.querySelectorAll("figure")];
+  const lists = ["photograph", "method"].map((name) => {
+    const list = document.createElement("select");
+    const label = document.createElement("label");
+    for (const value of new Set(figures.map((figure) => figure.dataset[name]))) {
+      list.add(new Option(value));
+    }
+    label.append(`${name} `, list);
+    return { name, list, label };
+  });
+  const bar = document.createElement("p");
+  bar.className = "filter";
+  bar.append(...lists.map(({ label }) => label));
+  explorer.prepend(bar);
+  const choose = () => {
+    for (const figure of figures) {
+      figure.hidden = lists.some(({ name, list }) => figure.dataset[name] !== list.value);
+    }
+  };
+  lists.forEach(({ list }) => list.addEventListener("change", choose));
+  lists[1].list.value = figures[figures.length - 1].dataset.method;
+  choose();
+}

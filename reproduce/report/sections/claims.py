@@ -9,6 +9,7 @@ import pandas as pd
 from reproduce.claims.summary import SHOWN, STATES, evidence
 from reproduce.report.content import Given
 from reproduce.report.document import MARKS, Block, Cell, Command, Grid, Heading, Legend, Paragraph, Whisker
+from reproduce.tables.network_names import network_name
 
 HEADS = ("claim", "verdict", "after Holm", "published and measured difference", "network")
 DRAWN = (
@@ -89,13 +90,14 @@ def _whisker(claim: pd.Series) -> Whisker | None:
 
 
 def _line(claim: pd.Series, anchor: str) -> list[Cell]:
-    place = " ".join(part for part in (claim["dataset"], claim["network"]) if part)
+    place = " ".join(part for part in (claim["dataset"], network_name(claim["network"])) if part)
+    own = network_name(claim["measured_network"]) or "\N{EN DASH}"
     return [
         Cell(claim["claim"], detail=f"{claim['place']}, {claim['paper']}", anchor=anchor),
         _verdict(claim["verdict"]),
         _verdict(claim["adjusted_verdict"]),
         Cell(evidence(claim), whisker=_whisker(claim)),
-        Cell(claim["measured_network"] or "\N{EN DASH}", detail=f"for {place}" if place else ""),
+        Cell(own, detail=f"for {place}" if place else ""),
     ]
 
 

@@ -5,11 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+
+from opticam import METHODS
 from opticam.data.photographs import PHOTOGRAPHS
+from opticam.networks import class_names
+from opticam.plotting import overlay
+from reproduce.experiments import EXPERIMENTS
+from reproduce.experiments.opticam.photographs import CLASS, MASKED
 from reproduce.report.content import Given
-from reproduce.report.document import Block, Command, Heading, Paragraph, Picture
+from reproduce.report.document import Block, Command, Explanation, Explorer, Heading, Paragraph, Picture
 from reproduce.report.sections.benchmarks import from_markdown
 from reproduce.workspace.paths import PUBLISHABLE
+from reproduce.workspace.profile import load_profile
+from reproduce.workspace.workspace import Workspace
 
 PROFILE = "photographs"
 
@@ -33,8 +42,40 @@ def photographs_section(given: Given) -> Iterator[Block]:
             "The photograph with its predicted class and probability; for each method its map over the photograph, "
             f"and the masked photograph with the probability that is left. By `{command}`. Photographs: {whose}.",
         )
+    found = list(_explanations(given))
+    if found:
+        yield Paragraph("One at a time:")
+        yield Explorer(found)
     for path in sorted((folder / "tables").glob("opticam_*.md")):
         yield from from_markdown(path.read_text(encoding="utf-8"))
+
+
+def _explanations(given: Given) -> Iterator[Explanation]:
+    """Photograph by photograph, what each method that was measured on it says; of this machine's own run only."""
+    results = given.workspace.results.parent / PROFILE
+    if not results.is_dir():
+        return
+    workspace, figure = Workspace(load_profile(PROFILE), results=results), EXPERIMENTS[PROFILE]
+    for network, stored in figure.stored(workspace).items():
+        classes = class_names(network)
+        for place, name in enumerate(workspace.source.names[: len(stored["images"])]):
+            image, label = stored["images"][place], int(stored["labels"][place])
+            for method in (method for method in METHODS if place < len(stored.get(method, ()))):
+                saliency_map = stored[method][place]
+                yield Explanation(
+                    name,
+                    method,
+                    classes[label] if classes else f"class {label}",
+                    _pixels(overlay(image, saliency_map)),
+                    _pixels((image * saliency_map).permute(1, 2, 0).numpy()),
+                    float(stored[CLASS][place]),
+                    float(stored[MASKED + method][place]),
+                )
+
+
+def _pixels(values: np.ndarray) -> np.ndarray:
+    """Values in [0,1] as 8 bits."""
+    return np.rint(255 * np.clip(values, 0, 1)).astype(np.uint8)
 
 
 def _folder(given: Given) -> Path:
