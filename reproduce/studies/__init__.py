@@ -1,1 +1,1 @@
-"""Questions that need pictures and weights which do not come with the project; their answers are committed."""
+"""Questions beyond the papers, some with pictures and weights of one's own; their answers are committed."""

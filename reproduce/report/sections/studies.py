@@ -1,4 +1,4 @@
-"""The section of studies on photographs, read from the files that the studies write."""
+"""The section of studies beyond the papers, read from the files that the studies write."""
 
 from __future__ import annotations
 
@@ -20,11 +20,14 @@ def studies_section(given: Given) -> Iterator[Block]:
     told = sorted(folder.glob("*.md"))
     alone = [path for path in sorted(folder.glob("*.csv")) if not path.stem.startswith(_stems(told))]
     folders = sorted(path.parent for path in folder.glob("*/README.md"))
-    yield Heading(2, "Studies on photographs", "studies")
+    yield Heading(2, "Studies", "studies")
     if not told and not alone and not folders:
         yield Paragraph("**Not yet measured.**")
         return
-    yield Paragraph("Other pictures or networks than the papers': no number here is comparable with theirs.")
+    yield Paragraph(
+        "What goes beyond the papers: photographs under other networks, and how far cells move between processors. No "
+        "number here is comparable with the papers'."
+    )
     for path in told:
         yield from _told(path, f"{FOLDER}/{path.name}")
     for study in folders:

@@ -76,3 +76,19 @@ def test_the_report_shows_the_run_beside_its_own_and_names_the_licences(workspac
     assert all(
         photo.credit in picture.caption and photo.licence in picture.caption for photo in PHOTOGRAPHS.values()
     )
+
+
+def test_the_explorer_has_every_photograph_and_method_that_was_measured(workspace, tmp_path):
+    results = tmp_path / "photographs"
+    results.symlink_to(workspace.results)
+    given = type("Given", (), {"workspace": type("W", (), {"results": tmp_path / "sample"})})
+    found = list(section._explanations(given))
+    assert len(found) == sum(COUNTS.values())
+    stored = EXPERIMENTS["photographs"].stored(workspace)[NETWORK]
+    names = workspace.source.names
+    for one in found:
+        place = names.index(one.photograph)
+        assert one.before == float(stored[CLASS][place])
+        assert one.after == float(stored[MASKED + one.method][place])
+        exact = 255 * stored["images"][place].permute(1, 2, 0) * stored[one.method][place][..., None]
+        assert abs(one.masked_photo - exact.numpy()).max() <= 0.5 + 1e-4

@@ -16,7 +16,7 @@ from reproduce.published.numbers import tables
 from reproduce.report.document import MARKS
 from reproduce.tables.metric_names import METRICS
 from reproduce.tables.statistics import VERDICTS
-from reproduce.workspace.paths import PUBLISHED
+from reproduce.workspace.paths import PUBLISHABLE, PUBLISHED
 
 CHOSEN = ("opticam-main", "opticam-localization", "opticam-selectivity", "opticam-iterations")
 
@@ -157,7 +157,8 @@ def test_every_figure_is_inside_with_its_command_and_commit(page, written):
     drawn = sorted(path.name for path in written.glob("*.png"))
     assert len(drawn) == 2
     benchmarks = list((PUBLISHED / "benchmarks").glob("*.svg"))  # committed, and shown in every report
-    assert [tag for tag, _ in page.tags].count("img") == len(drawn) + len(benchmarks)
+    photographs = list(PUBLISHABLE["photographs"].glob("photographs_*.png"))
+    assert [tag for tag, _ in page.tags].count("img") == len(drawn) + len(benchmarks) + len(photographs)
     whole = " ".join(page.text)
     for name in drawn:
         assert name in whole

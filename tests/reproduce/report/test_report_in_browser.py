@@ -13,7 +13,7 @@ import pytest
 from reproduce.__main__ import main
 from reproduce.cli import commands
 from reproduce.published.numbers import tables
-from reproduce.workspace.paths import PUBLISHED
+from reproduce.workspace.paths import PUBLISHABLE, PUBLISHED
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 WIDTHS = (1280, 390)
@@ -45,6 +45,19 @@ addEventListener("load", () => {{
       scrolling: boxes.filter(box => box.scrollWidth > box.clientWidth).length,
       pictures: [...page.images].map(image => image.naturalWidth),
       wide: [...page.images].filter(image => image.clientWidth > root.clientWidth).length,
+      filtered: (() => {{
+        const bar = page.getElementById("claims-orderings").nextElementSibling, input = bar.querySelector("input");
+        const table = bar.nextElementSibling.querySelector("table"), lines = [...table.tBodies[0].rows];
+        const type = words => {{ input.value = words; input.dispatchEvent(new Event("input")); }};
+        type("ablation-cam agrees opticam_table1");
+        const shown = lines.filter(line => line.offsetHeight > 0).map(line => line.textContent.toLowerCase());
+        const count = bar.querySelector("[role=status]").textContent;
+        type("");
+        table.tHead.querySelector("button").click();
+        const first = [...table.tBodies[0].rows].map(line => line.cells[0].textContent);
+        return {{ shown, count, first: first.slice(0, 50), all: lines.length }};
+      }})(),
+      explained: [...page.querySelectorAll(".explorer figure")].filter(f => f.offsetHeight > 0).length,
       smallest: Math.min(...[...page.querySelectorAll("p, li, td, th, .detail")]
         .map(e => parseFloat(frame.contentWindow.getComputedStyle(e).fontSize))),
     }};
@@ -98,9 +111,19 @@ def test_the_report_renders(seen, place):
     assert {f"table-{name}" for name in tables()} <= set(found["tables"])
     assert found["grids"] == found["boxes"] > len(tables())
     benchmarks = list((PUBLISHED / "benchmarks").glob("*.svg"))  # committed, and shown in every report
-    assert len(found["pictures"]) == 1 + len(benchmarks) and min(found["pictures"]) > 400
+    photographs = list(PUBLISHABLE["photographs"].glob("photographs_*.png"))
+    assert len(found["pictures"]) == 1 + len(benchmarks) + len(photographs) and min(found["pictures"]) > 400
     assert found["wide"] == 0
     assert found["smallest"] >= 11
+
+
+def test_claims_are_filtered_by_words_and_sorted_by_a_heading(seen):
+    for found in (frame["filtered"] for frame in seen[0]):
+        assert found["count"] == f"{len(found['shown'])} of {found['all']}"
+        words = ("ablation-cam", "agrees", "opticam_table1")
+        assert all(word in line for line in found["shown"] for word in words)
+        words = [text.split()[0].lower() for text in found["first"]]
+        assert words == sorted(words)
 
 
 def test_wide_tables_scroll_inside_their_box_on_a_phone(seen):
