@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The operators' and methods' tests under other instruction sets, numbers of threads and with the oldest PyTorch;
 # then the smallest main job under each of them, its printed cells compared.
-#   bash tests/matrix.sh [--quick]       --quick: the operators' tests alone, under the smallest and the largest set
+#   bash tests/matrix.sh [--quick]       --quick: the operators' accuracy alone, under the smallest set
 # What the processor lacks it leaves out and says so. Ends with 1 where any setting failed.
 set -uo pipefail
 quick=0
@@ -11,6 +11,7 @@ prepare
 OLDEST=(torch==2.11.0 torchvision==0.26.0 "setuptools>=77,<82")
 OLDEST_CUDA=("nvidia-cuda-nvcc==13.0.*" "nvidia-cuda-crt==13.0.*" "nvidia-nvvm==13.0.*")
 OPERATORS=(tests/opticam/masking tests/dpnet/similarity/test_part_similarity.py tests/dpnet/similarity/test_forward_gradient.py)
+ACCURACY=(tests/opticam/masking/test_accuracy.py tests/opticam/masking/test_masks.py tests/dpnet/similarity/test_part_similarity.py)
 METHODS=(tests/opticam/saliency tests/opticam/test_foreign_networks.py)
 BUILDS=(tests/dpnet/similarity/test_cuda_compiles.py)
 
@@ -44,11 +45,10 @@ oldest() { # oldest COMMAND...: make .venv-oldest and run a command in a copy of
 }
 
 SETTINGS=("none 1 default SSE41" "avx2 1 avx2 AVX2" "avx512f 1 avx512 AVX512_CORE" "avx512f 2 avx512 AVX512_CORE" "amx_tile 1 avx512 ALL")
-if [ "$quick" = 1 ]; then SETTINGS=("none 1 default SSE41" "avx512f 2 avx512 ALL"); fi
+tests=("${OPERATORS[@]}" "${METHODS[@]}")
+if [ "$quick" = 1 ]; then SETTINGS=("none 1 default SSE41") tests=("${ACCURACY[@]}"); fi
 for words in "${SETTINGS[@]}"; do
     read -r -a words <<<"$words"
-    tests=("${OPERATORS[@]}")
-    if [ "$quick" = 0 ]; then tests+=("${METHODS[@]}"); fi
     setting "${words[@]}" "$PYTHON" -m pytest -x "${tests[@]}"
 done
 if [ "$quick" = 0 ]; then

@@ -11,6 +11,10 @@ import torch
 import dpnet.__main__ as dpnet_main
 import opticam.__main__ as opticam_main
 import reproduce.__main__ as reproduce_main
+from reproduce.claims.summary import KINDS, counts
+from reproduce.claims.writing import read_claims
+from reproduce.tables.metric_names import printed
+from reproduce.workspace.paths import PUBLISHED
 
 ROOT = Path(__file__).parents[3]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -71,3 +75,26 @@ def test_files_that_are_named_are_there(page):
 
 def test_the_readme_is_short():
     assert len(PAGES[0].read_text(encoding="utf-8").splitlines()) <= 150
+
+
+def test_the_counts_of_claims_are_those_of_the_published_run():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+    claims = read_claims(PUBLISHED)
+    for kind in ("ordering", "assertion"):
+        for paper, group in counts(claims, kind).groupby("paper"):
+            (line,) = (text for text in readme if text.startswith(f"| {paper}, {KINDS[kind]}"))
+            expected = {row.state: (row.plain, row.adjusted) for row in group.itertuples()}
+            states = ("contradicts", "agrees", "inconclusive", "not run")
+            for text, state in zip(line.strip("| ").split(" | ")[1:], states):
+                plain, *adjusted = map(int, re.findall(r"\d+", text))
+                assert (plain, *adjusted) == expected[state][: 1 + len(adjusted)], (line, state)
+
+
+def test_the_six_cells_of_dp_net_are_those_of_the_published_run():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    claims = read_claims(PUBLISHED)
+    cells = claims[(claims["kind"] == "ordering") & (claims["place"] == "dpnet_main")]
+    assert len(cells) == 6
+    for cell in cells.to_dict("records"):
+        numbers = [printed(cell[name], 1) for name in ("published", "measured", "low", "high")]
+        assert "{} / {} [{}, {}] ".format(*numbers) + cell["verdict"] in text
