@@ -9,6 +9,8 @@ from pathlib import Path
 from opticam.command_line import add_device_option, add_optimize_option, add_pixel_options
 from opticam.photo import RESIZES
 
+PROBABILITIES = ("softmax", "sigmoid")  # those of `opticam.probability`, which takes a second to load
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a subcommand; user errors end in one line on stderr and exit status 2."""
@@ -48,6 +50,9 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add.add_argument("--num-classes", type=int, help="outputs of the network, if not 1000")
     add.add_argument("--class-names", type=Path, help="text file, one class name a line")
+    add.add_argument(
+        "--probability", choices=PROBABILITIES, default="softmax", help="of the network's logits"
+    )
     add_optimize_option(add)
     add_pixel_options(add)
     add.add_argument("--resize", choices=RESIZES, default="crop")

@@ -14,6 +14,7 @@ from opticam.layers import find_layer, layer_name
 from opticam.networks import IMAGENET_MEAN, IMAGENET_STD, build_network, pixel_statistics
 from opticam.optimization import LEVELS, PreparedNetwork, fingerprint, prepare
 from opticam.outputs import channels_first, check_network, gradient_of, lock_of, logits_of
+from opticam.probability import Probability, probability_of
 from opticam.recording import only_output, recording, replacing
 from opticam.tokens import tokens_to_map
 
@@ -36,6 +37,8 @@ class Classifier(nn.Module):
         network on those images, and made again when the network changes; where it disagrees, or the network
         has hooks of its own, the network itself runs. `in_effect` tells which, and why.
     half_dtype: torch.bfloat16, or torch.float16 on CUDA.
+    probability: "softmax", "sigmoid" for networks whose classes do not exclude each other, or a function from logits
+        [B,C] to probabilities [B,C]; what the metrics read.
     Raises ValueError or TypeError, naming the argument.
     """
 
@@ -50,6 +53,7 @@ class Classifier(nn.Module):
         pixel_range: tuple[float, float] | None = (0.0, 1.0),
         optimize: str = "fast",
         half_dtype: torch.dtype = torch.bfloat16,
+        probability: str | Probability = "softmax",
     ) -> None:
         super().__init__()
         check_network(network)
@@ -65,6 +69,7 @@ class Classifier(nn.Module):
         self.pixel_range = pixel_range
         self.optimize = optimize
         self.half_dtype = half_dtype
+        self.probabilities = probability_of(probability)
         self.num_classes: int | None = None  # known after the first forward pass
         self._frozen = False
         self._running: PreparedNetwork | None = None
@@ -87,6 +92,7 @@ class Classifier(nn.Module):
         mean: Sequence[float] | None = None,
         std: Sequence[float] | None = None,
         optimize: str = "fast",
+        probability: str | Probability = "softmax",
     ) -> Classifier:
         """A torchvision or timm classifier by name, such as "resnet50", "vgg16_bn", "vit_b_16".
 
@@ -97,7 +103,8 @@ class Classifier(nn.Module):
         network = build_network(name, weights, num_classes)
         library_mean, library_std = pixel_statistics(name)
         mean, std = mean or library_mean, std or library_std
-        return cls(network, target_layer, mean=mean, std=std, optimize=optimize)
+        options = {"optimize": optimize, "probability": probability}
+        return cls(network, target_layer, mean=mean, std=std, **options)
 
     def exact(self) -> Classifier:
         """A classifier of the same network, layer and pixels that always runs the network itself."""
@@ -111,6 +118,7 @@ class Classifier(nn.Module):
         """This classifier with the network, or a copy of it, run as it is."""
         statistics = {"mean": self.mean.flatten().tolist(), "std": self.std.flatten().tolist()}
         options = {"reshape": self.reshape, "pixel_range": self.pixel_range, "optimize": "exact"}
+        options["probability"] = self.probabilities
         layer = layer_name(self.network, self.target_layer)
         return Classifier(network, network.get_submodule(layer), **statistics, **options)
 

@@ -54,6 +54,7 @@ def _classifier(options: argparse.Namespace) -> Classifier:
         num_classes=options.num_classes,
         target_layer=options.layer,
         optimize=options.optimize,
+        probability=options.probability,
         **pixel_options(options),
     )
 

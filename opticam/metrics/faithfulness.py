@@ -1,6 +1,6 @@
 """Average drop, average gain and average increase: what masking does to the probability of a class.
 
-p is the softmax probability of the class on the image x, o the same on the masked image x ⊙ S.
+p is the probability of the class on the image x (by default the softmax), o the same on the masked image x ⊙ S.
 Every function gives one value an image, in percent; the paper's figures are means over images.
 """
 
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from opticam.metrics.checks import check_images, check_maps, check_targets
+from opticam.probability import softmax
 
 GAIN_DENOMINATORS = ("complement", "probability")
 
@@ -89,9 +90,10 @@ def faithfulness_scores(p: Tensor, o: Tensor) -> dict[str, Tensor]:
 
 @torch.no_grad()
 def target_probability(classifier: Callable[[Tensor], Tensor], images: Tensor, targets: Tensor) -> Tensor:
-    """Softmax probability of `targets` [B] on `images` [B, 3, H, W]: [B] in [0, 1], at least float32.
+    """Probability of `targets` [B] on `images` [B, 3, H, W]: [B] in [0, 1], at least float32.
 
-    Raises `ValueError` when a target is not a class of the classifier.
+    It is what `Classifier(probability=...)` makes of the logits; the softmax of those of any other callable. Raises
+    `ValueError` when a target is not a class of the classifier, and for the softmax of one logit.
     """
     check_images(images)
     check_targets(targets, len(images))
@@ -99,13 +101,9 @@ def target_probability(classifier: Callable[[Tensor], Tensor], images: Tensor, t
     classes = logits.shape[1]
     if len(targets) and (int(targets.min()) < 0 or int(targets.max()) >= classes):
         raise ValueError(f"targets must be class ids in 0..{classes - 1}, got {targets.tolist()}")
-    dtype = torch.promote_types(logits.dtype, torch.float32)
-    if classes == 1:
-        raise ValueError(
-            "classifier: has one logit, whose softmax is 1 for every image; give a network with a logit per class, "
-            "for example one that returns (0, y) for the sigmoid of y"
-        )
-    return logits.to(dtype).softmax(1).gather(1, targets.to(logits.device, torch.int64)[:, None])[:, 0]
+    probabilities = getattr(classifier, "probabilities", softmax)
+    wide = probabilities(logits.to(torch.promote_types(logits.dtype, torch.float32)))
+    return wide.gather(1, targets.to(logits.device, torch.int64)[:, None])[:, 0]
 
 
 def _check_probabilities(p: Tensor, o: Tensor) -> None:

@@ -11,6 +11,7 @@ from torch.nn import functional
 from opticam.metrics.boxes import box_area
 from opticam.metrics.checks import check_images, check_maps, check_targets
 from opticam.metrics.localization import protocol_rules
+from opticam.probability import softmax
 
 SMALLEST_AREA = 0.05
 
@@ -40,7 +41,10 @@ def saliency_metric(
     boxes = rules.predicted_box(maps)
     share = box_area(boxes) / maps[0].numel()
     logits = classifier(crop_and_resize(images, boxes))
-    log_probability = logits.log_softmax(1).gather(1, targets.to(logits.device, torch.int64)[:, None])[:, 0]
+    probabilities = getattr(classifier, "probabilities", softmax)
+    # The logarithm of a softmax keeps digits where the probability itself would be 0.
+    logs = logits.log_softmax(1) if probabilities is softmax else probabilities(logits).log()
+    log_probability = logs.gather(1, targets.to(logits.device, torch.int64)[:, None])[:, 0]
     return share.clamp(SMALLEST_AREA, 1).log() - log_probability
 
 

@@ -38,9 +38,9 @@ class View:
 
     @cached_property
     def probabilities(self) -> torch.Tensor:
-        """Softmax probabilities [B] of the true classes."""
+        """Probabilities [B] of the true classes."""
         wide = self.logits.to(torch.promote_types(self.logits.dtype, torch.float32))
-        return wide.softmax(1).gather(1, self.batch.labels[:, None])[:, 0]
+        return self.classifier.probabilities(wide).gather(1, self.batch.labels[:, None])[:, 0]
 
     def targets(self, name: str) -> torch.Tensor:
         """Class ids [B] that a request's target means."""
@@ -104,7 +104,7 @@ class Evaluated:
         return maps
 
     def masked_probabilities(self, maps: torch.Tensor) -> torch.Tensor:
-        """Softmax probabilities [B] of the true classes under some maps [B,H,W]."""
+        """Probabilities [B] of the true classes under some maps [B,H,W]."""
         batch = self.batch
         return target_probability(self.classifier, batch.images * maps[:, None], batch.labels)
 

@@ -8,9 +8,11 @@ import torch
 from torch import nn
 from torchvision.models import resnet18, swin_t
 
+import opticam.__main__ as opticam_main
 from opticam import METHODS, Classifier, ExtremalPerturbation, GradCAM, OptiCAM
 from opticam.layers import default_layer, layer_name
-from opticam.metrics import target_probability
+from opticam.metrics import faithfulness, target_probability
+from opticam.probability import PROBABILITIES
 from opticam.tokens import prefix_tokens
 
 IMAGES = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
@@ -163,6 +165,35 @@ def test_one_logit_is_no_probability(small):
     classifier = Classifier(Small(classes=1), "last")
     with pytest.raises(ValueError, match="one logit"):
         target_probability(classifier, IMAGES, torch.zeros(2, dtype=torch.long))
+
+
+@pytest.mark.parametrize("classes", [1, 4])
+def test_a_network_of_sigmoids_is_judged_by_its_sigmoid(classes):
+    network, zeros = Small(classes=classes), torch.zeros(2, dtype=torch.long)
+    classifier = Classifier(network, "last", probability="sigmoid")
+    found = target_probability(classifier, IMAGES, zeros)
+    torch.testing.assert_close(found, 1 / (1 + (-classifier(IMAGES)[:, 0]).exp()))
+    maps = torch.rand(2, *IMAGES.shape[2:], generator=torch.Generator().manual_seed(0))
+    masked = 1 / (1 + (-classifier(IMAGES * maps[:, None])[:, 0]).exp())
+    scores = faithfulness(classifier, IMAGES, maps, zeros)
+    torch.testing.assert_close(scores["AD"], 100 * (found - masked).clamp(min=0) / found)
+    assert (scores["AD"] + scores["AG"] > 0).all()
+    for copied in (classifier.in_float64(), classifier.exact()):
+        torch.testing.assert_close(target_probability(copied, IMAGES, zeros).float(), found)
+
+
+def test_any_function_of_the_logits_is_a_probability_and_others_are_told():
+    classifier = Classifier(Small(), "last", probability=lambda logits: logits.softmax(1) ** 2)
+    plain = target_probability(Classifier(Small(), "last"), IMAGES, torch.tensor([1, 0]))
+    torch.testing.assert_close(target_probability(classifier, IMAGES, torch.tensor([1, 0])), plain**2)
+    with pytest.raises(ValueError, match="probability: expected one of softmax, sigmoid"):
+        Classifier(Small(), "last", probability="tanh")
+    with pytest.raises(TypeError, match="probability: expected a name or a function, got int"):
+        Classifier(Small(), "last", probability=3)
+
+
+def test_the_command_line_knows_the_probabilities():
+    assert set(opticam_main.PROBABILITIES) == set(PROBABILITIES)
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
