@@ -89,7 +89,7 @@ def part_gallery(
     row_names: Sequence[str],
     title: str = "",
 ) -> Figure:
-    """One row a part, its k best images [3,H,W] with the box where it was found.
+    """One row per part, its k best images [3,H,W] with the box where it was found.
 
     ``images`` is n rows of k, ``boxes`` [n,k,4] in pixels, ``responses`` b_p [n,k].
     """

@@ -1,4 +1,4 @@
-"""Several processes, one a device, started by torchrun; everything here is a no-op in a single one."""
+"""Several processes, one per device, started by torchrun; everything here is a no-op in a single one."""
 
 from __future__ import annotations
 

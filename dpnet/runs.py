@@ -46,7 +46,7 @@ def train_runs(
 ) -> pd.DataFrame:
     """Train every run with every seed; models, checkpoints and results.csv go into ``folder``.
 
-    Returns one row a run and seed: train and test accuracy in percent, seconds, and the figures of
+    Returns one row per run and seed: train and test accuracy in percent, seconds, and the figures of
     `dpnet.evaluation.interpretability` on the test pictures for part models, whose grid becomes ``grid`` of
     `dpnet.geometry.cell_grid`. An interrupted call goes on from its checkpoints. In a distributed group every
     process trains and rank 0 writes.
@@ -91,7 +91,7 @@ def measure(model: nn.Module, record: TrainingRecord, test: FeatureCache) -> dic
 
 
 def summary(results: pd.DataFrame) -> pd.DataFrame:
-    """One row a method: number of seeds, mean and sample standard deviation of every figure over them."""
+    """One row per method: number of seeds, mean and sample standard deviation of every figure over them."""
     import pandas as pd
 
     figures = results.drop(columns="seed").groupby("method", sort=False).agg(["mean", "std"])

@@ -94,7 +94,7 @@ def train_seeds(
     seeds: Sequence[int],
     run: Callable[[nn.Module, int], TrainingRecord],
 ) -> list[tuple[nn.Module, TrainingRecord]]:
-    """Build and train one model a seed: ``build(seed)`` under that seed, then ``run(model, seed)``."""
+    """Build and train one model per seed: ``build(seed)`` under that seed, then ``run(model, seed)``."""
     results = []
     for seed in seeds:
         with torch.random.fork_rng():

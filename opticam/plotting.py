@@ -46,7 +46,7 @@ def explanation_figure(image: torch.Tensor, saliency_map: torch.Tensor, title: s
 def map_grid(
     images: torch.Tensor, maps: Mapping[str, torch.Tensor], row_labels: Sequence[str], title: str = ""
 ) -> Figure:
-    """One row an image [B,3,H,W], one column a method's maps [B,H,W] beside the image itself."""
+    """One row per image [B,3,H,W], one column for a method's maps [B,H,W] beside the image itself."""
     rows, columns = len(images), len(maps) + 1
     figure = Figure(figsize=(1.5 * columns + 0.8, 1.55 * rows + 0.5), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False)

@@ -51,7 +51,7 @@ class Attribution:
     def attribute(self, inputs: torch.Tensor, target: Targets = None) -> torch.Tensor:
         """Maps [B,1,H,W] in [0,1], of the size of the inputs [B,3,H,W] and on their device.
 
-        target: class id, one id an image (tensor or list), a function from logits [B,C] to scores [B], or None
+        target: class id, one id per image (tensor or list), a function from logits [B,C] to scores [B], or None
         for the predicted class.
         """
         maps = self.method(pixels_of(inputs, self.classifier), target)

@@ -99,7 +99,7 @@ def _score(
     if targets is None or all(isinstance(target, int) for target in targets):
         return targets
     if len(targets) != batch:
-        raise ValueError(f"targets: expected {batch}, one an image, got {len(targets)}")
+        raise ValueError(f"targets: expected {batch}, one per image, got {len(targets)}")
     return lambda logits: torch.stack([target(row) for target, row in zip(targets, logits)])
 
 

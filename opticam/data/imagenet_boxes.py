@@ -49,7 +49,7 @@ def read_boxes(path: str | Path) -> dict[str, ObjectBoxes]:
 
 
 def read_xml_boxes(folder: str | Path) -> dict[str, ObjectBoxes]:
-    """Boxes from the official annotation files, one XML file a picture, in any depth of folders."""
+    """Boxes from the official annotation files, one XML file per picture, in any depth of folders."""
     return {file.stem: _parse_xml(file) for file in sorted(Path(folder).rglob("*.xml"))}
 
 

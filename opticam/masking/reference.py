@@ -75,7 +75,7 @@ def saliency_mask(
 
 
 def channel_masks(features: Tensor, images: Tensor, channels: Tensor) -> Tensor:
-    """One range-normalised mask a channel times the image; channels [B,k] -> [B,k,C,H,W] (Score-CAM)."""
+    """One range-normalised mask per channel times the image; channels [B,k] -> [B,k,C,H,W] (Score-CAM)."""
     batch, count = channels.shape
     index = channels[:, :, None, None].expand(-1, -1, *features.shape[2:])
     chosen = features.expand(batch, -1, -1, -1).gather(1, index)

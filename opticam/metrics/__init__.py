@@ -1,6 +1,6 @@
 """Measures of a saliency map: faithfulness, causal, localisation, bounding-box study, robustness.
 
-Every metric takes a whole batch and gives one value an image, in percent unless its docstring says otherwise.
+Every metric takes a whole batch and gives one value per image, in percent unless its docstring says otherwise.
 A classifier is any callable from images [B, 3, H, W] in [0, 1] to logits [B, C]; maps are [B, H, W] in [0, 1].
 """
 

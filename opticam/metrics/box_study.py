@@ -29,7 +29,7 @@ def box_study(
     regions: Sequence[str] = REGIONS,
     image_probabilities: Tensor | None = None,
 ) -> dict[str, dict[str, Tensor]]:
-    """AD, AG and AI with S replaced by each region of the box study, one forward pass a region.
+    """AD, AG and AI with S replaced by each region of the box study, one forward pass per region.
 
     `images` [B, 3, H, W] and `maps` S [B, H, W] in [0, 1], `targets` int [B] true classes. `boxes`: B tensors
     [n, 4]; B is their union. "paper" takes boxes carried through the image's transform; "legacy" takes

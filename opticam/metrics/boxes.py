@@ -27,18 +27,18 @@ def pack_boxes(boxes: Boxes, batch: int, device: torch.device | str = "cpu") -> 
             f"boxes must be a sequence of [n, 4] or a tensor [B, M, 4], got {tuple(boxes.shape)}"
         )
     if len(boxes) != batch:
-        raise ValueError(f"boxes must hold one entry an image, {batch}, got {len(boxes)}")
+        raise ValueError(f"boxes must hold one entry per image, {batch}, got {len(boxes)}")
     boxes = boxes.to(device, torch.float32)
     missing = boxes.isnan().any(2).all(1).nonzero()[:, 0].tolist()
     if missing:
-        raise ValueError(f"boxes must hold at least one box an image, got none for images {missing}")
+        raise ValueError(f"boxes must hold at least one box per image, got none for images {missing}")
     if (boxes[..., 2:] < boxes[..., :2]).any():
         raise ValueError("boxes must be (x1, y1, x2, y2) with x1 <= x2 and y1 <= y2")
     return boxes
 
 
 def box_iou(predicted: Tensor, boxes: Tensor) -> Tensor:
-    """Intersection over union of one predicted box an image [B, 4] with its boxes [B, M, 4].
+    """Intersection over union of one predicted box per image [B, 4] with its boxes [B, M, 4].
 
     Returns [B, M] in [0, 1]. NaN rows of `boxes` and two boxes without area give 0.
     """

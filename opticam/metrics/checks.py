@@ -32,7 +32,9 @@ def check_targets(targets: Tensor, batch: int) -> None:
     if not isinstance(targets, Tensor) or targets.is_floating_point() or targets.dtype == torch.bool:
         raise TypeError(f"targets must be an integer tensor of class ids, got {describe(targets)}")
     if targets.shape != (batch,):
-        raise ValueError(f"targets must have shape [{batch}], one class an image, got {tuple(targets.shape)}")
+        raise ValueError(
+            f"targets must have shape [{batch}], one class per image, got {tuple(targets.shape)}"
+        )
 
 
 def describe(value: object) -> str:

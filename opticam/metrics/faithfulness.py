@@ -1,7 +1,7 @@
 """Average drop, average gain and average increase: what masking does to the probability of a class.
 
 p is the probability of the class on the image x (by default the softmax), o the same on the masked image x ⊙ S.
-Every function gives one value an image, in percent; the paper's figures are means over images.
+Every function gives one value per image, in percent; the paper's figures are means over images.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Saliency methods, one a file, all with one protocol."""
+"""Saliency methods, one per file, all with one protocol."""
 
 from opticam.classifier import Classifier
 from opticam.saliency.ablation_cam import AblationCAM

@@ -20,7 +20,7 @@ class GradientSHAP(SaliencyMethod):
     The map is the attribution added over colours, clipped at zero and range-normalised. The Opti-CAM paper
     states no parameters. Every image draws the same random numbers, so its map ignores its batch mates.
 
-    samples: points an image. noise: standard deviation of the noise added to the pixels. seed: of the random
+    samples: points per image. noise: standard deviation of the noise added to the pixels. seed: of the random
     numbers. max_batch: most images in one pass. Raises ImportError without Captum.
     """
 

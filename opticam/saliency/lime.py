@@ -27,7 +27,7 @@ class LIME(SaliencyMethod):
     Guestrin, 2016). The map paints each superpixel with its coefficient, clipped at zero and
     range-normalised. Every image draws the same random numbers, so its map ignores its batch mates.
 
-    samples: variants an image. seed: of the random numbers. max_batch: most variants in one pass; None
+    samples: variants per image. seed: of the random numbers. max_batch: most variants in one pass; None
         takes `opticam.batches.default_batch`.
     Raises ImportError without Captum.
     """

@@ -13,7 +13,7 @@ from opticam.saliency.weighted_features import WeightedFeatures
 
 
 class ScoreCAM(WeightedFeatures):
-    """w = softmax_k( y_c(x * n(up A^k)) ), one forward pass a channel (Wang et al., 2020).
+    """w = softmax_k( y_c(x * n(up A^k)) ), one forward pass per channel (Wang et al., 2020).
 
     The softmax runs over the logits of the class, as in the grad-cam package, whose figures the Opti-CAM
     paper reports; the first authors' code sums probabilities instead. A constant channel masks everything.
@@ -28,7 +28,7 @@ class ScoreCAM(WeightedFeatures):
 
     @torch.no_grad()
     def weigh(self, images: torch.Tensor, score: Score) -> tuple[torch.Tensor, torch.Tensor]:
-        """Weights [B,K,1,1] from K forward passes an image."""
+        """Weights [B,K,1,1] from K forward passes per image."""
         features = self.classifier.features(images)
         limit = self.max_batch or default_batch(images)
         together = max(1, limit // len(images))

@@ -14,7 +14,7 @@ Score = Callable[[torch.Tensor], torch.Tensor]
 
 
 def class_ids(targets: int | Sequence[int] | torch.Tensor, batch: int, classes: int) -> torch.Tensor:
-    """Class ids [B] (int64) from one id for all images or one an image.
+    """Class ids [B] (int64) from one id for all images or one per image.
 
     Raises TypeError for anything but integers and ValueError for a wrong count or an id outside [0,C).
     """

@@ -17,7 +17,7 @@ SAMPLE_STD = (0.19, 0.19, 0.19)
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """How a sample network is trained; ``per_class`` is the number of pictures a class, all if None."""
+    """How a sample network is trained; ``per_class`` is the number of pictures per class, all if None."""
 
     epochs: int = 8
     batch_size: int = 50

@@ -36,7 +36,7 @@ SAMPLE_SIZE = 64
 
 @dataclass(frozen=True)
 class Variant:
-    """How one data set is drawn: parts of each class, pictures a class in the train and the test split."""
+    """How one data set is drawn: parts of each class, pictures per class in the train and the test split."""
 
     draw: Callable[[int, int, np.random.Generator], Drawing]
     class_parts: tuple[tuple[int, ...], ...]
@@ -67,7 +67,7 @@ class SamplePicture:
 class SampleSet(Dataset):
     """One split of a sample data set; item i is (image float32 [3,H,W] in [0,1], class id).
 
-    images: uint8 [N,3,H,W], RGB.  labels: int64 [N].  class_names: one a class.
+    images: uint8 [N,3,H,W], RGB.  labels: int64 [N].  class_names: one per class.
     boxes: per image int64 [n,4], pixels x1, y1, x2, y2, half open: the objects of the labelled class, the
     one the label was given for first.  other_boxes: the same for objects of other classes.
     part_centres, part_ids: per image float32 [m,2] (x, y in pixels) and int64 [m]: the parts of the objects
@@ -171,7 +171,7 @@ def sample_set(
     """The train or test split of a sample data set, drawn or read from ``cache_dir``.
 
     variant: "many", "scenes" or "fine".  split: "train" or "test".  size: pixels a side.
-    per_class: pictures a class; by default many 200/40, scenes 60/30, fine 40/20 (train/test).
+    per_class: pictures per class; by default many 200/40, scenes 60/30, fine 40/20 (train/test).
     With a ``cache_dir`` the pictures are written there once and read from then on.
     Warns where a whole split is drawn otherwise than the published one.
     Raises ``ValueError`` for an unknown variant or split, for counts or sizes that are too small, and for a file

@@ -1,1 +1,1 @@
-"""One file a kernel or loop, each against its peers."""
+"""One file per kernel or loop, each against its peers."""

@@ -1,4 +1,4 @@
-"""A benchmark's plot as bars: one panel a case, one bar a side."""
+"""A benchmark's plot as bars: one panel per case, one bar per side."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ array that is copied to the network again. It runs twice: with the network as it
 that `Classifier` makes by default and `opticam.metrics` uses too; so the CSV tells what the faster copy and what the
 batches bring. "opticam.metrics, half" runs the network in bfloat16. "network alone" is the floor of both: as many
 forward passes, of images that are ready. Every side measures as many steps of insertion and of deletion as the image
-has rows: 224 for 224 x 224 pixels, 64 for the sample networks. There is one row a network, side and repetition, with
+has rows: 224 for 224 x 224 pixels, 64 for the sample networks. There is one row per network, side and repetition, with
 the largest difference of an area from the plain loop's; rows of other networks that the CSV holds stay. A table and a
 plot go beside the CSV, with the suffixes .md and .svg. Weights are random: they do not change the time, but a random
 network's probabilities hardly differ, so the difference of areas under "half" says little about a trained one.
@@ -78,7 +78,7 @@ def _plain_area(
 
 
 def compare(networks: dict[str, Classifier], images: Tensor, maps: Tensor, repeats: int) -> pd.DataFrame:
-    """One row a side and repetition: seconds for the batch, and the difference of the areas in points."""
+    """One row per side and repetition: seconds for the batch, and the difference of the areas in points."""
     sides = {
         "plain loop": (plain, networks["exact"]),
         "plain loop, faster network": (plain, networks["fast"]),
@@ -163,7 +163,7 @@ def main() -> None:
 
 
 def plot(rows: pd.DataFrame, path: Path) -> None:
-    """Best seconds of each side, one panel a network."""
+    """Best seconds of each side, one panel per network."""
     best = rows.groupby(["network", "images", "side"], sort=False)["seconds"].min()
     panels = {
         f"{network}, batch of {images}": best[network, images]
@@ -173,7 +173,7 @@ def plot(rows: pd.DataFrame, path: Path) -> None:
 
 
 def markdown(rows: pd.DataFrame) -> str:
-    """Best seconds of each side a network, how much faster than the plain loop, and the difference of areas."""
+    """Best seconds of each side per network, how much faster than the plain loop, and the difference of areas."""
     first = rows.iloc[0]
     threads = "" if pd.isna(first.threads) else f", {first.threads:.0f} threads"
     lines = [

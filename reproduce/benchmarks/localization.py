@@ -1,8 +1,8 @@
-"""Localisation metrics in maps a second, on maps like those of a CAM method.
+"""Localisation metrics in maps per second, on maps like those of a CAM method.
 
     python -m reproduce.benchmarks.localization --output localization_cpu.csv
 
-Maps are random 7 x 7 or 14 x 14 grids upsampled to 224 x 224, with two boxes an image. "OM LE F1 SP EP" is one
+Maps are random 7 x 7 or 14 x 14 grids upsampled to 224 x 224, with two boxes per image. "OM LE F1 SP EP" is one
 call of `localization`; "BA" is `box_overlaps` at its 20 thresholds; "all" is both. SM is left out: it is a forward
 pass. A table and a plot of the medians go beside the CSV, with the suffixes .md and .svg.
 """
@@ -46,7 +46,7 @@ def maps_per_second(metric: Callable[[Tensor], object], maps: Tensor, repeats: i
 
 
 def measure(count: int, repeats: int) -> pd.DataFrame:
-    """One row a protocol, grid, metric and repetition."""
+    """One row per protocol, grid, metric and repetition."""
     boxes, correct = [BOXES] * count, torch.ones(count, dtype=torch.bool)
     rows = []
     for protocol in ("paper", "legacy"):
@@ -82,17 +82,17 @@ def main() -> None:
 
 
 def plot(rows: pd.DataFrame, path: Path) -> None:
-    """Median maps a second of each metric, one panel a protocol and grid."""
+    """Median maps per second of each metric, one panel per protocol and grid."""
     rates = rows.groupby(["protocol", "grid", "metric"], sort=False)["maps_per_second"].median()
     panels = {
         f"{protocol} protocol, grids of {grid} x {grid}": rates[protocol, grid]
         for protocol, grid in rates.index.droplevel("metric").unique()
     }
-    plot_bars(panels, "maps a second", path)
+    plot_bars(panels, "maps per second", path)
 
 
 def markdown(rows: pd.DataFrame) -> str:
-    """Median maps a second of each metric, a column a protocol and grid."""
+    """Median maps per second of each metric, a column per protocol and grid."""
     first = rows.iloc[0]
     rates = rows.groupby(["metric", "protocol", "grid"])["maps_per_second"].median()
     columns = rates.index.droplevel("metric").unique().sort_values(ascending=[False, True])

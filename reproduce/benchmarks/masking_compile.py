@@ -52,7 +52,7 @@ def compile_report(
     dtypes: tuple[str, ...] = ("fp32", "bf16"),
     shapes: tuple[str, ...] = tuple(SHAPES),
 ) -> list[dict[str, Any]]:
-    """One row a kernel, shape, dtype and architecture: registers, spilled bytes and shared bytes.
+    """One row per kernel, shape, dtype and architecture: registers, spilled bytes and shared bytes.
 
     dtypes: Triton's names of the element types of features and images. Raises what Triton raises when a kernel
     does not compile.

@@ -19,7 +19,7 @@ KEYS = ["operation", "shape", "batch", "dtype"]
 
 
 def summary(rows: pd.DataFrame) -> pd.DataFrame:
-    """One line a setting: ours beside the fastest eager form, torch.compile and the floor, times an image."""
+    """One line per setting: ours beside the fastest eager form, torch.compile and the floor, times per image."""
     lines = []
     for key, group in rows.groupby(KEYS, sort=False):
         group = group.set_index("implementation")
@@ -51,7 +51,7 @@ def markdown(table: pd.DataFrame, rows: pd.DataFrame) -> str:
     head = [
         f"# The masking step on {first.device}",
         "",
-        f"Commit {first.commit}, PyTorch {first.torch}{threads}; 224 x 224 pixels, 3 colours. Milliseconds an image,",
+        f"Commit {first.commit}, PyTorch {first.torch}{threads}; 224 x 224 pixels, 3 colours. Milliseconds per image,",
         "medians; eager is the faster of its forms. The copy floor is the time of a plain copy of the bytes that",
         "must move. Extra memory is the peak of the whole batch beyond inputs and results.",
         "",
@@ -74,7 +74,7 @@ def _cell(column: str, value: object) -> str:
 
 
 def plot(table: pd.DataFrame, path: Path) -> None:
-    """Milliseconds an image against batch size; a column an operation, a row a shape."""
+    """Milliseconds per image against batch size; a column per operation, a row per shape."""
     operations, shapes = table["operation"].unique(), table["shape"].unique()
     size = (4 * len(operations), 2.8 * len(shapes))
     figure, axes = plt.subplots(len(shapes), len(operations), figsize=size, squeeze=False)
@@ -92,7 +92,7 @@ def plot(table: pd.DataFrame, path: Path) -> None:
         axis.set_yscale("log")
         axis.set_title(f"{operation}, {shape}", fontsize=9)
         axis.set_xlabel("batch")
-        axis.set_ylabel("ms an image")
+        axis.set_ylabel("ms per image")
     axes[0, 0].legend(fontsize=8)
     figure.tight_layout()
     figure.savefig(path, metadata={"Date": None})

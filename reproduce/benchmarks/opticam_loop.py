@@ -2,7 +2,7 @@
 
     python -m reproduce.benchmarks.opticam_loop --out DIR [--part opti-cam] [--quick] [--device cuda]
 
-Three parts, one row a side and repetition in DIR/opticam_loop_DEVICE.csv, written as they finish. "opti-cam":
+Three parts, one row per side and repetition in DIR/opticam_loop_DEVICE.csv, written as they finish. "opti-cam":
 whole runs of our levels, of the public reference's loop and of that loop repaired, same images, network and
 iterations, and the network alone, forward and backward. "grad-cam": Grad-CAM and one forward pass. "score-cam":
 Score-CAM of one image at the network's last layer, whose 2,048 channels take as many forward passes.

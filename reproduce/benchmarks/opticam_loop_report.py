@@ -17,7 +17,7 @@ BASES = {"opti-cam": "reference loop", "grad-cam": "forward exact", "score-cam":
 
 
 def summary(rows: pd.DataFrame) -> pd.DataFrame:
-    """One line a part, batch and side: best seconds, times as fast as the part's base, and what else was measured."""
+    """One line per part, batch and side: best seconds, times as fast as the part's base, and what else was measured."""
     lines = []
     for (part, images), group in rows.groupby(["part", "images"], sort=False):
         best = group.groupby("side", sort=False).min(numeric_only=True)
@@ -74,12 +74,12 @@ def _cell(column: str, value: object) -> str:
 
 
 def plot(table: pd.DataFrame, path: Path) -> None:
-    """Seconds an image of every side, one panel a part and batch."""
+    """Seconds per image of every side, one panel per part and batch."""
     panels = {
         f"{part}, batch of {images}": group.set_index("side")["seconds"] / images
         for (part, images), group in table.groupby(["part", "images"], sort=False)
     }
-    plot_bars(panels, "seconds an image", path)
+    plot_bars(panels, "seconds per image", path)
 
 
 def write_report(path: Path) -> None:

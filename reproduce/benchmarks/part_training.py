@@ -4,7 +4,7 @@
 
 The features are a random stand-in, [11788, 2048, 7, 7] in bfloat16 as `dpnet train` caches them, written in shards
 to a temporary folder and read through memory maps; 200 classes with 10 parts each, batches of 64. Rows go to
-DIR/part_training_DEVICE.csv as they finish: one an epoch, without and with the assignment entropy, with the memory
+DIR/part_training_DEVICE.csv as they finish: one per epoch, without and with the assignment entropy, with the memory
 of the process that no file backs at the epoch's end, which must not grow from the second epoch on. A plot goes beside
 the CSV, with the suffix .svg.
 """
@@ -54,7 +54,7 @@ def own_megabytes() -> float:
 
 
 def measure(features: FeatureCache, constraints: tuple[str, ...], device: str):
-    """One row an epoch."""
+    """One row per epoch."""
     torch.manual_seed(0)
     model = PartClassifier(SHAPE[0], CLASSES, PARTS_PER_CLASS).to(device)
     settings = TrainingSettings(
@@ -95,12 +95,12 @@ def main() -> None:
 
 
 def plot(rows: pd.DataFrame, path: Path) -> None:
-    """Seconds of each epoch, one panel a set of constraints."""
+    """Seconds of each epoch, one panel per set of constraints."""
     panels = {
         f"constraints: {name}": group.set_index("epoch")["seconds"].rename("epoch {}".format)
         for name, group in rows.groupby("constraints", sort=False)
     }
-    plot_bars(panels, f"seconds an epoch of {rows['images'].iloc[0]:,} images", path)
+    plot_bars(panels, f"seconds per epoch of {rows['images'].iloc[0]:,} images", path)
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ def find_nvcc() -> Path | None:
 
 
 def compile_report(architectures: tuple[str, ...] = ARCHITECTURES) -> list[dict[str, object]]:
-    """One row a kernel, variant and architecture: registers a thread, spilled and shared bytes.
+    """One row per kernel, variant and architecture: registers per thread, spilled and shared bytes.
 
     Compiles all sources at once, each for all architectures, host code included; raises RuntimeError with the
     compiler's message where one does not compile, FileNotFoundError where there is no compiler.

@@ -20,7 +20,7 @@ OURS = "ours (auto)"
 
 
 def summary(rows: pd.DataFrame) -> pd.DataFrame:
-    """One line a setting: ours beside the fastest form of eager PyTorch, in time and in memory."""
+    """One line per setting: ours beside the fastest form of eager PyTorch, in time and in memory."""
     lines = []
     for key, group in rows.groupby(KEYS, sort=False):
         group = group.set_index("implementation")
@@ -72,7 +72,7 @@ def markdown(table: pd.DataFrame, rows: pd.DataFrame) -> str:
 
 
 def plot(table: pd.DataFrame, path: Path) -> None:
-    """Speed-up over the fastest eager form, a bar a shape, a panel a pass."""
+    """Speed-up over the fastest eager form, a bar per shape, a panel per pass."""
     panels = list(table.groupby(["pass", "entropy"], sort=False))
     figure, axes = plt.subplots(1, len(panels), figsize=(4 * len(panels), 4), sharey=True, squeeze=False)
     for axis, ((name, entropy), group) in zip(axes[0], panels):

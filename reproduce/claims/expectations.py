@@ -48,7 +48,7 @@ def _boxes(checks: Path) -> Iterator[Expectation]:
 
 
 def box_row(checks: Path) -> pd.DataFrame | None:
-    """What `check fake-cam-boxes` has written into a folder of checks, a row a metric; None where it has not run."""
+    """What `check fake-cam-boxes` has written into a folder of checks, a row per metric; None where it has not run."""
     path = checks / CSV.name
     return pd.read_csv(path) if path.is_file() else None
 

@@ -93,7 +93,7 @@ class Bootstrap(NamedTuple):
 
 
 def over_images(differences: ArrayLike, margins: ArrayLike, *, seed: int = 0) -> list[Difference]:
-    """The mean of each column of paired differences [n,k], one row an image, without NaN.
+    """The mean of each column of paired differences [n,k], one row per image, without NaN.
 
     margins [k]: 0 where the boundary is zero; where it is positive, plus and minus it are (see `Difference.p`).
     """
@@ -120,7 +120,7 @@ def from_bootstrap(found: Bootstrap, sd: Array, margins: Array) -> list[Differen
 
 
 def over_seeds(differences: ArrayLike, margin: float) -> Difference:
-    """The mean of paired differences [n], one a seed: Student's t."""
+    """The mean of paired differences [n], one per seed: Student's t."""
     column = np.asarray(differences, float)
     if len(column) < 2:
         return _alone(column)

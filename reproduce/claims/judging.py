@@ -136,7 +136,7 @@ def _judged(jobs: list[_Job], results: Results) -> list[Judged]:
 
 
 def frame(claims: Claims) -> pd.DataFrame:
-    """One line a claim; an assertion's line has the comparison that decides it, and `parts` counts all of them."""
+    """One line per claim; an assertion's line has the comparison that decides it, and `parts` counts all of them."""
     lines = [_line("ordering", paper_of(j.comparison.table), j, [j]) for j in claims.orderings]
     for kind, group in (("assertion", claims.assertions), ("own statement", claims.own)):
         for judged in group:

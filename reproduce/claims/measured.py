@@ -102,7 +102,7 @@ class Results:
         return self._columns.get((table, "", own, metric, method), NOTHING)
 
     def _side(self, comparison: Comparison, table: str, method: str, own: str) -> pd.DataFrame | pd.Series:
-        """One value an image, sorted by image, finite; of box accuracy one column a smallest overlap."""
+        """One value per image, sorted by image, finite; of box accuracy one column per smallest overlap."""
         dataset = comparison.dataset if "dataset" in self.tables.get(table, ()) else ""
         key = (table, dataset, own, comparison.metric, method)
         if key not in self._sides:  # a row stands in as many comparisons as its table has rows

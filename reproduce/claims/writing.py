@@ -1,4 +1,4 @@
-"""The judged claims as one CSV file beside the tables, one line a claim."""
+"""The judged claims as one CSV file beside the tables, one line per claim."""
 
 from __future__ import annotations
 

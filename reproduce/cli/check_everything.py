@@ -29,7 +29,7 @@ STATES = {True: "holds", False: "FAILS", None: "not run"}
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print one line a table, a differing cell and an expectation; 1 if an expectation fails, 3 if none is tested."""
+    """Print one line per table, a differing cell and an expectation; 1 if an expectation fails, 3 if none is tested."""
     given = workspace(options)
     told = outcomes(given, select(options.only, given.profile))
     checks = (
@@ -69,7 +69,7 @@ def _cells(told: list[Outcome]) -> list[pd.DataFrame]:
 
 
 def _tables(told: list[Outcome]) -> Iterator[str]:
-    """One line a table, and below it one a cell that differs; then the published tables with no measured one."""
+    """One line per table, and below it one per cell that differs; then the published tables with no measured one."""
     shown = set()
     for outcome in told:
         for name, table in outcome.tables.items():

@@ -116,7 +116,7 @@ def tables(options: argparse.Namespace) -> int:
 
 
 def claims(options: argparse.Namespace) -> int:
-    """Print one line a claim, contradicted ones first, then the counts; a contradicted claim is a result."""
+    """Print one line per claim, contradicted ones first, then the counts; a contradicted claim is a result."""
     given = workspace(options)
     outputs = _outputs(given, outcomes(given, select(options.only, given.profile)), options)
     judged = current_claims(given, outputs)

@@ -24,7 +24,7 @@ def line_figure(
 ) -> Figure:
     """One panel beside the other, each with lines (x, y) by name, and one legend below.
 
-    Opti-CAM's line is thick and black; up: label of the vertical axis, one for all or one a panel.
+    Opti-CAM's line is thick and black; up: label of the vertical axis, one for all or one per panel.
     """
     figure = Figure(figsize=(4.6 * len(panels), 4.4), layout="constrained")
     names = list(dict.fromkeys(name for lines in panels.values() for name in lines))

@@ -1,4 +1,4 @@
-"""Every number the two papers print, read from `published/`: one CSV file a table, one row a number.
+"""Every number the two papers print, read from `published/`: one CSV file per table, one row per number.
 
 A row's `method` is the label the measured results use too. Where a table varies one method (a part of the
 map, an objective, a layer, a set of constraints), the variant stands in brackets: "Opti-CAM [layer 42]".

@@ -12,7 +12,7 @@ from reproduce.tables.statistics import CONFIDENCE, RESAMPLES, Estimate
 
 
 def box_accuracies(rows: pd.DataFrame) -> pd.DataFrame:
-    """One row a network and method, as `summarise` gives: BA in percent with its 95 % interval.
+    """One row per network and method, as `summarise` gives: BA in percent with its 95 % interval.
 
     rows: network, method, image, metric, value with the metrics `HITS`; images without boxes (NaN) are left out.
     """

@@ -1,4 +1,4 @@
-"""Compute each saliency map once, let every metric read it, and store one row an image and metric."""
+"""Compute each saliency map once, let every metric read it, and store one row per image and metric."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ class View:
 class Evaluated:
     """What a metric may read: a view and the maps of one method.
 
-    method: makes the method at first use. make: makes the maps and the seconds an image they took.
+    method: makes the method at first use. make: makes the maps and the seconds per image they took.
     """
 
     view: View
@@ -90,7 +90,7 @@ class Evaluated:
 
     @property
     def seconds(self) -> float:
-        """Seconds an image that making the maps took."""
+        """Seconds per image that making the maps took."""
         return self._made[1]
 
     @cached_property
@@ -162,7 +162,7 @@ def timed_maps(
     cache: MapCache | None,
     key: MapKey,
 ) -> tuple[torch.Tensor, float]:
-    """Maps [B,H,W] and the seconds an image they took: from the cache, or made and put there."""
+    """Maps [B,H,W] and the seconds per image they took: from the cache, or made and put there."""
     images = view.batch.images
     kept = cache.load(key, view.batch.names) if cache else None
     if kept:

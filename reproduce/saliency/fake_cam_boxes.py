@@ -47,7 +47,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def compare(boxes: Path) -> pd.DataFrame:
-    """One row a metric: published, authors' code, Appendix B.1; the number of pictures in `attrs`."""
+    """One row per metric: published, authors' code, Appendix B.1; the number of pictures in `attrs`."""
     legacy, paper = (uniform_map_scores(boxes, protocol) for protocol in ("legacy", "paper"))
     row = published("opticam_tableA7").query("network == 'resnet50' and method == 'Fake-CAM'")
     table = pd.DataFrame(

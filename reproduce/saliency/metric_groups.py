@@ -1,6 +1,6 @@
 """Metrics that are computed together, by name: what a `Request` may ask for.
 
-Each group takes an `Evaluated` and gives one number an image under each of its names, NaN where a metric is
+Each group takes an `Evaluated` and gives one number per image under each of its names, NaN where a metric is
 undefined for an image. Groups that need object boxes are in `reproduce.saliency.box_groups`.
 """
 

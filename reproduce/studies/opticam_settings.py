@@ -86,7 +86,7 @@ SETTINGS: dict[tuple[str, str], tuple[str, Callable[[Image.Image], Tensor], Expl
 
 
 def measure(data: Path, setting: tuple[str, str], count: int) -> dict[str, object]:
-    """Mean AD, AG and AI of a setting on the first `count` pictures, and seconds an image of its maps."""
+    """Mean AD, AG and AI of a setting on the first `count` pictures, and seconds per image of its maps."""
     level, squash, explain = SETTINGS[setting]
     labels = pd.read_csv(data / "imagenet_val" / "labels.csv")[:count]
     weights = data / "weights" / "squeezenet1_1.pth"

@@ -140,7 +140,7 @@ def _seeds(study: Study, method: str, run: Run) -> None:
 
 
 def summarise(runs: pd.DataFrame) -> pd.DataFrame:
-    """One row a method: means over the seeds, the accuracy's spread, and its distance from Global's.
+    """One row per method: means over the seeds, the accuracy's spread, and its distance from Global's.
 
     ``delta_se`` is the standard error of that distance as of independent runs; ``paired_se`` that of the
     differences between runs with the same seed. Both are over the seeds alone; the test pictures are the same.

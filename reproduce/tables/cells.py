@@ -48,7 +48,7 @@ def cells(
     comparable: bool | Callable[[pd.Series], bool] = True,
     why: str = "another network or data set",
 ) -> pd.DataFrame:
-    """One row a cell of the table: its keys, the published and the measured value, and the verdict.
+    """One row per cell of the table: its keys, the published and the measured value, and the verdict.
 
     Args:
         published: a published table; may be empty.

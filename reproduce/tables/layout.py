@@ -81,12 +81,12 @@ class _Grid:
 
 
 def to_csv(table: Table) -> str:
-    """One line a cell with everything known about it; numbers to ten significant digits."""
+    """One line per cell with everything known about it; numbers to ten significant digits."""
     return table.cells.to_csv(index=False, float_format="%.10g", lineterminator="\n")
 
 
 def to_markdown(table: Table) -> str:
-    """The table in Markdown: one line a row, `published / measured` in a cell, a legend below."""
+    """The table in Markdown: one line per row, `published / measured` in a cell, a legend below."""
     grid = _grid(table, _MARKDOWN)
     corner = {"base": "method"}.get(table.rows, table.rows)
     lines = [

@@ -39,7 +39,7 @@ def bootstrap(
     """Percentile bootstrap of the mean over images, one estimate a column.
 
     Args:
-        values: [n, k] (or [n]: one column), one row an image, one column a metric; NaN where a metric is
+        values: [n, k] (or [n]: one column), one row per image, one column per metric; NaN where a metric is
             undefined for an image. All columns share the same resampled images, so one call for all metrics
             of a method costs little more than one metric.
         confidence: share of the interval, in (0, 1).
@@ -63,13 +63,13 @@ def bootstrap(
 def over_seeds(values: ArrayLike, *, confidence: float = CONFIDENCE) -> Estimate:
     """Mean and standard deviation over independent runs, with Student's t interval of the mean.
 
-    `values` is [n], one number a seed. A bootstrap of five runs would be too narrow; t assumes that runs
+    `values` is [n], one number per seed. A bootstrap of five runs would be too narrow; t assumes that runs
     scatter normally.
     """
     _check(confidence, RESAMPLES)
     column = np.asarray(values, dtype=float)
     if column.ndim != 1:
-        raise ValueError(f"values has shape {column.shape}; accepted is one dimension, a number a seed")
+        raise ValueError(f"values has shape {column.shape}; accepted is one dimension, a number per seed")
     plain = _estimate(column, math.nan, math.nan)
     if plain.n < 2:
         return plain

@@ -1,4 +1,4 @@
-"""Saliency maps on disk, one file a batch, so that further metrics need not compute them again."""
+"""Saliency maps on disk, one file per batch, so that further metrics need not compute them again."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ class MapKey(NamedTuple):
 
 
 class MapCache:
-    """Float32 maps [B,H,W] with the seconds an image they took, under `folder`/network/method/."""
+    """Float32 maps [B,H,W] with the seconds per image they took, under `folder`/network/method/."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def load(self, key: MapKey, names: Sequence[str]) -> tuple[torch.Tensor, float] | None:
-        """The maps of the images `names` and their seconds an image; None where one of them is not kept.
+        """The maps of the images `names` and their seconds per image; None where one of them is not kept.
 
         Raises ValueError for a damaged file.
         """

@@ -22,7 +22,7 @@ PROTOCOLS = ("paper", "legacy")
 class Batch:
     """Images [B,3,H,W] in [0,1] with class ids [B] and the names they have in the store.
 
-    boxes: by protocol, one tensor [n,4] of object boxes an image, as `opticam.metrics.localization` takes
+    boxes: by protocol, one tensor [n,4] of object boxes per image, as `opticam.metrics.localization` takes
     them; n = 0 where an image has none.
     """
 

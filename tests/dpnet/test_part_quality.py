@@ -9,7 +9,7 @@ from dpnet.regions import RegionScheme
 
 
 def known_parts(num_images=12):
-    """Two true parts an image at known cells of a 4 x 6 map of 40 x 60 pixels; part 7 looks like e0, 9 like e1."""
+    """Two true parts per image at known cells of a 4 x 6 map of 40 x 60 pixels; part 7 looks like e0, 9 like e1."""
     generator = torch.Generator().manual_seed(0)
     features = 0.05 * torch.rand(num_images, 5, 4, 6, generator=generator)
     features[:, 4] = 1.0

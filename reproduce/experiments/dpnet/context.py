@@ -30,7 +30,7 @@ class ContextTable(Experiment):
         return profile.parts is not None
 
     def tables(self, workspace: Workspace) -> Mapping[str, Table]:
-        """One line a method, one column a backbone."""
+        """One line per method, one column per backbone."""
         paper = published("dpnet_main")
         paper = paper[paper["dataset"] == DATASET].assign(method=lambda rows: rows["method"].map(NAMES))
         context = pd.concat([published("dpnet_context"), paper], ignore_index=True)

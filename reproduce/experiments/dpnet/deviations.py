@@ -172,7 +172,7 @@ def _unstated(workspace: Workspace) -> Deviation:
     effects += _seed_spreads(accuracy)
     return Deviation(
         "DP-Net's hyper-parameters are not stated",
-        "regions, parts a class, initialisation, optimiser, learning rate, epochs, batch and loss weights are in "
+        "regions, parts per class, initialisation, optimiser, learning rate, epochs, batch and loss weights are in "
         "no source that could be read",
         "choices of this project: layer, regions, centring and learning rates by cross-validation on the training "
         "pictures (`profiles/selection/`), then the largest weight of each constraint that costs no accuracy",

@@ -49,7 +49,7 @@ class CausalTable(SaliencyExperiment):
         ]
 
     def curve_count(self, workspace: Workspace, method: str) -> int:
-        """How many images a curve is the mean of; 34 numbers an image are not kept of all 50,000."""
+        """How many images a curve is the mean of; 34 numbers per image are not kept of all 50,000."""
         return min(CURVE_IMAGES, self.count(workspace, method))
 
     def tables(self, workspace: Workspace) -> Mapping[str, Table]:
@@ -66,7 +66,7 @@ class CausalTable(SaliencyExperiment):
         return tables
 
     def figures(self, workspace: Workspace) -> Mapping[str, Figure]:
-        """The mean curves of all methods, one figure a network."""
+        """The mean curves of all methods, one figure per network."""
         names = [f"{curve} {point}" for curve in CURVES for point in range(CURVE_POINTS)]
         rows = self.rows(workspace, names)
         shares = [100 * point / (CURVE_POINTS - 1) for point in range(CURVE_POINTS)]

@@ -26,7 +26,7 @@ SCORES = ("AD", "AG", "AI")
 
 
 class IterationFigure(SaliencyExperiment):
-    """AD, AG and AI by the number of iterations, one line a learning rate."""
+    """AD, AG and AI by the number of iterations, one line per learning rate."""
 
     name = "opticam-iterations"
     title = "Figure A.5: iterations x learning rate"

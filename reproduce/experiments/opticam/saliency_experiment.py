@@ -147,7 +147,7 @@ def image_counts(rows: pd.DataFrame) -> str:
     """How many images the rows are of, in words; methods may differ."""
     counts = rows.groupby("method")["image"].nunique()
     low, high = (counts.min(), counts.max()) if len(counts) else (0, 0)
-    return f"{low} images" if low == high else f"{low} to {high} images a method"
+    return f"{low} images" if low == high else f"{low} to {high} images per method"
 
 
 def method_options(profile: Profile, method: str) -> dict[str, object]:

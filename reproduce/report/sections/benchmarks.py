@@ -110,7 +110,7 @@ def _row(line: str) -> list[str]:
 
 
 def _joined(rows: pd.DataFrame, benchmark: Benchmark) -> pd.DataFrame:
-    """One line a setting and side, its repetitions joined; what no line has is left out."""
+    """One line per setting and side, its repetitions joined; what no line has is left out."""
     shown = {name: how for name, how in benchmark.shown if name in rows and rows[name].notna().any()}
     keys = [name for name in benchmark.keys if name in rows]
     return rows.groupby(keys, sort=False, dropna=False).agg(shown).reset_index()

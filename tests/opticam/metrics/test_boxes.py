@@ -51,7 +51,7 @@ def test_a_box_covers_the_pixels_whose_centre_it_holds():
     ("boxes", "batch", "message"),
     [
         ([torch.empty(0, 4), torch.ones(1, 4)], 2, r"none for images \[0\]"),
-        ([torch.ones(1, 4)], 2, "one entry an image, 2, got 1"),
+        ([torch.ones(1, 4)], 2, "one entry per image, 2, got 1"),
         ([torch.tensor([[5, 0, 3, 9]])], 1, "x1 <= x2"),
         (torch.ones(2, 4), 2, "a tensor"),
     ],

@@ -237,7 +237,7 @@ def test_trivial_baselines():
     ("change", "error", "message"),
     [
         ({"protocol": "slides"}, ValueError, "protocol must be one of"),
-        ({"boxes": [torch.empty(0, 4)]}, ValueError, "at least one box an image"),
+        ({"boxes": [torch.empty(0, 4)]}, ValueError, "at least one box per image"),
         ({"maps": torch.full((1, 4, 4), float("inf"))}, ValueError, "maps must be finite"),
         ({"correct": torch.tensor([1])}, TypeError, "correct must be a bool tensor"),
     ],
