@@ -150,9 +150,9 @@ def _publish(given: Workspace, outputs: Outputs, options: argparse.Namespace) ->
 
 
 def _compare(given: Workspace, outputs: Outputs) -> None:
-    """Say how many cells are as in the last published run, where the profile has one."""
+    """Say how many cells are as in the last published run, where the profile has one that is the same everywhere."""
     folder = compare.committed_tables(given.profile)
-    if folder and folder.is_dir():
+    if folder and folder.is_dir() and given.profile.same_everywhere:
         print(compare.summary(compare.compare_outcomes(outputs.told, folder)))
 
 

@@ -103,6 +103,12 @@ class Profile:
     parts: PartsProfile | None = None
     limit: int | None = field(default=None, compare=False)
 
+    @property
+    def same_everywhere(self) -> bool:
+        """Whether cells should be equal on every machine: Opti-CAM's steps, which amplify rounding, are float64."""
+        options = self.saliency.options.get("Opti-CAM", {}) if self.saliency else {}
+        return options.get("precision") == "float64"
+
     def image_count(self, *names: str) -> int | None:
         """How many images the experiments and methods called `names` take together; None for all there are.
 

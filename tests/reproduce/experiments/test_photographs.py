@@ -35,6 +35,7 @@ def test_the_profile_has_its_own_experiments_alone():
     assert applied == {"opticam-main", "photographs"}
     assert not EXPERIMENTS["photographs"].applies(load_profile("sample"))
     assert committed_tables(profile) != committed_tables(load_profile("sample"))
+    assert load_profile("sample").same_everywhere and not profile.same_everywhere
 
 
 def test_the_probabilities_under_the_photographs_give_the_scores_of_the_table(workspace):
