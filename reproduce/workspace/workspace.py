@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 from urllib.error import URLError
 
@@ -67,6 +66,9 @@ class Workspace:
             level = "" if self.optimize == "fast" else self.optimize
             name = "-".join(part for part in (self.profile.name, self.real.fingerprint, level) if part)
             self.results = RESULTS / name
+        self._digests: dict[tuple[str, bool], str] = {}
+        self._methods: dict[str, list[str]] = {}
+        self._classifiers: dict[tuple[str, bool], Classifier] = {}
 
     @cached_property
     def store(self) -> Store:
@@ -97,18 +99,21 @@ class Workspace:
         given = dataclasses.replace(self.real, boxes=None).fingerprint
         return f"{self.profile.name} {given} {self.source.fingerprint}"
 
-    @functools.cache  # noqa: B019 - one workspace a process
     def digest(self, network: str, normalised: bool = True) -> str:
         """Hash of what a network's maps depend on."""
-        return classifier_digest(self.classifier(network, normalised))
+        key = network, normalised
+        if key not in self._digests:
+            self._digests[key] = classifier_digest(self.classifier(network, normalised))
+        return self._digests[key]
 
-    @functools.cache  # noqa: B019 - one workspace a process
     def methods(self, network: str) -> list[str]:
         """Names of the profile's methods that are defined for a network, in the order of the papers' tables."""
         # Asked first: wrong images are told before a network is loaded.
-        defined = applicable_methods(self.classifier(network)) if self.source.names else []
-        wanted = self.profile.saliency.methods
-        return defined if wanted is None else [name for name in defined if name in wanted]
+        if network not in self._methods:
+            defined = applicable_methods(self.classifier(network)) if self.source.names else []
+            wanted = self.profile.saliency.methods
+            self._methods[network] = [name for name in defined if wanted is None or name in wanted]
+        return self._methods[network]
 
     def map_cache(self, batch: range) -> MapCache | None:
         """Where the maps of a batch are kept, if they are."""
@@ -116,14 +121,20 @@ class Workspace:
             return MapCache(self.all_maps)
         return None if batch.start else MapCache(self.results / "maps")
 
-    @lru_cache(maxsize=1)  # noqa: B019 - one workspace a process; the network is freed with the next one
     def classifier(self, network: str, normalised: bool = True) -> Classifier:
-        """The classifier called `network`, on the device; without `normalised` it takes raw pixels."""
-        classifier = self._classifier(network)
-        if normalised:
-            return classifier
-        plain = {"mean": (0, 0, 0), "std": (1, 1, 1), "optimize": self.optimize}
-        return Classifier(classifier.network, classifier.target_layer, **plain).to(self.device)
+        """The classifier called `network`, on the device; without `normalised` it takes raw pixels.
+
+        The last one asked for is kept, so that the memory of a network is free when the next one is asked for.
+        """
+        key = network, normalised
+        if key not in self._classifiers:
+            self._classifiers.clear()
+            classifier = self._classifier(network)
+            if not normalised:
+                plain = {"mean": (0, 0, 0), "std": (1, 1, 1), "optimize": self.optimize}
+                classifier = Classifier(classifier.network, classifier.target_layer, **plain).to(self.device)
+            self._classifiers[key] = classifier
+        return self._classifiers[key]
 
     def _classifier(self, network: str) -> Classifier:
         if network.startswith("sample_"):
