@@ -6,6 +6,7 @@ import copy
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -39,6 +40,8 @@ class Classifier(nn.Module):
     half_dtype: torch.bfloat16, or torch.float16 on CUDA.
     probability: "softmax", "sigmoid" for networks whose classes do not exclude each other, or a function from logits
         [B,C] to probabilities [B,C]; what the metrics read.
+    call: which run of the target layer is meant where it runs several times in one pass: 0 for the first, -1 for the
+        last; None refuses such layers.
     Raises ValueError or TypeError, naming the argument.
     """
 
@@ -54,6 +57,7 @@ class Classifier(nn.Module):
         optimize: str = "fast",
         half_dtype: torch.dtype = torch.bfloat16,
         probability: str | Probability = "softmax",
+        call: int | None = None,
     ) -> None:
         super().__init__()
         check_network(network)
@@ -70,6 +74,7 @@ class Classifier(nn.Module):
         self.optimize = optimize
         self.half_dtype = half_dtype
         self.probabilities = probability_of(probability)
+        self.call = call
         self.num_classes: int | None = None  # known after the first forward pass
         self._frozen = False
         self._running: PreparedNetwork | None = None
@@ -118,7 +123,7 @@ class Classifier(nn.Module):
         """This classifier with the network, or a copy of it, run as it is."""
         statistics = {"mean": self.mean.flatten().tolist(), "std": self.std.flatten().tolist()}
         options = {"reshape": self.reshape, "pixel_range": self.pixel_range, "optimize": "exact"}
-        options["probability"] = self.probabilities
+        options |= {"probability": self.probabilities, "call": self.call}
         layer = layer_name(self.network, self.target_layer)
         return Classifier(network, network.get_submodule(layer), **statistics, **options)
 
@@ -169,7 +174,7 @@ class Classifier(nn.Module):
         """Feature maps [B,K,h,w] of several layers and logits [B,C] of one forward pass, detached."""
         with self.running(images, layers), recording([self.own_layer(layer) for layer in layers]) as records:
             logits = self(images)
-        return [self._as_map(record, images) for record in records], logits
+        return [self._as_map(only_output(record, self.call), images) for record in records], logits
 
     @torch.enable_grad()
     def gradients(
@@ -177,20 +182,33 @@ class Classifier(nn.Module):
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Feature maps A, gradients dy/dA (both [B,K,h,w]) and logits [B,C], detached.
 
-        score: from logits [B,C] to one number y an image [B]. Only the layers behind the target layer are
+        score: from logits [B,C] to one number y per image [B]. Only the layers behind the target layer are
         differentiated, and no parameter is.
         """
-        with self.running(images), recording([self.own_layer(self.target_layer)], True) as (record,):
-            logits = self(images)
-        gradient = gradient_of(score(logits).sum(), only_output(record))
-        features, gradients = self._as_map(record, images), self._as_map([gradient], images)
-        return features.detach(), gradients, logits.detach()
+        with self.running(images):
+            layer = self.own_layer(self.target_layer)
+            run = self._run_number(layer, images)
+            with recording([layer], True, run) as (record,):
+                logits = self(images)
+        output = only_output(record, run)
+        gradient = self._as_map(gradient_of(score(logits).sum(), output), images)
+        return self._as_map(output, images).detach(), gradient, logits.detach()
 
     @torch.no_grad()
     def logits_with(self, images: torch.Tensor, edit: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
         """Logits where the target layer's output is replaced by `edit` of it; `edit` may enlarge the batch."""
-        with self.running(images), replacing(self.own_layer(self.target_layer), edit):
-            return self(images)
+        with self.running(images):
+            layer = self.own_layer(self.target_layer)
+            with replacing(layer, edit, self._run_number(layer, images)):
+                return self(images)
+
+    def _run_number(self, layer: nn.Module, images: torch.Tensor) -> int | None:
+        """Which run of the layer is meant, counted from the first; a pass tells how many there are, if need be."""
+        if self.call is None or self.call >= 0:
+            return self.call
+        with torch.no_grad(), recording([layer]) as (record,):
+            self(images[:1])
+        return len(record) + self.call
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
@@ -259,9 +277,8 @@ class Classifier(nn.Module):
             )
         return ((images - self.mean) / self.std).to(self.dtype)
 
-    def _as_map(self, outputs: list[torch.Tensor], images: torch.Tensor) -> torch.Tensor:
-        """Feature maps [B,K,h,w] from the one output of a layer, at least float32."""
-        output = only_output(outputs)
+    def _as_map(self, output: Any, images: torch.Tensor) -> torch.Tensor:
+        """Feature maps [B,K,h,w] from the output of a layer, at least float32."""
         size = tuple(images.shape[-2:])
         if self.reshape is not None:
             output = self.reshape(output)

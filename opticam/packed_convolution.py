@@ -36,12 +36,14 @@ def can_pack(dtype: torch.dtype) -> bool:
 def pack_convolutions(network: nn.Module) -> int:
     """Replace, in place, the convolutions of a frozen network on the CPU that can be packed; returns how many.
 
-    Names stay. Convolutions with groups, other paddings than zeros, or a subclass's own code stay as they are.
+    Names stay, and so does what is shared: a convolution under two names is packed once. Convolutions with groups,
+    other paddings than zeros, or a subclass's own code stay as they are.
     """
-    found = [(name, module) for name, module in network.named_modules() if _packable(module)]
-    for name, convolution in found:
-        network.set_submodule(name, PackedConvolution(convolution))
-    return len(found)
+    named = [pair for pair in network.named_modules(remove_duplicate=False) if _packable(pair[1])]
+    packed = {convolution: PackedConvolution(convolution) for _, convolution in named}
+    for name, convolution in named:
+        network.set_submodule(name, packed[convolution])
+    return len(packed)
 
 
 def _packable(module: nn.Module) -> bool:

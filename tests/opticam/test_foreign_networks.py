@@ -1,5 +1,6 @@
 """Networks as users bring them: wrapped, of other outputs, layouts and dtypes, in any gradient state, from threads."""
 
+import copy
 import threading
 from types import SimpleNamespace
 
@@ -230,3 +231,38 @@ def test_threads_share_a_classifier(small):
 def test_the_layer_has_a_name_inside_the_wrapper(small):
     wrapped = Wrapped(small)
     assert layer_name(wrapped, default_layer(wrapped)) == "network.last"
+
+
+class Repeated(nn.Module):
+    """One convolution that runs twice, and the same network with two copies of it."""
+
+    def __init__(self, shared=True):
+        super().__init__()
+        torch.manual_seed(0)
+        self.stem, self.body, self.fc = nn.Conv2d(3, 6, 3, 2, 1), nn.Conv2d(6, 6, 3, 1, 1), nn.Linear(6, 4)
+        self.second = self.body if shared else copy.deepcopy(self.body)
+
+    def forward(self, images):
+        hidden = self.body(self.stem(images).relu()).relu()
+        return self.fc(self.second(hidden).relu().mean((2, 3)))
+
+
+@pytest.mark.parametrize(
+    "name", ["Grad-CAM", "Grad-CAM++", "Layer-CAM", "Score-CAM", "Ablation-CAM", "Opti-CAM"]
+)
+@pytest.mark.parametrize(("call", "layer"), [(0, "body"), (-2, "body"), (1, "second"), (-1, "second")])
+@pytest.mark.parametrize("level", ["exact", "fast"])
+def test_a_run_of_a_shared_layer_is_explained_as_a_layer_of_its_own(name, call, layer, level):
+    shared = Classifier(Repeated(), "body", call=call, optimize=level)
+    apart = Classifier(Repeated(shared=False), layer, optimize="exact")
+    found, expected = METHODS[name](shared)(IMAGES, 1), METHODS[name](apart)(IMAGES, 1)
+    # "fast" changes a logit by 1e-4 of the largest at most, and Opti-CAM's steps by as much.
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-5 if level == "exact" else 1e-2)
+
+
+@pytest.mark.parametrize("level", ["exact", "fast"])
+def test_a_run_that_is_not_made_is_told_and_so_is_a_choice_that_is_needed(level):
+    with pytest.raises(ValueError, match="ran 2 times in one forward pass; there is no run 2"):
+        Classifier(Repeated(), "body", call=2, optimize=level).features(IMAGES)
+    with pytest.raises(ValueError, match=r"ran 2 times .* Classifier\(call=\.\.\.\)"):
+        Classifier(Repeated(), "body", optimize=level).features(IMAGES)
