@@ -120,8 +120,9 @@ def explain(options: argparse.Namespace) -> None:
     boxes = best_boxes(model, output, tuple(features.shape[-2:]), size)[0, parts].cpu()
     names = [_part_name(model, card, int(part)) for part in parts]
     probability = output.logits.softmax(dim=1)[0, label].item()
-    title = f"{card.class_names[label]}, p = {probability:.3f}, logit {output.logits[0, label].item():.2f}"
-    figure = photo_explanation(photo, exact, dense, heat, boxes, added[parts], names, title)
+    sums = {"bias": model.classifier.bias[label].item(), "logit": output.logits[0, label].item()}
+    title = f"{card.class_names[label]}, p = {probability:.3f}, logit {sums['logit']:.2f}"
+    figure = photo_explanation(photo, exact, dense, heat, boxes, added[parts], names, title, **sums)
     paths = save_figure(figure, options.output)
     _print_explanation(model, card, label, output.logits[0], added, parts, boxes)
     _print_paths(paths)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
@@ -16,7 +16,7 @@ from opticam.plotting import overlay
 
 # Okabe and Ito (2008): people with any colour vision can tell them apart; black is left to the axes.
 PART_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#F0E442")
-POSITIVE, NEGATIVE = "#2166ac", "#b2182b"
+POSITIVE, NEGATIVE, TOTAL = "#2166ac", "#b2182b", "#4d4d4d"
 
 
 def photo_explanation(
@@ -28,13 +28,16 @@ def photo_explanation(
     participations: Tensor,
     names: Sequence[str],
     title: str,
+    *,
+    bias: float,
+    logit: float,
 ) -> Figure:
     """One photo [3,H,W] and why it got its logit.
 
     Above: the best boxes [n,4] of its n top parts, the participation map ``exact`` [H,W], its CAM-like
-    counterpart ``dense`` [H,W], and the parts' heat maps [n,H,W]. Below: what each part adds to the logit [n].
-    Heat maps are scaled to [0,1] for display, their real range is written under each; the two maps show
-    what speaks for the class, in units of their largest value.
+    counterpart ``dense`` [H,W], and the parts' heat maps [n,H,W]. Below: the way from the class's bias to its logit,
+    through what each part adds [n] and what all others add together. Heat maps are scaled to [0,1] for display, their
+    real range is written under each; the two maps show what speaks for the class, in units of their largest value.
     """
     columns = len(names) + 3
     figure = Figure(figsize=(1.9 * columns, 4.6), layout="constrained")
@@ -48,7 +51,7 @@ def photo_explanation(
     for position, axis in enumerate(others[2:]):
         show_heat(axis, image, heat_maps[position], names[position])
         draw_box(axis, boxes[position], position)
-    participation_bars(figure.add_subplot(grid[1, :]), participations, names)
+    waterfall(figure.add_subplot(grid[1, :]), logit_steps(bias, participations, names, logit), logit)
     figure.suptitle(title, fontsize=10)
     return figure
 
@@ -70,16 +73,38 @@ def show_participation(axis: Axes, image: Tensor, signed_map: Tensor, title: str
     _no_ticks(axis)
 
 
-def participation_bars(axis: Axes, participations: Tensor, names: Sequence[str]) -> None:
-    """Horizontal bars of what each part adds to the logit [n], the first part on top."""
-    values = participations.detach().cpu().numpy()
-    rows = np.arange(len(names))
-    axis.barh(rows, values, color=[POSITIVE if value >= 0 else NEGATIVE for value in values])
-    axis.set_yticks(rows, names, fontsize=7)
+def logit_steps(
+    bias: float, participations: Tensor, names: Sequence[str], logit: float
+) -> list[tuple[str, float]]:
+    """The class's bias, what each shown part adds [n], and what all others add: together the logit."""
+    shown = participations.detach().double().tolist()
+    others = logit - bias - math.fsum(shown)
+    return [("bias", bias), *zip(names, shown), ("all other parts", others)]
+
+
+def waterfall(axis: Axes, steps: Sequence[tuple[str, float]], total: float) -> None:
+    """Horizontal bars, the first on top, each beginning where the one above ends; below them the total from zero."""
+    start = 0.0
+    for row, (_, value) in enumerate(steps):
+        axis.barh(row, value, left=start, color=POSITIVE if value >= 0 else NEGATIVE)
+        start += value
+        axis.plot([start, start], [row - 0.4, row + 1.4], color="black", linewidth=0.5)
+        _annotate(axis, f"{value:+.2f}", start, row, value)
+    axis.barh(len(steps), total, color=TOTAL)
+    _annotate(axis, f"{total:.2f}", total, len(steps), total)
+    axis.set_yticks(range(len(steps) + 1), [*(name for name, _ in steps), "logit"], fontsize=7)
     axis.invert_yaxis()
     axis.axvline(0, color="black", linewidth=0.6)
-    axis.set_xlabel("added to the logit", fontsize=8)
+    axis.use_sticky_edges = False
+    axis.margins(x=0.05)
+    axis.set_xlabel("from the bias to the logit", fontsize=8)
     axis.tick_params(axis="x", labelsize=7)
+
+
+def _annotate(axis: Axes, text: str, x: float, row: int, value: float) -> None:
+    """Text beyond the end of a bar."""
+    side, anchor = (4, "left") if value >= 0 else (-4, "right")
+    axis.annotate(text, (x, row), (side, 0), textcoords="offset points", fontsize=7, va="center", ha=anchor)
 
 
 def part_gallery(

@@ -1,11 +1,15 @@
+import math
+
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from matplotlib.patches import Rectangle
 from PIL import Image
 
 from dpnet.comparison import ClassParts
-from dpnet.plotting import constraint_comparison, part_gallery, photo_explanation, save_figure
+from dpnet.plotting import constraint_comparison, logit_steps, part_gallery, photo_explanation, save_figure
 
 
 def boxes_on(axis):
@@ -24,14 +28,27 @@ def test_a_photo_explanation_shows_every_part_with_its_box_and_its_share():
         shares,
         list("abc"),
         "casino",
+        bias=-0.25,
+        logit=2.0,
     )
     photo, exact, dense, *parts, bars = figure.axes
     assert len(boxes_on(photo)) == 3 and len(parts) == 3
     assert "exact" in exact.get_title() and "dense" in dense.get_title()
     assert boxes_on(parts[0]) == [(0, 0, 10, 12)]
     assert [axis.get_title() for axis in parts] == ["a", "b", "c"]
-    assert [bar.get_width() for bar in bars.patches] == [1.5, 0.25, -0.5]
+    assert [bar.get_width() for bar in bars.patches] == [-0.25, 1.5, 0.25, -0.5, 1.0, 2.0]
+    assert [bar.get_x() for bar in bars.patches] == [0, -0.25, 1.25, 1.5, 1.0, 0]
+    labels = [label.get_text() for label in bars.get_yticklabels()]
+    assert labels == ["bias", "a", "b", "c", "all other parts", "logit"]
     assert figure.get_suptitle() == "casino"
+
+
+@given(st.lists(st.floats(-50, 50), min_size=1, max_size=30), st.floats(-5, 5), st.integers(1, 30))
+def test_bias_and_parts_sum_to_the_logit(added, bias, shown):
+    logit = bias + math.fsum(added)
+    steps = logit_steps(bias, torch.tensor(added[:shown], dtype=torch.float64), added[:shown], logit)
+    assert math.fsum(value for _, value in steps) == pytest.approx(logit, abs=1e-12)
+    assert steps[-1][1] == pytest.approx(math.fsum(added[shown:]), abs=1e-12)
 
 
 def test_a_gallery_has_a_row_a_part_and_a_column_an_image():

@@ -100,7 +100,9 @@ def _explained(model: PartClassifier, features: torch.Tensor, data: SampleSet, d
     logit, probability = output.logits[0, label].item(), output.logits[0].softmax(dim=0)[label].item()
     names = [f"{data.class_names[int(model.owner[p])]} #{int(p) % model.parts_per_class}" for p in parts]
     title = f"{data.class_names[label]} ({dataset}): logit {logit:.2f}, p = {probability:.2f}"
-    return photo_explanation(data[index][0], exact, dense, heat, boxes, added[parts], names, title)
+    bias = model.classifier.bias[label].item()
+    shown = (exact, dense, heat, boxes, added[parts], names, title)
+    return photo_explanation(data[index][0], *shown, bias=bias, logit=logit)
 
 
 def gallery_figure(workspace: Workspace, run: PartRun, label: int) -> Figure:
