@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import pandas as pd
+from matplotlib.figure import Figure
 
+from reproduce.experiments.dumbbells import Pair, dumbbell_figure
 from reproduce.experiments.opticam.saliency_experiment import SaliencyExperiment, beside_published
 from reproduce.published.numbers import published
 from reproduce.saliency.requests import Request
 from reproduce.tables.layout import Table, summarise
+from reproduce.tables.network_names import stands_beside
 from reproduce.workspace.workspace import Workspace
 
 METRICS = ("AD", "AG", "AI")
@@ -53,11 +56,40 @@ class MainTable(SaliencyExperiment):
                 tables[table] = part.table_of(workspace, measured, caption)
         return tables
 
+    def figures(self, workspace: Workspace) -> Mapping[str, Figure]:
+        """AD against AG, one panel for each network that has measured rows."""
+        panels = {}
+        for table in self.tables(workspace).values():
+            cells = table.cells[table.cells["metric"].isin(["AD", "AG"])]
+            for network, own in cells.groupby("network", sort=False):
+                if (own["n"] > 0).any():
+                    panels[stands_beside(_measured_network(own), network)] = _pairs(own)
+        if not panels:
+            return {}
+        words = {"across": "average drop (%), lower is better", "up": "average gain (%), higher is better"}
+        return {"opticam_drop_and_gain": dumbbell_figure(panels, title="Average drop and gain", **words)}
+
     def results(self, workspace: Workspace) -> Mapping[str, pd.DataFrame]:
         """Tables 1 and 2, each with its own networks."""
         rows = with_batch_seconds(self.rows(workspace, (*METRICS, "seconds")))
         parts = {table: _Part(table).networks(workspace) for table in NETWORK_TABLES}
         return {table: beside_published(rows, networks) for table, networks in parts.items()}
+
+
+def _measured_network(cells: pd.DataFrame) -> str:
+    """The network that was measured in place of the published one."""
+    return cells.loc[cells["n"] > 0, "measured_network"].iloc[0]
+
+
+def _pairs(cells: pd.DataFrame) -> dict[str, Pair]:
+    """By method, published and measured AD and AG."""
+    sides = {
+        side: cells.pivot(index="method", columns="metric", values=side) for side in ("published", "measured")
+    }
+    return {
+        method: tuple(tuple(sides[side].loc[method, ["AD", "AG"]]) for side in sides)
+        for method in dict.fromkeys(cells["method"])
+    }
 
 
 class _Part(MainTable):

@@ -27,6 +27,7 @@ TABLES = {
     "opticam-raw-pixels": {"opticam_tableA14"},
 }
 FIGURES = {
+    "opticam-main": {"opticam_drop_and_gain"},
     "opticam-maps": {"opticam_maps_tiny"},
     "opticam-causal": {"opticam_curves_tiny"},
     "opticam-selectivity": {"opticam_selectivity_tiny"},
@@ -51,6 +52,20 @@ def test_an_experiment_gives_its_tables_and_figures(workspace, name):
     experiment = EXPERIMENTS[name]
     assert set(experiment.tables(workspace)) == TABLES.get(name, set())
     assert set(experiment.figures(workspace)) == FIGURES.get(name, set())
+
+
+def test_drop_and_gain_are_drawn_at_the_table_s_numbers(workspace):
+    experiment = EXPERIMENTS["opticam-main"]
+    cells = experiment.tables(workspace)["opticam_table1"].cells.set_index(["method", "metric"])
+    (axis,) = experiment.figures(workspace)["opticam_drop_and_gain"].axes
+    drawn = {line.get_label(): line.get_xydata()[0].tolist() for line in axis.get_lines()}
+    for method in ("Grad-CAM", "Opti-CAM"):
+        expected = [cells.loc[(method, metric), "measured"] for metric in ("AD", "AG")]
+        assert drawn[method] == pytest.approx(expected)
+    hollow = [
+        line.get_xydata()[0].tolist() for line in axis.get_lines() if line.get_markerfacecolor() == "none"
+    ]
+    assert [1.5, 68.8] in hollow  # Opti-CAM on ResNet-50, Table 1
 
 
 @pytest.mark.parametrize(

@@ -155,7 +155,7 @@ def test_the_command_of_a_table_gives_a_cell_again(tiny_command, page, tmp_path,
 
 def test_every_figure_is_inside_with_its_command_and_commit(page, written):
     drawn = sorted(path.name for path in written.glob("*.png"))
-    assert len(drawn) == 2
+    assert len(drawn) == 3
     benchmarks = list((PUBLISHED / "benchmarks").glob("*.svg"))  # committed, and shown in every report
     photographs = list(PUBLISHABLE["photographs"].glob("photographs_*.png"))
     assert [tag for tag, _ in page.tags].count("img") == len(drawn) + len(benchmarks) + len(photographs)
