@@ -80,21 +80,25 @@ def available(settings: tuple[Setting, ...]) -> list[Setting]:
 
 
 def run(setting: Setting, results: Path, limit: int | None, chosen: list[str]) -> Path:
-    """The folder with the tables of a run under a setting. Raises CalledProcessError where the run fails."""
-    looks = [] if limit is None else ["--limit", str(limit)]
-    processes = max(1, (os.cpu_count() or 1) // setting.threads)
-    words = ["-m", "reproduce", "run", "--quiet", "--results", str(results), "--processes", str(processes)]
-    words += [*looks, *(text for name in chosen for text in ("--only", name))]
+    """The folder with tables and claims of a run under a setting. Raises CalledProcessError where the run fails."""
     output = results / "output"
+    place = ["--quiet", "--results", str(results), "--output", str(output)]
+    place += [] if limit is None else ["--limit", str(limit)]
+    only = [text for name in chosen for text in ("--only", name)]
+    processes = max(1, (os.cpu_count() or 1) // setting.threads)
+    commands = [["run", *only, "--processes", str(processes), *place]]
+    if chosen:  # a run of some experiments judges no claims
+        commands.append(["claims", *place])
     with (results / "log").open("a") as log:
-        subprocess.run(
-            [setting.python, *words, "--output", str(output)],
-            env=os.environ | setting.environment() | {"PYTHONPATH": str(ROOT)},
-            cwd=ROOT,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            check=True,
-        )
+        for words in commands:
+            subprocess.run(
+                [setting.python, "-m", "reproduce", *words],
+                env=os.environ | setting.environment() | {"PYTHONPATH": str(ROOT)},
+                cwd=ROOT,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                check=True,
+            )
     return output / "tables"
 
 

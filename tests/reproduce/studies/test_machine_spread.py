@@ -3,6 +3,8 @@
 import pandas as pd
 import pytest
 
+from reproduce.__main__ import _parse
+from reproduce.studies import machine_spread
 from reproduce.studies.machine_spread import SETTINGS, available, between_settings, between_tables, main
 
 
@@ -62,3 +64,19 @@ def test_an_interpreter_that_is_not_there_is_refused(monkeypatch, capsys):
     with pytest.raises(SystemExit):
         main()
     assert "/no/such/python" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("chosen", [[], ["opticam-main"]])
+def test_a_setting_runs_the_profile_and_has_its_claims_judged(monkeypatch, tmp_path, chosen):
+    """A run of some experiments writes no claims, so they are asked for."""
+    started = []
+    monkeypatch.setattr(
+        machine_spread.subprocess, "run", lambda words, **given: started.append((words, given))
+    )
+    folder = machine_spread.run(SETTINGS[0], tmp_path, 2, chosen)
+    options = [_parse(words[words.index("reproduce") + 1 :]) for words, _ in started]
+    assert [option.command for option in options] == (["run", "claims"] if chosen else ["run"])
+    assert options[0].only == (chosen or None)
+    for option, (words, given) in zip(options, started):
+        assert option.output / "tables" == folder and option.limit == 2 and option.results == tmp_path
+        assert given["env"]["ATEN_CPU_CAPABILITY"] == "default" and words[0] == SETTINGS[0].python
