@@ -16,6 +16,7 @@ import itertools
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 
 import torch
@@ -98,14 +99,15 @@ def take_turns(calls: dict[str, Callable[[], object]], device: str, seconds: flo
     return {name: [turn[name] for turn in rounds] for name in calls}
 
 
+@lru_cache(maxsize=1)  # the passes of a shape and precision follow each other
 def checked(
-    shape: Shape, precision: Precision, options: argparse.Namespace
+    shape: Shape, precision: Precision, device: str, compiled: bool
 ) -> tuple[Mapping[str, Rival], Mapping[str, float]]:
     """The implementations that take the precision, and each one's largest error."""
-    everyone = rivals(options.device, options.compile)
+    everyone = rivals(device, compiled)
     if precision.dtype != torch.float32:
         everyone.pop("faiss search", None)
-    parts, regions = inputs(shape, precision, options.device)
+    parts, regions = inputs(shape, precision, device)
     errors = {name: check(rival, parts.detach(), regions, precision) for name, rival in everyone.items()}
     return everyone, errors
 
@@ -115,7 +117,7 @@ def measure(
 ) -> Iterator[dict[str, object]]:
     """One row for each implementation, of one pass of a shape and precision, with or without entropy."""
     device = options.device
-    everyone, errors = checked(shape, precision, options)
+    everyone, errors = checked(shape, precision, options.device, options.compile)
     parts, regions = inputs(shape, precision, device)
     unit, flat = parts.detach().to(precision.dtype), regions.flatten(0, 1)
     images, count, number, depth = shape.on(device)

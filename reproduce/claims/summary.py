@@ -19,10 +19,8 @@ NUMBERS = ("published", "measured", "low", "high", "p", "needed")
 
 
 def scope(profile: Profile, paper: str) -> str:
-    """What verdicts on this profile say about a paper, in one sentence."""
+    """What verdicts on this profile say about a paper that it runs, in one sentence."""
     part = profile.parts if paper == "DP-Net" else profile.saliency
-    if part is None:
-        return f"{profile.title}: nothing of {paper} is run."
     if part.comparable:
         return (
             f"{profile.title}: the paper's pictures and networks, so a verdict is one on the paper's numbers."
@@ -65,9 +63,21 @@ def run_papers(profile: Profile) -> list[str]:
     return [paper for paper, part in parts.items() if part is not None]
 
 
+def contradicted_first(claims: pd.DataFrame) -> pd.DataFrame:
+    """The claims by verdict in the order of `STATES`, within each as they were."""
+    order = claims["verdict"].map({state: place for place, state in enumerate(STATES)})
+    return claims.iloc[order.argsort(kind="stable")]
+
+
+def parts_against_global(claims: pd.DataFrame) -> pd.DataFrame:
+    """DP-Net's six cells."""
+    return claims[(claims["kind"] == "ordering") & (claims["place"] == "dpnet_main")]
+
+
 def part_cells(claims: pd.DataFrame) -> list[str]:
     """DP-Net's six cells, Parts less Global: published and measured difference, interval, seeds and verdict."""
-    own = claims[(claims["kind"] == "ordering") & (claims["place"] == "dpnet_main") & (claims["n"] > 0)]
+    own = parts_against_global(claims)
+    own = own[own["n"] > 0]
     return [
         f"{cell['dataset']} {cell['network']}: published {_number(cell, 'published')}, measured "
         f"{_number(cell, 'measured')} [{_number(cell, 'low')}, {_number(cell, 'high')}], {cell['n']} {cell['unit']}, "

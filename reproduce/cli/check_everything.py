@@ -13,10 +13,11 @@ import pandas as pd
 
 from reproduce.claims.expectations import Expectation, expectations
 from reproduce.claims.measured import stored_results
-from reproduce.cli.compare import DIFFERENT, EQUAL, committed_tables, compare_outcomes, status, summary
+from reproduce.cli.compare import DIFFERENT, EQUAL, status, summary
 from reproduce.cli.opening import output_folder, workspace
 from reproduce.cli.selection import select
 from reproduce.experiments.outcome import Outcome, outcomes
+from reproduce.experiments.published_run import committed_tables, compare_outcomes
 from reproduce.experiments.verdicts import count_verdicts, reasons, verdict_words
 from reproduce.published.numbers import tables
 from reproduce.saliency.fake_cam_boxes import CSV

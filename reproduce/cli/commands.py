@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from reproduce.benchmarks.environment import commit, environment
-from reproduce.claims.summary import STATES, claim_line, headline
+from reproduce.claims.summary import claim_line, contradicted_first, headline
 from reproduce.claims.writing import current_claims
 from reproduce.cli import compare
 from reproduce.cli.benchmark import MODULES, compile_reports, run_benchmark
@@ -22,6 +22,7 @@ from reproduce.experiments import EXPERIMENTS, Experiment
 from reproduce.experiments.computing import compute
 from reproduce.experiments.outcome import Outcome, outcomes
 from reproduce.experiments.outputs import Outputs
+from reproduce.experiments.published_run import committed_tables, compare_outcomes
 from reproduce.report import HTML, Given, write_report
 from reproduce.report.content import MEASURED
 from reproduce.saliency.evaluation import EXPERIMENT as SALIENCY
@@ -120,8 +121,7 @@ def claims(options: argparse.Namespace) -> int:
     given = workspace(options)
     outputs = _outputs(given, outcomes(given, select(options.only, given.profile)), options)
     judged = current_claims(given, outputs)
-    order = judged["verdict"].map({state: place for place, state in enumerate(STATES)})
-    for _, claim in judged.iloc[order.argsort(kind="stable")].iterrows():
+    for _, claim in contradicted_first(judged).iterrows():
         print(claim_line(claim))
     print("", *headline(judged, given.profile), sep="\n")
     return 0
@@ -151,9 +151,9 @@ def _publish(given: Workspace, outputs: Outputs, options: argparse.Namespace) ->
 
 def _compare(given: Workspace, outputs: Outputs) -> None:
     """Say how many cells are as in the last published run, where the profile has one that is the same everywhere."""
-    folder = compare.committed_tables(given.profile)
+    folder = committed_tables(given.profile)
     if folder and folder.is_dir() and given.profile.same_everywhere:
-        print(compare.summary(compare.compare_outcomes(outputs.told, folder)))
+        print(compare.summary(compare_outcomes(outputs.told, folder)))
 
 
 def _write(outputs: Outputs, kinds: tuple[str, ...]) -> None:
@@ -169,7 +169,7 @@ def _write(outputs: Outputs, kinds: tuple[str, ...]) -> None:
 
 def _report(given: Workspace, outputs: Outputs, options: argparse.Namespace) -> None:
     """Write the report unless it is up to date, and say what to open and how to judge."""
-    current_claims(given, outputs)
+    judged = current_claims(given, outputs)
     made = outputs.drawn
     content = Given(given, outputs.told, outputs.folder, made, outputs.commit, partial(command_line, options))
     read = [path for kind in MEASURED for path in sorted(content.measured(kind).glob("*"))]
@@ -180,7 +180,7 @@ def _report(given: Workspace, outputs: Outputs, options: argparse.Namespace) -> 
         paths = write_report(content)
         made.record("all", "report", digest, outputs.commit, paths)
         print("\n".join(f"report  {path}" for path in paths))
-    print("\n".join(headline(current_claims(given, outputs), given.profile)))
+    print("\n".join(headline(judged, given.profile)))
     print(f"every claim in a line: {command_line(options, 'claims')}")
 
 

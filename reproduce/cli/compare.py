@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable
-from pathlib import Path
 
 import pandas as pd
 
 from reproduce.cli.opening import workspace
 from reproduce.cli.selection import select
-from reproduce.experiments.outcome import Outcome, outcomes
+from reproduce.experiments.outcome import outcomes
+from reproduce.experiments.published_run import committed_tables, compare_outcomes
 from reproduce.tables.cells import KEYS
-from reproduce.tables.comparison import COMPARED, compare_tables, read_tables
+from reproduce.tables.comparison import COMPARED
 from reproduce.tables.metric_names import METRICS, printed
-from reproduce.workspace.paths import PUBLISHABLE
-from reproduce.workspace.profile import Profile
 
 EQUAL, DIFFERENT, NOTHING = 0, 1, 3
 
@@ -36,18 +33,6 @@ def run(options: argparse.Namespace) -> int:
     _print_differences(compared)
     print(summary(compared))
     return status(compared)
-
-
-def committed_tables(profile: Profile) -> Path | None:
-    """Where the tables of the profile's last published run lie, if it has any."""
-    folder = PUBLISHABLE.get(profile.name)
-    return folder and folder / "tables"
-
-
-def compare_outcomes(told: Iterable[Outcome], folder: Path) -> pd.DataFrame:
-    """The cells of these experiments beside those in a folder of tables; see `compare_tables`."""
-    ours = {name: table.cells for outcome in told for name, table in outcome.tables.items()}
-    return compare_tables(ours, {name: cells for name, cells in read_tables(folder).items() if name in ours})
 
 
 def status(compared: pd.DataFrame) -> int:

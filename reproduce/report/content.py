@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
@@ -43,7 +44,7 @@ class Given:
         """Folder of benchmarks, checks or studies; see `measured`."""
         return measured(self.folder, kind)
 
-    @property
+    @cached_property
     def claims(self) -> pd.DataFrame:
         """Every claim as judged and written into the folder."""
         return read_claims(self.folder)

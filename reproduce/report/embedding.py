@@ -17,20 +17,23 @@ def data_uri(path: Path) -> str:
     """The file in base64; a PNG that is smaller as lossy WebP goes in as that, a tenth of its size for photographs."""
     suffix, content = path.suffix, path.read_bytes()
     if suffix == ".png":
-        lossy = _webp(path)
+        with Image.open(path) as picture:
+            lossy = _webp(picture.convert("RGB"))
         if len(lossy) < len(content):
             suffix, content = ".webp", lossy
-    return f"data:{MEDIA[suffix]};base64,{base64.b64encode(content).decode()}"
+    return _uri(suffix, content)
 
 
 def array_uri(pixels: np.ndarray) -> str:
     """An RGB array [H,W,3] of 8 bits as lossy WebP in base64."""
+    return _uri(".webp", _webp(Image.fromarray(pixels)))
+
+
+def _uri(suffix: str, content: bytes) -> str:
+    return f"data:{MEDIA[suffix]};base64,{base64.b64encode(content).decode()}"
+
+
+def _webp(picture: Image.Image) -> bytes:
     with io.BytesIO() as buffer:
-        Image.fromarray(pixels).save(buffer, "WEBP", quality=QUALITY)
-        return f"data:{MEDIA['.webp']};base64,{base64.b64encode(buffer.getvalue()).decode()}"
-
-
-def _webp(path: Path) -> bytes:
-    with Image.open(path) as picture, io.BytesIO() as buffer:
-        picture.convert("RGB").save(buffer, "WEBP", quality=QUALITY)
+        picture.save(buffer, "WEBP", quality=QUALITY)
         return buffer.getvalue()

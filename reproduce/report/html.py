@@ -109,8 +109,7 @@ def _(block: Legend) -> str:
 @_html.register
 def _(block: Tiles) -> str:
     tiles = "".join(
-        f"<div><dt>{_inline(tile.label)}</dt><dd>{_inline(tile.value)}"
-        f'<span class="detail">{_inline(tile.detail)}</span></dd></div>'
+        f"<div><dt>{_inline(tile.label)}</dt><dd>{_inline(tile.value)}{_detail(tile.detail)}</dd></div>"
         for tile in block.tiles
     )
     return f'<dl class="tiles">{tiles}</dl>'
@@ -129,8 +128,9 @@ def _bar(bar: Bar) -> str:
         for state, count, anchor in bar.parts
         if count
     )
-    detail = f'<span class="detail">{_inline(bar.detail)}</span>' if bar.detail else ""
-    return f'<div><span>{_inline(bar.label)}{detail}</span><span class="track">{links}</span></div>'
+    return (
+        f'<div><span>{_inline(bar.label)}{_detail(bar.detail)}</span><span class="track">{links}</span></div>'
+    )
 
 
 @_html.register
@@ -140,8 +140,7 @@ def _(block: Banner) -> str:
 
 @_html.register
 def _(block: Folded) -> str:
-    items = "".join(f"<li>{_inline(text)}</li>" for text in block.texts)
-    return f"<details><summary>{_inline(block.title)}</summary><ul>{items}</ul></details>"
+    return f"<details><summary>{_inline(block.title)}</summary>{_html(Items(block.texts))}</details>"
 
 
 @_html.register
@@ -212,9 +211,13 @@ def _cell(cell: Cell) -> str:
 def _inside(cell: Cell) -> str:
     mark = f' <span class="mark" aria-hidden="true">{MARKS[cell.state]}</span>' if cell.state else ""
     spoken = f'<span class="spoken"> {cell.state}</span>' if cell.state not in ("", cell.text) else ""
-    detail = f'<span class="detail">{_inline(cell.detail)}</span>' if cell.detail else ""
     drawing = _whisker(cell.whisker) if cell.whisker else ""
-    return f"{_inline(cell.text)}{mark}{spoken}{detail}{drawing}"
+    return f"{_inline(cell.text)}{mark}{spoken}{_detail(cell.detail)}{drawing}"
+
+
+def _detail(text: str) -> str:
+    """A smaller line, where there is one."""
+    return f'<span class="detail">{_inline(text)}</span>' if text else ""
 
 
 def _whisker(whisker: Whisker) -> str:

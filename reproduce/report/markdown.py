@@ -84,7 +84,7 @@ def _(block: Banner, folder: Path) -> str:
 
 @_markdown.register
 def _(block: Folded, folder: Path) -> str:
-    return "\n".join([f"{block.title}:", "", *(f"- {text}" for text in block.texts)])
+    return f"{block.title}:\n\n{_markdown(Items(block.texts), folder)}"
 
 
 @_markdown.register

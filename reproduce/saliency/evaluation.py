@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache, partial
 from itertools import product
 from typing import NamedTuple
@@ -146,12 +146,14 @@ def _evaluate_network(workspace: Workspace, todo: Mapping[range, list[Lacking]])
                 bar.update(lacking.extent)
 
 
-def evaluated(workspace: Workspace, requests: list[Request], indices: range) -> Iterator[Evaluated]:
-    """The maps of one network's requests on some first images of a batch, ready to be read; nothing is stored."""
-    bench = _Bench(workspace, requests[0])
+def evaluated(
+    workspace: Workspace, requests: Sequence[Request], counts: Sequence[int]
+) -> Iterator[Evaluated]:
+    """The maps of one network's requests, each on so many of the first images, ready to be read; nothing is stored."""
+    bench, indices = _Bench(workspace, requests[0]), range(max(counts))
     view = _view(workspace, bench.classifier, indices, with_boxes=False)
-    for request in requests if view else ():
-        yield bench.evaluated(view, request, indices)
+    for request, count in zip(requests, counts) if view else ():
+        yield bench.evaluated(view.first(workspace.source.names[:count]), request, indices)
 
 
 class _Bench:

@@ -10,9 +10,10 @@ from torch import nn
 from torchvision.models import resnet18, swin_t
 
 import opticam.__main__ as opticam_main
-from opticam import METHODS, Classifier, ExtremalPerturbation, GradCAM, OptiCAM
+from opticam import METHODS, Classifier, ExtremalPerturbation, GradCAM, OptiCAM, command_line
 from opticam.layers import default_layer, layer_name
 from opticam.metrics import faithfulness, target_probability
+from opticam.optimization import LEVELS
 from opticam.probability import PROBABILITIES
 from opticam.tokens import prefix_tokens
 
@@ -193,8 +194,9 @@ def test_any_function_of_the_logits_is_a_probability_and_others_are_told():
         Classifier(Small(), "last", probability=3)
 
 
-def test_the_command_line_knows_the_probabilities():
+def test_the_command_line_knows_the_probabilities_and_levels():
     assert set(opticam_main.PROBABILITIES) == set(PROBABILITIES)
+    assert command_line.LEVELS == LEVELS
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")

@@ -16,6 +16,7 @@ from reproduce.tables.network_names import stands_beside
 from reproduce.workspace.workspace import Workspace
 
 METRICS = ("AD", "AG", "AI")
+DRAWN = ["AD", "AG"]
 NETWORK_TABLES = {"opticam_table1": "Table 1", "opticam_table2": "Table 2"}
 
 
@@ -58,12 +59,12 @@ class MainTable(SaliencyExperiment):
 
     def figures(self, workspace: Workspace) -> Mapping[str, Figure]:
         """AD against AG, one panel for each network that has measured rows."""
-        panels = {}
-        for table in self.tables(workspace).values():
-            cells = table.cells[table.cells["metric"].isin(["AD", "AG"])]
-            for network, own in cells.groupby("network", sort=False):
-                if (own["n"] > 0).any():
-                    panels[stands_beside(_measured_network(own), network)] = _pairs(own)
+        rows = self.rows(workspace, DRAWN)
+        panels = {
+            stands_beside(network, paper): _pairs(paper, rows[rows["network"] == network])
+            for network, paper in self.networks(workspace).items()
+            if (rows["network"] == network).any()
+        }
         if not panels:
             return {}
         words = {"across": "average drop (%), lower is better", "up": "average gain (%), higher is better"}
@@ -76,20 +77,14 @@ class MainTable(SaliencyExperiment):
         return {table: beside_published(rows, networks) for table, networks in parts.items()}
 
 
-def _measured_network(cells: pd.DataFrame) -> str:
-    """The network that was measured in place of the published one."""
-    return cells.loc[cells["n"] > 0, "measured_network"].iloc[0]
-
-
-def _pairs(cells: pd.DataFrame) -> dict[str, Pair]:
-    """By method, published and measured AD and AG."""
-    sides = {
-        side: cells.pivot(index="method", columns="metric", values=side) for side in ("published", "measured")
-    }
-    return {
-        method: tuple(tuple(sides[side].loc[method, ["AD", "AG"]]) for side in sides)
-        for method in dict.fromkeys(cells["method"])
-    }
+def _pairs(paper: str, rows: pd.DataFrame) -> dict[str, Pair]:
+    """By method, AD and AG as published for a network and as measured in its place; NaN where there is none."""
+    printed = pd.concat([published(table) for table in NETWORK_TABLES])
+    printed = printed[printed["network"] == paper].pivot(index="method", columns="metric", values="value")
+    measured = rows.pivot_table(index="method", columns="metric", values="value")
+    methods = dict.fromkeys([*printed.index, *measured.index])
+    sides = [side.reindex(index=methods, columns=DRAWN) for side in (printed, measured)]
+    return {method: tuple(tuple(side.loc[method]) for side in sides) for method in methods}
 
 
 class _Part(MainTable):

@@ -43,11 +43,7 @@ class MapsFigure(SaliencyExperiment):
             counts = self.shown(requests)
             path, digest = self._path(workspace, network), self._digest(workspace, requests, counts)
             if not path.exists() or load_tensors(path)[1].get("digest") != digest:
-                found = [
-                    given
-                    for request, count in zip(requests, counts)
-                    for given in evaluated(workspace, [request], range(count))
-                ]
+                found = list(evaluated(workspace, requests, counts))
                 if found:
                     save_tensors(path, self.kept(found), {"digest": digest})
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from reproduce.claims.summary import SHOWN, STATES, evidence
+from reproduce.claims.summary import SHOWN, contradicted_first, evidence, parts_against_global
 from reproduce.report.content import Given
 from reproduce.report.document import MARKS, Block, Cell, Command, Grid, Heading, Legend, Paragraph, Whisker
 from reproduce.tables.network_names import network_name
@@ -49,7 +49,7 @@ def claims_section(given: Given) -> Iterator[Block]:
     yield Heading(3, "Contradicted", "claims-contradicted")
     yield _grid(contradicted, anchors=False) if len(contradicted) else Paragraph("None.")
     yield Heading(3, "DP-Net: Parts against Global, cell by cell", "claims-dpnet")
-    yield _grid(papers[(papers["kind"] == "ordering") & (papers["place"] == "dpnet_main")], anchors=False)
+    yield _grid(parts_against_global(papers), anchors=False)
     yield Heading(3, "What the texts assert", "claims-assertions")
     yield _grid(papers[papers["kind"] == "assertion"])
     yield Heading(3, "Every ordering of the tables", "claims-orderings")
@@ -71,11 +71,9 @@ def claim_anchor(kind: str, paper: str, state: str) -> str:
 
 def _grid(claims: pd.DataFrame, anchors: bool = True) -> Grid:
     """The claims, contradicted ones first; the first of each paper and verdict can be linked to."""
-    order = claims["verdict"].map({state: place for place, state in enumerate(STATES)})
-    claims = claims.iloc[order.argsort(kind="stable")]
     seen: set[str] = set()
     lines = []
-    for _, claim in claims.iterrows():
+    for _, claim in contradicted_first(claims).iterrows():
         anchor = claim_anchor(claim["kind"], claim["paper"], claim["verdict"])
         lines.append(_line(claim, anchor if anchors and anchor not in seen else ""))
         seen.add(anchor)

@@ -8,6 +8,7 @@ from reproduce.claims.expectations import box_row
 from reproduce.claims.measured import stored_results
 from reproduce.claims.numbers import number_counts, numbers
 from reproduce.claims.summary import KINDS, counts, part_cells, run_papers, scope
+from reproduce.experiments.published_run import committed_tables, compare_outcomes
 from reproduce.experiments.verdicts import count_verdicts
 from reproduce.report.content import Given
 from reproduce.report.document import (
@@ -25,9 +26,8 @@ from reproduce.report.document import (
     Tiles,
 )
 from reproduce.report.sections.claims import claim_anchor
-from reproduce.tables.comparison import COMPARED, compare_tables, read_tables
+from reproduce.tables.comparison import COMPARED
 from reproduce.tables.statistics import VERDICTS
-from reproduce.workspace.paths import PUBLISHABLE
 
 TITLE = "Opti-CAM and DP-Net: published beside measured"
 
@@ -69,11 +69,9 @@ def _tiles(given: Given) -> Iterator[Tile]:
             f"{len(rows)} published numbers",
             f"from the boxes of {images} ImageNet pictures",
         )
-    committed = PUBLISHABLE.get(given.workspace.profile.name)
-    if committed and (committed / "tables").is_dir() and committed != given.folder:
-        ours = {name: table.cells for outcome in given.told for name, table in outcome.tables.items()}
-        theirs = {name: cells for name, cells in read_tables(committed / "tables").items() if name in ours}
-        states = compare_tables(ours, theirs)["state"]
+    committed = committed_tables(given.workspace.profile)
+    if committed and committed.is_dir() and committed != given.folder / "tables":
+        states = compare_outcomes(given.told, committed)["state"]
         whole, equal = states.isin(COMPARED).sum(), (states == "equal").sum()
         yield Tile("as in the published run", f"{equal:,} of {whole:,} cells", "that both have measured")
     runs, stages = given.workspace.store.runs(), given.workspace.store.stages()

@@ -5,10 +5,10 @@ import dataclasses
 import pytest
 
 from opticam.data.photographs import PHOTOGRAPHS
-from reproduce.cli.compare import committed_tables
 from reproduce.experiments import EXPERIMENTS
 from reproduce.experiments.computing import compute
 from reproduce.experiments.opticam.photographs import CLASS, MASKED
+from reproduce.experiments.published_run import committed_tables
 from reproduce.report.sections import photographs as section
 from reproduce.workspace.profile import load_profile
 from reproduce.workspace.workspace import Workspace

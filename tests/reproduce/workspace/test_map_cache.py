@@ -46,7 +46,7 @@ def test_maps_for_figures_come_from_the_cache(make_workspace, monkeypatch):
     workspace = make_workspace()
     evaluate(workspace, [REQUEST])
     calls = counted(monkeypatch)
-    (given,) = evaluated(workspace, [REQUEST], range(0, 3))
+    (given,) = evaluated(workspace, [REQUEST], [3])
     assert given.maps.shape == (3, 17, 19)
     assert not calls
 
