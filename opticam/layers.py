@@ -6,6 +6,9 @@ import sys
 
 from torch import nn
 
+from opticam.last_map import last_spatial_layer
+from opticam.outputs import inner_network
+
 
 def find_layer(network: nn.Module, target_layer: nn.Module | str | None) -> nn.Module:
     """The module meant by `target_layer`: a module of `network`, its dotted name, or None for the default.
@@ -39,26 +42,14 @@ def layer_name(network: nn.Module, layer: nn.Module | str) -> str:
     return next(name for name, module in network.named_modules() if module is found)
 
 
-def inner_network(network: nn.Module) -> nn.Module:
-    """The network inside wrappers such as DataParallel, a compiled module or a user's class around one network.
-
-    A wrapper has no parameters of its own and one child that has any.
-    """
-    while not isinstance(network, nn.Sequential | nn.ModuleList):
-        children = [child for child in network.children() if next(child.parameters(), None) is not None]
-        own = next(network.parameters(recurse=False), None)
-        if own is not None or len(children) != 1 or isinstance(children[0], nn.Sequential | nn.ModuleList):
-            break
-        network = children[0]
-    return network
-
-
 def default_layer(network: nn.Module) -> nn.Module:
-    """The papers' layer of a known family, otherwise the last convolution (Opti-CAM, App. A).
+    """The papers' layer of a known family, otherwise the last block or convolution whose output lies on the image.
 
     ResNet: the last bottleneck's output. VGG: the ReLU before the last max-pooling (features[42] of vgg16_bn).
-    Vision transformers: the first layer norm of the last block. Other torchvision networks with a `features`
-    trunk (SqueezeNet, MobileNet, DenseNet, ...): its last module. Raises ValueError where none applies.
+    Vision transformers: the first layer norm of the last block (Opti-CAM, App. A). torchvision's others with a
+    `features` trunk (SqueezeNet, MobileNet, DenseNet, ...): its last module. Elsewhere what runs last is found by
+    passing noise through the network; one that takes no picture of a common size is explained at the last of its
+    convolutions. Raises ValueError where none applies.
     """
     network = inner_network(network)
     if _is_torchvision(network, "VisionTransformer"):
@@ -67,16 +58,18 @@ def default_layer(network: nn.Module) -> nn.Module:
         return network.blocks[-1].norm1
     if isinstance(getattr(network, "layer4", None), nn.Sequential):
         return network.layer4[-1]
-    features = getattr(network, "features", None)
     if _is_torchvision(network, "VGG"):
-        pools = [i for i, module in enumerate(features) if isinstance(module, nn.MaxPool2d)]
-        return features[pools[-1] - 1]
-    if isinstance(features, nn.Sequential):
-        return features[-1]
+        pools = [i for i, module in enumerate(network.features) if isinstance(module, nn.MaxPool2d)]
+        return network.features[pools[-1] - 1]
+    if type(network).__module__.startswith("torchvision.") and hasattr(network, "features"):
+        return network.features[-1]
+    found = last_spatial_layer(network)
+    if found is not None:
+        return found
     convolutions = [module for module in network.modules() if isinstance(module, nn.Conv2d)]
     if not convolutions:
         raise ValueError(
-            f"target_layer: no default for {type(network).__name__}, which has no convolution; "
+            f"target_layer: no default for {type(network).__name__}, none of whose layers puts out a map; "
             "name the layer whose output is to be explained"
         )
     return convolutions[-1]

@@ -29,6 +29,20 @@ def check_network(network: object) -> None:
         )
 
 
+def inner_network(network: nn.Module) -> nn.Module:
+    """The network inside wrappers such as DataParallel, a compiled module or a user's class around one network.
+
+    A wrapper has no parameters of its own and one child that has any.
+    """
+    while not isinstance(network, nn.Sequential | nn.ModuleList):
+        children = [child for child in network.children() if next(child.parameters(), None) is not None]
+        own = next(network.parameters(recurse=False), None)
+        if own is not None or len(children) != 1 or isinstance(children[0], nn.Sequential | nn.ModuleList):
+            break
+        network = children[0]
+    return network
+
+
 def logits_of(output: Any) -> torch.Tensor:
     """The logits in what a network returns: a tensor, a mapping with "logits", or an object with `.logits`.
 
@@ -49,12 +63,12 @@ def channels_first(output: torch.Tensor, image_size: tuple[int, int]) -> torch.T
     Taken for channels last only where the last two sizes are no grid of the image's shape and the first two are.
     """
     first, middle, last = output.shape[1:]
-    if not _is_grid(middle, last, image_size) and _is_grid(first, middle, image_size):
+    if not is_grid(middle, last, image_size) and is_grid(first, middle, image_size):
         return output.permute(0, 3, 1, 2)
     return output
 
 
-def _is_grid(rows: int, columns: int, image_size: tuple[int, int]) -> bool:
+def is_grid(rows: int, columns: int, image_size: tuple[int, int]) -> bool:
     """Whether so many cells lie on the image in squares, to less than one cell."""
     height, width = image_size
     return rows <= height and columns <= width and abs(rows * width - columns * height) < max(height, width)

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import nn
 
-from opticam.layers import inner_network
+from opticam.outputs import inner_network, is_grid
 
 
 def prefix_tokens(network: nn.Module) -> int:
@@ -25,15 +25,9 @@ def patch_grid(network: nn.Module, tokens: int, image_size: tuple[int, int]) -> 
     Taken from the patch size where the network states one, otherwise the grid of the image's aspect ratio.
     Raises ValueError when no grid has that many cells.
     """
-    network = inner_network(network)
-    patch_size = getattr(network, "patch_size", None)
-    if patch_size is None and hasattr(network, "patch_embed"):
-        patch_size = getattr(network.patch_embed, "patch_size", None)
-    if patch_size is not None:
-        ph, pw = (patch_size, patch_size) if isinstance(patch_size, int) else patch_size
-        grid = (image_size[0] // ph, image_size[1] // pw)
-        if grid[0] * grid[1] == tokens:
-            return grid
+    stated = stated_grid(network, image_size)
+    if stated is not None and stated[0] * stated[1] == tokens:
+        return stated
     rows = round(math.sqrt(tokens * image_size[0] / image_size[1]))
     if rows < 1 or tokens % rows:
         raise ValueError(
@@ -43,8 +37,40 @@ def patch_grid(network: nn.Module, tokens: int, image_size: tuple[int, int]) -> 
     return rows, tokens // rows
 
 
+def stated_grid(network: nn.Module, image_size: tuple[int, int]) -> tuple[int, int] | None:
+    """Rows and columns of the patches of an image, from the patch size that the network states; None without one."""
+    network = inner_network(network)
+    patch_size = getattr(network, "patch_size", None)
+    if patch_size is None and hasattr(network, "patch_embed"):
+        patch_size = getattr(network.patch_embed, "patch_size", None)
+    if patch_size is None:
+        return None
+    ph, pw = (patch_size, patch_size) if isinstance(patch_size, int) else patch_size
+    return image_size[0] // ph, image_size[1] // pw
+
+
 def tokens_to_map(output: torch.Tensor, network: nn.Module, image_size: tuple[int, int]) -> torch.Tensor:
     """Feature map [B,K,h,w] of a token sequence [B,N,K]: prefix tokens dropped, patches laid on their grid."""
-    patches = output[:, prefix_tokens(network) :]
+    patches = output[:, _leading_tokens(output.shape[1], network, image_size) :]
     rows, columns = patch_grid(network, patches.shape[1], image_size)
     return patches.transpose(1, 2).unflatten(2, (rows, columns))
+
+
+def _leading_tokens(tokens: int, network: nn.Module, image_size: tuple[int, int]) -> int:
+    """How many of a layer's tokens are no patches.
+
+    None where there are as many tokens as patches: some networks (CaiT) add the class token behind the patches'
+    blocks. What a network states, where that leaves a grid of squares; otherwise up to two more.
+    """
+    stated = stated_grid(network, image_size)
+    if stated is not None and stated[0] * stated[1] == tokens:
+        return 0
+    known = prefix_tokens(network)
+    return next((n for n in range(known, known + 3) if _forms_grid(tokens - n, network, image_size)), known)
+
+
+def _forms_grid(patches: int, network: nn.Module, image_size: tuple[int, int]) -> bool:
+    try:
+        return is_grid(*patch_grid(network, patches, image_size), image_size)
+    except ValueError:
+        return False

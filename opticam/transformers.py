@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from opticam.layers import inner_network
+from opticam.outputs import inner_network
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from contextlib import contextmanager
 import torch
 
 from opticam.classifier import Classifier
+from opticam.layers import layer_name
 from opticam.saliency.targets import ClassScore, Score, Targets, class_ids
 
 PRECISIONS = (None, "float64")
@@ -55,6 +57,14 @@ class SaliencyMethod(ABC):
             if not len(prepared):
                 return prepared.new_zeros(0, *prepared.shape[-2:], dtype=dtype)
             maps = self.compute(prepared, score).detach()
+        low, high = maps.flatten(1).aminmax(dim=1)
+        if (low == high).any():
+            layer = layer_name(self.classifier.network, self.classifier.target_layer)
+            warnings.warn(
+                f"target_layer: a saliency map of {type(self).__name__} is constant; it may be that {layer!r} says "
+                "nothing of where things are, or nothing for this class",
+                stacklevel=2,
+            )
         return maps.to(dtype)
 
     @abstractmethod

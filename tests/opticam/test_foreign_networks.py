@@ -104,6 +104,47 @@ def test_a_grid_that_does_not_follow_the_image_stays_channels_first():
     assert features.shape == (1, 8, 7, 7)
 
 
+class Pooled(nn.Module):
+    """A convolution behind the pooling, as in MobileNetV3, and an auxiliary head that no logit hangs on."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.late = nn.Conv2d(6, 8, 1)
+        self.first, self.act, self.auxiliary = (
+            nn.Conv2d(3, 6, 3, 2, 1),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(6, 4, 1),
+        )
+        self.fc = nn.Linear(8, 4)
+
+    def forward(self, images):
+        hidden = self.act(self.first(images))
+        self.seen = self.auxiliary(hidden).detach().mean()
+        return self.fc(self.late(hidden.mean((2, 3), keepdim=True)).flatten(1))
+
+
+@pytest.mark.parametrize("wrap", [lambda n: n, Wrapped])
+def test_the_default_layer_is_the_last_that_has_places_and_counts(wrap):
+    network = Pooled().train()
+    assert default_layer(wrap(network)) is network.act
+    assert network.training and network.act.training and not network.first._forward_hooks
+
+
+@pytest.mark.parametrize("side", [28, 32, 299])
+def test_networks_of_one_size_and_of_grey_pictures_have_a_default_layer(side):
+    network = nn.Sequential(
+        nn.Conv2d(1, 5, 3, 2), nn.ReLU(), nn.Flatten(), nn.Linear(5 * ((side - 1) // 2) ** 2, 3)
+    )
+    assert default_layer(network) is network[1]
+
+
+def test_a_constant_map_is_told_with_the_layers_name():
+    with pytest.warns(UserWarning, match="target_layer: a saliency map of GradCAM is constant.*'late'"):
+        maps = GradCAM(Classifier(Pooled(), "late"))(IMAGES, 1)
+    assert (maps == 0).all()
+
+
 class Pair(nn.Module):
     """A layer that puts out a map and something else."""
 
