@@ -6,14 +6,8 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-USER_ERRORS = (
-    ValueError,
-    TypeError,
-    FileNotFoundError,
-    NotADirectoryError,
-    IsADirectoryError,
-    PermissionError,
-)
+from opticam.ending import raise_on_sigterm, run_to_end
+
 COMMANDS = {
     "train": "train Global and Parts on frozen features",
     "evaluate": "accuracy and interpretability of a trained model on its test pictures",
@@ -24,17 +18,17 @@ COMMANDS = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a subcommand; user errors end in one line on stderr and exit status 2."""
+    """Run a subcommand; what goes wrong ends in one line on stderr and the status of `opticam.ending`."""
     arguments = sys.argv[1:] if arguments is None else arguments
     options = build_parser(arguments).parse_args(arguments)
-    from dpnet import commands  # here: what they load takes seconds, which --help need not spend
+    raise_on_sigterm()
 
-    try:
+    def work() -> None:
+        from dpnet import commands  # here: what they load takes seconds, which --help need not spend
+
         getattr(commands, options.command)(options)
-    except USER_ERRORS as error:
-        print(f"dpnet {options.command}: {error}", file=sys.stderr)
-        return 2
-    return 0
+
+    return run_to_end(f"dpnet {options.command}", work)
 
 
 def build_parser(words: Sequence[str] = tuple(COMMANDS)) -> argparse.ArgumentParser:

@@ -7,22 +7,23 @@ import sys
 from pathlib import Path
 
 from opticam.command_line import add_device_option, add_optimize_option, add_pixel_options
+from opticam.ending import raise_on_sigterm, run_to_end
 from opticam.photo import RESIZES
 
 PROBABILITIES = ("softmax", "sigmoid")  # those of `opticam.probability`, which takes a second to load
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a subcommand; user errors end in one line on stderr and exit status 2."""
+    """Run a subcommand; what goes wrong ends in one line on stderr and the status of `opticam.ending`."""
     options = build_parser().parse_args(arguments)
-    from opticam import commands  # here: what they load takes seconds, which --help need not spend
+    raise_on_sigterm()
 
-    try:
+    def work() -> None:
+        from opticam import commands  # here: what they load takes seconds, which --help need not spend
+
         getattr(commands, options.command)(options)
-    except (ValueError, TypeError, FileNotFoundError, IsADirectoryError) as error:
-        print(f"opticam {options.command}: {error}", file=sys.stderr)
-        return 2
-    return 0
+
+    return run_to_end(f"opticam {options.command}", work)
 
 
 def build_parser() -> argparse.ArgumentParser:

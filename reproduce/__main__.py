@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import sqlite3
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
 
 import reproduce.workspace.interruption as interruption  # first, before anything slow is loaded
+from opticam.ending import run_to_end
 from reproduce.cli.benchmark import MODULES
 from reproduce.cli.checks import ALL, CHECKS
 from reproduce.cli.options import (
@@ -20,15 +22,14 @@ from reproduce.cli.options import (
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a subcommand; user errors end in one line on stderr and exit status 2."""
+    """Run a subcommand; what goes wrong ends in one line on stderr and the status of `opticam.ending`."""
     options = _parse(arguments)
-    try:
-        return _function(options.run)(options)
-    except (ValueError, TypeError, FileNotFoundError, NotADirectoryError) as error:
-        print(f"reproduce {options.command}: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return interruption.say()
+    return run_to_end(
+        f"reproduce {options.command}",
+        lambda: _function(options.run)(options),
+        (sqlite3.Error,),
+        interruption.say,
+    )
 
 
 def _function(name: str) -> Callable[[argparse.Namespace], int]:

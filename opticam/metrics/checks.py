@@ -20,6 +20,8 @@ def check_maps(maps: Tensor, images: Tensor | None = None) -> None:
         raise TypeError(f"maps must be a float tensor [B, H, W], got {describe(maps)}")
     if maps.ndim != 3:
         raise ValueError(f"maps must have shape [B, H, W], got {tuple(maps.shape)}")
+    if 0 in maps.shape[1:]:
+        raise ValueError(f"maps must have at least one pixel, got shape {tuple(maps.shape)}")
     if images is not None and maps.shape != (images.shape[0], *images.shape[2:]):
         expected = (images.shape[0], *images.shape[2:])
         raise ValueError(f"maps must have the batch and size of images, {expected}, got {tuple(maps.shape)}")

@@ -112,3 +112,8 @@ def _check_probabilities(p: Tensor, o: Tensor) -> None:
             raise TypeError(f"{name} must be a float tensor [B] of probabilities, got {type(value).__name__}")
     if p.shape != o.shape:
         raise ValueError(f"p and o must have one shape, got {tuple(p.shape)} and {tuple(o.shape)}")
+    for name, value in (("p", p), ("o", o)):
+        slack = torch.finfo(value.dtype).eps ** 0.5  # a softmax may round to a little more than 1
+        if ((value < -slack) | (value > 1 + slack)).any():
+            low, high = value.amin().item(), value.amax().item()
+            raise ValueError(f"{name} must be probabilities in [0, 1], got values from {low:g} to {high:g}")

@@ -61,8 +61,8 @@ class SaliencyMethod(ABC):
         if (low == high).any():
             layer = layer_name(self.classifier.network, self.classifier.target_layer)
             warnings.warn(
-                f"target_layer: a saliency map of {type(self).__name__} is constant; it may be that {layer!r} says "
-                "nothing of where things are, or nothing for this class",
+                f"target_layer: a map of {type(self).__name__} is constant; it may be that {layer!r} says nothing of "
+                "where things are, or nothing for this class",
                 stacklevel=2,
             )
         return maps.to(dtype)

@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Sequence
 
+from opticam.ending import INTERRUPTED, TERMINATED, Terminated
 from reproduce.workspace import interruption
 
 
@@ -41,10 +42,12 @@ def launch(arguments: Sequence[str], processes: int) -> int:
         elastic_launch(config, sys.executable)("-m", "reproduce", *arguments)
     except ChildFailedError as error:
         exit_code = next(iter(error.failures.values())).exitcode
-        ended_by_hand = exit_code in (interruption.STATUS, -signal.SIGINT)
-        return interruption.say() if ended_by_hand else _status(exit_code)
-    except (KeyboardInterrupt, SignalException):
-        return interruption.say()
+        by_hand = {INTERRUPTED: KeyboardInterrupt, -signal.SIGINT: KeyboardInterrupt, TERMINATED: Terminated}
+        return interruption.say(by_hand[exit_code]()) if exit_code in by_hand else _status(exit_code)
+    except SignalException as error:
+        return interruption.say(Terminated() if error.sigval == signal.SIGTERM else KeyboardInterrupt())
+    except KeyboardInterrupt as error:
+        return interruption.say(error)
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Ctrl-C ends with one line that says how to go on, also while the libraries are still being loaded."""
+"""Ctrl-C and SIGTERM end with one line that says how to go on, also while the libraries are still being loaded."""
 
 from __future__ import annotations
 
@@ -6,24 +6,26 @@ import os
 import sys
 from types import TracebackType
 
+from opticam.ending import interruption_status, raise_on_sigterm
+
 MESSAGE = "\ninterrupted; nothing stored is lost, the same command goes on from here"
-STATUS = 130
 LAUNCHED = "REPRODUCE_LAUNCHED"  # in the environment: a process that started this one says the line for all
 
 
-def say() -> int:
+def say(error: BaseException) -> int:
     """Print the line, in one of several processes, and give the exit status. Loads nothing: there may be no time."""
     launched = "RANK" in os.environ and LAUNCHED in os.environ
     if os.environ.get("RANK", "0") == "0" and not launched:
         print(MESSAGE, file=sys.stderr, flush=True)
-    return STATUS
+    return interruption_status(error)
 
 
 def _excepthook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     if not issubclass(kind, KeyboardInterrupt):
         sys.__excepthook__(kind, error, trace)
     else:
-        say()
+        say(error)
 
 
 sys.excepthook = _excepthook
+raise_on_sigterm()

@@ -90,7 +90,7 @@ class Store:
         except sqlite3.DatabaseError as error:
             self.connection.close()
             if isinstance(error, sqlite3.OperationalError):
-                raise
+                raise sqlite3.OperationalError(f"{self.path}: {error}") from error
             raise ValueError(f"path {str(self.path)!r} is not a results file: {error}") from error
         except ValueError:
             self.connection.close()
@@ -137,13 +137,16 @@ class Store:
     @contextmanager
     def _transaction(self) -> Iterator[None]:
         # IMMEDIATE takes the write lock at once: a reader that becomes a writer later cannot wait its turn.
-        self.connection.execute("BEGIN IMMEDIATE")
         try:
+            self.connection.execute("BEGIN IMMEDIATE")
             yield
-        except BaseException:
-            self.connection.execute("ROLLBACK")
+            self.connection.execute("COMMIT")
+        except BaseException as error:
+            if self.connection.in_transaction:  # a full disk has ended it already
+                self.connection.execute("ROLLBACK")
+            if isinstance(error, sqlite3.OperationalError):
+                raise sqlite3.OperationalError(f"{self.path}: {error}") from error
             raise
-        self.connection.execute("COMMIT")
 
     def write(self, rows: Iterable[Row]) -> None:
         """Insert the rows, replacing values already stored under the same key, in one transaction."""

@@ -140,7 +140,7 @@ def test_networks_of_one_size_and_of_grey_pictures_have_a_default_layer(side):
 
 
 def test_a_constant_map_is_told_with_the_layers_name():
-    with pytest.warns(UserWarning, match="target_layer: a saliency map of GradCAM is constant.*'late'"):
+    with pytest.warns(UserWarning, match="target_layer: a map of GradCAM is constant.*'late'"):
         maps = GradCAM(Classifier(Pooled(), "late"))(IMAGES, 1)
     assert (maps == 0).all()
 

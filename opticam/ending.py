@@ -1,0 +1,65 @@
+"""How a command ends: one line on stderr where it could not finish, and the exit status that says why."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from types import FrameType
+
+FAILED, BAD_INPUT, INTERRUPTED, TERMINATED = 1, 2, 130, 143
+_INPUT_ERRORS = (
+    ValueError,
+    TypeError,
+    FileNotFoundError,
+    NotADirectoryError,
+    IsADirectoryError,
+    PermissionError,
+)
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM as an exception: files are closed and locks given back, as on Ctrl-C."""
+
+
+def raise_on_sigterm() -> None:
+    """Have SIGTERM raise `Terminated` in the main thread; for programs, not for libraries."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _terminate)
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    raise Terminated
+
+
+def interruption_status(error: BaseException) -> int:
+    """128 and the signal's number, as shells count."""
+    return TERMINATED if isinstance(error, Terminated) else INTERRUPTED
+
+
+def run_to_end(
+    command: str,
+    work: Callable[[], int | None],
+    machine_errors: tuple[type[Exception], ...] = (),
+    interrupted: Callable[[KeyboardInterrupt], int] | None = None,
+) -> int:
+    """The exit status of `work`: its own, 2 for bad input, 1 where the machine refuses (a full disk), 130, 143.
+
+    command: what the line on stderr starts with. machine_errors: further exceptions of the machine's. interrupted:
+    says in its own words that a signal came, and gives the status. Any other exception is a fault of ours and keeps
+    its traceback.
+    """
+    try:
+        return work() or 0
+    except _INPUT_ERRORS as error:
+        print(f"{command}: {error}", file=sys.stderr)
+        return BAD_INPUT
+    except (OSError, *machine_errors) as error:
+        print(f"{command}: {error}; what was written before is kept", file=sys.stderr)
+        return FAILED
+    except KeyboardInterrupt as error:
+        if interrupted is not None:
+            return interrupted(error)
+        print(f"\n{command}: interrupted; what was written before is kept", file=sys.stderr)
+        return interruption_status(error)
