@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 from torch import nn
 
@@ -36,7 +37,7 @@ def find_layer(network: nn.Module, target_layer: nn.Module | str | None) -> nn.M
 def layer_name(network: nn.Module, layer: nn.Module | str) -> str:
     """The dotted name of a layer of `network`, given as module or name; raises as `find_layer` does."""
     found = find_layer(network, layer)
-    return next(name for name, module in network.named_modules() if module is found)
+    return next(str(name) for name, module in network.named_modules() if module is found)
 
 
 def inner_network(network: nn.Module) -> nn.Module:
@@ -61,16 +62,22 @@ def default_layer(network: nn.Module) -> nn.Module:
     trunk (SqueezeNet, MobileNet, DenseNet, ...): its last module. Raises ValueError where none applies.
     """
     network = inner_network(network)
+    parts: Any = network
+    layer: nn.Module
     if _is_torchvision(network, "VisionTransformer"):
-        return network.encoder.layers[-1].ln_1
-    if hasattr(network, "blocks") and hasattr(network.blocks[-1], "norm1"):
-        return network.blocks[-1].norm1
-    if isinstance(getattr(network, "layer4", None), nn.Sequential):
-        return network.layer4[-1]
+        layer = parts.encoder.layers[-1].ln_1
+        return layer
+    if hasattr(network, "blocks") and hasattr(parts.blocks[-1], "norm1"):
+        layer = parts.blocks[-1].norm1
+        return layer
+    stage = getattr(network, "layer4", None)
+    if isinstance(stage, nn.Sequential):
+        return stage[-1]
     features = getattr(network, "features", None)
     if _is_torchvision(network, "VGG"):
-        pools = [i for i, module in enumerate(features) if isinstance(module, nn.MaxPool2d)]
-        return features[pools[-1] - 1]
+        pools = [i for i, module in enumerate(parts.features) if isinstance(module, nn.MaxPool2d)]
+        layer = parts.features[pools[-1] - 1]
+        return layer
     if isinstance(features, nn.Sequential):
         return features[-1]
     convolutions = [module for module in network.modules() if isinstance(module, nn.Conv2d)]

@@ -47,4 +47,5 @@ def tokens_to_map(output: torch.Tensor, network: nn.Module, image_size: tuple[in
     """Feature map [B,K,h,w] of a token sequence [B,N,K]: prefix tokens dropped, patches laid on their grid."""
     patches = output[:, prefix_tokens(network) :]
     rows, columns = patch_grid(network, patches.shape[1], image_size)
-    return patches.transpose(1, 2).unflatten(2, (rows, columns))
+    maps: torch.Tensor = patches.transpose(1, 2).unflatten(2, (rows, columns))
+    return maps

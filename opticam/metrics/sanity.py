@@ -50,7 +50,7 @@ def cascading_randomization(
 @torch.no_grad()
 def randomize(block: nn.Module) -> None:
     """Draw all parameters of a module and its children anew, in place."""
-    covered = set()
+    covered: set[int] = set()
     for module in block.modules():
         reset = getattr(module, "reset_parameters", None) or getattr(module, "_reset_parameters", None)
         if reset is not None:
@@ -122,6 +122,7 @@ def _hog(maps: np.ndarray) -> np.ndarray:
 
 
 def _ssim(first: np.ndarray, second: np.ndarray) -> float:
-    return structural_similarity(
+    similarity: float = structural_similarity(
         first, second, data_range=1.0, gaussian_weights=True, use_sample_covariance=False
     )
+    return similarity
