@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -20,11 +21,12 @@ from torch import Tensor, nn
 from opticam.metrics.checks import check_maps
 
 HOG_CELL = (16, 16)
+Network = TypeVar("Network", bound=nn.Module)
 
 
 def cascading_randomization(
-    network: nn.Module, blocks: Sequence[str], seed: int = 0
-) -> Iterator[tuple[str, nn.Module]]:
+    network: Network, blocks: Sequence[str], seed: int = 0
+) -> Iterator[tuple[str, Network]]:
     """After each of `blocks`, its name and the network with this block and all before it randomised.
 
     `network` stays as it is; the one yielded is a copy and changes with every step. `blocks`: module names as

@@ -11,9 +11,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
 
 SCHEMA_VERSION = 1
 BUSY_SECONDS = 120.0  # how long a writer waits for another process's transaction
@@ -56,7 +60,7 @@ def batch_rows(
     network: str,
     method: str,
     images: Sequence[str],
-    values: Mapping[str, Sequence[float]],
+    values: Mapping[str, Sequence[float] | np.ndarray | torch.Tensor],
 ) -> list[Row]:
     """Rows of one batch: `values` maps a metric's name to one number per image (list, array or tensor)."""
     for metric, column in values.items():
