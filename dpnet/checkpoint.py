@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -12,7 +13,11 @@ FORMAT = 1
 
 
 def save_checkpoint(
-    path: Path, model: nn.Module, optimiser: torch.optim.Optimizer, history: list[dict], settings: dict
+    path: Path,
+    model: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    history: list[dict[str, float]],
+    settings: dict[str, Any],
 ) -> None:
     """Write weights, optimiser, history and the state of the random generators; atomic on one file system."""
     state = {
@@ -34,8 +39,8 @@ def save_checkpoint(
 
 
 def load_checkpoint(
-    path: Path, model: nn.Module, optimiser: torch.optim.Optimizer, settings: dict
-) -> list[dict]:
+    path: Path, model: nn.Module, optimiser: torch.optim.Optimizer, settings: dict[str, Any]
+) -> list[dict[str, float]]:
     """Restore what `save_checkpoint` wrote and return the history so far.
 
     Raises ValueError when the file belongs to a run with other settings or to another model.
@@ -59,4 +64,5 @@ def load_checkpoint(
     torch.set_rng_state(state["random"])
     if state["random_cuda"] and torch.cuda.is_available():
         torch.cuda.set_rng_state_all(state["random_cuda"])
-    return state["history"]
+    history: list[dict[str, float]] = state["history"]
+    return history

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from dpnet.initialisation import CLASSIFIER_METHODS, PART_METHODS
 from dpnet.layouts import LAYOUTS
@@ -75,7 +76,7 @@ def part_recipe(options: argparse.Namespace) -> PartRecipe:
 
 def constraint_weights(text: str) -> ConstraintWeights:
     """Weights of "NAME,NAME" or "NAME=WEIGHT,..."; ValueError for an unknown name or a weight that is none."""
-    weights = {}
+    weights: dict[str, Any] = {}
     for item in filter(None, text.split(",")):
         name, _, weight = item.partition("=")
         if name not in CONSTRAINT_NAMES:

@@ -21,7 +21,7 @@ from dpnet.explanation import (
 )
 from dpnet.features import FeatureCache
 from dpnet.gallery import top_images
-from dpnet.geometry import cell_grid, to_pixels
+from dpnet.geometry import cell_grid, size_of, to_pixels
 from dpnet.model import PartClassifier
 from dpnet.plotting import part_gallery, photo_explanation, save_figure
 from dpnet.processes import first_process_first, join_processes, leave_processes, rank, world_size
@@ -56,7 +56,7 @@ def train(options: argparse.Namespace) -> None:
         card,
         options.output,
         device=device,
-        grid=cell_grid(backbone, tuple(data.train[0][0].shape[1:])),
+        grid=cell_grid(backbone, size_of(data.train[0][0])),
         progress=rank() == 0,
     )
     if rank() == 0:
@@ -115,9 +115,9 @@ def explain(options: argparse.Namespace) -> None:
     with torch.no_grad():
         heat = part_heat_map(model, features, parts)[0]
         maps = [participation_map(model, features, classes, kind)[0] for kind in MAP_KINDS]
-    size = tuple(photo.shape[1:])
+    size = size_of(photo)
     heat, exact, dense = (to_pixels(found, size, model.grid).cpu() for found in (heat, *maps))
-    boxes = best_boxes(model, output, tuple(features.shape[-2:]), size)[0, parts].cpu()
+    boxes = best_boxes(model, output, size_of(features), size)[0, parts].cpu()
     names = [_part_name(model, card, int(part)) for part in parts]
     probability = output.logits.softmax(dim=1)[0, label].item()
     sums = {"bias": model.classifier.bias[label].item(), "logit": output.logits[0, label].item()}
@@ -137,8 +137,8 @@ def gallery(options: argparse.Namespace) -> None:
     importance = participation.abs().amax(dim=0) if label is None else participation[label]
     parts = importance.topk(min(options.parts, len(importance))).indices.cpu()
     best = top_images(model, features, options.pictures)
-    image_size = tuple(data.train[0][0].shape[1:])
-    boxes = model.boxes(tuple(features.shape[-2:]), image_size)[best.regions[parts].cpu()]
+    image_size = size_of(data.train[0][0])
+    boxes = model.boxes(features.shape[-2:], image_size)[best.regions[parts].cpu()]
     images = [[data.train[int(index)][0] for index in row] for row in best.images[parts]]
     names = [_part_name(model, card, int(part)) for part in parts]
     figure = part_gallery(images, boxes, best.responses[parts].cpu(), names, f"best pictures in {data.name}")

@@ -10,6 +10,7 @@ from torch import Tensor
 from torchvision.ops import box_iou
 
 from dpnet.explanation import best_boxes, class_participation, image_participation
+from dpnet.geometry import size_of
 from dpnet.model import PartClassifier
 
 
@@ -39,7 +40,7 @@ def class_parts(
     labels = torch.full((len(features),), label, device=model.parts.device)
     output = model(features.to(model.parts), with_entropy=True)
     parts = class_participation(model, features, labels).participation[label].topk(num_parts).indices
-    boxes = best_boxes(model, output, tuple(features.shape[-2:]), image_size)[:, parts]
+    boxes = best_boxes(model, output, size_of(features), image_size)[:, parts]
     size = image_participation(model, output, labels).abs()
     shares = (size / size.sum(dim=1, keepdim=True)).sort(dim=1, descending=True).values
     figures = {
@@ -66,7 +67,7 @@ def compare_settings(
 
 
 def _mean_pairwise_iou(boxes: Tensor) -> float:
-    overlaps = box_iou(boxes, boxes)
+    overlaps: Tensor = box_iou(boxes, boxes)
     pairs = torch.triu(torch.ones_like(overlaps, dtype=torch.bool), diagonal=1)
     return overlaps[pairs].mean().item()
 

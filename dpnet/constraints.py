@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -76,8 +77,13 @@ def class_specificity(weight: Tensor, parts_per_class: int, mode: str = "abs") -
         raise ValueError(
             f"weight has shape {tuple(weight.shape)}; expected [C, {parts_per_class} * C] with C >= 2"
         )
-    size = {"signed": lambda v: v, "abs": torch.abs, "square": torch.square, "nonneg": torch.relu}[mode]
-    return size(weight)[~own_class_mask(num_classes, parts_per_class, weight.device)].mean()
+    sizes: dict[str, Callable[[Tensor], Tensor]] = {
+        "signed": lambda v: v,
+        "abs": torch.abs,
+        "square": torch.square,
+        "nonneg": torch.relu,
+    }
+    return sizes[mode](weight)[~own_class_mask(num_classes, parts_per_class, weight.device)].mean()
 
 
 def own_class_mask(num_classes: int, parts_per_class: int, device: torch.device | None = None) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -13,9 +14,12 @@ from torch.utils.data import Dataset
 from dpnet.layouts import LAYOUTS, detect_layout
 from opticam.photo import read_photo
 
+if TYPE_CHECKING:
+    from opticam.sample import SampleSet
+
 
 @dataclass(frozen=True)
-class PictureSet(Dataset):
+class PictureSet(Dataset[tuple[Tensor, int]]):
     """Pictures of one split; an item is (image float32 [3,size,size] in [0,1], class id).
 
     ``resize`` is "squash" (both sides to ``size``, so that every part stays in view and boxes map back by a
@@ -45,8 +49,8 @@ class PictureData:
     """The training and test pictures of one data set."""
 
     name: str
-    train: PictureSet
-    test: PictureSet
+    train: PictureSet | SampleSet
+    test: PictureSet | SampleSet
 
 
 def load_pictures(

@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from dpnet.model import PartClassifier
+from dpnet.model import Model, PartClassifier
 
 
 @torch.no_grad()
 def early_diagnostics(
-    model: nn.Module, features: Tensor, losses: list[float], needs_entropy: bool = False
+    model: Model, features: Tensor, losses: list[float], needs_entropy: bool = False
 ) -> list[str]:
     """Plain sentences, one a problem; an empty list when none is seen.
 

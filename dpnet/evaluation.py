@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING, overload
 
 import torch
 from torch import Tensor, nn
@@ -11,11 +12,36 @@ from dpnet.constraints import own_class_mask
 from dpnet.model import PartClassifier, PartOutput
 from dpnet.regions import normalise_rows
 
+if TYPE_CHECKING:
+    from dpnet.training import Features
+
+
+@overload
+def outputs(
+    model: PartClassifier,
+    features: Features,
+    *,
+    batch_size: int = ...,
+    dtype: torch.dtype | None = ...,
+    with_entropy: bool = ...,
+) -> Iterator[PartOutput]: ...
+
+
+@overload
+def outputs(
+    model: nn.Module,
+    features: Features,
+    *,
+    batch_size: int = ...,
+    dtype: torch.dtype | None = ...,
+    with_entropy: bool = ...,
+) -> Iterator[PartOutput | Tensor]: ...
+
 
 @torch.no_grad()
 def outputs(
     model: nn.Module,
-    features: Tensor,
+    features: Features,
     *,
     batch_size: int = 256,
     dtype: torch.dtype | None = None,
@@ -36,7 +62,7 @@ def outputs(
         model.train(training)
 
 
-def predict(model: nn.Module, features: Tensor, *, dtype: torch.dtype | None = None) -> Tensor:
+def predict(model: nn.Module, features: Features, *, dtype: torch.dtype | None = None) -> Tensor:
     """Logits [N,C] of feature maps [N,d,h,w], on the CPU."""
     batches = outputs(model, features, dtype=dtype)
     logits = [output.logits if isinstance(output, PartOutput) else output for output in batches]
@@ -44,7 +70,7 @@ def predict(model: nn.Module, features: Tensor, *, dtype: torch.dtype | None = N
 
 
 def accuracy(
-    model: nn.Module, features: Tensor, labels: Tensor, *, dtype: torch.dtype | None = None
+    model: nn.Module, features: Features, labels: Tensor, *, dtype: torch.dtype | None = None
 ) -> float:
     """Fraction of the images whose largest logit is their label, in [0,1]."""
     return (predict(model, features, dtype=dtype).argmax(dim=1) == labels.cpu()).double().mean().item()
@@ -69,7 +95,7 @@ def off_class_mass(weight: Tensor, parts_per_class: int) -> float:
 
 @torch.no_grad()
 def interpretability(
-    model: PartClassifier, features: Tensor, labels: Tensor, *, dtype: torch.dtype | None = None
+    model: PartClassifier, features: Features, labels: Tensor, *, dtype: torch.dtype | None = None
 ) -> dict[str, float]:
     """The figures that tell constraint settings apart, measured on labelled feature maps [N,d,h,w].
 
@@ -89,7 +115,8 @@ def interpretability(
         start += len(classes)
         participation = weight[classes] * output.bag_of_parts.double()
         class_sums.index_add_(0, classes, participation)
-        entropies.append(output.entropy.double().mean(dim=1))
+        if output.entropy is not None:
+            entropies.append(output.entropy.double().mean(dim=1))
         parts_90.append(_parts_for_share(participation.abs(), 0.9))
         chosen = output.argmax_region[own[classes]].reshape(len(classes), -1)
         distinct.append(_distinct(chosen))

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
 
 from dpnet.evaluation import outputs
+from dpnet.geometry import size_of
 from dpnet.model import PartClassifier, PartOutput
+
+if TYPE_CHECKING:
+    from dpnet.training import Features
 
 MAP_KINDS = ("exact", "dense")
 
@@ -41,7 +45,7 @@ def centred_participation(
 
 
 @torch.no_grad()
-def class_participation(model: PartClassifier, features: Tensor, labels: Tensor) -> ClassParticipation:
+def class_participation(model: PartClassifier, features: Features, labels: Tensor) -> ClassParticipation:
     """Class-level participation over feature maps [N,d,h,w] with labels int64 [N]."""
     weight = model.classifier.weight.double()
     bag = torch.cat([output.bag_of_parts.double() for output in outputs(model, features)])
@@ -71,7 +75,7 @@ def score_map(model: PartClassifier, features: Tensor, part_weights: Tensor, kin
     """`participation_map` of any score that is linear in b, given its weight of each part [B,P]."""
     if kind not in MAP_KINDS:
         raise ValueError(f"kind is {kind!r}; accepted: {', '.join(MAP_KINDS)}")
-    size = tuple(features.shape[-2:])
+    size = size_of(features)
     if kind == "exact":
         output = model(features)
         values = part_weights * output.bag_of_parts.to(part_weights.dtype)
@@ -87,16 +91,18 @@ def spread_over_cells(per_region: Tensor, cell_boxes: Tensor, size: tuple[int, i
     """Values of regions [B,R] on the grid [B,h,w]: each evenly over the cells of its box, sum kept."""
     share = cover(cell_boxes, size).to(per_region)
     share = share / share.sum(dim=1, keepdim=True)
-    return (per_region @ share).unflatten(1, size)
+    maps: Tensor = (per_region @ share).unflatten(1, size)
+    return maps
 
 
 def part_heat_map(model: PartClassifier, features: Tensor, parts: Tensor) -> Tensor:
     """Similarity of parts (int64 [n]) to each cell [B,n,h,w]: the best of regions that cover it."""
-    size = tuple(features.shape[-2:])
+    size = size_of(features)
     similarity = model.similarity(features)[:, parts]
     covered = cover(model.scheme.cell_boxes(*size), size).to(similarity.device)
     cells = [similarity[:, :, covered[:, cell]].amax(dim=2) for cell in range(covered.shape[1])]
-    return torch.stack(cells, dim=2).unflatten(2, size)
+    maps: Tensor = torch.stack(cells, dim=2).unflatten(2, size)
+    return maps
 
 
 def cover(cell_boxes: Tensor, size: tuple[int, int]) -> Tensor:

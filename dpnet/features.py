@@ -5,15 +5,26 @@ from __future__ import annotations
 from bisect import bisect_right
 from itertools import accumulate
 from pathlib import Path
+from typing import Protocol
 
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Subset
+from torch.utils.data import DataLoader, Subset
 from tqdm.auto import tqdm
 
 from dpnet.manifest import DTYPES, MANIFEST_NAME, Manifest, read_manifest, write_manifest
 from opticam.classifier import Classifier
+
+
+class Pictures(Protocol):
+    """A data set of (image [3,H,W] in [0,1], label) whose size is known."""
+
+    def __len__(self) -> int:
+        """Number of images N."""
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        """One image and its label."""
 
 
 class FeatureCache:
@@ -53,7 +64,7 @@ class FeatureCache:
 
 def extract_features(
     classifier: Classifier,
-    dataset: Dataset,
+    dataset: Pictures,
     folder: str | Path,
     manifest: Manifest,
     *,
@@ -77,13 +88,16 @@ def extract_features(
         write_manifest(folder, manifest)
     missing = [s for s in range(manifest.num_shards) if not (folder / manifest.shard_name(s)).exists()]
     for shard in tqdm(missing, desc="features", unit="shard", disable=not progress):
-        images = Subset(dataset, manifest.shard_indices(shard))
+        indices = manifest.shard_indices(shard)
+        images: Subset[tuple[Tensor, int]] = Subset(dataset, indices)  # type: ignore[arg-type]  # reads items alone
         loader = DataLoader(images, batch_size=batch_size, num_workers=workers)
         _write_shard(folder / manifest.shard_name(shard), classifier, loader, DTYPES[manifest.dtype])
     return FeatureCache(folder, manifest)
 
 
-def _write_shard(path: Path, classifier: Classifier, loader: DataLoader, dtype: torch.dtype) -> None:
+def _write_shard(
+    path: Path, classifier: Classifier, loader: DataLoader[tuple[Tensor, int]], dtype: torch.dtype
+) -> None:
     device = classifier.mean.device
     maps, labels = [], []
     for images, classes in loader:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
 
 from dpnet.evaluation import outputs
 from dpnet.model import PartClassifier
+
+if TYPE_CHECKING:
+    from dpnet.training import Features
 
 
 class Gallery(NamedTuple):
@@ -20,7 +23,7 @@ class Gallery(NamedTuple):
 
 
 @torch.no_grad()
-def top_images(model: PartClassifier, features: Tensor, k: int = 10, *, batch_size: int = 256) -> Gallery:
+def top_images(model: PartClassifier, features: Features, k: int = 10, *, batch_size: int = 256) -> Gallery:
     """The k images of ``features`` [N,d,h,w] with the largest response b_p of each part p.
 
     Keeps [P,k] and merges one batch at a time on the model's device. Raises ValueError unless 1 <= k <= N.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -10,6 +12,12 @@ from opticam.classifier import Classifier
 
 EVEN_GRID = ((0.5, 1.0), (0.5, 1.0))
 _WINDOWED = (nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d)
+
+
+def size_of(maps: Tensor) -> tuple[int, int]:
+    """Height and width of maps or images [...,h,w]."""
+    height, width = maps.shape[-2:]
+    return height, width
 
 
 def cell_grid(classifier: Classifier, image_size: tuple[int, int]) -> Tensor:
@@ -53,7 +61,7 @@ def to_pixels(maps: Tensor, image_size: tuple[int, int], grid: Tensor | None = N
     ]
     sampled = torch.stack(torch.meshgrid(*points, indexing="xy"), dim=-1)[None]
     flat = maps.reshape(1, -1, *maps.shape[-2:])
-    options = {"mode": "bicubic", "padding_mode": "border", "align_corners": False}
+    options: dict[str, Any] = {"mode": "bicubic", "padding_mode": "border", "align_corners": False}
     return F.grid_sample(flat, sampled, **options).reshape(*maps.shape[:-2], *image_size)
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
 from dpnet.explanation import MAP_KINDS, score_map
-from dpnet.geometry import to_pixels
+from dpnet.geometry import size_of, to_pixels
 from dpnet.model import PartClassifier, PartOutput
 from opticam.classifier import Classifier
 from opticam.layers import layer_name
@@ -46,7 +48,7 @@ class PartNetwork(nn.Module):
         output = only_output(outputs)
         if self.reshape is not None:
             return self.reshape(output)
-        return output if output.dim() == 4 else tokens_to_map(output, self, tuple(pixels.shape[-2:]))
+        return output if output.dim() == 4 else tokens_to_map(output, self, size_of(pixels))
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Logits [B,C] of normalised images."""
@@ -57,7 +59,10 @@ class PartNetwork(nn.Module):
 def as_classifier(backbone: Classifier, model: nn.Module) -> Classifier:
     """The whole of DP-Net as a frozen classifier of images in [0,1], with the backbone's target layer."""
     network = PartNetwork(backbone, model)
-    statistics = {"mean": backbone.mean.flatten().tolist(), "std": backbone.std.flatten().tolist()}
+    statistics: dict[str, Any] = {
+        "mean": backbone.mean.flatten().tolist(),
+        "std": backbone.std.flatten().tolist(),
+    }
     return Classifier(network, f"backbone.{network.layer}", reshape=backbone.reshape, **statistics)
 
 
@@ -87,7 +92,7 @@ class ParticipationMap(SaliencyMethod):
         with torch.no_grad():
             part_weights = class_weights @ self.model.classifier.weight
             maps = score_map(self.model, features, part_weights, self.kind).clamp(min=0)
-            return unit_range(to_pixels(maps, tuple(images.shape[-2:]), self.model.grid).clamp(min=0))
+            return unit_range(to_pixels(maps, size_of(images), self.model.grid).clamp(min=0))
 
 
 def unit_range(maps: Tensor) -> Tensor:

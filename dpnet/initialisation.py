@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from dpnet.constraints import own_class_mask
-from dpnet.model import PartClassifier
+from dpnet.model import Model, PartClassifier
 from dpnet.regions import normalise_rows
+
+if TYPE_CHECKING:
+    from dpnet.training import Features
 
 PART_METHODS = ("random", "class_regions", "kmeans", "discriminative")
 CLASSIFIER_METHODS = {"default": None, "own_minus_half": -0.5, "own_zero": 0.0}
@@ -17,7 +22,7 @@ CLASSIFIER_METHODS = {"default": None, "own_minus_half": -0.5, "own_zero": 0.0}
 def initialise_parts(
     model: PartClassifier,
     method: str,
-    features: Tensor | None = None,
+    features: Features | None = None,
     labels: Tensor | None = None,
     *,
     seed: int = 0,
@@ -47,7 +52,7 @@ def initialise_parts(
 
 
 @torch.no_grad()
-def fit_centre(model: nn.Module, features: Tensor, *, batch_size: int = 256) -> None:
+def fit_centre(model: Model, features: Features, *, batch_size: int = 256) -> None:
     """Set the centre of ``model`` in place to the mean over all cells of the training maps [N,d,h,w].
 
     Do this before `initialise_parts`, whose regions are centred ones.
@@ -65,18 +70,19 @@ def initialise_classifier(model: PartClassifier, method: str = "default", scale:
     """
     if method not in CLASSIFIER_METHODS:
         raise ValueError(f"method is {method!r}; accepted: {', '.join(CLASSIFIER_METHODS)}")
-    if method == "default":
+    others = CLASSIFIER_METHODS[method]
+    if others is None:
         model.classifier.reset_parameters()
         return
     own = own_class_mask(model.num_classes, model.parts_per_class, model.parts.device)
     with torch.no_grad():
-        model.classifier.weight.copy_(scale * torch.where(own, 1.0, CLASSIFIER_METHODS[method]))
+        model.classifier.weight.copy_(scale * torch.where(own, 1.0, others))
         if model.classifier.bias is not None:
             model.classifier.bias.zero_()
 
 
 def _regions_of_classes(
-    model: PartClassifier, features: Tensor, labels: Tensor, limit: int, generator: torch.Generator
+    model: PartClassifier, features: Features, labels: Tensor, limit: int, generator: torch.Generator
 ) -> list[Tensor]:
     """Regions [n,R,d] of up to ``limit`` images of each class, at least float32, on the CPU."""
     regions = []

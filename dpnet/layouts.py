@@ -48,7 +48,8 @@ def imagenet(folder: Path) -> tuple[Splits, list[str]]:
     """ImageNet: train/WNID/picture, and val/WNID/picture or val/picture with LOC_val_solution.csv."""
     train, val = folder / "train", folder / "val"
     _require([train, val], IMAGENET_SOURCE)
-    splits, classes = {"train": []}, _class_folders(train)
+    splits: Splits = {}
+    classes = _class_folders(train)
     splits["train"] = _pictures_of(train, classes)
     if _class_folders(val):
         splits["test"] = _pictures_of(val, classes)

@@ -47,6 +47,10 @@ def constraint_terms(
     if weights.orthogonality:
         terms["orthogonality"] = weights.orthogonality * orthogonality(model.parts)
     if weights.assignment and len(features):
+        if output.entropy is None:
+            raise ValueError(
+                "output: has no entropy for the assignment; call the model with with_entropy=True"
+            )
         terms["assignment"] = weights.assignment * share * assignment(output.entropy)
     if weights.class_specificity:
         value = class_specificity(

@@ -80,15 +80,14 @@ def describe(
     shard_size: int = 1024,
 ) -> Manifest:
     """The manifest of the features that this backbone gives on these images at this size (H, W)."""
-    statistics = tuple(
-        tuple(round(v, 6) for v in s.flatten().tolist()) for s in (classifier.mean, classifier.std)
-    )
+    mean, std = (tuple(round(v, 6) for v in s.flatten().tolist()) for s in (classifier.mean, classifier.std))
+    height, width = image_size
     return Manifest(
         network=network,
         weights_hash=weights_hash(classifier.network),
         layer=layer_name(classifier.network, classifier.target_layer),
-        image_size=tuple(image_size),
-        pixel_statistics=statistics,
+        image_size=(height, width),
+        pixel_statistics=(mean, std),
         dataset=dataset,
         dataset_hash=dataset_hash,
         num_images=num_images,

@@ -41,6 +41,9 @@ class PartClassifier(nn.Module):
     in the slides; it is what the part models before and after the paper use.
     """
 
+    centre: Tensor
+    grid: Tensor
+
     def __init__(
         self,
         feature_dim: int,
@@ -120,6 +123,8 @@ class GlobalClassifier(nn.Module):
     linear layer is newly trained.
     """
 
+    centre: Tensor
+
     def __init__(self, feature_dim: int, num_classes: int, *, x_norm: str = "l2", bias: bool = True) -> None:
         super().__init__()
         _check_sizes(feature_dim=feature_dim, num_classes=num_classes)
@@ -136,7 +141,8 @@ class GlobalClassifier(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Logits [B,C] of feature maps [B,d,h,w] or of descriptors [B,d] made of them by `pooled`."""
-        return self.classifier(self.pooled(features).to(self.classifier.weight.dtype))
+        logits: Tensor = self.classifier(self.pooled(features).to(self.classifier.weight.dtype))
+        return logits
 
     def pooled(self, features: Tensor) -> Tensor:
         """Descriptors [B,d] of feature maps [B,d,h,w]: centred, averaged, normalised; descriptors stay."""
@@ -144,6 +150,9 @@ class GlobalClassifier(nn.Module):
             return _matching(features, self.centre, "[B, {}]")
         pooled = _centred(features, self.centre).mean(dim=(2, 3))
         return normalise_rows(pooled) if self.x_norm == "l2" else pooled
+
+
+Model = PartClassifier | GlobalClassifier
 
 
 def in_precision_of(regions: Tensor, parts: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from dpnet.evaluation import outputs
 from dpnet.gallery import top_images
+from dpnet.geometry import size_of
 from dpnet.model import PartClassifier
 
 
@@ -62,7 +63,7 @@ def part_localisation(
 
 
 def _region_boxes(model: PartClassifier, features: Tensor, image_size: tuple[int, int]) -> Tensor:
-    return model.boxes(tuple(features.shape[-2:]), image_size)
+    return model.boxes(size_of(features), image_size)
 
 
 def _shown_part(box: Tensor, centres: Tensor, ids: Tensor) -> int | None:
@@ -77,7 +78,8 @@ def _contains(boxes: Tensor, points: Tensor) -> Tensor:
     """Boolean [n,m]: whether box i of float [n,4] contains point j of [m,2]."""
     x, y = points.T
     x1, y1, x2, y2 = boxes.T[:, :, None]
-    return (x >= x1) & (x < x2) & (y >= y1) & (y < y2)
+    inside: Tensor = (x >= x1) & (x < x2) & (y >= y1) & (y < y2)
+    return inside
 
 
 def _middle(boxes: Tensor) -> Tensor:

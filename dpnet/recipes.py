@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -10,6 +11,9 @@ from torch import Tensor
 from dpnet.initialisation import fit_centre, initialise_classifier, initialise_parts
 from dpnet.model import GlobalClassifier, PartClassifier
 from dpnet.regions import RegionScheme
+
+if TYPE_CHECKING:
+    from dpnet.training import Features
 
 
 @dataclass(frozen=True)
@@ -23,7 +27,7 @@ class PartRecipe:
     initialisation: str = "class_regions"
     classifier_initialisation: str = "default"
 
-    def build(self, features: Tensor, labels: Tensor, num_classes: int, seed: int = 0) -> PartClassifier:
+    def build(self, features: Features, labels: Tensor, num_classes: int, seed: int = 0) -> PartClassifier:
         """A new model for feature maps [N,d,h,w], the same for the same seed."""
         with torch.random.fork_rng():
             torch.manual_seed(seed)
@@ -48,7 +52,7 @@ class GlobalRecipe:
     x_norm: str = "l2"
     centre: bool = True
 
-    def build(self, features: Tensor, labels: Tensor, num_classes: int, seed: int = 0) -> GlobalClassifier:
+    def build(self, features: Features, labels: Tensor, num_classes: int, seed: int = 0) -> GlobalClassifier:
         """A new model for feature maps [N,d,h,w], the same for the same seed."""
         with torch.random.fork_rng():
             torch.manual_seed(seed)

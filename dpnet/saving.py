@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 import safetensors.torch
 from safetensors import SafetensorError
-from torch import nn
 
-from dpnet.model import GlobalClassifier, PartClassifier
+from dpnet.model import GlobalClassifier, Model, PartClassifier
 from dpnet.regions import RegionScheme
 from dpnet.sources import BackboneSource, DataSource
 
@@ -24,16 +24,16 @@ class ModelCard:
     backbone: BackboneSource
     data: DataSource
     class_names: tuple[str, ...]
-    settings: dict
-    results: dict
+    settings: dict[str, Any]
+    results: dict[str, Any]
     feature_dtype: str = "bfloat16"
 
-    def with_run(self, settings: dict, results: dict) -> ModelCard:
+    def with_run(self, settings: dict[str, Any], results: dict[str, Any]) -> ModelCard:
         """The card of one run on the same data."""
         return replace(self, settings=settings, results=results)
 
 
-def save_model(folder: str | Path, model: nn.Module, card: ModelCard) -> Path:
+def save_model(folder: str | Path, model: Model, card: ModelCard) -> Path:
     """Write weights and card into a folder, making it; returns the folder."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -48,7 +48,7 @@ def save_model(folder: str | Path, model: nn.Module, card: ModelCard) -> Path:
     return folder
 
 
-def load_model(folder: str | Path) -> tuple[nn.Module, ModelCard]:
+def load_model(folder: str | Path) -> tuple[Model, ModelCard]:
     """The model in a folder, in evaluation mode, and its card.
 
     Raises FileNotFoundError when the folder holds no model, ValueError when its files cannot be read.
@@ -66,7 +66,7 @@ def load_model(folder: str | Path) -> tuple[nn.Module, ModelCard]:
         raise ValueError(f"model: {folder} cannot be read: {str(error).splitlines()[0]}") from None
 
 
-def _shape(model: nn.Module) -> dict:
+def _shape(model: Model) -> dict[str, Any]:
     """The arguments that build an empty model like this one."""
     shape = {
         "feature_dim": len(model.centre),
@@ -85,7 +85,7 @@ def _shape(model: nn.Module) -> dict:
     }
 
 
-def _build(shape: dict) -> nn.Module:
+def _build(shape: dict[str, Any]) -> Model:
     arguments = dict(shape)
     if arguments.pop("kind") == "global":
         return GlobalClassifier(**arguments)
@@ -95,8 +95,10 @@ def _build(shape: dict) -> nn.Module:
     )
 
 
-def _card(content: dict) -> ModelCard:
-    backbone = {name: tuple(v) if isinstance(v, list) else v for name, v in content["backbone"].items()}
+def _card(content: dict[str, Any]) -> ModelCard:
+    backbone: dict[str, Any] = {
+        name: tuple(v) if isinstance(v, list) else v for name, v in content["backbone"].items()
+    }
     values = {field.name: content[field.name] for field in fields(ModelCard)}
     values |= {"backbone": BackboneSource(**backbone), "data": DataSource(**content["data"])}
     values["class_names"] = tuple(content["class_names"])

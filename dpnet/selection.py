@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
@@ -158,10 +159,11 @@ def _largest(
 ) -> ConstraintWeights:
     run = replace(run, settings=run.settings.with_constraints(ConstraintWeights()))
     least = validate(run)["accuracy"] - tolerance
-    chosen = {}
+    chosen: dict[str, Any] = {}
     for constraint, weights in grids.items():
         for weight in sorted(weights, reverse=True):
-            settings = run.settings.with_constraints(ConstraintWeights(**{constraint: weight}))
+            alone: dict[str, Any] = {constraint: weight}
+            settings = run.settings.with_constraints(ConstraintWeights(**alone))
             constrained = Run(f"{run.name}, {constraint} {weight:g}", run.recipe, settings)
             chosen[constraint] = weight
             if validate(constrained)["accuracy"] >= least:

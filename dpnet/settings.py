@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
 import torch
 
@@ -42,7 +43,8 @@ class ConstraintWeights:
         for name in names:
             if name not in DEFAULT_WEIGHTS:
                 raise ValueError(f"constraint {name!r} is unknown; accepted: {', '.join(DEFAULT_WEIGHTS)}")
-        return cls(**{name: DEFAULT_WEIGHTS[name] for name in names})
+        weights: dict[str, Any] = {name: DEFAULT_WEIGHTS[name] for name in names}
+        return cls(**weights)
 
     @property
     def needs_entropy(self) -> bool:
@@ -97,6 +99,6 @@ class TrainingSettings:
         """The same settings with other constraints."""
         return replace(self, constraints=constraints)
 
-    def as_dict(self) -> dict:
+    def as_dict(self) -> dict[str, Any]:
         """A plain dictionary for records and checkpoints."""
         return asdict(self)

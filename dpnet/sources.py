@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from torch.utils.data import Dataset
-
 from dpnet.backbone import load_backbone
-from dpnet.data import PictureData, load_pictures
+from dpnet.data import PictureData, PictureSet, load_pictures
 from dpnet.features import FeatureCache, extract_features
+from dpnet.geometry import size_of
 from dpnet.leakage import check_no_leak, combined_hash, file_hashes, image_hashes, shared_positions
 from dpnet.manifest import describe, short_hash
 from opticam.classifier import Classifier
@@ -55,19 +54,22 @@ class BackboneSource:
     def open(self, cache_dir: Path) -> Classifier:
         """The backbone; a sample network is trained on first use. Errors as in `load_backbone`."""
         if self.name not in SAMPLE_NETWORKS:
-            options = {"target_layer": self.target_layer, "mean": self.mean, "std": self.std}
-            return load_backbone(self.name, self.weights, **options)
+            return load_backbone(
+                self.name, self.weights, target_layer=self.target_layer, mean=self.mean, std=self.std
+            )
         network, record = sample_network(self.name, cache_dir, progress=False)
         layer = self.target_layer or record.target_layer
         return Classifier(network, layer, mean=record.mean, std=record.std)
 
 
 def _without_shared(data: PictureData) -> PictureData:
-    train, test = (file_hashes(pictures.paths) for pictures in (data.train, data.test))
+    train, test = (picture_hashes(pictures) for pictures in (data.train, data.test))
+    if isinstance(data.train, SampleSet):
+        return data
     return replace(data, train=data.train.without(shared_positions(train, test)))
 
 
-def picture_hashes(pictures: Dataset) -> list[str]:
+def picture_hashes(pictures: PictureSet | SampleSet) -> list[str]:
     """A hash of the content of each picture of a split."""
     if isinstance(pictures, SampleSet):
         return image_hashes(pictures.images)
@@ -96,7 +98,7 @@ def open_features(
         manifest = describe(
             backbone,
             network=source.name,
-            image_size=tuple(pictures[0][0].shape[1:]),
+            image_size=size_of(pictures[0][0]),
             dataset=f"{data.name} {split} {getattr(pictures, 'resize', 'as drawn')}",
             dataset_hash=combined_hash(hashes[split]),
             num_images=len(pictures),

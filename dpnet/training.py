@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -18,12 +18,17 @@ from dpnet.checkpoint import load_checkpoint, save_checkpoint
 from dpnet.diagnostics import early_diagnostics
 from dpnet.evaluation import accuracy
 from dpnet.losses import batch_loss
+from dpnet.model import Model
 from dpnet.processes import mean_over_processes, rank, world_size
 from dpnet.settings import TrainingSettings
 
 
 class Features(Protocol):
     """Feature maps to train on: a tensor [N,d,h,w], or a `dpnet.features.FeatureCache` on disk."""
+
+    @property
+    def shape(self) -> Sequence[int]:
+        """(N, d, h, w)."""
 
     def __len__(self) -> int:
         """Number of images N."""
@@ -37,7 +42,7 @@ class TrainingRecord:
     """What a run leaves besides the weights; accuracies in [0,1], seconds over all epochs."""
 
     settings: TrainingSettings
-    history: list[dict] = field(default_factory=list)
+    history: list[dict[str, float]] = field(default_factory=list)
     accuracy: float = math.nan
     validation_accuracy: float | None = None
     problems: list[str] = field(default_factory=list)
@@ -46,7 +51,7 @@ class TrainingRecord:
 
 @torch.enable_grad()
 def train(
-    model: nn.Module,
+    model: Model,
     features: Features,
     labels: Tensor,
     settings: TrainingSettings,
@@ -104,10 +109,10 @@ def train_seeds(
     return results
 
 
-def build_optimiser(model: nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:
+def build_optimiser(model: Model, settings: TrainingSettings) -> torch.optim.Optimizer:
     """Adam with one group for the parts U, if the model has any, and one for the linear layer V."""
     parts = [parameter for name, parameter in model.named_parameters() if not name.startswith("classifier.")]
-    groups = [
+    groups: list[dict[str, Any]] = [
         {"params": list(model.classifier.parameters()), "initial_lr": settings.learning_rate_classifier},
         {"params": parts, "initial_lr": settings.learning_rate_parts},
     ]
@@ -118,14 +123,14 @@ def build_optimiser(model: nn.Module, settings: TrainingSettings) -> torch.optim
 
 
 def train_epoch(
-    model: nn.Module,
+    model: Model,
     forward: nn.Module,
     optimiser: torch.optim.Optimizer,
     features: Features,
     labels: Tensor,
     settings: TrainingSettings,
     epoch: int,
-) -> dict:
+) -> dict[str, float]:
     """One pass over the images in an order drawn from (seed, epoch); returns the mean of every loss term."""
     start, device = time.perf_counter(), next(model.parameters()).device
     processes, this = world_size(), rank()
@@ -155,7 +160,7 @@ def _set_learning_rate(optimiser: torch.optim.Optimizer, fraction: float) -> Non
 
 
 def _diagnose(
-    model: nn.Module, features: Features, history: list[dict], settings: TrainingSettings
+    model: Model, features: Features, history: list[dict[str, float]], settings: TrainingSettings
 ) -> list[str]:
     device = next(model.parameters()).device
     sample = features[torch.arange(min(len(features), 32))].to(device, settings.dtype)
@@ -166,7 +171,7 @@ def _diagnose(
     return problems
 
 
-def _check(model: nn.Module, features: Features, labels: Tensor, settings: TrainingSettings) -> None:
+def _check(model: Model, features: Features, labels: Tensor, settings: TrainingSettings) -> None:
     if len(features) != len(labels) or not len(labels):
         raise ValueError(
             f"{len(features)} feature maps and {len(labels)} labels; expected as many, at least 1"

@@ -36,7 +36,9 @@ def recording_attention(network: nn.Module) -> Iterator[list[Attention]]:
     process: run no other attention in another thread. Raises ValueError where no attention was seen.
     """
     records: list[Attention] = []
-    fused = {module: module.fused_attn for module in network.modules() if hasattr(module, "fused_attn")}
+    fused: dict[Any, Any] = {
+        module: module.fused_attn for module in network.modules() if hasattr(module, "fused_attn")
+    }
     shortcut, original = torch.backends.mha.get_fastpath_enabled(), F.scaled_dot_product_attention
     try:
         torch.backends.mha.set_fastpath_enabled(False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
@@ -26,7 +27,7 @@ class Bundled:
     std: tuple[float, float, float]
     names_of: str = "resnet50"
 
-    def build(self, weights: str | Path | None, options: Mapping[str, int]) -> nn.Module:
+    def build(self, weights: str | Path | None, options: Mapping[str, Any]) -> nn.Module:
         """The network with its own weights ("default"), those of a file, or random ones (None)."""
         import timm
 

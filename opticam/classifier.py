@@ -45,6 +45,9 @@ class Classifier(nn.Module):
     Raises ValueError or TypeError, naming the argument.
     """
 
+    mean: torch.Tensor
+    std: torch.Tensor
+
     def __init__(
         self,
         network: nn.Module,
@@ -79,7 +82,7 @@ class Classifier(nn.Module):
         self._frozen = False
         self._running: PreparedNetwork | None = None
         self._prepared: PreparedNetwork | None = None
-        self._state: tuple = ()  # of the network when it was prepared
+        self._state: tuple[object, ...] = ()  # of the network when it was prepared
         self._read = {layer_name(network, self.target_layer)}  # layers whose output is read
         like = next(network.parameters(), torch.zeros(()))
         for name, values in (("mean", mean), ("std", std)):
@@ -108,8 +111,7 @@ class Classifier(nn.Module):
         network = build_network(name, weights, num_classes)
         library_mean, library_std = pixel_statistics(name)
         mean, std = mean or library_mean, std or library_std
-        options = {"optimize": optimize, "probability": probability}
-        return cls(network, target_layer, mean=mean, std=std, **options)
+        return cls(network, target_layer, mean=mean, std=std, optimize=optimize, probability=probability)
 
     def exact(self) -> Classifier:
         """A classifier of the same network, layer and pixels that always runs the network itself."""
@@ -121,8 +123,15 @@ class Classifier(nn.Module):
 
     def _exactly(self, network: nn.Module) -> Classifier:
         """This classifier with the network, or a copy of it, run as it is."""
-        statistics = {"mean": self.mean.flatten().tolist(), "std": self.std.flatten().tolist()}
-        options = {"reshape": self.reshape, "pixel_range": self.pixel_range, "optimize": "exact"}
+        statistics: dict[str, Any] = {
+            "mean": self.mean.flatten().tolist(),
+            "std": self.std.flatten().tolist(),
+        }
+        options: dict[str, Any] = {
+            "reshape": self.reshape,
+            "pixel_range": self.pixel_range,
+            "optimize": "exact",
+        }
         options |= {"probability": self.probabilities, "call": self.call}
         layer = layer_name(self.network, self.target_layer)
         return Classifier(network, network.get_submodule(layer), **statistics, **options)
@@ -200,7 +209,8 @@ class Classifier(nn.Module):
         with self.running(images):
             layer = self.own_layer(self.target_layer)
             with replacing(layer, edit, self._run_number(layer, images)):
-                return self(images)
+                logits: torch.Tensor = self(images)
+                return logits
 
     def _run_number(self, layer: nn.Module, images: torch.Tensor) -> int | None:
         """Which run of the layer is meant, counted from the first; a pass tells how many there are, if need be."""
@@ -279,7 +289,8 @@ class Classifier(nn.Module):
 
     def _as_map(self, output: Any, images: torch.Tensor) -> torch.Tensor:
         """Feature maps [B,K,h,w] from the output of a layer, at least float32."""
-        size = tuple(images.shape[-2:])
+        height, width = images.shape[-2:]
+        size = height, width
         if self.reshape is not None:
             output = self.reshape(output)
         elif not isinstance(output, torch.Tensor):
@@ -296,4 +307,5 @@ class Classifier(nn.Module):
                 f"target_layer: its output has shape {tuple(output.shape)}; expected [B,K,h,w] or tokens "
                 "[B,N,K]; give Classifier(reshape=...) for other layouts"
             )
-        return output.to(torch.promote_types(output.dtype, torch.float32))
+        maps: torch.Tensor = output.to(torch.promote_types(output.dtype, torch.float32))
+        return maps

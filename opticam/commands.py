@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
 import torch
 
@@ -64,7 +65,8 @@ def _class_names(options: argparse.Namespace) -> list[str] | None:
         return class_names(options.network) if options.num_classes is None else None
     if not options.class_names.is_file():
         raise FileNotFoundError(f"class-names: there is no file {options.class_names}")
-    return options.class_names.read_text().splitlines()
+    names: list[str] = options.class_names.read_text().splitlines()
+    return names
 
 
 def _class_id(text: str, classifier: Classifier, images: torch.Tensor, names: list[str] | None) -> int:
@@ -83,7 +85,7 @@ def _class_id(text: str, classifier: Classifier, images: torch.Tensor, names: li
     return matches[0]
 
 
-def _method_options(options: argparse.Namespace) -> dict[str, int]:
+def _method_options(options: argparse.Namespace) -> dict[str, Any]:
     if options.iterations is None:
         return {}
     if options.method != "Opti-CAM":

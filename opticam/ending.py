@@ -41,12 +41,12 @@ def interruption_status(error: BaseException) -> int:
 def run_to_end(
     command: str,
     work: Callable[[], int | None],
-    machine_errors: tuple[type[Exception], ...] = (),
+    machine_errors: tuple[type[Exception], ...] = (OSError,),
     interrupted: Callable[[KeyboardInterrupt], int] | None = None,
 ) -> int:
     """The exit status of `work`: its own, 2 for bad input, 1 where the machine refuses (a full disk), 130, 143.
 
-    command: what the line on stderr starts with. machine_errors: further exceptions of the machine's. interrupted:
+    command: what the line on stderr starts with. machine_errors: exceptions that are the machine's. interrupted:
     says in its own words that a signal came, and gives the status. Any other exception is a fault of ours and keeps
     its traceback.
     """
@@ -55,7 +55,7 @@ def run_to_end(
     except _INPUT_ERRORS as error:
         print(f"{command}: {error}", file=sys.stderr)
         return BAD_INPUT
-    except (OSError, *machine_errors) as error:
+    except machine_errors as error:
         print(f"{command}: {error}; what was written before is kept", file=sys.stderr)
         return FAILED
     except KeyboardInterrupt as error:

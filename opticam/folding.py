@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterator
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import fx, nn
@@ -19,7 +20,8 @@ def fold_batch_norms(network: nn.Module, keep: Collection[str] = ()) -> int:
     """
     pairs = [pair for pair in convolution_batch_norm_pairs(network) if pair[0] not in keep]
     for convolution, batch_norm in pairs:
-        fused = fuse_conv_bn_eval(network.get_submodule(convolution), network.get_submodule(batch_norm))
+        layers: list[Any] = [network.get_submodule(name) for name in (convolution, batch_norm)]
+        fused: nn.Module = fuse_conv_bn_eval(*layers)
         network.set_submodule(convolution, fused)
         network.set_submodule(batch_norm, nn.Identity())
     return len(pairs)
@@ -47,9 +49,10 @@ def _traced_pairs(
         before = node.args[0]
         if before.op != "call_module" or len(before.users) != 1:
             continue
-        once = calls[node.target] == calls[before.target] == 1
-        if once and _foldable(modules[before.target], modules[node.target]):
-            yield before.target, node.target
+        first, second = str(before.target), str(node.target)
+        once = calls[second] == calls[first] == 1
+        if once and _foldable(modules[first], modules[second]):
+            yield first, second
 
 
 def _neighbours(network: nn.Module) -> Iterator[tuple[str, str]]:

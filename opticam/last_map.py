@@ -17,7 +17,7 @@ COMMON_SIZES = ((224, 224), (28, 28), (32, 32), (64, 64), (96, 96), (299, 299))
 """Sizes (H, W) of pictures that are tried where a network does not say which it takes."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Run:
     """One run of a module: what it put out, and the tensor's version then (work in place gives it another)."""
 
@@ -46,18 +46,12 @@ def last_spatial_layer(network: nn.Module) -> nn.Module | None:
 def _last_that_counts(
     logits: torch.Tensor, runs: list[Run], network: nn.Module, size: tuple[int, int]
 ) -> nn.Module | None:
-    classes = logits.shape[-1]
     once = Counter(run.module for run in runs)
     maps = [run for run in runs if _map_of(run.output, network, size) is not None]
     blocks = [run for run in maps if _is_block(run.module) and once[run.module] == 1]
     if not blocks:
         return None
-    hanging = (
-        run
-        for run in reversed(blocks)
-        if _map_of(run.output, network, size).shape[1] != classes  # scores of the classes at each place
-        and _hangs_on(logits, run.output, network, size)
-    )
+    hanging = (run for run in reversed(blocks) if _hangs_on(logits, run.output, network, size))
     return _innermost(next(hanging, blocks[-1]), blocks, maps)
 
 
@@ -106,7 +100,7 @@ def _recording_runs(network: nn.Module) -> Iterator[list[Run]]:
     """The runs of all modules below `network` that put out one tensor, in the order in which they end."""
     runs: list[Run] = []
 
-    def keep(module: nn.Module, inputs: tuple, output: object) -> None:
+    def keep(module: nn.Module, inputs: object, output: object) -> None:
         if isinstance(output, torch.Tensor):
             runs.append(Run(module, output, output._version))
 
@@ -133,11 +127,18 @@ def _as_in_use(network: nn.Module) -> Iterator[None]:
 
 
 def _hangs_on(logits: torch.Tensor, output: torch.Tensor, network: nn.Module, size: tuple[int, int]) -> bool:
-    """Whether a logit changes with the places of a layer's output, as it does not with an auxiliary head's."""
+    """Whether a logit changes with the places of a layer's output, as it does not with an auxiliary head's.
+
+    The scores of the classes at each place do not count: they are no features.
+    """
+    features = _map_of(output, network, size)
+    if features is None or features.shape[1] == logits.shape[-1]:
+        return False
     if not logits.requires_grad or not output.requires_grad or output.is_meta:
         return True  # nothing can be told
     (gradient,) = torch.autograd.grad(logits[:, 0].sum(), output, retain_graph=True, allow_unused=True)
-    return gradient is not None and bool(_map_of(gradient, network, size).any())
+    places = None if gradient is None else _map_of(gradient, network, size)
+    return places is not None and bool(places.any())
 
 
 def _picture_sizes(network: nn.Module) -> list[tuple[int, int, int]]:

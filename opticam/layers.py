@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 from torch import nn
 
@@ -39,7 +40,7 @@ def find_layer(network: nn.Module, target_layer: nn.Module | str | None) -> nn.M
 def layer_name(network: nn.Module, layer: nn.Module | str) -> str:
     """The dotted name of a layer of `network`, given as module or name; raises as `find_layer` does."""
     found = find_layer(network, layer)
-    return next(name for name, module in network.named_modules() if module is found)
+    return next(str(name) for name, module in network.named_modules() if module is found)
 
 
 def default_layer(network: nn.Module) -> nn.Module:
@@ -52,18 +53,8 @@ def default_layer(network: nn.Module) -> nn.Module:
     convolutions. Raises ValueError where none applies.
     """
     network = inner_network(network)
-    if _is_torchvision(network, "VisionTransformer"):
-        return network.encoder.layers[-1].ln_1
-    if hasattr(network, "blocks") and hasattr(network.blocks[-1], "norm1"):
-        return network.blocks[-1].norm1
-    if isinstance(getattr(network, "layer4", None), nn.Sequential):
-        return network.layer4[-1]
-    if _is_torchvision(network, "VGG"):
-        pools = [i for i, module in enumerate(network.features) if isinstance(module, nn.MaxPool2d)]
-        return network.features[pools[-1] - 1]
-    if type(network).__module__.startswith("torchvision.") and hasattr(network, "features"):
-        return network.features[-1]
-    found = last_spatial_layer(network)
+    found = _layer_of_family(network)
+    found = last_spatial_layer(network) if found is None else found
     if found is not None:
         return found
     convolutions = [module for module in network.modules() if isinstance(module, nn.Conv2d)]
@@ -73,6 +64,23 @@ def default_layer(network: nn.Module) -> nn.Module:
             "name the layer whose output is to be explained"
         )
     return convolutions[-1]
+
+
+def _layer_of_family(network: Any) -> nn.Module | None:
+    """The layer of a network whose family the papers or torchvision lay out; None for others."""
+    layer: nn.Module | None = None
+    if _is_torchvision(network, "VisionTransformer"):
+        layer = network.encoder.layers[-1].ln_1
+    elif hasattr(network, "blocks") and hasattr(network.blocks[-1], "norm1"):
+        layer = network.blocks[-1].norm1
+    elif isinstance(getattr(network, "layer4", None), nn.Sequential):
+        layer = network.layer4[-1]
+    elif _is_torchvision(network, "VGG"):
+        pools = [i for i, module in enumerate(network.features) if isinstance(module, nn.MaxPool2d)]
+        layer = network.features[pools[-1] - 1]
+    elif type(network).__module__.startswith("torchvision.") and hasattr(network, "features"):
+        layer = network.features[-1]
+    return layer
 
 
 def _is_torchvision(network: nn.Module, family: str) -> bool:

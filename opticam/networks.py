@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
@@ -24,7 +25,7 @@ def build_network(name: str, weights: str | Path | None = None, num_classes: int
     name may also be "package.module:function", a function of the user's that returns the network.
     Raises ValueError for an unknown name or weights of another architecture, FileNotFoundError for no file.
     """
-    options = {} if num_classes is None else {"num_classes": num_classes}
+    options: dict[str, Any] = {} if num_classes is None else {"num_classes": num_classes}
     if is_users_function(name):
         return _users_network(name, weights, options).eval()
     if name in BUNDLED:
@@ -33,9 +34,9 @@ def build_network(name: str, weights: str | Path | None = None, num_classes: int
     if is_torchvision_name(name):
         import torchvision
 
-        if weights in torchvision.models.get_model_weights(name).__members__:
+        if isinstance(weights, str) and weights in torchvision.models.get_model_weights(name).__members__:
             own = weights
-        network = torchvision.models.get_model(name, weights=own, **options)
+        network: nn.Module = torchvision.models.get_model(name, weights=own, **options)
     else:
         network = _timm_network(name, own is not None, options)
     if weights is not None and own is None:
@@ -86,6 +87,8 @@ def pixel_statistics(name: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
     import timm
 
     config = timm.get_pretrained_cfg(name)
+    if config is None:
+        raise ValueError(f"network: timm states no mean and std for {name!r}")
     return tuple(config.mean), tuple(config.std)
 
 
@@ -99,10 +102,11 @@ def class_names(name: str) -> list[str] | None:
         return None
     import torchvision
 
-    return torchvision.models.get_model_weights(name).DEFAULT.meta.get("categories")
+    names: list[str] | None = torchvision.models.get_model_weights(name).DEFAULT.meta.get("categories")
+    return names
 
 
-def _timm_network(name: str, pretrained: bool, options: dict[str, int]) -> nn.Module:
+def _timm_network(name: str, pretrained: bool, options: dict[str, Any]) -> nn.Module:
     hint = f"network: torchvision has no classifier called {name!r}"
     try:
         import timm

@@ -35,13 +35,17 @@ class PreparedNetwork:
 
     def __call__(self, normalised: torch.Tensor) -> torch.Tensor:
         """Logits of normalised images; "half" returns them as float32."""
+        logits: torch.Tensor
         if self.level == "exact":
-            return self.network(normalised)
+            logits = self.network(normalised)
+            return logits
         normalised = normalised.contiguous(memory_format=torch.channels_last)
         if self.level == "fast":
-            return self.network(normalised)
+            logits = self.network(normalised)
+            return logits
         with torch.autocast(normalised.device.type, self.half_dtype):
-            return self.network(normalised).float()
+            logits = self.network(normalised).float()
+            return logits
 
 
 @torch.no_grad()
@@ -81,7 +85,7 @@ def has_hooks(network: nn.Module) -> bool:
     return any(getattr(module, kind) for module in network.modules() for kind in kinds)
 
 
-def fingerprint(network: nn.Module) -> tuple:
+def fingerprint(network: nn.Module) -> tuple[object, ...]:
     """Changes when a parameter or buffer is replaced, moved or written to, or a hook comes or goes.
 
     Reads where each tensor lies, its version counter, and its first values, since writing through `.data`

@@ -7,7 +7,7 @@ input stays the same, because the size of the blocks depends on it.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -29,7 +29,8 @@ def can_pack(dtype: torch.dtype) -> bool:
     if not all(hasattr(torch.ops.mkldnn, name) for name in _OPERATORS):
         return False
     if dtype == torch.bfloat16:
-        return torch.ops.mkldnn._is_mkldnn_bf16_supported()
+        supported: bool = torch.ops.mkldnn._is_mkldnn_bf16_supported()
+        return supported
     return dtype == torch.float32
 
 
@@ -76,9 +77,12 @@ class PackedConvolution(nn.Conv2d):
     in a row, so that inputs of changing shapes are convolved as usual instead of packing in every call.
     """
 
+    padding: tuple[int, ...]
+
     def __init__(self, convolution: nn.Conv2d) -> None:
-        sizes = convolution.in_channels, convolution.out_channels, convolution.kernel_size
-        options = {
+        sizes = convolution.in_channels, convolution.out_channels
+        options: dict[str, Any] = {
+            "kernel_size": convolution.kernel_size,
             "stride": convolution.stride,
             "padding": convolution.padding,
             "dilation": convolution.dilation,
@@ -96,9 +100,10 @@ class PackedConvolution(nn.Conv2d):
         self._last = shape
         if images.dim() != 4 or not images.numel() or not repeated or torch.compiler.is_compiling():
             return super().forward(images)
-        return _Forward.apply(images, self, True)
+        output: torch.Tensor = _Forward.apply(images, self, True)
+        return output
 
-    def __getstate__(self) -> dict:
+    def __getstate__(self) -> dict[str, Any]:
         """Without the packed weights, which can be neither copied nor saved."""
         return {**self.__dict__, "_shapes": None, "_weight": None, "_transposed": None}
 
@@ -123,9 +128,10 @@ class PackedConvolution(nn.Conv2d):
             pack = torch.ops.mkldnn._reorder_convolution_weight
             self._weight = pack(self.weight.detach(), *options, 1, list(shapes.input))
         bias = self.bias.detach() if with_bias and self.bias is not None else None
-        return torch.ops.mkldnn._convolution_pointwise(
+        output: torch.Tensor = torch.ops.mkldnn._convolution_pointwise(
             images, self._weight, bias, *options, 1, "none", [], ""
         )
+        return output
 
     def transpose(self, gradient: torch.Tensor, shape: Sizes) -> torch.Tensor:
         """The gradient of an input of this shape from that of the output."""
@@ -144,7 +150,8 @@ class PackedConvolution(nn.Conv2d):
             pack = torch.ops.mkldnn._reorder_convolution_transpose_weight
             self._transposed = pack(self.weight.detach(), *options, list(shapes.output))
         kernel = torch.ops.mkldnn._convolution_transpose_pointwise
-        return kernel(gradient, self._transposed, None, *options, "none", [], "")
+        transposed: torch.Tensor = kernel(gradient, self._transposed, None, *options, "none", [], "")
+        return transposed
 
     def _transpose_dense(self, gradient: torch.Tensor, shapes: _Shapes) -> torch.Tensor:
         """At stride 1 the transposed convolution is one with the turned kernel, which is faster."""
@@ -156,9 +163,10 @@ class PackedConvolution(nn.Conv2d):
             )
             pack = torch.ops.mkldnn._reorder_convolution_weight
             self._transposed = pack(turned, *options, 1, list(shapes.output))
-        return torch.ops.mkldnn._convolution_pointwise(
+        transposed: torch.Tensor = torch.ops.mkldnn._convolution_pointwise(
             gradient, self._transposed, None, *options, 1, "none", [], ""
         )
+        return transposed
 
 
 class _Forward(torch.autograd.Function):
@@ -169,12 +177,12 @@ class _Forward(torch.autograd.Function):
         return convolution.convolve(images, with_bias)
 
     @staticmethod
-    def setup_context(ctx, inputs: tuple, output: torch.Tensor) -> None:
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: torch.Tensor) -> None:
         images, ctx.convolution, _ = inputs
         ctx.shape = tuple(images.shape)
 
     @staticmethod
-    def backward(ctx, gradient: torch.Tensor) -> tuple:
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None, None]:
         if torch.is_grad_enabled():  # somebody differentiates the gradient
             return _Transpose.apply(gradient, ctx.convolution, ctx.shape), None, None
         return ctx.convolution.transpose(gradient, ctx.shape), None, None
@@ -186,9 +194,9 @@ class _Transpose(torch.autograd.Function):
         return convolution.transpose(gradient, shape)
 
     @staticmethod
-    def setup_context(ctx, inputs: tuple, output: torch.Tensor) -> None:
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: torch.Tensor) -> None:
         _, ctx.convolution, _ = inputs
 
     @staticmethod
-    def backward(ctx, gradient: torch.Tensor) -> tuple:
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None, None]:
         return _Forward.apply(gradient, ctx.convolution, False), None, None

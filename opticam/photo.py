@@ -35,4 +35,5 @@ def read_photo(path: str | Path, size: int = 224, resize: str = "crop") -> torch
     else:
         image = transforms.resize(image, round(size * 256 / 224))
         image = transforms.center_crop(image, [size, size])
-    return transforms.to_tensor(image)
+    pixels: torch.Tensor = transforms.to_tensor(image)
+    return pixels

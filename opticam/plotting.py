@@ -21,7 +21,8 @@ def overlay(image: torch.Tensor, saliency_map: torch.Tensor, opacity: float = 0.
         )
     grey = image.detach().float().mean(0).cpu().numpy()[..., None]
     colour = matplotlib.colormaps[COLOURS](saliency_map.detach().float().cpu().numpy())[..., :3]
-    return np.clip((1 - opacity) * grey + opacity * colour, 0, 1)
+    mixed: np.ndarray = np.clip((1 - opacity) * grey + opacity * colour, 0, 1)
+    return mixed
 
 
 def explanation_figure(image: torch.Tensor, saliency_map: torch.Tensor, title: str) -> Figure:

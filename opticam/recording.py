@@ -25,8 +25,8 @@ def recording(
     """
     records: list[list[torch.Tensor]] = [[] for _ in layers]
 
-    def hook(record: list[torch.Tensor]) -> Callable:
-        def keep(module: nn.Module, inputs: tuple, output: Any) -> Any:
+    def hook(record: list[torch.Tensor]) -> Callable[..., Any]:
+        def keep(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> Any:
             if differentiable and call is not None and call >= 0 and len(record) != call:
                 record.append(output)  # what comes before or behind the leaf stays as it is
                 return None
@@ -54,7 +54,7 @@ def replacing(
     """
     runs = count()
 
-    def put(module: nn.Module, inputs: tuple, output: Any) -> torch.Tensor:
+    def put(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> Any:
         if next(runs) != call and call is not None:
             return output
         if not isinstance(output, torch.Tensor):
@@ -104,7 +104,7 @@ def recording_calls(
     """Keep first input and output of each module's last call inside, both detached."""
     calls: dict[nn.Module, tuple[torch.Tensor, torch.Tensor]] = {}
 
-    def keep(module: nn.Module, inputs: tuple, output: torch.Tensor) -> None:
+    def keep(module: nn.Module, inputs: tuple[Any, ...], output: torch.Tensor) -> None:
         calls[module] = (inputs[0].detach(), output.detach())
 
     handles = [module.register_forward_hook(keep) for module in modules]

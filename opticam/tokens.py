@@ -53,7 +53,8 @@ def tokens_to_map(output: torch.Tensor, network: nn.Module, image_size: tuple[in
     """Feature map [B,K,h,w] of a token sequence [B,N,K]: prefix tokens dropped, patches laid on their grid."""
     patches = output[:, _leading_tokens(output.shape[1], network, image_size) :]
     rows, columns = patch_grid(network, patches.shape[1], image_size)
-    return patches.transpose(1, 2).unflatten(2, (rows, columns))
+    maps: torch.Tensor = patches.transpose(1, 2).unflatten(2, (rows, columns))
+    return maps
 
 
 def _leading_tokens(tokens: int, network: nn.Module, image_size: tuple[int, int]) -> int:

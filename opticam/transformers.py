@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -45,10 +46,11 @@ def transformer_blocks(network: nn.Module) -> list[Block]:
     Raises ValueError for a network of another build.
     """
     network = inner_network(network)
+    parts: Any = network
     try:
         if hasattr(network, "encoder"):
-            return [_torchvision_block(block) for block in network.encoder.layers]
-        return [_timm_block(block) for block in network.blocks]
+            return [_torchvision_block(block) for block in parts.encoder.layers]
+        return [_timm_block(block) for block in parts.blocks]
     except (AttributeError, TypeError, ValueError):
         raise ValueError(
             f"classifier: {type(network).__name__} has no blocks of norm, attention, norm and two linear "
@@ -74,13 +76,13 @@ def _is_attention(module: nn.Module) -> bool:
     return isinstance(module, nn.MultiheadAttention) or all(hasattr(module, part) for part in parts)
 
 
-def _torchvision_block(block: nn.Module) -> Block:
+def _torchvision_block(block: Any) -> Block:
     attention = block.self_attention
     weights = attention.in_proj_weight.detach(), attention.out_proj.weight.detach()
     return Block(block, block.ln_1, *weights, block.ln_2, *_linear_layers(block.mlp))
 
 
-def _timm_block(block: nn.Module) -> Block:
+def _timm_block(block: Any) -> Block:
     weights = block.attn.qkv.weight.detach(), block.attn.proj.weight.detach()
     return Block(block, block.norm1, *weights, block.norm2, *_linear_layers(block.mlp))
 

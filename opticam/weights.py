@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import TypeGuard
 
 import safetensors
 import safetensors.torch
@@ -76,7 +77,7 @@ def _inside(state: object, path: Path) -> State:
     return state
 
 
-def _is_state(state: object) -> bool:
+def _is_state(state: object) -> TypeGuard[State]:
     return (
         isinstance(state, dict) and bool(state) and all(isinstance(v, torch.Tensor) for v in state.values())
     )

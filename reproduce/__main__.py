@@ -27,7 +27,7 @@ def main(arguments: list[str] | None = None) -> int:
     return run_to_end(
         f"reproduce {options.command}",
         lambda: _function(options.run)(options),
-        (sqlite3.Error,),
+        (OSError, sqlite3.Error),
         interruption.say,
     )
 

@@ -49,14 +49,14 @@ def backward(
     need_regions: bool,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """As `reference.backward`, storing at most CHUNK_BYTES of similarities and as much of their gradient."""
-    if grad_entropy is None and gather.is_faster(regions):
+    if grad_scores is not None and grad_entropy is None and gather.is_faster(regions):
         return gather.backward(grad_scores, parts, regions, argmax, need_regions)
     wide, norm = unit_parts(parts)
     unit = wide.to(regions.dtype)
     grad_unit = torch.zeros_like(wide)
     grad_regions = regions.new_empty(regions.shape if need_regions else (0,))
     for images in chunks(regions, len(parts)):
-        if grad_entropy is None:
+        if grad_entropy is None or temperature is None:
             slope = regions.new_zeros((*regions[images].shape[:2], len(parts)))
         else:
             rows = grad_entropy[images], entropy[images], log_partition[images]

@@ -22,21 +22,25 @@ def obstacle(device: str, dtype: torch.dtype) -> str:
 
 def allows_tf32() -> bool:
     """Whether PyTorch may multiply float32 on the CPU less exactly, `set_float32_matmul_precision("high")`."""
-    return torch.backends.mkldnn.matmul.fp32_precision in ("tf32", "bf16")
+    return torch.backends.mkldnn.matmul.fp32_precision in ("tf32", "bf16")  # type: ignore[attr-defined]  # set at import
 
 
 def forward(
     parts: torch.Tensor, regions: torch.Tensor, temperature: float | None
 ) -> tuple[torch.Tensor, ...]:
     """As `reference.forward`, never storing the similarities."""
-    return torch.ops.dpnet_kernels.forward(accumulated(parts), regions, temperature, allows_tf32())
+    kernel = torch.ops.dpnet_kernels.forward
+    found: tuple[torch.Tensor, ...] = kernel(accumulated(parts), regions, temperature, allows_tf32())
+    return found
 
 
 def forward_with_gradient(
     parts: torch.Tensor, regions: torch.Tensor, temperature: float
 ) -> tuple[torch.Tensor, ...]:
     """As `forward`, and the parts' gradient [P, d] of the sum of all entropies, from the same similarities."""
-    return torch.ops.dpnet_kernels.forward_gradient(accumulated(parts), regions, temperature, allows_tf32())
+    kernel = torch.ops.dpnet_kernels.forward_gradient
+    found: tuple[torch.Tensor, ...] = kernel(accumulated(parts), regions, temperature, allows_tf32())
+    return found
 
 
 def join_scores(
@@ -67,6 +71,7 @@ def backward(
     """As `reference.backward`, never storing the similarities; the same bits on every run."""
     wide = accumulated(parts)
     if grad_entropy is None:
+        assert grad_scores is not None  # there is one of the two
         grads = torch.ops.dpnet_kernels.backward_argmax(
             grad_scores.contiguous(), wide, regions, argmax, need_regions
         )

@@ -33,7 +33,7 @@ def is_faster(parts: torch.Tensor, regions: torch.Tensor) -> bool:
 
 def allows_tf32() -> bool:
     """Whether float32 products may round their factors to TF32, as `torch.matmul` does on this setting."""
-    return torch.backends.cuda.matmul.fp32_precision == "tf32"
+    return bool(torch.backends.cuda.matmul.fp32_precision == "tf32")
 
 
 def forward(
@@ -41,7 +41,9 @@ def forward(
 ) -> tuple[torch.Tensor, ...]:
     """As `reference.forward`, never storing the similarities."""
     kernel = torch.ops.dpnet_kernels.forward
-    return kernel(accumulated(parts), gather.aligned_rows(regions), temperature, allows_tf32())
+    rows = gather.aligned_rows(regions)
+    found: tuple[torch.Tensor, ...] = kernel(accumulated(parts), rows, temperature, allows_tf32())
+    return found
 
 
 backward = chunked.backward

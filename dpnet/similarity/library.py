@@ -38,7 +38,8 @@ def _load() -> str:
 
 def cpu_instructions() -> str:
     """The vector instructions that the C++ loops use here: avx512 (then +bf16, +vnni), avx2 or baseline."""
-    return torch.ops.dpnet_kernels.cpu_instructions()
+    instructions: str = torch.ops.dpnet_kernels.cpu_instructions()
+    return instructions
 
 
 LOAD_ERROR = _load()

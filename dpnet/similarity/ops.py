@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 
 from dpnet.similarity.backends import IMPLEMENTATIONS, select_backend
@@ -25,13 +27,23 @@ def part_similarity_op(
     """
     implementation = IMPLEMENTATIONS[select_backend(backend, parts, regions)]
     if with_gradient:
-        return implementation.forward_with_gradient(parts, regions, temperature)
-    found = implementation.forward(parts, regions, temperature)
-    return *found, found[0].new_empty(0)
+        scores, argmax, entropy, log_partition, gradient = implementation.forward_with_gradient(
+            parts, regions, temperature
+        )
+        return scores, argmax, entropy, log_partition, gradient
+    scores, argmax, entropy, log_partition = implementation.forward(parts, regions, temperature)
+    return scores, argmax, entropy, log_partition, scores.new_empty(0)
 
 
 @part_similarity_op.register_fake
-def _(parts, regions, temperature, backend, with_gradient=False, reuse_gradient=False):
+def _(
+    parts: torch.Tensor,
+    regions: torch.Tensor,
+    temperature: float | None,
+    backend: str,
+    with_gradient: bool = False,
+    reuse_gradient: bool = False,
+) -> tuple[torch.Tensor, ...]:
     batch, count = regions.shape[:2]
     scores = regions.new_empty((batch, parts.shape[0]), dtype=accumulation_dtype(regions.dtype))
     shape = (0,) if temperature is None else (batch, count)
@@ -53,7 +65,7 @@ def part_similarity_backward_op(
     backend: str,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Gradients of parts [P, d] and of regions [B, R, d], the second empty unless asked for."""
-    return IMPLEMENTATIONS[select_backend(backend, parts, regions)].backward(
+    grad_parts, grad_regions = IMPLEMENTATIONS[select_backend(backend, parts, regions)].backward(
         grad_scores,
         grad_entropy,
         parts,
@@ -64,21 +76,22 @@ def part_similarity_backward_op(
         temperature,
         need_regions,
     )
+    return grad_parts, grad_regions
 
 
 @part_similarity_backward_op.register_fake
 def _(
-    grad_scores,
-    grad_entropy,
-    parts,
-    regions,
-    argmax,
-    entropy,
-    log_partition,
-    temperature,
-    need_regions,
-    backend,
-):
+    grad_scores: torch.Tensor | None,
+    grad_entropy: torch.Tensor | None,
+    parts: torch.Tensor,
+    regions: torch.Tensor,
+    argmax: torch.Tensor,
+    entropy: torch.Tensor,
+    log_partition: torch.Tensor,
+    temperature: float | None,
+    need_regions: bool,
+    backend: str,
+) -> tuple[torch.Tensor, torch.Tensor]:
     shape = regions.shape if need_regions else (0,)
     return parts.new_empty(parts.shape), regions.new_empty(shape)
 
@@ -122,7 +135,7 @@ def finish_gradient_op(
 
 
 @finish_gradient_op.register_fake
-def _(*arguments):
+def _(*arguments: object) -> None:
     """Nothing is returned."""
 
 
@@ -139,7 +152,7 @@ def _is_last_use(saved: torch.Tensor) -> bool:
     return type(saved) is torch.Tensor and not torch._C._autograd._get_current_graph_task_keep_graph()
 
 
-def _setup_context(ctx, inputs, output):
+def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[torch.Tensor, ...]) -> None:
     parts, regions, ctx.temperature, ctx.backend, _, ctx.reuse_gradient = inputs
     _, argmax, entropy, log_partition, entropy_gradient = output
     ctx.mark_non_differentiable(argmax, log_partition, entropy_gradient)
@@ -147,7 +160,14 @@ def _setup_context(ctx, inputs, output):
     ctx.save_for_backward(parts, regions, argmax, entropy, log_partition, entropy_gradient)
 
 
-def _backward(ctx, grad_scores, grad_argmax, grad_entropy, grad_log_partition, grad_entropy_gradient):
+def _backward(
+    ctx: Any,
+    grad_scores: torch.Tensor | None,
+    grad_argmax: torch.Tensor | None,
+    grad_entropy: torch.Tensor | None,
+    grad_log_partition: torch.Tensor | None,
+    grad_entropy_gradient: torch.Tensor | None,
+) -> tuple[torch.Tensor | None, ...]:
     *saved, entropy_gradient = ctx.saved_tensors
     need_regions = ctx.needs_input_grad[1]
     grad_parts = grad_regions = None

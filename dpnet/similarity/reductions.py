@@ -11,7 +11,8 @@ from dpnet.similarity.reference import accumulation_dtype
 def best_region(product: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Largest similarity of each part [b, P] in the accumulation dtype, and the region that reaches it, int32."""
     if _fused(product):
-        return torch.ops.dpnet_kernels.best_region(product)
+        best: tuple[torch.Tensor, torch.Tensor] = torch.ops.dpnet_kernels.best_region(product)
+        return best
     scores, argmax = product.max(dim=1)
     return scores.to(accumulation_dtype(product.dtype)), argmax.int()
 
@@ -19,7 +20,8 @@ def best_region(product: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 def assignment(product: torch.Tensor, temperature: float) -> tuple[torch.Tensor, torch.Tensor]:
     """Entropy [b, R] of each region's softmax over parts, and its log-partition [b, R]."""
     if _fused(product):
-        return torch.ops.dpnet_kernels.assignment(product, temperature)
+        found: tuple[torch.Tensor, torch.Tensor] = torch.ops.dpnet_kernels.assignment(product, temperature)
+        return found
     logits = product.to(accumulation_dtype(product.dtype)) / temperature
     log_partition = logits.logsumexp(dim=2)
     log_share = logits.sub_(log_partition.unsqueeze(2))

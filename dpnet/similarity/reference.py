@@ -66,7 +66,7 @@ def backward(
     grad = torch.zeros_like(similarity(parts, regions))
     if grad_scores is not None:
         grad.scatter_(2, argmax.long().unsqueeze(2), grad_scores.unsqueeze(2))
-    if grad_entropy is not None:
+    if grad_entropy is not None and temperature is not None:
         log_share = similarity(parts, regions) / temperature - log_partition.unsqueeze(1)
         slope = -log_share.exp() * (log_share + entropy.unsqueeze(1)) / temperature
         grad += grad_entropy.unsqueeze(1) * slope

@@ -84,7 +84,8 @@ class PackageStyle:
         if self._images is None:
             raise RuntimeError("outputs: there is none before the first call")
         with torch.no_grad():
-            return self.methods[0].classifier(self._images)
+            logits: torch.Tensor = self.methods[0].classifier(self._images)
+            return logits
 
     def __enter__(self) -> PackageStyle:
         return self
@@ -96,11 +97,16 @@ class PackageStyle:
 def _score(
     targets: Sequence[Target | int] | None, batch: int
 ) -> list[int] | Callable[[torch.Tensor], torch.Tensor] | None:
-    if targets is None or all(isinstance(target, int) for target in targets):
-        return targets
+    if targets is None:
+        return None
+    ids = [target for target in targets if isinstance(target, int)]
+    if len(ids) == len(targets):
+        return ids
     if len(targets) != batch:
         raise ValueError(f"targets: expected {batch}, one per image, got {len(targets)}")
-    return lambda logits: torch.stack([target(row) for target, row in zip(targets, logits)])
+    return lambda logits: torch.stack(
+        [row[target] if isinstance(target, int) else target(row) for target, row in zip(targets, logits)]
+    )
 
 
 def _like_the_package(method: type[saliency.SaliencyMethod]) -> type[PackageStyle]:

@@ -21,9 +21,10 @@ def wrap(
     """A classifier of raw pixels where mean and std are given, otherwise of the tensors as they come."""
     if (mean is None) != (std is None):
         raise ValueError("mean, std: give both, or neither")
-    if mean is None:
-        plain = {"mean": (0.0,), "std": (1.0,), "pixel_range": None}
-        return Classifier(model, layer, reshape=reshape, optimize=optimize, **plain)
+    if mean is None or std is None:
+        return Classifier(
+            model, layer, reshape=reshape, optimize=optimize, mean=(0.0,), std=(1.0,), pixel_range=None
+        )
     return Classifier(model, layer, reshape=reshape, optimize=optimize, mean=mean, std=std)
 
 

@@ -35,7 +35,7 @@ class CorruptImageError(ValueError):
         self.reason = reason
 
 
-class ImageNetSet(Dataset):
+class ImageNetSet(Dataset[tuple[Tensor, int]]):
     """Labelled pictures of a folder; item i is (image float32 [3, 224, 224] in [0, 1], class id).
 
     images: folder with the pictures, in any depth. labels: file for `read_labels`; the set holds the labelled
@@ -85,7 +85,8 @@ class ImageNetSet(Dataset):
         size = size or open_image(self.paths[index]).size
         if protocol == "legacy":
             return legacy_boxes(boxes, size, self.transform)
-        return clip_boxes_to_image(transform_boxes(boxes, size, self.transform), (SIDE, SIDE))
+        clipped: Tensor = clip_boxes_to_image(transform_boxes(boxes, size, self.transform), (SIDE, SIDE))
+        return clipped
 
 
 def find_images(folder: str | Path) -> dict[str, Path]:

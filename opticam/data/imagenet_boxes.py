@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 from xml.etree import ElementTree
@@ -56,7 +56,10 @@ def read_xml_boxes(folder: str | Path) -> dict[str, ObjectBoxes]:
 def read_kaggle_boxes(file: str | Path) -> dict[str, ObjectBoxes]:
     """Boxes from LOC_val_solution.csv: "ImageId,PredictionString", five words a box: synset x1 y1 x2 y2."""
     table = pd.read_csv(file, dtype=str)
-    return {row.ImageId: ObjectBoxes(_parse_prediction(row), None) for row in table.itertuples()}
+    return {
+        row.ImageId: ObjectBoxes(_parse_prediction(row.ImageId, row.PredictionString), None)
+        for row in table.itertuples()
+    }
 
 
 def read_wsol_boxes(folder: str | Path) -> dict[str, ObjectBoxes]:
@@ -88,21 +91,19 @@ def _parse_xml(file: Path) -> ObjectBoxes:
     try:
         root = ElementTree.parse(file).getroot()
         boxes = [
-            [float(box.findtext(end)) for end in ("xmin", "ymin", "xmax", "ymax")]
+            [float(box.findtext(end, "")) for end in ("xmin", "ymin", "xmax", "ymax")]
             for box in root.iter("bndbox")
         ]
-        size = int(root.findtext("size/width")), int(root.findtext("size/height"))
+        size = int(root.findtext("size/width", "")), int(root.findtext("size/height", ""))
     except (ElementTree.ParseError, TypeError, ValueError) as error:
         raise ValueError(f"boxes: {str(file)!r} is not an ImageNet annotation: {error}") from error
     return ObjectBoxes(torch.tensor(boxes).reshape(-1, 4), size if min(size) > 0 else None)
 
 
-def _parse_prediction(row: Mapping | NamedTuple) -> Tensor:
-    words = row.PredictionString.split()
+def _parse_prediction(picture: str, prediction: str) -> Tensor:
+    words = prediction.split()
     if not words or len(words) % 5:
-        raise ValueError(
-            f"boxes: PredictionString of {row.ImageId} must hold five words a box, got {len(words)}"
-        )
+        raise ValueError(f"boxes: PredictionString of {picture} must hold five words a box, got {len(words)}")
     return torch.tensor([[float(word) for word in words[i + 1 : i + 5]] for i in range(0, len(words), 5)])
 
 
@@ -115,8 +116,8 @@ def _grouped(table: pd.DataFrame) -> Iterator[tuple[str, ObjectBoxes]]:
     corners = torch.from_numpy(table[["x1", "y1", "x2", "y2"]].to_numpy("float32", copy=True))
     sizes = table[["orig_w", "orig_h"]].to_numpy() if "orig_w" in table else None
     for name, rows in table.groupby("name", sort=False).indices.items():
-        size = None if sizes is None else tuple(int(side) for side in sizes[rows[0]])
-        yield name, ObjectBoxes(corners[rows], size)
+        sides = None if sizes is None else sizes[rows[0]]
+        yield name, ObjectBoxes(corners[rows], None if sides is None else (int(sides[0]), int(sides[1])))
 
 
 def _stems(files: pd.Series) -> pd.Series:

@@ -28,7 +28,8 @@ def transform_image(image: Image.Image, transform: str) -> Tensor:
         image = functional.resize(image, [SIDE, SIDE])
     else:
         image = functional.center_crop(functional.resize(image, [SHORT_SIDE]), [SIDE, SIDE])
-    return functional.to_tensor(image)
+    pixels: Tensor = functional.to_tensor(image)
+    return pixels
 
 
 def transform_boxes(boxes: Tensor, size: tuple[int, int], transform: str) -> Tensor:

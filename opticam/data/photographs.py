@@ -27,7 +27,8 @@ class Photograph:
     def path(self) -> Path:
         """The file. Raises FileNotFoundError where the package, or the file in it, is not installed."""
         spec = find_spec(self.package)
-        path = Path(next(iter(spec.submodule_search_locations)), self.file) if spec else None
+        folders = spec.submodule_search_locations if spec else None
+        path = Path(next(iter(folders)), self.file) if folders else None
         if path is None or not path.is_file():
             raise FileNotFoundError(f"there is no {self.file}: install {self.package}, which carries it")
         return path

@@ -41,6 +41,7 @@ class MaskOptimizer:
         """The images masked with the present logits_u: [B,C,H,W], a leaf that requires a gradient."""
         forward = direct.kernels().saliency_mask if self._direct else torch.ops.opticam.saliency_mask
         outputs = forward(self.features, self.logits_u, self.images, self.normalization)
+        masked: Tensor
         masked, self.saliency_map, self._weights, self._surface = outputs
         return masked.requires_grad_()
 

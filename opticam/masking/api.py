@@ -37,7 +37,8 @@ def saliency_mask(
     features, images = features.detach(), images.detach()
     if backends.choose(backend, images.device) == "eager":
         return reference.saliency_mask(features, logits_u, images, normalization)
-    return torch.ops.opticam.saliency_mask(features, logits_u, images, normalization)[:2]
+    masked, saliency_map, *_ = torch.ops.opticam.saliency_mask(features, logits_u, images, normalization)
+    return masked, saliency_map
 
 
 def channel_masks(
@@ -56,7 +57,8 @@ def channel_masks(
     features, images = features.detach(), images.detach()
     if backends.choose(backend, images.device) == "eager":
         return reference.channel_masks(features, images, channels)
-    return torch.ops.opticam.channel_masks(features, images, channels)
+    masked: Tensor = torch.ops.opticam.channel_masks(features, images, channels)
+    return masked
 
 
 def step_masks(
@@ -78,4 +80,5 @@ def step_masks(
     baseline = baseline[(None,) * (4 - baseline.dim())]
     if backends.choose(backend, images.device) == "eager":
         return reference.step_masks(ranks, images, baseline, steps)
-    return torch.ops.opticam.step_masks(ranks, images, baseline, steps)
+    masked: Tensor = torch.ops.opticam.step_masks(ranks, images, baseline, steps)
+    return masked

@@ -56,6 +56,7 @@ def _through_normalization(grad: Tensor, saliency_map: Tensor, surface: Tensor, 
 def _upsample_adjoint(grad: Tensor, size: torch.Size) -> Tensor:
     """The transpose of `upsample_map`: [B,H,W] -> [B,h,w]."""
     batch, height, width = grad.shape
-    return torch.ops.aten.upsample_bilinear2d_backward(
+    coarse: Tensor = torch.ops.aten.upsample_bilinear2d_backward(
         grad.unsqueeze(1), [height, width], [batch, 1, *size], False
-    ).squeeze(1)
+    )
+    return coarse.squeeze(1)

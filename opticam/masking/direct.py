@@ -6,8 +6,11 @@ Both run the same launches. What this saves is the time of the CPU, which at sma
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from threading import Lock
+from types import ModuleType
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,13 +20,13 @@ from opticam.masking import backends, inputs
 
 PLAIN = (Tensor, torch.nn.Parameter)
 KEPT = 1024
-_checked: dict[tuple, bool] = {}
+_checked: dict[tuple[object, ...], bool] = {}
 """Whether the short way serves arguments with these facts; all of them were checked."""
 _remembering = Lock()
 
 
 @lru_cache(maxsize=1)
-def kernels():
+def kernels() -> ModuleType:
     """The module that launches Triton's kernels; Triton is imported with it."""
     from opticam.masking.triton import launch
 
@@ -49,7 +52,7 @@ def served(backend: str, tensors: tuple[Tensor, ...]) -> bool:
     return chosen != "eager" and not wide and backends.automatic("cuda")[0] == "triton"
 
 
-def remember(facts: tuple, serves: bool) -> bool:
+def remember(facts: tuple[object, ...], serves: bool) -> bool:
     """Keep the answer for arguments that were checked; the oldest go first."""
     with _remembering:
         while len(_checked) >= KEPT:
@@ -76,15 +79,21 @@ def saliency_mask(
     if not serves:
         return None
     if logits_u.requires_grad and torch.is_grad_enabled():
-        return _SaliencyMask.apply(features.detach(), logits_u, images.detach(), normalization)
-    return kernels().saliency_mask(features, logits_u, images, normalization)[:2]
+        pair: tuple[Tensor, Tensor] = _SaliencyMask.apply(
+            features.detach(), logits_u, images.detach(), normalization
+        )
+        return pair
+    masked, saliency_map, _, _ = kernels().saliency_mask(features, logits_u, images, normalization)
+    return masked, saliency_map
 
 
 class _SaliencyMask(torch.autograd.Function):
     """The forward kernels, and the backward kernels as their gradient in logits_u."""
 
     @staticmethod
-    def forward(ctx, features, logits_u, images, normalization):
+    def forward(
+        ctx: Any, features: Tensor, logits_u: Tensor, images: Tensor, normalization: str
+    ) -> tuple[Tensor, Tensor]:
         """Masked images and their map."""
         masked, saliency_map, weights, surface = kernels().saliency_mask(
             features, logits_u, images, normalization
@@ -96,7 +105,9 @@ class _SaliencyMask(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, grad_masked, grad_map):
+    def backward(
+        ctx: Any, grad_masked: Tensor | None, grad_map: Tensor | None
+    ) -> tuple[None, Tensor | None, None, None]:
         """dL/du from the gradients of both outputs, either of which may be absent."""
         if grad_masked is None and grad_map is None:
             return None, None, None, None
@@ -106,7 +117,9 @@ class _SaliencyMask(torch.autograd.Function):
         return None, gradient.to(ctx.dtype), None, None
 
 
-def channel_masks(features: Tensor, images: Tensor, channels: Tensor, backend: str) -> Tensor | None:
+def channel_masks(
+    features: Tensor, images: Tensor, channels: Tensor | Sequence[int], backend: str
+) -> Tensor | None:
     """As `api.channel_masks`, for channels [k] or [B,k] that are on the GPU already; None as above."""
     if not isinstance(channels, Tensor) or not possible(features, images, channels):
         return None
@@ -123,7 +136,9 @@ def channel_masks(features: Tensor, images: Tensor, channels: Tensor, backend: s
     return kernels().channel_masks(features, images, channels) if serves else None
 
 
-def step_masks(ranks: Tensor, images: Tensor, baseline: Tensor, steps: Tensor, backend: str) -> Tensor | None:
+def step_masks(
+    ranks: Tensor, images: Tensor, baseline: Tensor, steps: Tensor | Sequence[int], backend: str
+) -> Tensor | None:
     """As `api.step_masks`, for steps that are on the GPU already; None as above."""
     if not isinstance(steps, Tensor) or not possible(ranks, images, baseline, steps):
         return None

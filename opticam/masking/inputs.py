@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -42,7 +44,7 @@ def check_features(features: Tensor, images: Tensor) -> None:
         )
 
 
-def check_channels(channels: Tensor | list[int], features: Tensor, images: Tensor) -> Tensor:
+def check_channels(channels: Tensor | Sequence[int], features: Tensor, images: Tensor) -> Tensor:
     """Channel numbers as int64 [B,k] on the images' device; raise unless all are in [0, K).
 
     Numbers already on a GPU are not read back: there, one out of range gives a mask of NaN.
@@ -82,7 +84,7 @@ def check_step_masks(ranks: Tensor, images: Tensor, baseline: Tensor) -> None:
         ) from None
 
 
-def check_steps(steps: Tensor | list[int], device: torch.device) -> Tensor:
+def check_steps(steps: Tensor | Sequence[int], device: torch.device) -> Tensor:
     """Step thresholds as int64 [t] on `device`."""
     steps = torch.as_tensor(steps, device=device)
     if steps.dim() != 1:

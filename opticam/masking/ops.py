@@ -5,6 +5,9 @@ A backend registers a faster implementation for one device beside it (C++ on CPU
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.library import Library
@@ -74,7 +77,7 @@ def _saliency_mask_adam_(
     logits_u.sub_(rate * step / (corrected.sqrt_() + epsilon))
 
 
-IMPLEMENTATIONS = {
+IMPLEMENTATIONS: dict[str, Callable[..., Any]] = {
     "saliency_mask": _saliency_mask,
     "saliency_mask_backward": closed_form.saliency_mask_backward,
     "saliency_mask_adam_": _saliency_mask_adam_,
@@ -97,7 +100,16 @@ def _(features: Tensor, logits_u: Tensor, images: Tensor, normalization: str) ->
 
 
 @torch.library.register_fake("opticam::saliency_mask_backward", lib=LIBRARY)
-def _(grad_masked, grad_map, features, images, saliency_map, weights, surface, normalization):
+def _(
+    grad_masked: Tensor | None,
+    grad_map: Tensor | None,
+    features: Tensor,
+    images: Tensor,
+    saliency_map: Tensor,
+    weights: Tensor,
+    surface: Tensor,
+    normalization: str,
+) -> Tensor:
     return torch.empty_like(weights)
 
 
@@ -112,11 +124,13 @@ def _(ranks: Tensor, images: Tensor, baseline: Tensor, steps: Tensor) -> Tensor:
 
 
 @torch.library.register_fake("opticam::saliency_mask_adam_", lib=LIBRARY)
-def _(*arguments) -> None:
+def _(*arguments: object) -> None:
     return None
 
 
-def _save_for_backward(ctx, inputs, output) -> None:
+def _save_for_backward(
+    ctx: Any, inputs: tuple[Tensor, Tensor, Tensor, str], output: tuple[Tensor, ...]
+) -> None:
     features, logits_u, images, normalization = inputs
     _, saliency_map, weights, surface = output
     ctx.set_materialize_grads(False)
@@ -125,7 +139,9 @@ def _save_for_backward(ctx, inputs, output) -> None:
     ctx.normalization, ctx.dtype = normalization, logits_u.dtype
 
 
-def _backward(ctx, grad_masked: Tensor | None, grad_map: Tensor | None, *_) -> tuple[Tensor | None, ...]:
+def _backward(
+    ctx: Any, grad_masked: Tensor | None, grad_map: Tensor | None, *_: Tensor | None
+) -> tuple[Tensor | None, ...]:
     if grad_masked is None and grad_map is None:
         return None, None, None, None
     grad = torch.ops.opticam.saliency_mask_backward(

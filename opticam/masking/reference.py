@@ -5,6 +5,8 @@ Opti-CAM eq. (8): S(x; u) = sum_k softmax(u)_k A^k, then n(up(S)), then the imag
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -27,7 +29,7 @@ def combine(features: Tensor, logits_u: Tensor) -> Tensor:
     return surface.view(logits_u.shape[0], *features.shape[2:])
 
 
-def upsample_map(maps: Tensor, size: tuple[int, int]) -> Tensor:
+def upsample_map(maps: Tensor, size: Sequence[int]) -> Tensor:
     """Bilinear upsampling with align_corners=False: [B,h,w] -> [B,H,W], same dtype."""
     return F.interpolate(maps.unsqueeze(1), size=tuple(size), mode="bilinear", align_corners=False).squeeze(1)
 
@@ -57,7 +59,7 @@ def is_constant(low: Tensor, high: Tensor, normalization: str) -> Tensor:
     return high - low <= CONSTANT_ULPS * torch.finfo(high.dtype).eps * magnitude
 
 
-def upsample_and_normalize(maps: Tensor, size: tuple[int, int], normalization: str = "range") -> Tensor:
+def upsample_and_normalize(maps: Tensor, size: Sequence[int], normalization: str = "range") -> Tensor:
     """Maps [B,h,w] of any floating dtype -> n(up(maps)) [B,H,W], float32 (float64 from float64).
 
     Differentiable in `maps`. Used by the methods that come with channel weights of their own (Grad-CAM).

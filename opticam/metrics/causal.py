@@ -152,7 +152,7 @@ def _curve(
     max_batch: int,
 ) -> CausalCurve:
     """Probabilities while pixels go over from `outside` to `inside` in the order of `ranks`."""
-    stages = torch.linspace(0, ranks[0].numel(), steps + 1, dtype=torch.float64).round().long()
+    stages = torch.linspace(0, ranks.shape[1] * ranks.shape[2], steps + 1, dtype=torch.float64).round().long()
     stages = stages.to(ranks.device)
     curve = torch.empty(len(ranks), len(stages), device=ranks.device)
     for rows, columns in _portions(len(ranks), len(stages), max_batch):

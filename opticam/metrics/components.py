@@ -67,8 +67,8 @@ def _box(mask: np.ndarray) -> tuple[int, int, int, int]:
 
 def _bounds(mask: np.ndarray) -> tuple[int, int, int, int]:
     """Box of everything that is set, in a mask that is not empty."""
-    x1, x2 = _ends(mask.any(0))
-    y1, y2 = _ends(mask.any(1))
+    x1, x2 = _ends(np.asarray(mask.any(0)))
+    y1, y2 = _ends(np.asarray(mask.any(1)))
     return x1, y1, x2, y2
 
 

@@ -57,7 +57,8 @@ def localization_error(maps: Tensor, boxes: Boxes, protocol: str = "paper") -> T
     Arguments as in `localization`. Source: Opti-CAM eq. B.2.
     """
     rules, boxes = _prepare(maps, boxes, protocol)
-    return 100 * (1 - rules.overlap(rules.predicted_box(maps), boxes))
+    errors: Tensor = 100 * (1 - rules.overlap(rules.predicted_box(maps), boxes))
+    return errors
 
 
 def pixel_f1(maps: Tensor, boxes: Boxes, protocol: str = "paper") -> Tensor:
@@ -67,7 +68,8 @@ def pixel_f1(maps: Tensor, boxes: Boxes, protocol: str = "paper") -> Tensor:
     Source: Opti-CAM eqs. B.3 and B.4.
     """
     rules, boxes = _prepare(maps, boxes, protocol)
-    return 100 * rules.pixel_scores(maps, boxes)["F1"]
+    scores: Tensor = 100 * rules.pixel_scores(maps, boxes)["F1"]
+    return scores
 
 
 def pointing_game(maps: Tensor, boxes: Boxes, protocol: str = "paper") -> Tensor:
@@ -77,7 +79,8 @@ def pointing_game(maps: Tensor, boxes: Boxes, protocol: str = "paper") -> Tensor
     Arguments as in `localization`. Source: Opti-CAM Appendix B.1.
     """
     rules, boxes = _prepare(maps, boxes, protocol)
-    return 100 * rules.pixel_scores(maps, boxes)["SP"]
+    scores: Tensor = 100 * rules.pixel_scores(maps, boxes)["SP"]
+    return scores
 
 
 def energy_pointing_game(maps: Tensor, boxes: Boxes, protocol: str = "paper") -> Tensor:
@@ -87,7 +90,8 @@ def energy_pointing_game(maps: Tensor, boxes: Boxes, protocol: str = "paper") ->
     Source: Opti-CAM Appendix B.1, where EP = P of eq. B.3.
     """
     rules, boxes = _prepare(maps, boxes, protocol)
-    return 100 * rules.pixel_scores(maps, boxes)["EP"]
+    scores: Tensor = 100 * rules.pixel_scores(maps, boxes)["EP"]
+    return scores
 
 
 def protocol_rules(protocol: str) -> ModuleType:

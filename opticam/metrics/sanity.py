@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -20,11 +21,12 @@ from torch import Tensor, nn
 from opticam.metrics.checks import check_maps
 
 HOG_CELL = (16, 16)
+Network = TypeVar("Network", bound=nn.Module)
 
 
 def cascading_randomization(
-    network: nn.Module, blocks: Sequence[str], seed: int = 0
-) -> Iterator[tuple[str, nn.Module]]:
+    network: Network, blocks: Sequence[str], seed: int = 0
+) -> Iterator[tuple[str, Network]]:
     """After each of `blocks`, its name and the network with this block and all before it randomised.
 
     `network` stays as it is; the one yielded is a copy and changes with every step. `blocks`: module names as
@@ -50,7 +52,7 @@ def cascading_randomization(
 @torch.no_grad()
 def randomize(block: nn.Module) -> None:
     """Draw all parameters of a module and its children anew, in place."""
-    covered = set()
+    covered: set[int] = set()
     for module in block.modules():
         reset = getattr(module, "reset_parameters", None) or getattr(module, "_reset_parameters", None)
         if reset is not None:
@@ -122,6 +124,7 @@ def _hog(maps: np.ndarray) -> np.ndarray:
 
 
 def _ssim(first: np.ndarray, second: np.ndarray) -> float:
-    return structural_similarity(
+    similarity: float = structural_similarity(
         first, second, data_range=1.0, gaussian_weights=True, use_sample_covariance=False
     )
+    return similarity

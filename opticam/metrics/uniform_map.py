@@ -58,5 +58,8 @@ def uniform_map_scores(boxes_dir: str | Path, protocol: str = "legacy") -> dict[
 def _batches(records: list[ObjectBoxes]) -> Iterator[Tensor]:
     for start in range(0, len(records), BATCH):
         chunk = records[start : start + BATCH]
-        boxes = [legacy_boxes(record.boxes, record.size, TRANSFORMS[0]) for record in chunk]
+        sized = [
+            (record.boxes, record.size) for record in chunk if record.size
+        ]  # image_sizes.txt has them all
+        boxes = [legacy_boxes(*pair, TRANSFORMS[0]) for pair in sized]
         yield pack_boxes(boxes, len(boxes))

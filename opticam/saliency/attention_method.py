@@ -36,7 +36,8 @@ class AttentionMethod(SaliencyMethod):
     def compute(self, images: torch.Tensor, score: Score) -> torch.Tensor:
         """Maps [B,H,W] from the class token's row of `token_relevance`."""
         rows = self.token_relevance(images, score)[:, 0]
-        size = tuple(images.shape[-2:])
+        height, width = images.shape[-2:]
+        size = height, width
         maps = tokens_to_map(rows[:, :, None], self.classifier.network, size).squeeze(1)
         return upsample_and_normalize(maps.detach(), size)
 

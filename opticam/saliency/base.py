@@ -94,9 +94,8 @@ class SaliencyMethod(ABC):
             return ClassScore(torch.zeros(0, dtype=torch.long))
         if targets is None:
             return ClassScore(self.classifier(images).argmax(1), self.selector)
-        if self.classifier.num_classes is None:
-            self.classifier(images[:1])
-        ids = class_ids(targets, len(images), self.classifier.num_classes)
+        classes = self.classifier.num_classes or self.classifier(images[:1]).shape[1]
+        ids = class_ids(targets, len(images), classes)
         return ClassScore(ids.to(images.device), self.selector)
 
 

@@ -25,7 +25,8 @@ def captum_attr(method: str) -> ModuleType:
         import captum.attr
     except ImportError:
         raise ImportError(f"{method} runs Captum, which is not installed: pip install captum") from None
-    return captum.attr
+    attr: ModuleType = captum.attr
+    return attr
 
 
 @contextmanager

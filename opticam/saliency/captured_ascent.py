@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 
@@ -21,6 +22,8 @@ class CapturedAscent(Ascent):
     the others. capture=False runs the same steps without a graph, on any device.
     """
 
+    score: ClassScore
+
     def __init__(
         self,
         classifier: Classifier,
@@ -29,7 +32,7 @@ class CapturedAscent(Ascent):
         score: ClassScore,
         *,
         capture: bool = True,
-        **options,
+        **options: Any,
     ) -> None:
         own_score = ClassScore(score.ids.clone(), score.selector)
         super().__init__(classifier, features.clone(), images.clone(), own_score, **options)

@@ -67,7 +67,8 @@ class ExtremalPerturbation(SaliencyMethod):
         """Masks [B,A,H,W] in [0,1], one for each area; mean and area agree to about the width of their edges."""
         count = len(self.areas)
         perturbed = PerturbedImages(images.repeat_interleave(count, 0), self.perturbation)
-        smooth = SmoothMasks(tuple(images.shape[-2:]), self.step, self.sigma, images)
+        height, width = images.shape[-2:]
+        smooth = SmoothMasks((height, width), self.step, self.sigma, images)
         parameters = images.new_ones(len(images) * count, *smooth.grid, requires_grad=True)
         sgd = torch.optim.SGD([parameters], LEARNING_RATE, MOMENTUM, dampening=MOMENTUM, maximize=True)
         steps = _area_steps(self.areas, images).repeat(len(images), 1)
@@ -87,7 +88,8 @@ class ExtremalPerturbation(SaliencyMethod):
             with torch.no_grad():
                 parameters.clamp_(0, 1)
         with torch.no_grad():
-            return smooth(parameters).clamp(0, 1).unflatten(0, (-1, count))
+            found: torch.Tensor = smooth(parameters).clamp(0, 1).unflatten(0, (-1, count))
+            return found
 
 
 def _area_steps(areas: Sequence[float], images: torch.Tensor) -> torch.Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -17,7 +18,7 @@ class Objective:
     reads_image, reads_complement: whether `combine` uses them; those it does not use are None.
     """
 
-    combine: Callable[[Scores, Scores | None, Scores | None], Scores]
+    combine: Callable[[Scores, Any, Any], Scores]
     reads_image: bool = False
     reads_complement: bool = False
 

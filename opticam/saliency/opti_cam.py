@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -92,7 +93,7 @@ class OptiCAM(SaliencyMethod):
         self.normalization = normalization
         self.relu_features = relu_features
         named = [] if layers is None else [layer_name(classifier.network, layer) for layer in layers]
-        self.layers = named or [self.classifier.target_layer]
+        self.layers: list[nn.Module | str] = [*named] or [self.classifier.target_layer]
         self.stop_change = stop_change
         self.iterate = iterate
         self.cuda_graph = cuda_graph
@@ -110,9 +111,9 @@ class OptiCAM(SaliencyMethod):
         """The maps with the course of the objective; arguments and errors as in calling the method."""
         with self.explaining(images, targets) as (prepared, score):
             ascent = self._ascent(prepared, score)
-            objectives = self._climb(ascent)
+            before = self._climb(ascent)
             ascent.finish()
-        objectives = torch.stack([*objectives, ascent.values])
+        objectives = torch.stack([*before, ascent.values])
         logits_u, count = self._chosen(ascent), len(images)  # a captured batch may be padded
         parts = (ascent.maps(logits_u), logits_u, objectives.T, ascent.steps)
         maps, logits_u, objectives, steps = (part[:count].clone() for part in parts)
@@ -133,7 +134,7 @@ class OptiCAM(SaliencyMethod):
 
     def _ascent(self, images: torch.Tensor, score: Score) -> Ascent:
         features = self._features(images)
-        options = {
+        options: dict[str, Any] = {
             "objective": OBJECTIVES[self.objective],
             "learning_rate": self.learning_rate,
             "normalization": self.normalization,
@@ -148,16 +149,16 @@ class OptiCAM(SaliencyMethod):
 
     def _features(self, images: torch.Tensor) -> torch.Tensor:
         """The feature maps [B,K,h,w] that u weighs."""
-        features, _ = self.classifier.features_of(images, self.layers)
-        size = max((tuple(maps.shape[2:]) for maps in features), key=lambda size: size[0] * size[1])
+        by_layer, _ = self.classifier.features_of(images, self.layers)
+        size = max((tuple(maps.shape[2:]) for maps in by_layer), key=lambda size: size[0] * size[1])
         resized = [
             F.interpolate(maps, size, mode="bilinear") if maps.shape[2:] != size else maps
-            for maps in features
+            for maps in by_layer
         ]
         features = torch.cat(resized, 1) if len(resized) > 1 else resized[0]
         return features.relu() if self.relu_features else features
 
 
-def _check_choice(name: str, value: str, choices: Sequence[str]) -> None:
+def _check_choice(name: str, value: str, choices: Collection[str]) -> None:
     if value not in choices:
         raise ValueError(f"{name}: expected one of {', '.join(choices)}, got {value!r}")

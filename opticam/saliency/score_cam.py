@@ -44,4 +44,6 @@ class ScoreCAM(WeightedFeatures):
         """Logits [B,k,C] of each image under the masks of k channels."""
         parts = zip(features.split(limit), images.split(limit))
         masked = (channel_masks(*part, channels).flatten(0, 1) for part in parts)
-        return torch.cat([self.classifier(batch) for batch in masked]).unflatten(0, (-1, len(channels)))
+        logits = torch.cat([self.classifier(batch) for batch in masked])
+        by_image: torch.Tensor = logits.unflatten(0, (-1, len(channels)))
+        return by_image

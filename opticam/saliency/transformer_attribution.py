@@ -70,7 +70,7 @@ def _through_blocks(
     relevance: torch.Tensor, blocks: list[Block], attention: list[Attention], calls: Calls
 ) -> list[torch.Tensor]:
     """Relevance of each block's attention [B,h,N,N], first block first."""
-    relevances = []
+    relevances: list[torch.Tensor] = []
     for block, record in zip(reversed(blocks), reversed(attention)):
         relevance, of_attention = through_block(relevance, block, record, calls)
         relevances.insert(0, of_attention)

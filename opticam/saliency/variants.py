@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import overload
+
 import torch
 
 from opticam.saliency.targets import Score
@@ -10,6 +12,14 @@ from opticam.saliency.targets import Score
 def score_variants(score: Score, logits: torch.Tensor) -> torch.Tensor:
     """Scores [B,k] of the logits [B,k,C] of k variants of each image."""
     return torch.stack([score(variant) for variant in logits.unbind(1)], 1)
+
+
+@overload
+def check_max_batch(max_batch: int) -> int: ...
+
+
+@overload
+def check_max_batch(max_batch: int | None) -> int | None: ...
 
 
 def check_max_batch(max_batch: int | None) -> int | None:

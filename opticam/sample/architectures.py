@@ -7,6 +7,7 @@ large members (Opti-CAM, appendix A).
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import nn
@@ -18,11 +19,12 @@ from opticam.sample.objects import CLASSES
 from opticam.sample.pictures import SAMPLE_SIZE
 
 
-class NarrowResNet(ResNet):
+class NarrowResNet(ResNet):  # type: ignore[misc]  # torchvision has no annotations
     """torchvision's ResNet with a quarter of its channels."""
 
-    def _make_layer(self, block: type[Bottleneck], planes: int, blocks: int, **options) -> nn.Sequential:
-        return super()._make_layer(block, planes // 4, blocks, **options)
+    def _make_layer(self, block: type[Bottleneck], planes: int, blocks: int, **options: Any) -> nn.Sequential:
+        stage: nn.Sequential = super()._make_layer(block, planes // 4, blocks, **options)
+        return stage
 
 
 def _resnet() -> ResNet:

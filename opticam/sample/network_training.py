@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -32,7 +33,7 @@ def normalised(images: torch.Tensor, device: torch.device | str) -> torch.Tensor
     """uint8 images [B,3,H,W] as normalised float32 on ``device``, channels last."""
     from torchvision.transforms.functional import normalize  # here: torchvision takes seconds to load
 
-    pixels = normalize(images.to(device).float() / 255, SAMPLE_MEAN, SAMPLE_STD)
+    pixels: torch.Tensor = normalize(images.to(device).float() / 255, SAMPLE_MEAN, SAMPLE_STD)
     return pixels.contiguous(memory_format=torch.channels_last)
 
 
@@ -51,7 +52,7 @@ def _optimiser(network: nn.Module, settings: TrainingSettings) -> torch.optim.Op
     """AdamW that spares biases, norms and other vectors from weight decay."""
     vectors = [p for p in network.parameters() if p.ndim < 2]
     matrices = [p for p in network.parameters() if p.ndim >= 2]
-    groups = [{"params": matrices}, {"params": vectors, "weight_decay": 0.0}]
+    groups: list[dict[str, Any]] = [{"params": matrices}, {"params": vectors, "weight_decay": 0.0}]
     return torch.optim.AdamW(groups, lr=settings.learning_rate, weight_decay=settings.weight_decay)
 
 

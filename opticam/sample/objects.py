@@ -62,7 +62,8 @@ def _draw_object(
 
 def _loose_parts(label: int, count: int, rng: np.random.Generator) -> list[int]:
     """Part ids foreign to the class that, with the class's own parts, do not complete another class."""
-    present, loose = set(CLASS_PARTS[label]), []
+    present = set(CLASS_PARTS[label])
+    loose: list[int] = []
     for part_id in rng.permutation(len(PART_TYPES)):
         extended = present | {int(part_id)}
         completes = any(set(ids) <= extended for c, ids in enumerate(CLASS_PARTS) if c != label)

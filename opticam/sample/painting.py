@@ -132,4 +132,5 @@ def photograph(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Contrast, brightness and pixel noise of one exposure; returns uint8 [3,H,W]."""
     exposed = (image - 0.5) * rng.uniform(0.7, 1.1) + 0.5 + rng.uniform(-0.1, 0.1)
     exposed += rng.uniform(0.01, 0.06) * rng.standard_normal(image.shape, dtype=np.float32)
-    return np.rint(np.clip(exposed, 0, 1) * 255).astype(np.uint8).transpose(2, 0, 1)
+    pixels: np.ndarray = np.rint(np.clip(exposed, 0, 1) * 255).astype(np.uint8).transpose(2, 0, 1)
+    return pixels

@@ -64,7 +64,7 @@ class SamplePicture:
 
 
 @dataclass(frozen=True, eq=False)
-class SampleSet(Dataset):
+class SampleSet(Dataset[tuple[torch.Tensor, int]]):
     """One split of a sample data set; item i is (image float32 [3,H,W] in [0,1], class id).
 
     images: uint8 [N,3,H,W], RGB.  labels: int64 [N].  class_names: one per class.
@@ -184,7 +184,7 @@ def sample_set(
         None if cache_dir is None else Path(cache_dir) / f"sample-{variant}-{split}-{fingerprint}.safetensors"
     )
     kept = path is not None and path.is_file()
-    if kept:
+    if path is not None and kept:
         tensors = load_tensors(path)[0]
     else:
         tensors = _draw_tensors(variant, split, per_class, size)

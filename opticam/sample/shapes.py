@@ -16,18 +16,21 @@ Outline = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 def disc(u: np.ndarray, v: np.ndarray) -> np.ndarray:
     """Unit disc."""
-    return 1 - np.hypot(u, v)
+    inside: np.ndarray = 1 - np.hypot(u, v)
+    return inside
 
 
 def square(u: np.ndarray, v: np.ndarray) -> np.ndarray:
     """Square of half side 0.85, so that its area is close to the disc's."""
-    return 0.85 - np.maximum(np.abs(u), np.abs(v))
+    inside: np.ndarray = 0.85 - np.maximum(np.abs(u), np.abs(v))
+    return inside
 
 
 def triangle(u: np.ndarray, v: np.ndarray) -> np.ndarray:
     """Equilateral triangle inscribed in the unit circle, one corner upwards."""
     slant = np.sqrt(0.75)
-    return 0.5 - np.maximum(v, slant * np.abs(u) - 0.5 * v)
+    inside: np.ndarray = 0.5 - np.maximum(v, slant * np.abs(u) - 0.5 * v)
+    return inside
 
 
 def star(u: np.ndarray, v: np.ndarray) -> np.ndarray:
@@ -37,37 +40,44 @@ def star(u: np.ndarray, v: np.ndarray) -> np.ndarray:
     radius = np.hypot(u, v)
     notch = inner * np.array([np.cos(half_point), np.sin(half_point)])
     normal = np.array([notch[1], 1 - notch[0]]) / np.hypot(notch[1], 1 - notch[0])
-    return normal[0] * (1 - radius * np.cos(fold)) - normal[1] * radius * np.sin(fold)
+    inside: np.ndarray = normal[0] * (1 - radius * np.cos(fold)) - normal[1] * radius * np.sin(fold)
+    return inside
 
 
 def ring(u: np.ndarray, v: np.ndarray) -> np.ndarray:
     """Ring between the radii 0.5 and 1."""
-    return 0.25 - np.abs(np.hypot(u, v) - 0.75)
+    inside: np.ndarray = 0.25 - np.abs(np.hypot(u, v) - 0.75)
+    return inside
 
 
 def crescent(u: np.ndarray, v: np.ndarray) -> np.ndarray:
     """Unit disc without a smaller disc that is shifted to the right."""
-    return np.minimum(disc(u, v), np.hypot(u - 0.55, v) - 0.7)
+    inside: np.ndarray = np.minimum(disc(u, v), np.hypot(u - 0.55, v) - 0.7)
+    return inside
 
 
 def cross(u: np.ndarray, v: np.ndarray) -> np.ndarray:
     """Two crossed bars."""
-    return np.maximum(bar(u, v), bar(v, u))
+    inside: np.ndarray = np.maximum(bar(u, v), bar(v, u))
+    return inside
 
 
 def flower(u: np.ndarray, v: np.ndarray) -> np.ndarray:
     """Five petals."""
-    return 0.75 + 0.25 * np.cos(5 * np.arctan2(v, u)) - np.hypot(u, v)
+    inside: np.ndarray = 0.75 + 0.25 * np.cos(5 * np.arctan2(v, u)) - np.hypot(u, v)
+    return inside
 
 
 def bar(u: np.ndarray, v: np.ndarray) -> np.ndarray:
     """Bar of length 2 and width 0.7."""
-    return np.minimum(1 - np.abs(u), 0.35 - np.abs(v))
+    inside: np.ndarray = np.minimum(1 - np.abs(u), 0.35 - np.abs(v))
+    return inside
 
 
 def half_disc(u: np.ndarray, v: np.ndarray) -> np.ndarray:
     """The part of the unit disc above a line just under its centre."""
-    return np.minimum(disc(u, v), 0.2 - v)
+    inside: np.ndarray = np.minimum(disc(u, v), 0.2 - v)
+    return inside
 
 
 SHAPES: dict[str, Outline] = {

@@ -74,7 +74,8 @@ def _interpolation(size: int, cells: int) -> np.ndarray:
 def smooth_noise(rng: np.random.Generator, size: int, cells: int) -> np.ndarray:
     """Random field [size, size] in [0, 1], bilinear between ``cells`` x ``cells`` random cells."""
     weights = _interpolation(size, cells)
-    return weights @ rng.random((cells + 1, cells + 1), dtype=np.float32) @ weights.T
+    field: np.ndarray = weights @ rng.random((cells + 1, cells + 1), dtype=np.float32) @ weights.T
+    return field
 
 
 def _wave(rng: np.random.Generator, size: int) -> np.ndarray:
@@ -98,4 +99,5 @@ def background(rng: np.random.Generator, size: int) -> np.ndarray:
     hue = rng.random()
     first = rgb(hue, rng.uniform(0, 0.6), rng.uniform(0.15, 0.95))
     second = rgb(hue + rng.uniform(-0.25, 0.25), rng.uniform(0, 0.6), rng.uniform(0.15, 0.95))
-    return first + field[..., None].astype(np.float32) * (second - first)
+    colours: np.ndarray = first + field[..., None].astype(np.float32) * (second - first)
+    return colours

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 
@@ -20,7 +21,7 @@ def plot_bars(panels: Mapping[str, pd.Series], label: str, path: Path) -> None:
     """
     heights = [0.3 * len(values) + 0.9 for values in panels.values()]
     with plt.rc_context({"svg.hashsalt": path.stem}):
-        layout = {"figsize": (7, sum(heights)), "height_ratios": heights, "squeeze": False}
+        layout: dict[str, Any] = {"figsize": (7, sum(heights)), "height_ratios": heights, "squeeze": False}
         figure, axes = plt.subplots(len(panels), 1, **layout)
         for axis, (title, values) in zip(axes[:, 0], panels.items()):
             bars = axis.barh(values.index.astype(str), values)

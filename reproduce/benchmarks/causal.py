@@ -62,7 +62,7 @@ def plain(classifier: Callable[[Tensor], Tensor], images: Tensor, maps: Tensor) 
 
 @torch.no_grad()
 def _plain_area(
-    classifier: Callable, image: Tensor, saliency_map: Tensor, start: Tensor, finish: Tensor
+    classifier: Callable[[Tensor], Tensor], image: Tensor, saliency_map: Tensor, start: Tensor, finish: Tensor
 ) -> float:
     target = classifier(image[None])[0].argmax()
     order = np.flip(np.argsort(saliency_map.cpu().numpy().ravel(), kind="stable"))
@@ -89,14 +89,16 @@ def compare(networks: dict[str, Classifier], images: Tensor, maps: Tensor, repea
     }
     rows = []
     for repetition in range(repeats):
-        reference = None
+        reference: Tensor | None = None
         for name, (side, classifier) in sides.items():
             _synchronize(images.device)
             start, work = time.perf_counter(), time.process_time()
             areas = side(classifier, images, maps)
             seconds, work = time.perf_counter() - start, time.process_time() - work
             reference = areas if reference is None else reference
-            difference = None if areas is None else (areas - reference).abs().max().item()
+            difference = (
+                None if areas is None or reference is None else (areas - reference).abs().max().item()
+            )
             row = {"side": name, "repetition": repetition, "seconds": seconds, "cpu_seconds": work}
             rows.append(row | {"largest_difference": difference})
     return pd.DataFrame(rows)

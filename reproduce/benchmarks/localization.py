@@ -106,7 +106,8 @@ def markdown(rows: pd.DataFrame) -> str:
         "|---|" + "---|" * len(columns),
     ]
     for metric in rows["metric"].unique():
-        lines.append(f"| {metric} | " + " | ".join(f"{rates[(metric, *c)]:.0f}" for c in columns) + " |")
+        places = [(metric, *column) for column in columns]
+        lines.append(f"| {metric} | " + " | ".join(f"{rates[place]:.0f}" for place in places) + " |")
     return "\n".join(lines) + "\n"
 
 

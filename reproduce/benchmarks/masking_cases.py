@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -84,7 +85,7 @@ def mask_functions(compiled: bool) -> dict[str, Callable[..., tuple[Tensor, Tens
 def forward_calls(x: Inputs, compiled: bool) -> dict[str, Call]:
     """`saliency_mask` without a gradient."""
 
-    def call(function: Callable) -> Call:
+    def call(function: Callable[..., Any]) -> Call:
         return lambda: function(x.features, x.logits_u.detach(), x.images)
 
     return {name: call(function) for name, function in mask_functions(compiled).items()}
@@ -93,7 +94,7 @@ def forward_calls(x: Inputs, compiled: bool) -> dict[str, Call]:
 def training_calls(x: Inputs, compiled: bool) -> dict[str, Call]:
     """`saliency_mask` and the gradient with respect to logits_u of a loss on the masked images."""
 
-    def call(function: Callable) -> Call:
+    def call(function: Callable[..., Any]) -> Call:
         def run() -> tuple[Tensor, ...]:
             masked, saliency_map = function(x.features, x.logits_u, x.images)
             (gradient,) = torch.autograd.grad(masked, x.logits_u, x.grad_masked)
@@ -110,7 +111,7 @@ def channel_calls(x: Inputs, compiled: bool) -> dict[str, Call]:
     if compiled:
         functions["torch.compile"] = torch.compile(reference.channel_masks, fullgraph=True, dynamic=False)
 
-    def call(function: Callable) -> Call:
+    def call(function: Callable[..., Any]) -> Call:
         return lambda: (function(x.features, x.images, x.channels),)
 
     return {name: call(function) for name, function in functions.items()}
@@ -122,7 +123,7 @@ def step_calls(x: Inputs, compiled: bool) -> dict[str, Call]:
     if compiled:
         functions["torch.compile"] = torch.compile(reference.step_masks, fullgraph=True, dynamic=False)
 
-    def call(function: Callable) -> Call:
+    def call(function: Callable[..., Any]) -> Call:
         return lambda: (function(x.ranks, x.images, x.grad_masked, x.steps),)
 
     return {name: call(function) for name, function in functions.items()}

@@ -117,6 +117,6 @@ def _usage(cubin: bytes) -> dict[str, int]:
             [tool, "--dump-resource-usage", file.name], capture_output=True, text=True, check=True
         ).stdout
     registers, stack, local = (
-        int(re.search(rf"{key}:(\d+)", listing)[1]) for key in ("REG", "STACK", "LOCAL")
+        int(found[1]) for key in ("REG", "STACK", "LOCAL") if (found := re.search(rf"{key}:(\d+)", listing))
     )
     return {"registers": registers, "spilled": stack + local}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 
@@ -11,7 +11,7 @@ CACHE_BYTES = 256 * 2**20  # more than the second-level cache of any GPU
 
 
 def take_turns(
-    calls: dict[str, Callable[[], object]], device: str, turns: int, each: int
+    calls: Mapping[str, Callable[[], object]], device: str, turns: int, each: int
 ) -> dict[str, list[float]]:
     """Milliseconds of every call: in each turn one call that is not counted, then `each` that are.
 

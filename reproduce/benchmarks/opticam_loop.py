@@ -21,7 +21,9 @@ import io
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -86,8 +88,8 @@ def opti_cam_sides(setting: Setting) -> Iterator[Side]:
         for graph in (False, True) if setting.images.is_cuda else (False,):
             method = OptiCAM(classifier, iterations=setting.iterations, cuda_graph=graph)
             name = f"ours {level}" + (", captured" if graph else "")
-            yield name, lambda method=method: method(setting.images, setting.ids)
-        yield f"network alone {level}", lambda classifier=classifier: _network_alone(classifier, setting)
+            yield name, partial(method, setting.images, setting.ids)
+        yield f"network alone {level}", partial(_network_alone, classifier, setting)
 
 
 def grad_cam_sides(setting: Setting) -> Iterator[Side]:
@@ -95,8 +97,8 @@ def grad_cam_sides(setting: Setting) -> Iterator[Side]:
     for level in LEVELS:
         classifier = setting.classifier(level)
         method = GradCAM(classifier)
-        yield f"forward {level}", lambda classifier=classifier: _forward(classifier, setting.images)
-        yield f"ours {level}", lambda method=method: method(setting.images, setting.ids)
+        yield f"forward {level}", partial(_forward, classifier, setting.images)
+        yield f"ours {level}", partial(method, setting.images, setting.ids)
     yield from _packages("GradCAM", setting, Classifier(setting.network).target_layer)
 
 
@@ -104,7 +106,7 @@ def score_cam_sides(setting: Setting) -> Iterator[Side]:
     """Sides of the part "score-cam"."""
     for level in LEVELS:
         method = ScoreCAM(setting.classifier(level))
-        yield f"ours {level}", lambda method=method: method(setting.images, setting.ids)
+        yield f"ours {level}", partial(method, setting.images, setting.ids)
     yield from _packages("ScoreCAM", setting, Classifier(setting.network).target_layer)
 
 
@@ -114,7 +116,7 @@ def first_step(setting: Setting, level: str) -> dict[str, float]:
     expected = rivals.reference_loop(
         setting.model(), classifier.target_layer, setting.images, setting.ids, iterations=1
     )
-    options = {"learning_rate": 0.1, "normalization": "range", "stop_change": None}
+    options: dict[str, Any] = {"learning_rate": 0.1, "normalization": "range", "stop_change": None}
     features, objective = classifier.features(setting.images), OBJECTIVES["Mask"]
     with classifier.frozen():
         ascent = Ascent(classifier, features, setting.images, score, objective=objective, **options)
@@ -128,7 +130,7 @@ def first_step(setting: Setting, level: str) -> dict[str, float]:
     }
 
 
-def measure(side: Callable[[], Tensor | None], setting: Setting) -> dict[str, float]:
+def measure(side: Callable[[], Tensor | None], setting: Setting) -> dict[str, float | None]:
     """Seconds, processor seconds, peak memory in MB and mean masked logit of one run."""
     seconds: list[float] = []
     maps: list[Tensor | None] = []
@@ -173,7 +175,7 @@ def _packages(name: str, setting: Setting, layer: nn.Module) -> Iterator[Side]:
     for package, build in (("grad-cam", rivals.grad_cam_package), ("torch-cam", rivals.torch_cam_package)):
         with contextlib.suppress(ImportError):
             maps = build(name, setting.model(), layer)
-            yield package, lambda maps=maps: maps(setting.images, setting.ids)
+            yield package, partial(maps, setting.images, setting.ids)
 
 
 def parts(options: argparse.Namespace) -> Iterator[tuple[str, Setting]]:

@@ -82,13 +82,15 @@ def _ascend(
 ) -> Outcome:
     u = torch.full((*features.shape[:2], 1, 1), 0.5, device=images.device, requires_grad=True)
     adam = torch.optim.Adam([u], lr=0.1)
-    first_map, first_gradient = render(features, u, images).detach(), None
-    for _ in range(iterations):
+    first_map = render(features, u, images).detach()
+    first_gradient = torch.empty(0)
+    for iteration in range(iterations):
         masked = model(images * render(features, u, images)[:, None])
         loss = (_of_class(full, ids) - _of_class(masked, ids)).sum()
         adam.zero_grad()
         loss.backward(retain_graph=retain_graph)
-        first_gradient = -u.grad.flatten(1) if first_gradient is None else first_gradient
+        if iteration == 0 and u.grad is not None:
+            first_gradient = -u.grad.flatten(1)
         adam.step()
     return Outcome(render(features, u, images).detach(), first_map, first_gradient)
 

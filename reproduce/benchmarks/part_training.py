@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -53,7 +54,7 @@ def own_megabytes() -> float:
     return int(line.split()[1]) / 1000
 
 
-def measure(features: FeatureCache, constraints: tuple[str, ...], device: str):
+def measure(features: FeatureCache, constraints: tuple[str, ...], device: str) -> Iterator[dict[str, object]]:
     """One row per epoch."""
     torch.manual_seed(0)
     model = PartClassifier(SHAPE[0], CLASSES, PARTS_PER_CLASS).to(device)

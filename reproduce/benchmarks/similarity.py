@@ -51,6 +51,7 @@ def check(rival: Rival, parts: torch.Tensor, regions: torch.Tensor, precision: P
     exact = torch.nn.functional.normalize(parts.double(), dim=1) @ few.double().mT
     scores, argmax, _ = rival(parts, few, None)
     if scores is None:
+        assert argmax is not None  # there is one of the two
         scores = exact.gather(2, argmax.long().unsqueeze(2)).squeeze(2)
     error = (scores.double() - exact.amax(dim=2)).abs().max().item()
     if not error <= precision.tolerance:
@@ -58,19 +59,22 @@ def check(rival: Rival, parts: torch.Tensor, regions: torch.Tensor, precision: P
     return error
 
 
-def step(rival: Rival, parts: torch.Tensor, regions: torch.Tensor, temperature: float | None, train: bool):
+def step(
+    rival: Rival, parts: torch.Tensor, regions: torch.Tensor, temperature: float | None, train: bool
+) -> Callable[[], tuple[torch.Tensor | None, ...]]:
     """A call without arguments that runs one forward pass, or one with its backward pass."""
     if not train:
 
-        def run() -> object:
+        def forward() -> tuple[torch.Tensor | None, ...]:
             with torch.no_grad():
                 return rival(parts, regions, temperature)
 
-        return run
+        return forward
     weights = torch.rand(len(regions), len(parts), device=parts.device)
 
-    def run() -> object:
+    def run() -> tuple[torch.Tensor | None, ...]:
         scores, argmax, entropy = rival(parts, regions, temperature)
+        assert scores is not None  # of rivals that can train
         loss = (scores.float() * weights).sum() + (0 if entropy is None else entropy.mean())
         return scores, argmax, entropy, torch.autograd.grad(loss, parts)[0]
 

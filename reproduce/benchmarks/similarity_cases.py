@@ -54,7 +54,7 @@ class Precision:
     @contextmanager
     def active(self) -> Iterator[None]:
         """PyTorch's settings for float32 products, put back afterwards."""
-        devices = (torch.backends.cuda.matmul, torch.backends.mkldnn.matmul)
+        devices = (torch.backends.cuda.matmul, torch.backends.mkldnn.matmul)  # type: ignore[attr-defined]  # set at import
         before = [settings.fp32_precision for settings in devices]
         for settings in devices:
             settings.fp32_precision = "tf32" if self.tf32 else "ieee"

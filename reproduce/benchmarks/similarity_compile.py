@@ -58,7 +58,8 @@ def _compile(nvcc: Path, architectures: tuple[str, ...], source: Path) -> str:
     # No -O3: it is for the host code, which is only checked here; device code is optimised without it.
     flags = ["-std=c++17", "-DUSE_CUDA", "-DDPNET_WITH_CUDA", "-Xcompiler=-fPIC", "-Xptxas=-v"]
     with tempfile.TemporaryDirectory() as folder:
-        command = [nvcc, *flags, "--threads=2", *targets, *includes, "-c", source, "-o", f"{folder}/object.o"]
+        command: list[str | Path] = [nvcc, *flags, "--threads=2", *targets, *includes, "-c", source]
+        command += ["-o", f"{folder}/object.o"]
         result = subprocess.run(command, capture_output=True, text=True)
     if result.returncode:
         raise RuntimeError(f"{source.name} does not compile:\n{result.stdout}{result.stderr}")
@@ -69,14 +70,17 @@ def _parse(log: str) -> Iterator[dict[str, object]]:
     for entry in re.split(r"(?=ptxas info    : Compiling entry)", log):
         if not (name := ENTRY.search(entry)):
             continue
-        stores, loads = map(int, SPILLS.search(entry).groups())
+        spills, used = SPILLS.search(entry), USED.search(entry)
+        if not (spills and used):
+            raise ValueError(f"nvcc tells no registers of {name[1]}")
+        stores, loads = map(int, spills.groups())
         static = SHARED.search(entry)
         kernel, variant = _describe(name[1])
         yield {
             "kernel": kernel,
             "variant": variant,
             "sm": name[2],
-            "registers": int(USED.search(entry)[1]),
+            "registers": int(used[1]),
             "spilled": stores + loads,
             "shared": int(static[1]) if static else _ring_bytes(variant) if kernel == "forward_kernel" else 0,
         }
@@ -84,7 +88,8 @@ def _parse(log: str) -> Iterator[dict[str, object]]:
 
 def _describe(symbol: str) -> tuple[str, str]:
     """The kernel's name and its template arguments in words, from the mangled symbol."""
-    kernel = re.search(r"\d+([a-z_]+_kernel)", symbol)[1]
+    named = re.search(r"\d+([a-z_]+_kernel)", symbol)
+    kernel = named[1] if named else symbol
     if forward := re.search(r"MathE(\d)ELb(\d)", symbol):
         return kernel, MATH[int(forward[1])] + (", entropy" if forward[2] == "1" else "")
     element = re.search(r"_kernelI(f|13__nv_bfloat16|6__half)E", symbol)

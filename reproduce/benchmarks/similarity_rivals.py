@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache, partial
+from typing import Any
 
 import torch
 from torch.nn.functional import normalize
@@ -71,11 +72,11 @@ def faiss_search(parts: torch.Tensor, regions: torch.Tensor, temperature: float 
 
 
 FORWARD_ONLY = {"flash kmeans", "faiss search"}
-NEEDS = {flash_kmeans: "flash_kmeans.assign_euclid_triton", faiss_search: "faiss"}
+NEEDS: dict[Rival, str] = {flash_kmeans: "flash_kmeans.assign_euclid_triton", faiss_search: "faiss"}
 
 
 @cache
-def _module(name: str) -> object:
+def _module(name: str) -> Any:
     import importlib
 
     return importlib.import_module(name)

@@ -94,8 +94,9 @@ _NUMBER = re.compile(r"-?[\d.]+")
 
 
 def _cells(assertion: Assertion) -> list[re.Match[str]]:
-    found = [_CELL.fullmatch(text.strip()) for text in assertion.cells.split(";")]
-    if None in found:
+    texts = assertion.cells.split(";")
+    found = [cell for text in texts if (cell := _CELL.fullmatch(text.strip()))]
+    if len(found) < len(texts):
         raise ValueError(
             f"cells of {assertion.id}: {assertion.cells!r} given; accepted: TABLE | NETWORK | METRIC | A > B"
         )
@@ -137,6 +138,8 @@ def _rights(text: str, left: str, names: list[str]) -> list[tuple[str, str, floa
     if text.startswith("same in "):
         return [(left, text.removeprefix("same in "), 1.0, 0.0)]
     found = _RIGHT.fullmatch(text)
+    if found is None:
+        raise ValueError(f"cells: {text!r} names no right side")
     factor, offset = float(found["factor"] or 1), -float(found["less"] or 0)
     return [(method, "", factor, offset) for method in _methods(found["method"], names) if method != left]
 

@@ -88,8 +88,8 @@ class Results:
         shared = left.index.intersection(right.index)
         if comparison.metric == SECONDS:
             shared = _one_a_batch(left.loc[shared], right.loc[shared])
-        sides = (side.loc[shared].to_numpy() for side in (left, right))
-        return Pair(comparison, own, shared, *sides, len(left), len(right))
+        first, second = (side.loc[shared].to_numpy() for side in (left, right))
+        return Pair(comparison, own, shared, first, second, len(left), len(right))
 
     def has(self, table: str, dataset: str, own: str, metric: str, method: str) -> bool:
         """Whether anything is stored for a cell."""
@@ -138,7 +138,8 @@ class Results:
         for table, rows in self.tables.items():
             rows = rows if "dataset" in rows else rows.assign(dataset="")
             for key, group in rows.groupby(["dataset", "own", "metric", "method"], observed=True, sort=False):
-                found[(table, *key)] = group.set_index("image")["value"].sort_index()
+                place = table, *key
+                found[place] = group.set_index("image")["value"].sort_index()
         return found
 
 

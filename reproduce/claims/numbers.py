@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 
 from reproduce.claims.measured import Results
@@ -61,7 +63,7 @@ def _plain(table: str, method: str) -> str:
     return base if variant == split_label(DEFAULTS.get(table, ""))[1] else method
 
 
-def _reason(results: Results, cell: object) -> str:
+def _reason(results: Results, cell: Any) -> str:
     if cell.table in REASONS:
         return REASONS[cell.table]
     if cell.dataset in ("Chest X-ray", "Kvasir"):

@@ -21,6 +21,8 @@ NUMBERS = ("published", "measured", "low", "high", "p", "needed")
 def scope(profile: Profile, paper: str) -> str:
     """What verdicts on this profile say about a paper that it runs, in one sentence."""
     part = profile.parts if paper == "DP-Net" else profile.saliency
+    if part is None:
+        raise ValueError(f"profile: {profile.name!r} has nothing for {paper}")
     if part.comparable:
         return (
             f"{profile.title}: the paper's pictures and networks, so a verdict is one on the paper's numbers."

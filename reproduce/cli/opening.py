@@ -29,7 +29,7 @@ def workspace(options: argparse.Namespace) -> Workspace:
     if options.beside and not options.network:
         raise ValueError("beside: say with --network which network stands beside it")
     profile = _profile(options)
-    if options.images and profile.saliency.source != "folder":
+    if options.images and (profile.saliency is None or profile.saliency.source != "folder"):
         raise ValueError(f"images: the profile {profile.name!r} has its own; use --profile imagenet")
     real = RealInput(
         images=options.images and options.images.resolve(),
@@ -62,6 +62,8 @@ def _profile(options: argparse.Namespace) -> Profile:
         counts = {**profile.saliency.counts, **dict(options.count)}
         profile = dataclasses.replace(profile, saliency=dataclasses.replace(profile.saliency, counts=counts))
     if options.network:
+        if profile.saliency is None:
+            raise ValueError(f"network: the profile {profile.name!r} explains none")
         profile = dataclasses.replace(profile, saliency=_one_network(profile.saliency, options))
     return profile
 

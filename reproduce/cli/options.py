@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import shlex
 from pathlib import Path
+from typing import Any
 
 from opticam.command_line import add_device_option, add_optimize_option, add_pixel_options
 from opticam.data.imagenet_transforms import TRANSFORMS
@@ -102,10 +103,14 @@ def command_line(options: argparse.Namespace, *words: str) -> str:
 
 def _default(action: argparse.Action) -> object:
     """What an option is where it is not given: a text passes through its type, as argparse does it."""
-    return action.type(action.default) if action.type and isinstance(action.default, str) else action.default
+    return (
+        action.type(action.default)
+        if callable(action.type) and isinstance(action.default, str)
+        else action.default
+    )
 
 
-def _repeated(action: argparse.Action, value: object) -> list[str]:
+def _repeated(action: argparse.Action, value: Any) -> list[str]:
     """An option with its value as it was given."""
     name = action.option_strings[-1]
     if action.dest == "count":

@@ -39,8 +39,8 @@ def line_figure(
         if logarithmic:
             axis.set_xscale("log")
         axis.grid(alpha=0.3)
-    handles = {line.get_label(): line for axis in figure.axes for line in axis.get_lines()}
-    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=5, fontsize=8)
+    handles = {str(line.get_label()): line for axis in figure.axes for line in axis.get_lines()}
+    figure.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=5, fontsize=8)
     figure.suptitle(title, fontsize=11)
     return figure
 

@@ -10,7 +10,7 @@ import hashlib
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -37,18 +37,18 @@ FOLDER = "selection"  # of the records, in the results
 
 def base_settings(workspace: Workspace) -> TrainingSettings:
     """What the profile fixes for every model; a first look trains for a third of the epochs."""
-    epochs = workspace.profile.parts.epochs
+    epochs = workspace.parts.epochs
     return _settings(workspace, max(1, epochs // 3) if workspace.profile.limit else epochs)
 
 
 def selection_settings(workspace: Workspace) -> TrainingSettings:
     """What candidates are trained with in cross-validation; the same in a first look."""
-    profile = workspace.profile.parts
+    profile = workspace.parts
     return _settings(workspace, profile.selection_epochs or profile.epochs)
 
 
 def _settings(workspace: Workspace, epochs: int) -> TrainingSettings:
-    profile = workspace.profile.parts
+    profile = workspace.parts
     return TrainingSettings(epochs=epochs, batch_size=profile.batch_size, precision=profile.precision)
 
 
@@ -86,7 +86,7 @@ def try_candidates(workspace: Workspace, dataset: str, backbone: str, is_global:
     features, labels = layer_features(workspace, dataset, backbone, layer, "train")
     record = _record_of(*place)
     bring_selection(workspace.profile.name, record)
-    options = {"folds": workspace.profile.parts.folds, "record": record}
+    options: dict[str, Any] = {"folds": workspace.parts.folds, "record": record}
     _, table = choose(_candidates(*place), features, labels, int(labels.max()) + 1, **options)
     _store(workspace, dataset, backbone, _method(is_global), pd.concat({layer: table}))
 
@@ -95,16 +95,20 @@ def try_candidates(workspace: Workspace, dataset: str, backbone: str, is_global:
 def chosen_weights(workspace: Workspace, dataset: str, backbone: str) -> ConstraintWeights:
     """For each constraint the largest weight that costs no more accuracy than the profile tolerates."""
     choice, record = _weights_of(workspace, dataset, backbone)
-    return recorded_weights(choice.run, record, tolerance=workspace.profile.parts.constraint_tolerance)
+    return recorded_weights(choice.run, record, tolerance=workspace.parts.constraint_tolerance)
 
 
 def try_weights(workspace: Workspace, dataset: str, backbone: str) -> None:
     """Cross-validate the weights that `chosen_weights` needs and no record holds, and store the accuracies."""
-    profile = workspace.profile.parts
+    profile = workspace.parts
     choice, record = _weights_of(workspace, dataset, backbone)
     bring_selection(workspace.profile.name, record)
     features, labels = layer_features(workspace, dataset, backbone, choice.layer, "train")
-    options = {"tolerance": profile.constraint_tolerance, "folds": profile.folds, "record": record}
+    options: dict[str, Any] = {
+        "tolerance": profile.constraint_tolerance,
+        "folds": profile.folds,
+        "record": record,
+    }
     choose_weights(choice.run, features, labels, int(labels.max()) + 1, **options)
     table = pd.read_csv(record, index_col="candidate")
     _store(workspace, dataset, backbone, "Constraints", pd.concat({choice.layer: table}))
@@ -139,7 +143,7 @@ def _candidates(workspace: Workspace, dataset: str, backbone: str, is_global: bo
     if is_global:
         return global_candidates(settings)
     side = min(map_size(workspace, dataset, backbone, layer))
-    return part_candidates(settings, side, workspace.profile.parts.parts_per_class)
+    return part_candidates(settings, side, workspace.parts.parts_per_class)
 
 
 def _record_of(workspace: Workspace, dataset: str, backbone: str, is_global: bool, layer: str) -> Path:
@@ -148,14 +152,14 @@ def _record_of(workspace: Workspace, dataset: str, backbone: str, is_global: boo
 
 def _record(workspace: Workspace, dataset: str, backbone: str, kind: str) -> Path:
     """File of a selection; its name changes with what the candidates are trained on."""
-    profile = workspace.profile.parts
+    profile = workspace.parts
     options = selection_settings(workspace), profile.parts_per_class, profile.folds
     digest = _digest(workspace, backbone, *options)[:8]
     return workspace.results / FOLDER / f"{dataset}-{backbone}-{kind}-{digest}.csv"
 
 
 def _digest(workspace: Workspace, backbone: str, *options: object) -> str:
-    profile = workspace.profile.parts
+    profile = workspace.parts
     facts = options, workspace.digest(backbone), profile.train_images, _pictures(tuple(profile.datasets))
     return hashlib.sha256(repr(facts).encode()).hexdigest()
 

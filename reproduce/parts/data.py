@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch.utils.data import Subset
 
 from dpnet import cell_grid, describe, extract_features
 from dpnet.features import FeatureCache
+from dpnet.geometry import size_of
 from dpnet.manifest import Manifest, short_hash
 from dpnet.settings import PRECISIONS
 from opticam import Classifier
@@ -23,13 +25,16 @@ def layers(workspace: Workspace, backbone: str) -> tuple[str, ...]:
     """Names of the layers whose maps both methods may choose from; by default the papers' layer alone."""
     classifier = workspace.classifier(backbone)
     own = layer_name(classifier.network, classifier.target_layer)
-    return tuple(workspace.profile.parts.layers.get(backbone, (own,)))
+    return tuple(workspace.parts.layers.get(backbone, (own,)))
 
 
 def part_backbone(workspace: Workspace, backbone: str, layer: str) -> Classifier:
     """The frozen network with another target layer."""
     classifier = workspace.classifier(backbone)
-    statistics = {"mean": classifier.mean.flatten().tolist(), "std": classifier.std.flatten().tolist()}
+    statistics: dict[str, Any] = {
+        "mean": classifier.mean.flatten().tolist(),
+        "std": classifier.std.flatten().tolist(),
+    }
     return Classifier(classifier.network, layer, **statistics).to(workspace.device)
 
 
@@ -55,7 +60,7 @@ def layer_features(
     _, folder, manifest = _extraction(workspace, dataset, backbone, layer, split)
     cache = FeatureCache(folder, manifest)
     maps = cache[torch.arange(manifest.num_images)]
-    return maps.to(PRECISIONS[workspace.profile.parts.precision]), cache.labels
+    return maps.to(PRECISIONS[workspace.parts.precision]), cache.labels
 
 
 def is_extracted(workspace: Workspace, dataset: str, backbone: str, layer: str, split: str) -> bool:
@@ -69,14 +74,14 @@ def _extraction(
 ) -> tuple[Classifier, Path, Manifest]:
     """The network that extracts, the folder of the maps, and what they are of."""
     data = dataset_split(workspace, dataset, split)
-    count = len(data) if split == "test" else min(len(data), workspace.profile.parts.train_images)
+    count = len(data) if split == "test" else min(len(data), workspace.parts.train_images)
     classifier = part_backbone(workspace, backbone, layer)
-    if workspace.profile.parts.precision == "float64":
+    if workspace.parts.precision == "float64":
         classifier = classifier.in_float64()
     manifest = describe(
         classifier,
         network=backbone,
-        image_size=tuple(data.images.shape[-2:]),
+        image_size=size_of(data.images),
         dataset=f"{dataset}/{split}",
         dataset_hash=hashlib.sha256(data.images[:count].numpy().tobytes()).hexdigest()[:16],
         num_images=count,
@@ -92,7 +97,7 @@ def map_size(workspace: Workspace, dataset: str, backbone: str, layer: str) -> t
     """Rows and columns of the layer's maps on a data set's pictures."""
     image = torch.zeros(1, 3, *dataset_split(workspace, dataset, "test").images.shape[-2:])
     maps = part_backbone(workspace, backbone, layer).features(image.to(workspace.device))
-    return tuple(maps.shape[-2:])
+    return size_of(maps)
 
 
 @lru_cache(maxsize=8)

@@ -44,9 +44,11 @@ def assignment_at(
     regions = model.regions(features)
     parts = in_precision_of(regions, model.parts.detach()).clone().requires_grad_()
     entropy = part_similarity(parts, regions, temperature=temperature)[2]
+    if entropy is None:
+        raise ValueError(f"temperature is {temperature}; there is no entropy without one")
     value = assignment(entropy, reduction)
-    value.backward()
-    return value.item() / math.log(len(parts)), parts.grad.norm().item()
+    (gradient,) = torch.autograd.grad(value, [parts])
+    return value.item() / math.log(len(parts)), gradient.norm().item()
 
 
 def mean_cosine(features: torch.Tensor, centre: torch.Tensor | None = None) -> float:

@@ -14,6 +14,7 @@ from tqdm.auto import tqdm
 
 from dpnet import GlobalClassifier, PartClassifier, prepare, train
 from dpnet.evaluation import accuracy, interpretability
+from dpnet.geometry import size_of
 from dpnet.initialisation import initialise_parts
 from dpnet.part_quality import part_localisation, part_purity
 from dpnet.selection import NotOnRecord
@@ -116,7 +117,7 @@ def parts_label(constraints: str) -> str:
 
 def seeds(workspace: Workspace) -> range:
     """Seeds to run: the profile's number, or one for a first look with a limit."""
-    return range(1 if workspace.profile.limit else workspace.profile.parts.seeds)
+    return range(1 if workspace.profile.limit else workspace.parts.seeds)
 
 
 def train_missing(workspace: Workspace, runs: Iterable[PartRun]) -> None:
@@ -231,8 +232,15 @@ def build_model(
     plan = planned(workspace, run)
     model = plan.run.recipe.build(features, labels, int(labels.max()) + 1, run.seed)
     if isinstance(model, PartClassifier):
-        size = tuple(dataset_split(workspace, run.dataset, "test").images.shape[-2:])
+        size = size_of(dataset_split(workspace, run.dataset, "test").images)
         model.grid.copy_(grid(workspace, run.backbone, plan.layer, size))
+    return model
+
+
+def part_model(model: PartClassifier | GlobalClassifier) -> PartClassifier:
+    """The model itself, known to have parts; TypeError for the baseline."""
+    if not isinstance(model, PartClassifier):
+        raise TypeError("model: expected a PartClassifier, got the global baseline")
     return model
 
 
@@ -262,7 +270,8 @@ def _train_and_test(
     if isinstance(model, PartClassifier):
         figures |= interpretability(model, test_features, test_labels)
         figures |= part_quality(workspace, run, model)
-        initialise_parts(untrained := build_model(workspace, run, features, labels), "random", seed=run.seed)
+        untrained = part_model(build_model(workspace, run, features, labels))
+        initialise_parts(untrained, "random", seed=run.seed)
         random = part_quality(workspace, run, untrained)
         figures |= {f"random_{name}": value for name, value in random.items()}
     return model, figures
@@ -272,7 +281,7 @@ def part_quality(workspace: Workspace, run: PartRun, model: PartClassifier) -> d
     """Whether parts show the same true part, and lie on one, in the test pictures; shares in percent."""
     features, labels = run_features(workspace, run, "test")
     data = dataset_split(workspace, run.dataset, "test")
-    size = tuple(data.images.shape[-2:])
+    size = size_of(data.images)
     purity = part_purity(model, features, data.part_centres, data.part_ids, size).mean().item()
     found = part_localisation(model, features, labels, data.part_centres, size)
     shares = {"purity": purity, "hit": found["hit"], "hit_by_chance": found["hit_by_chance"]}

@@ -6,7 +6,7 @@ import math
 
 import pandas as pd
 
-from reproduce.report.document import Cell, Grid
+from reproduce.report.document import Cell, Grid, State
 from reproduce.tables.layout import SIDES, Places, Table, heading, number, places
 from reproduce.tables.metric_names import METRICS, printed
 from reproduce.tables.network_names import stands_beside
@@ -82,7 +82,7 @@ def _cell(table: Table, placed: Places, line: str, column: tuple[str, ...], side
     text = number(table, cell, side, placed.best[column], lambda text: f"**{text}**")
     if side == "published":
         return Cell(text)
-    state = cell["verdict"] if judged(table) or cell["verdict"] == "not run" else ""
+    state: State = cell["verdict"] if judged(table) or cell["verdict"] == "not run" else ""
     return Cell(text, state, _detail(cell) if cell["n"] else "")
 
 

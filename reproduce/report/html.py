@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+from collections.abc import Sequence
 from functools import singledispatch
 from pathlib import Path
 
@@ -185,7 +186,7 @@ def _(block: Grid) -> str:
     )
 
 
-def _head_line(line: list[tuple[str, int]], scope: str) -> str:
+def _head_line(line: Sequence[tuple[str, int]], scope: str) -> str:
     cells = (
         f'<th scope="{scope}"{f" colspan={span}" if span > 1 else ""}>{_inline(text)}</th>'
         for text, span in line
@@ -197,7 +198,7 @@ def _id(anchor: str) -> str:
     return f' id="{anchor}"' if anchor else ""
 
 
-def _row(row: list[Cell]) -> str:
+def _row(row: Sequence[Cell]) -> str:
     first, *others = row
     return f'<th scope="row">{_inside(first)}</th>' + "".join(_cell(cell) for cell in others)
 

@@ -35,7 +35,9 @@ def protocol_name(name: str, protocol: str) -> str:
     return name if protocol == "paper" else f"{name} {protocol}"
 
 
-def _for_annotated(compute: Callable[[Evaluated, list[int], str], Values], names: Sequence[str]):
+def _for_annotated(
+    compute: Callable[[Evaluated, list[int], str], Values], names: Sequence[str]
+) -> Callable[[Evaluated], Values]:
     """A group's function from `compute(given, rows, protocol)` for the rows whose images have boxes."""
 
     def group(given: Evaluated) -> Values:

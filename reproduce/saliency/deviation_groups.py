@@ -10,7 +10,7 @@ from torch.nn.functional import interpolate
 
 from opticam.masking import normalize_map
 from opticam.metrics import average_gain
-from opticam.saliency import SaliencyMethod, ScoreCAM
+from opticam.saliency import OptiCAM, SaliencyMethod, ScoreCAM
 from reproduce.saliency.explained_batch import Evaluated
 
 Values = Mapping[str, torch.Tensor]
@@ -36,7 +36,10 @@ def early_stop(given: Evaluated) -> Values:
 
     The stop looks at the sum over the batch, so these numbers, and no others, depend on the batch.
     """
-    found = given.method().optimise(given.batch.images, given.targets)
+    method = given.method()
+    if not isinstance(method, OptiCAM):
+        raise TypeError(f"method: {type(method).__name__} does not optimise; expected Opti-CAM")
+    found = method.optimise(given.batch.images, given.targets)
     stop = stopping_iteration(found.objectives)
     iterations = torch.full((len(given.batch),), stop, dtype=torch.float64)
     stopped = _with(given, iterations=stop, cuda_graph=False)

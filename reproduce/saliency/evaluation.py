@@ -68,7 +68,7 @@ def forget(workspace: Workspace, requests: Iterable[Request]) -> None:
 
 def batches(workspace: Workspace) -> list[range]:
     """Indices of all batches, of all processes."""
-    count, size = len(workspace.source.names), workspace.profile.saliency.batch_size
+    count, size = len(workspace.source.names), workspace.saliency.batch_size
     return [range(start, min(start + size, count)) for start in range(0, count, size)]
 
 
@@ -152,7 +152,9 @@ def evaluated(
     """The maps of one network's requests, each on so many of the first images, ready to be read; nothing is stored."""
     bench, indices = _Bench(workspace, requests[0]), range(max(counts))
     view = _view(workspace, bench.classifier, indices, with_boxes=False)
-    for request, count in zip(requests, counts) if view else ():
+    if view is None:
+        return
+    for request, count in zip(requests, counts):
         yield bench.evaluated(view.first(workspace.source.names[:count]), request, indices)
 
 

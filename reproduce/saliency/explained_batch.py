@@ -161,11 +161,11 @@ def timed_maps(
     request: Request,
     method: Callable[[], SaliencyMethod],
     cache: MapCache | None,
-    key: MapKey,
+    key: MapKey | None,
 ) -> tuple[torch.Tensor, float]:
     """Maps [B,H,W] and the seconds per image they took: from the cache, or made and put there."""
     images = view.batch.images
-    kept = cache.load(key, view.batch.names) if cache else None
+    kept = cache.load(key, view.batch.names) if cache and key else None
     if kept:
         return kept[0].to(images.device), kept[1]
     targets = view.targets(request.target)
@@ -174,7 +174,7 @@ def timed_maps(
         warnings.filterwarnings("ignore", "target_layer: a map of .* is constant")  # a result like others
         maps = explain(images, targets)
     seconds = elapsed() / len(images)
-    if cache:
+    if cache and key:
         cache.save(key, view.batch.names, maps, seconds)
     return maps, seconds
 

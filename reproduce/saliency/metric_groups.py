@@ -122,7 +122,7 @@ def _sanity(given: Evaluated) -> Values:
     batch, targets = given.batch, given.targets
     blocks = last_blocks(given.classifier.network, RANDOMISED_BLOCKS)
     names = [f"network.{block}" for block in blocks]
-    values = {}
+    values: dict[str, torch.Tensor] = {}
     for step, (_, randomised) in enumerate(cascading_randomization(given.classifier, names), start=1):
         maps = given.request.build(randomised)(batch.images, targets)
         similarities = map_similarity(given.maps, maps)

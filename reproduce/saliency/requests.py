@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 
@@ -31,7 +32,7 @@ class Request:
     method: str
     groups: tuple[str, ...] = ("seconds", "faithfulness")
     kind: str | None = None
-    options: Mapping[str, object] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
     target: str = "label"
     images: int | None = None
     normalised: bool = True

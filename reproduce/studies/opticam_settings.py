@@ -17,6 +17,7 @@ import argparse
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
@@ -31,7 +32,7 @@ from opticam.optimization import LEVELS
 from reproduce.benchmarks.environment import environment
 
 SIDE, BATCH, ITERATIONS = 224, 8, 100
-PIXELS = {"mean": (123 / 255, 117 / 255, 104 / 255), "std": (1 / 255,) * 3}  # of the weights
+PIXELS: dict[str, Any] = {"mean": (123 / 255, 117 / 255, 104 / 255), "std": (1 / 255,) * 3}  # of the weights
 SOURCES = ("opticam", "csrc/opticam", "reproduce/studies/opticam_settings.py")
 Explain = Callable[[Classifier, Tensor, Tensor], Tensor]
 

@@ -20,7 +20,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from dpnet import ConstraintWeights, TrainingSettings, prepare, train
+from dpnet import ConstraintWeights, PartClassifier, TrainingSettings, prepare, train
 from dpnet.evaluation import interpretability, predict
 from dpnet.runs import Run
 from dpnet.selection import FeatureSubset, choose, choose_weights, global_candidates, part_candidates
@@ -76,7 +76,9 @@ class Study:
         given = prepare(model, self.test).float()
         hits = predict(model, given).argmax(dim=1) == self.test_labels
         row = {"accuracy": 100 * hits.double().mean().item(), "seconds": record.seconds}
-        return row | (interpretability(model, given, self.test_labels) if "global" not in run.name else {})
+        return row | (
+            interpretability(model, given, self.test_labels) if isinstance(model, PartClassifier) else {}
+        )
 
     @property
     def _given(self) -> tuple[Tensor | FeatureSubset, Tensor, int]:

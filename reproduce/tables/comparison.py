@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pandas as pd
 
@@ -56,7 +56,7 @@ def _measured(cells: pd.DataFrame | None) -> pd.DataFrame:
     return cells[cells["measured"].notna()].set_index(KEYS)[["measured", "n"]]
 
 
-def _state(cell: Mapping[str, object]) -> State:
+def _state(cell: Mapping[str, Any]) -> State:
     metric = METRICS[cell["metric"]]
     if metric.unit == "s":
         return "time"

@@ -62,6 +62,6 @@ def classifier_digest(classifier: Classifier) -> str:
     return facts_digest([weights_hash(classifier.network), layer, pixels, classifier.optimize])
 
 
-def facts_digest(facts: list[object]) -> str:
+def facts_digest(facts: Sequence[object]) -> str:
     """Hash of facts that JSON can hold."""
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Any, TypeVar
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -36,7 +37,7 @@ class SaliencyProfile:
     images: int | None = None
     ablation_iterations: int = 50
     counts: Mapping[str, int] = field(default_factory=dict)
-    options: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     weights: Mapping[str, str] = field(default_factory=dict)
     layers: Mapping[str, str] = field(default_factory=dict)
     methods: tuple[str, ...] | None = None
@@ -114,11 +115,15 @@ class Profile:
 
         Where the profile has a number of images, a limit below it shrinks every experiment alike.
         """
-        given = [self.saliency.counts[name] for name in names if name in self.saliency.counts]
-        whole, limit = self.saliency.images, self.limit
+        counts = self.saliency.counts if self.saliency else {}
+        given = [counts[name] for name in names if name in counts]
+        whole, limit = self.saliency.images if self.saliency else None, self.limit
         if whole and limit and limit < whole:
             given = [count and max(1, round(count * limit / whole)) for count in given]
         return min((count for count in (*given, whole, limit) if count is not None), default=None)
+
+
+Section = TypeVar("Section", SaliencyProfile, PartsProfile)
 
 
 def profile_names() -> list[str]:
@@ -141,7 +146,7 @@ def load_profile(name: str) -> Profile:
     )
 
 
-def _section(kind: type, content: Mapping[str, object]) -> SaliencyProfile | PartsProfile:
+def _section(kind: type[Section], content: Mapping[str, Any]) -> Section:
     unknown = set(content) - {entry.name for entry in fields(kind)}
     if unknown:
         raise ValueError(f"profile: unknown keys {sorted(unknown)} for {kind.__name__}")

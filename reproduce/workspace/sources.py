@@ -78,7 +78,7 @@ class SampleSource:
         self._set = sample_set("many", "test", cache_dir)
         count = len(self._set) if limit is None else min(limit, len(self._set))
         self.names = [f"many/test/{index:05d}" for index in range(count)]
-        self.class_names = self._set.class_names
+        self.class_names: list[str] | None = self._set.class_names
         self.fingerprint = hashlib.sha256(self._set.images.numpy().tobytes()).hexdigest()[:12]
 
     def load(self, index: int) -> tuple[torch.Tensor, int]:
@@ -94,7 +94,7 @@ class PhotographSource:
     """The photographs that installed packages carry; each is "labelled" with the class that is explained."""
 
     has_boxes = has_labels = False
-    class_names = None
+    class_names: list[str] | None = None
 
     def __init__(self, limit: int | None) -> None:
         self.names = list(PHOTOGRAPHS)[:limit]
@@ -121,7 +121,7 @@ class FolderSource:
     ) -> None:
         self._set = ImageNetSet(images, labels, boxes, transform=transform, limit=limit)
         self.names = list(self._set.names)
-        self.class_names = None
+        self.class_names: list[str] | None = None
         self.fingerprint = transform
         self.has_boxes = boxes is not None
 

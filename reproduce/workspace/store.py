@@ -11,9 +11,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
 
 SCHEMA_VERSION = 1
 BUSY_SECONDS = 120.0  # how long a writer waits for another process's transaction
@@ -56,7 +60,7 @@ def batch_rows(
     network: str,
     method: str,
     images: Sequence[str],
-    values: Mapping[str, Sequence[float]],
+    values: Mapping[str, Sequence[float] | np.ndarray | torch.Tensor],
 ) -> list[Row]:
     """Rows of one batch: `values` maps a metric's name to one number per image (list, array or tensor)."""
     for metric, column in values.items():
@@ -83,8 +87,11 @@ class Store:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        # isolation_level=None: transactions are begun here, explicitly, never by the driver.
-        self.connection = sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None)
+        try:
+            # isolation_level=None: transactions are begun here, explicitly, never by the driver.
+            self.connection = sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None)
+        except sqlite3.OperationalError as error:
+            raise sqlite3.OperationalError(f"{self.path}: {error}") from error
         try:
             self._prepare()
         except sqlite3.DatabaseError as error:
@@ -97,11 +104,7 @@ class Store:
             raise
 
     def _prepare(self) -> None:
-        version = self.connection.execute("PRAGMA user_version").fetchone()[0]
-        if version not in (0, SCHEMA_VERSION):
-            raise ValueError(
-                f"path {str(self.path)!r} has schema {version}; this code reads {SCHEMA_VERSION}"
-            )
+        version = self._version()
         self._use_write_ahead_log()
         # NORMAL cannot lose or damage a finished transaction when a process dies, only at a power cut.
         self.connection.execute("PRAGMA synchronous = NORMAL")
@@ -112,6 +115,26 @@ class Store:
         if not self.connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'stages'").fetchone():
             with self._transaction():
                 self.connection.execute(_STAGES)
+
+    def _version(self) -> int:
+        """Of the schema, 0 where nothing is there yet.
+
+        Raises ValueError for another program's file, before anything is written to it.
+        """
+        self.connection.execute("BEGIN")  # one view of what another process may just be making
+        version: int = self.connection.execute("PRAGMA user_version").fetchone()[0]
+        columns = {row[1] for row in self.connection.execute("PRAGMA table_info(results)")}
+        tables = self.connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()[0]
+        self.connection.execute("COMMIT")
+        if version not in (0, SCHEMA_VERSION):
+            raise ValueError(
+                f"path {str(self.path)!r} has schema {version}; this code reads {SCHEMA_VERSION}"
+            )
+        if columns != set(Row._fields) if version else tables:
+            raise ValueError(
+                f"path {str(self.path)!r} is not a results file: it is another program's database"
+            )
+        return version
 
     def _use_write_ahead_log(self) -> None:
         # SQLite's busy timeout does not cover this switch: two processes creating one file collide at once.
@@ -137,6 +160,8 @@ class Store:
     @contextmanager
     def _transaction(self) -> Iterator[None]:
         # IMMEDIATE takes the write lock at once: a reader that becomes a writer later cannot wait its turn.
+        if not self.path.exists():  # SQLite would go on writing to what no longer has a name
+            raise sqlite3.OperationalError(f"{self.path}: was removed while it was in use")
         try:
             self.connection.execute("BEGIN IMMEDIATE")
             yield

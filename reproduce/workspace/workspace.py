@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 from urllib.error import URLError
 
 import torch
@@ -18,7 +19,7 @@ from opticam.data.imagenet_transforms import TRANSFORMS
 from opticam.sample import sample_network
 from reproduce.workspace.map_cache import MapCache, classifier_digest
 from reproduce.workspace.paths import RESULTS, ROOT
-from reproduce.workspace.profile import Profile
+from reproduce.workspace.profile import PartsProfile, Profile, SaliencyProfile
 from reproduce.workspace.sources import FolderSource, ImageSource, PhotographSource, SampleSource
 from reproduce.workspace.store import Store
 
@@ -54,7 +55,7 @@ class Workspace:
 
     profile: Profile
     real: RealInput = field(default_factory=RealInput)
-    results: Path | None = None
+    results: Path = None  # type: ignore[assignment]  # where None, a folder named after the profile
     cache: Path = ROOT / "cache"
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     progress: bool = True
@@ -69,6 +70,20 @@ class Workspace:
         self._digests: dict[tuple[str, bool], str] = {}
         self._methods: dict[str, list[str]] = {}
         self._classifiers: dict[tuple[str, bool], Classifier] = {}
+
+    @property
+    def saliency(self) -> SaliencyProfile:
+        """The profile of the Opti-CAM experiments. Raises ValueError where it has none."""
+        if self.profile.saliency is None:
+            raise ValueError(f"profile: {self.profile.name!r} has no [saliency]")
+        return self.profile.saliency
+
+    @property
+    def parts(self) -> PartsProfile:
+        """The profile of the DP-Net experiments. Raises ValueError where it has none."""
+        if self.profile.parts is None:
+            raise ValueError(f"profile: {self.profile.name!r} has no [parts]")
+        return self.profile.parts
 
     @cached_property
     def store(self) -> Store:
@@ -85,9 +100,9 @@ class Workspace:
     def source(self) -> ImageSource:
         """The images to explain, the profile's number of them or the first `limit`."""
         limit = self.profile.image_count()
-        if self.profile.saliency.source == "sample":
+        if self.saliency.source == "sample":
             return SampleSource(self.cache, limit)
-        if self.profile.saliency.source == "photographs":
+        if self.saliency.source == "photographs":
             return PhotographSource(limit)
         if self.real.images is None or self.real.labels is None:
             raise ValueError(f"images, labels: the profile {self.profile.name!r} needs --images and --labels")
@@ -111,7 +126,7 @@ class Workspace:
         # Asked first: wrong images are told before a network is loaded.
         if network not in self._methods:
             defined = applicable_methods(self.classifier(network)) if self.source.names else []
-            wanted = self.profile.saliency.methods
+            wanted = self.saliency.methods
             self._methods[network] = [name for name in defined if wanted is None or name in wanted]
         return self._methods[network]
 
@@ -131,7 +146,7 @@ class Workspace:
             self._classifiers.clear()
             classifier = self._classifier(network)
             if not normalised:
-                plain = {"mean": (0, 0, 0), "std": (1, 1, 1), "optimize": self.optimize}
+                plain: dict[str, Any] = {"mean": (0, 0, 0), "std": (1, 1, 1), "optimize": self.optimize}
                 classifier = Classifier(classifier.network, classifier.target_layer, **plain).to(self.device)
             self._classifiers[key] = classifier
         return self._classifiers[key]
@@ -139,13 +154,13 @@ class Workspace:
     def _classifier(self, network: str) -> Classifier:
         if network.startswith("sample_"):
             module, record = sample_network(network, self.cache, progress=self.progress)
-            statistics = {"mean": record.mean, "std": record.std, "optimize": self.optimize}
+            statistics: dict[str, Any] = {"mean": record.mean, "std": record.std, "optimize": self.optimize}
             return Classifier(module, record.target_layer, **statistics).to(self.device)
         statistics = {"mean": self.real.mean, "std": self.real.std, "optimize": self.optimize}
         weights = self.real.weights
         if weights == "default":
-            weights = self.profile.saliency.weights.get(network, weights)
-        layer = self.profile.saliency.layers.get(network)
+            weights = self.saliency.weights.get(network, weights)
+        layer = self.saliency.layers.get(network)
         try:
             return Classifier.from_name(network, weights, target_layer=layer, **statistics).to(self.device)
         except URLError as error:

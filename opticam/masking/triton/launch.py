@@ -16,7 +16,7 @@ from opticam.masking.triton import plans
 HERE = nullcontext()
 
 
-def on_device(tensor: Tensor) -> AbstractContextManager:
+def on_device(tensor: Tensor) -> AbstractContextManager[None]:
     """Launches go to the current device: make that the tensor's."""
     if not tensor.is_cuda or tensor.get_device() == torch.cuda.current_device():
         return HERE

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -17,10 +19,12 @@ class Launch:
     dtypes than the first call's, or off 16 bytes, go through the binder, which compiles for what it is given.
     """
 
-    def __init__(self, kernel, grid: tuple[int, ...], scalars: tuple[int, ...] = (), **constants) -> None:
+    def __init__(
+        self, kernel: Any, grid: tuple[int, ...], scalars: tuple[int, ...] = (), /, **constants: float
+    ) -> None:
         self.kernel, self.grid, self.scalars, self.constants = kernel, grid, scalars, constants
         self._grid = (*grid, 1, 1)[:3]
-        self._compiled: tuple | None = None
+        self._compiled: tuple[Any, ...] | None = None
 
     def __call__(self, *tensors: Tensor) -> None:
         """Launch on the current stream of the tensors' device, which must be the current one."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import pandas as pd
 
@@ -39,7 +40,7 @@ class ConstraintTable(Experiment):
 
     def runs(self, workspace: Workspace) -> list[PartRun]:
         """Every combination on the two data sets of the published table, with every seed."""
-        profile = workspace.profile.parts
+        profile = workspace.parts
         return [
             PartRun(dataset, profile.constraint_backbone, parts_label(name), seed)
             for dataset in profile.constraint_datasets
@@ -58,9 +59,14 @@ class ConstraintTable(Experiment):
     def tables(self, workspace: Workspace) -> Mapping[str, Table]:
         """Accuracy, and the figures that tell the settings apart; mean and standard deviation over seeds."""
         measured = summarise(accuracies(workspace, self.runs(workspace)), seeds=True)
-        comparable, paper = workspace.profile.parts.comparable, published("dpnet_constraints")
+        comparable, paper = workspace.parts.comparable, published("dpnet_constraints")
         found = cells(paper, measured, comparable=comparable)
-        layout = {"rows": "variant", "groups": ("dataset", "network"), "show": "sd", "aside": ()}
+        layout: dict[str, Any] = {
+            "rows": "variant",
+            "groups": ("dataset", "network"),
+            "show": "sd",
+            "aside": (),
+        }
         caption = f"DP-Net constraints, accuracy in %; measured: {stand_ins(workspace)}"
         numbers = self._figures(workspace)
         order = [parts_label(name) for name in CONSTRAINTS if parts_label(name) in set(numbers["method"])]

@@ -34,7 +34,7 @@ class ContextTable(Experiment):
         paper = published("dpnet_main")
         paper = paper[paper["dataset"] == DATASET].assign(method=lambda rows: rows["method"].map(NAMES))
         context = pd.concat([published("dpnet_context"), paper], ignore_index=True)
-        found = cells(context, self._measured(workspace), comparable=workspace.profile.parts.comparable)
+        found = cells(context, self._measured(workspace), comparable=workspace.parts.comparable)
         caption = (
             "Part and prototype networks on CUB-200-2011, accuracy in %; sources in the CSV file; "
             f"DP-Net measured on {', '.join(self._datasets(workspace))}, which is another data set"
@@ -48,4 +48,4 @@ class ContextTable(Experiment):
         return summarise(results.assign(method=own), seeds=True)
 
     def _datasets(self, workspace: Workspace) -> list[str]:
-        return [name for name, paper in workspace.profile.parts.datasets.items() if paper == DATASET]
+        return [name for name, paper in workspace.parts.datasets.items() if paper == DATASET]

@@ -24,6 +24,7 @@ from reproduce.parts.models import (
     build_model,
     choose_all,
     features_and_labels,
+    part_model,
 )
 from reproduce.workspace.profile import Profile
 from reproduce.workspace.store import Row
@@ -55,7 +56,7 @@ class DpNetDeviations(Experiment):
         if set(WORDS) <= set(stored["metric"]):
             return
         features, labels = features_and_labels(workspace, run.dataset, run.backbone, "train")
-        model = build_model(workspace, run, features, labels)
+        model = part_model(build_model(workspace, run, features, labels))
         values = _measure(model, features[:IMAGES])
         workspace.store.write(
             Row(*keys, method, run.dataset, metric, value) for (method, metric), value in values.items()
@@ -134,13 +135,13 @@ WORDS = {
 
 def _start(workspace: Workspace) -> PartRun:
     """The first model of the constraint table, whose start the constraints are descended from."""
-    profile = workspace.profile.parts
+    profile = workspace.parts
     return PartRun(profile.constraint_datasets[0], profile.constraint_backbone, UNCONSTRAINED, seed=0)
 
 
 def _measure(model: PartClassifier, features: torch.Tensor) -> dict[tuple[str, str], float]:
     """Both forms of each constraint, by form and metric."""
-    values = {}
+    values: dict[tuple[str, str], float] = {}
     weight, per_class = model.classifier.weight, model.parts_per_class
     for form, sign, temperature, mode, reduction, centre in (
         (PRINTED, -1.0, 1.0, "signed", "sum", None),
@@ -187,10 +188,12 @@ def _centring(workspace: Workspace) -> list[Effect]:
     tried = workspace.store.frame(workspace.profile.name, SELECTION, method="Global")
     effects = []
     for (backbone, dataset), own in tried.groupby(["network", "image"]):
-        best = [own[own["metric"].str.contains(f" {kind} ")]["value"].max() for kind in ("plain", "centred")]
-        if not any(map(math.isnan, best)):
+        plain, centred = (
+            own[own["metric"].str.contains(f" {kind} ")]["value"].max() for kind in ("plain", "centred")
+        )
+        if not (math.isnan(plain) or math.isnan(centred)):
             words = f"best validation accuracy of Global on {dataset}, {backbone}"
-            effects.append(Effect(words, *best, "%"))
+            effects.append(Effect(words, plain, centred, "%"))
     return effects
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 
 import pandas as pd
@@ -46,7 +46,7 @@ class FaithfulnessTable(Experiment):
 
     def runs(self, workspace: Workspace) -> list[PartRun]:
         """The unconstrained model of each data set of objects, first seed."""
-        profile = workspace.profile.parts
+        profile = workspace.parts
         objects = [name for name, paper in profile.datasets.items() if paper != "MIT-67"]
         return [PartRun(dataset, profile.constraint_backbone, UNCONSTRAINED, 0) for dataset in objects]
 
@@ -100,7 +100,7 @@ class FaithfulnessTable(Experiment):
         for start in range(0, count, BATCH):
             batch = _batch(workspace, run.dataset, range(start, min(start + BATCH, count)))
             view = View(classifier, batch, classifier(batch.images))
-            for name, build in methods(workspace.profile.parts.precision).items():
+            for name, build in methods(workspace.parts.precision).items():
                 values = _values(view, run.backbone, name, partial(build, classifier))
                 keys = workspace.profile.name, self.name, run.backbone, name
                 workspace.store.write(batch_rows(*keys, batch.names, values))
@@ -116,10 +116,10 @@ def image_count(workspace: Workspace) -> int:
 
 def _model_key(workspace: Workspace, run: PartRun) -> str:
     """Key in the store's image column of what the results of so many pictures were computed from."""
-    return f"{run.dataset}/model/{image_count(workspace)}/{workspace.profile.parts.precision}"
+    return f"{run.dataset}/model/{image_count(workspace)}/{workspace.parts.precision}"
 
 
-def methods(precision: str = "float32") -> dict[str, type[SaliencyMethod] | partial]:
+def methods(precision: str = "float32") -> dict[str, Callable[..., SaliencyMethod]]:
     """How each map of the table is made from the classifier, in the order of its lines.
 
     precision: that of the profile's part models; Opti-CAM's steps amplify rounding as their training does.

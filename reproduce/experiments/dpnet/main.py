@@ -31,7 +31,7 @@ class MainTable(Experiment):
 
     def runs(self, workspace: Workspace) -> list[PartRun]:
         """Both models on every data set and backbone with every seed."""
-        profile = workspace.profile.parts
+        profile = workspace.parts
         return [
             PartRun(dataset, backbone, method, seed)
             for dataset in profile.datasets
@@ -55,7 +55,7 @@ class MainTable(Experiment):
         paper = published("dpnet_main")
         paper = pd.concat([paper, published_delta(paper)], ignore_index=True)
         measured = summarise(pd.concat([results, measured_delta(results)]), seeds=True)
-        found = cells(paper, measured, comparable=workspace.profile.parts.comparable)
+        found = cells(paper, measured, comparable=workspace.parts.comparable)
         caption = (
             f"DP-Net results, accuracy in %, and what Parts add to it in points, seed by seed; "
             f"measured: {stand_ins(workspace)}"
@@ -80,7 +80,7 @@ def accuracies(workspace: Workspace, runs: Sequence[PartRun]) -> pd.DataFrame:
 
 def figures(workspace: Workspace, runs: Sequence[PartRun], metrics: Sequence[str]) -> pd.DataFrame:
     """Stored figures of runs: columns dataset, network, method, image (the seed), metric, value."""
-    profile = workspace.profile.parts
+    profile = workspace.parts
     frame = workspace.store.frame(
         workspace.profile.name,
         EXPERIMENT,
@@ -100,7 +100,7 @@ def figures(workspace: Workspace, runs: Sequence[PartRun], metrics: Sequence[str
 
 def stand_ins(workspace: Workspace) -> str:
     """Which measured data set and backbone stands beside which published one, in words."""
-    profile = workspace.profile.parts
+    profile = workspace.parts
     pairs = [*profile.datasets.items(), *profile.backbones.items()]
     return ", ".join(f"{name} for {paper}" for name, paper in pairs)
 

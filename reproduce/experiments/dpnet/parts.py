@@ -18,7 +18,7 @@ from dpnet.explanation import (
     participation_map,
 )
 from dpnet.gallery import top_images
-from dpnet.geometry import to_pixels
+from dpnet.geometry import size_of, to_pixels
 from dpnet.plotting import class_matrices, constraint_comparison, part_gallery, photo_explanation
 from opticam.sample import SampleSet
 from reproduce.experiments.base import Experiment
@@ -29,6 +29,7 @@ from reproduce.parts.models import (
     dataset_split,
     is_ready,
     load_model,
+    part_model,
     parts_label,
     run_features,
 )
@@ -57,7 +58,7 @@ class PartFigures(Experiment):
 
     def figures(self, workspace: Workspace) -> Mapping[str, Figure]:
         """Figures of the models that are trained."""
-        profile = workspace.profile.parts
+        profile = workspace.parts
         figures = {}
         for dataset in profile.datasets:
             run = PartRun(dataset, profile.constraint_backbone, UNCONSTRAINED, seed=0)
@@ -78,7 +79,7 @@ class PartFigures(Experiment):
 def explanation_figure(workspace: Workspace, run: PartRun) -> Figure:
     """Why the first test picture that is classified correctly got its class: parts, maps, shares of the logit."""
     features, data = _features_and_data(workspace, run)
-    model = load_model(workspace, run)
+    model = part_model(load_model(workspace, run))
     return _explained(model, features, data, run.dataset)
 
 
@@ -90,12 +91,12 @@ def _explained(model: PartClassifier, features: torch.Tensor, data: SampleSet, d
     output = model(maps)
     added = image_participation(model, output, classes)[0]
     parts = added.argsort(descending=True)[:PARTS]
-    size = tuple(data.images.shape[-2:])
+    size = size_of(data.images)
     exact, dense = (
         to_pixels(participation_map(model, maps, classes, kind)[0], size, model.grid) for kind in MAP_KINDS
     )
     heat = to_pixels(part_heat_map(model, maps, parts)[0], size, model.grid)
-    boxes = best_boxes(model, output, tuple(maps.shape[-2:]), size)[0, parts]
+    boxes = best_boxes(model, output, size_of(maps), size)[0, parts]
     label = int(classes)
     logit, probability = output.logits[0, label].item(), output.logits[0].softmax(dim=0)[label].item()
     names = [f"{data.class_names[int(model.owner[p])]} #{int(p) % model.parts_per_class}" for p in parts]
@@ -108,11 +109,11 @@ def _explained(model: PartClassifier, features: torch.Tensor, data: SampleSet, d
 def gallery_figure(workspace: Workspace, run: PartRun, label: int) -> Figure:
     """The parts that tell a class most from others, each with the test images where it responds most."""
     features, data = _features_and_data(workspace, run)
-    model = load_model(workspace, run)
+    model = part_model(load_model(workspace, run))
     participation = class_participation(model, features, data.labels).centred[label]
     parts = participation.topk(PARTS).indices
     best = top_images(model, features, IMAGES)
-    all_boxes = model.boxes(tuple(features.shape[-2:]), tuple(data.images.shape[-2:]))
+    all_boxes = model.boxes(size_of(features), size_of(data.images))
     boxes = all_boxes[best.regions[parts].cpu().long()]
     rows = [[data[int(i)][0] for i in best.images[part]] for part in parts]
     names = [f"part {int(p)}\nadds {participation[p].item():.2f}" for p in parts]
@@ -127,8 +128,8 @@ def comparison_figure(workspace: Workspace, runs: Mapping[str, PartRun], dataset
     """The same images of one class under no constraint, orthogonal, sparse and class specific."""
     features, data = _features_and_data(workspace, next(iter(runs.values())))
     chosen = (data.labels == label).nonzero().flatten()[:IMAGES]
-    models = {words: load_model(workspace, run) for words, run in runs.items()}
-    size = tuple(data.images.shape[-2:])
+    models = {words: part_model(load_model(workspace, run)) for words, run in runs.items()}
+    size = size_of(data.images)
     settings = compare_settings(models, features[chosen], label, size, PARTS)
     images = torch.stack([data[int(index)][0] for index in chosen])
     title = f"Top {PARTS} parts of {data.class_names[label]} ({dataset}) under each constraint"
@@ -140,7 +141,7 @@ def classes_figure(workspace: Workspace, runs: Mapping[str, PartRun], dataset: s
     features, data = _features_and_data(workspace, next(iter(runs.values())))
     found = {}
     for words, run in runs.items():
-        model = load_model(workspace, run)
+        model = part_model(load_model(workspace, run))
         found[words] = class_participation(model, features, data.labels).participation
     title = f"Class-level participation ({dataset}): rows are classes, columns parts, owners in order"
     return class_matrices(found, data.class_names, model.parts_per_class, title)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import pandas as pd
 
@@ -44,7 +45,7 @@ class QualityTable(Experiment):
             "Parts against true parts, on test pictures: purity of the ten best boxes of each part, and where "
             f"the best boxes of a class's own parts lie; {stand_ins(workspace)}"
         )
-        layout = {"groups": ("dataset", "network"), "show": "sd", "aside": ()}
+        layout: dict[str, Any] = {"groups": ("dataset", "network"), "show": "sd", "aside": ()}
         return {"dpnet_quality": Table(found, caption, **layout)}
 
     def results(self, workspace: Workspace) -> Mapping[str, pd.DataFrame]:

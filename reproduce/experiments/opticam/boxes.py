@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import pandas as pd
 
@@ -44,7 +45,7 @@ class BoxTable(SaliencyExperiment):
 
     def tables(self, workspace: Workspace) -> Mapping[str, Table]:
         """Table 5 with the box mask of the authors' code, and with one that covers the boxes."""
-        kinds = {
+        kinds: dict[str, tuple[str, str, dict[str, Any]]] = {
             "legacy": (self.table, "box mask of the authors' code", {}),
             "paper": (
                 CORRECTED,
@@ -52,7 +53,11 @@ class BoxTable(SaliencyExperiment):
                 {"comparable": False, "why": WHY},
             ),
         }
-        layout = {"rows": "base", "groups": ("network", "variant"), "aside": ("Fake-CAM", *BOX_ROWS.values())}
+        layout: dict[str, Any] = {
+            "rows": "base",
+            "groups": ("network", "variant"),
+            "aside": ("Fake-CAM", *BOX_ROWS.values()),
+        }
         return {
             name: self.table_of(
                 workspace,
@@ -90,7 +95,7 @@ class BoxTable(SaliencyExperiment):
     @staticmethod
     def iterations(workspace: Workspace) -> str:
         """How long Opti-CAM ran, in words."""
-        return f"Opti-CAM with {workspace.profile.saliency.ablation_iterations} iterations"
+        return f"Opti-CAM with {workspace.saliency.ablation_iterations} iterations"
 
 
 def _is_shown(label: str) -> bool:

@@ -34,7 +34,7 @@ class CausalTable(SaliencyExperiment):
     def requests(self, workspace: Workspace) -> list[Request]:
         """Every method on every network of the table."""
         groups = ["causal"]
-        if workspace.profile.saliency.comparable:
+        if workspace.saliency.comparable:
             groups.append("grey deletion")  # which of the two the paper used is not known
         return [
             request
@@ -58,7 +58,7 @@ class CausalTable(SaliencyExperiment):
         caption = "Opti-CAM Table 3: insertion and deletion of the predicted class, deletion to black"
         tables = {self.table: self.table_of(workspace, summarise(rows), caption)}
         grey = self.rows(workspace, ["grey deletion"])
-        if len(grey) and workspace.profile.saliency.comparable:
+        if len(grey) and workspace.saliency.comparable:
             measured = summarise(grey.assign(metric="deletion"))
             tables["opticam_table3_grey"] = self.table_of(
                 workspace, measured, "Opti-CAM Table 3, deletion to the mean colour instead of black"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import pandas as pd
 
@@ -60,7 +61,7 @@ class ClassTable(SaliencyExperiment):
     def tables(self, workspace: Workspace) -> Mapping[str, Table]:
         """Table A.9."""
         caption = "Opti-CAM Table A.9: maps of other classes, all scored against the true class"
-        layout = {"rows": "base", "groups": ("network", "variant")}
+        layout: dict[str, Any] = {"rows": "base", "groups": ("network", "variant")}
         measured = summarise(self.class_rows(workspace))
         return {self.table: self.table_of(workspace, measured, caption, **layout)}
 

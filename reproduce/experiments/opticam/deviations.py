@@ -41,7 +41,7 @@ class OptiCamDeviations(SaliencyExperiment):
 
     def networks(self, workspace: Workspace) -> dict[str, str]:
         """All networks of the profile."""
-        return dict(workspace.profile.saliency.networks)
+        return dict(workspace.saliency.networks)
 
     def requests(self, workspace: Workspace) -> list[Request]:
         """Both ways on the same images."""
@@ -108,7 +108,7 @@ class OptiCamDeviations(SaliencyExperiment):
 
     def _early_stop(self, workspace: Workspace) -> Deviation:
         rows = self.rows(workspace, (*SCORES, STOP, *STOPPED.values()), "Opti-CAM".__eq__)
-        full = float(workspace.profile.saliency.iterations)
+        full = float(workspace.saliency.iterations)
         stops = rows[rows["metric"] == STOP].groupby("network")["value"].mean()
         iterations = [
             Effect(f"iterations on {network}, mean", value, full) for network, value in stops.items()

@@ -37,7 +37,7 @@ class LayerTable(SaliencyExperiment):
     def tables(self, workspace: Workspace) -> Mapping[str, Table]:
         """Table A.13."""
         rows = self.rows(workspace, SCORES, is_layer)
-        iterations = workspace.profile.saliency.ablation_iterations
+        iterations = workspace.saliency.ablation_iterations
         caption = (
             f"Opti-CAM Table A.13: layers by place in each network's own features; {iterations} iterations"
         )
@@ -66,7 +66,7 @@ def layer_places(workspace: Workspace, network: str, paper: str) -> list[int]:
     trunk = getattr(workspace.classifier(network).network, "features", None)
     if not isinstance(trunk, nn.Sequential):
         return []
-    if workspace.profile.saliency.comparable:
+    if workspace.saliency.comparable:
         return [_place(label) for label in published("opticam_tableA13")["method"].unique()]
     return [place for place, module in reversed(list(enumerate(trunk))) if not isinstance(module, INNER)]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import pandas as pd
 
@@ -29,7 +30,7 @@ class LocalizationTables(SaliencyExperiment):
 
     def networks(self, workspace: Workspace) -> dict[str, str]:
         """All networks of the profile."""
-        return dict(workspace.profile.saliency.networks)
+        return dict(workspace.saliency.networks)
 
     def requests(self, workspace: Workspace) -> list[Request]:
         """Every method and the image centre, where the images have boxes; Fake-CAM is the whole image."""
@@ -80,7 +81,7 @@ class _Part(LocalizationTables):
 
     def networks(self, workspace: Workspace) -> dict[str, str]:
         known = set(published(self.table)["network"])
-        pairs = workspace.profile.saliency.networks
+        pairs = workspace.saliency.networks
         return {name: paper for name, paper in pairs.items() if paper in known}
 
 
@@ -90,7 +91,7 @@ def measured_scores(rows: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([summarise(scores), box_accuracies(rows)], ignore_index=True)
 
 
-def _presentation(table: str, protocol: str) -> tuple[str, str, dict[str, object]]:
+def _presentation(table: str, protocol: str) -> tuple[str, str, dict[str, Any]]:
     """Name of a table, words for its caption, and how it is compared."""
     if protocol == "legacy":
         return table, "as the authors' code computes it", {}

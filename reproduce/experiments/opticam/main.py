@@ -28,7 +28,7 @@ class MainTable(SaliencyExperiment):
 
     def networks(self, workspace: Workspace) -> dict[str, str]:
         """All networks of the profile."""
-        return dict(workspace.profile.saliency.networks)
+        return dict(workspace.saliency.networks)
 
     def requests(self, workspace: Workspace) -> list[Request]:
         """Every method on every network of the profile, and the network's accuracy."""
@@ -84,7 +84,11 @@ def _pairs(paper: str, rows: pd.DataFrame) -> dict[str, Pair]:
     measured = rows.pivot_table(index="method", columns="metric", values="value")
     methods = dict.fromkeys([*printed.index, *measured.index])
     sides = [side.reindex(index=methods, columns=DRAWN) for side in (printed, measured)]
-    return {method: tuple(tuple(side.loc[method]) for side in sides) for method in methods}
+    found: dict[str, Pair] = {}
+    for method in methods:
+        (paper_ad, paper_ag), (own_ad, own_ag) = (side.loc[method] for side in sides)
+        found[method] = (paper_ad, paper_ag), (own_ad, own_ag)
+    return found
 
 
 class _Part(MainTable):
@@ -95,7 +99,7 @@ class _Part(MainTable):
 
     def networks(self, workspace: Workspace) -> dict[str, str]:
         known = set(published(self.table)["network"])
-        pairs = workspace.profile.saliency.networks
+        pairs = workspace.saliency.networks
         return {name: paper for name, paper in pairs.items() if paper in known}
 
 

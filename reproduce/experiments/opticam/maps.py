@@ -31,7 +31,7 @@ class MapsFigure(SaliencyExperiment):
 
     def networks(self, workspace: Workspace) -> dict[str, str]:
         """All networks of the profile."""
-        return dict(workspace.profile.saliency.networks)
+        return dict(workspace.saliency.networks)
 
     def run(self, workspace: Workspace) -> None:
         """Keep the maps of the first images beside the store; one process does it."""
@@ -49,7 +49,8 @@ class MapsFigure(SaliencyExperiment):
 
     def shown(self, requests: Sequence[Request]) -> list[int]:
         """Of how many images each method's maps are shown: as many for all."""
-        return [min(self.images, *(request.images for request in requests))] * len(requests)
+        counts = [request.images for request in requests if request.images is not None]
+        return [min(self.images, *counts)] * len(requests)
 
     def forget(self, workspace: Workspace) -> None:
         """Delete the kept pictures; the maps themselves belong to the tables."""

@@ -41,7 +41,7 @@ class ObjectiveStudy(SaliencyExperiment):
     def tables(self, workspace: Workspace) -> Mapping[str, Table]:
         """The published table."""
         rows = self.rows(workspace, SCORES, self.is_shown)
-        iterations = workspace.profile.saliency.ablation_iterations
+        iterations = workspace.saliency.ablation_iterations
         caption = f"Opti-CAM {self.title}; {iterations} iterations"
         return {self.table: self.table_of(workspace, summarise(rows), caption)}
 

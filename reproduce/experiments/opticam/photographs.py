@@ -31,11 +31,13 @@ class PhotographsFigure(MapsFigure):
 
     def applies(self, profile: Profile) -> bool:
         """On photographs that installed packages carry."""
-        return super().applies(profile) and profile.saliency.source == "photographs"
+        saliency = profile.saliency
+        return super().applies(profile) and saliency is not None and saliency.source == "photographs"
 
     def shown(self, requests: Sequence[Request]) -> list[int]:
         """Each method's maps of all photographs that it is measured on."""
-        return [min(self.images, request.images) for request in requests]
+        counts = (self.images if request.images is None else request.images for request in requests)
+        return [min(self.images, count) for count in counts]
 
     def kept(self, found: Sequence[Evaluated]) -> dict[str, torch.Tensor]:
         """Images, classes, maps, and the probability of the class with and without each mask."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -46,7 +47,7 @@ class SaliencyExperiment(Experiment):
     def networks(self, workspace: Workspace) -> dict[str, str]:
         """The profile's networks of this experiment, each with the published one it stands beside."""
         known = list(dict.fromkeys(published(self.table)["network"]))
-        pairs = workspace.profile.saliency.networks
+        pairs = workspace.saliency.networks
         chosen = {name: paper for name, paper in pairs.items() if paper in known}
         if not chosen and self.stands_in:
             return {next(iter(pairs)): known[0]}
@@ -60,10 +61,10 @@ class SaliencyExperiment(Experiment):
         return available if count is None else min(count, available)
 
     def request(
-        self, workspace: Workspace, network: str, method: str, *groups: str, **details: object
+        self, workspace: Workspace, network: str, method: str, *groups: str, **details: Any
     ) -> Request:
         """A method with the profile's options, on this experiment's number of images."""
-        given = {
+        given: dict[str, Any] = {
             "options": method_options(workspace.profile, method),
             "images": self.count(workspace, method),
         }
@@ -112,12 +113,15 @@ class SaliencyExperiment(Experiment):
         caption: str,
         *,
         table: str = "",
-        **options: object,
+        **options: Any,
     ) -> Table:
         """A published table with the measured means beside it, for this experiment's networks."""
         beside = self.stored_networks(workspace)
         paper = published(table or self.table)
-        wanted = {"comparable": self._comparable(workspace), "why": "another network or data set"}
+        wanted: dict[str, Any] = {
+            "comparable": self._comparable(workspace),
+            "why": "another network or data set",
+        }
         wanted |= {name: options.pop(name) for name in ("comparable", "why", "methods") if name in options}
         wanted["rows"] = wanted.pop("methods", None)  # `rows` of a Table is the column that names its lines
         columns = list(dict.fromkeys(beside.values()))
@@ -126,7 +130,7 @@ class SaliencyExperiment(Experiment):
 
     def _comparable(self, workspace: Workspace) -> Callable[[pd.Series], bool]:
         """Whether a cell's measured network is the published one."""
-        saliency, beside = workspace.profile.saliency, self.stored_networks(workspace)
+        saliency, beside = workspace.saliency, self.stored_networks(workspace)
         own = {label: saliency.networks[split_label(label)[0]] == paper for label, paper in beside.items()}
         return lambda cell: saliency.comparable and own.get(cell["measured_network"], True)
 
@@ -150,7 +154,9 @@ def image_counts(rows: pd.DataFrame) -> str:
     return f"{low} images" if low == high else f"{low} to {high} images per method"
 
 
-def method_options(profile: Profile, method: str) -> dict[str, object]:
+def method_options(profile: Profile, method: str) -> dict[str, Any]:
     """The profile's arguments of a method's class."""
+    if profile.saliency is None:
+        return {}
     own = {"iterations": profile.saliency.iterations} if method == "Opti-CAM" else {}
     return own | dict(profile.saliency.options.get(method, {}))

@@ -34,7 +34,7 @@ def variant_request(
         workspace,
         network,
         label,
-        {"iterations": workspace.profile.saliency.ablation_iterations, **named, **options},
+        {"iterations": workspace.saliency.ablation_iterations, **named, **options},
         *groups,
     )
 
@@ -57,5 +57,5 @@ def opticam_request(
         label,
         *(groups or ("faithfulness",)),
         kind="Opti-CAM",
-        options={"cuda_graph": False, **workspace.profile.saliency.options.get("Opti-CAM", {}), **options},
+        options={"cuda_graph": False, **workspace.saliency.options.get("Opti-CAM", {}), **options},
     )

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from reproduce.claims.summary import SHOWN, contradicted_first, evidence, parts_against_global
+from reproduce.claims.judging import SHOWN
+from reproduce.claims.summary import contradicted_first, evidence, parts_against_global
 from reproduce.report.content import Given
 from reproduce.report.document import MARKS, Block, Cell, Command, Grid, Heading, Legend, Paragraph, Whisker
 from reproduce.tables.network_names import network_name

@@ -60,7 +60,7 @@ def _number(value: float) -> str:
 
 def _imagenet_boxes(path: Path) -> Deviation:
     """Fake-CAM's localisation on ImageNet's boxes, where the check has been run."""
-    effects = ()
+    effects: tuple[Effect, ...] = ()
     if path.is_file():
         table = pd.read_csv(path)
         effects = tuple(

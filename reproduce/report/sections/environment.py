@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
 from reproduce.benchmarks.environment import environment
 from reproduce.report.content import Given
@@ -73,7 +74,7 @@ def _facts(given: Given) -> list[tuple[str, str]]:
     ]
 
 
-def _run(run: dict[str, object]) -> list[Cell]:
+def _run(run: dict[str, Any]) -> list[Cell]:
     versions = ", ".join(f"{name} {number}" for name, number in run["versions"].items() if number)
     arguments = " ".join(f"{name}={value}" for name, value in run["arguments"].items() if name != "command")
     return [

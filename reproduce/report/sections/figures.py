@@ -15,7 +15,9 @@ def figures_section(given: Given) -> Iterator[Block]:
     none = True
     for outcome in given.told:
         entry = given.drawn.entry(outcome.experiment.name, "figures")
-        pictures = [given.folder / name for name in entry.files if name.endswith(".png")] if entry else []
+        if entry is None:
+            continue
+        pictures = [given.folder / name for name in entry.files if name.endswith(".png")]
         for place, path in enumerate(path for path in pictures if path.is_file()):
             none = False
             if place == 0:

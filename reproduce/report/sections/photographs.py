@@ -11,8 +11,7 @@ from opticam import METHODS
 from opticam.data.photographs import PHOTOGRAPHS
 from opticam.networks import class_names
 from opticam.plotting import overlay
-from reproduce.experiments import EXPERIMENTS
-from reproduce.experiments.opticam.photographs import CLASS, MASKED
+from reproduce.experiments.opticam.photographs import CLASS, MASKED, PhotographsFigure
 from reproduce.report.content import Given
 from reproduce.report.document import Block, Command, Explanation, Explorer, Heading, Paragraph, Picture
 from reproduce.report.sections.benchmarks import from_markdown
@@ -55,8 +54,8 @@ def _explanations(given: Given) -> Iterator[Explanation]:
     results = given.workspace.results.parent / PROFILE
     if not results.is_dir():
         return
-    workspace, figure = Workspace(load_profile(PROFILE), results=results), EXPERIMENTS[PROFILE]
-    for network, stored in figure.stored(workspace).items():
+    workspace = Workspace(load_profile(PROFILE), results=results)
+    for network, stored in PhotographsFigure().stored(workspace).items():
         classes = class_names(network)
         for place, name in enumerate(workspace.source.names[: len(stored["images"])]):
             image, label = stored["images"][place], int(stored["labels"][place])

@@ -52,6 +52,13 @@ def test_the_readme_example(model, input_tensor, rgb_images):
     assert np.abs(visualization.astype(int) - drawn).max() <= 6  # steps of the colour table
 
 
+def test_class_ids_and_targets_may_stand_side_by_side(model, input_tensor):
+    cam = GradCAM(model, [model.layer4[-1]])
+    mixed = cam(input_tensor, [281, ClassifierOutputTarget(3)])
+    np.testing.assert_array_equal(mixed, cam(input_tensor, [ClassifierOutputTarget(281), 3]))
+    np.testing.assert_allclose(mixed, cam(input_tensor, [281, 3]), atol=1e-6)
+
+
 @pytest.mark.parametrize("name", ["GradCAM", "GradCAMPlusPlus", "XGradCAM", "HiResCAM", "LayerCAM"])
 @pytest.mark.parametrize("layers", [1, 2])
 def test_several_layers_are_averaged_as_in_the_package(model, input_tensor, name, layers):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import torch
-from fuzz_cases.tensors import Draw, sizes, tensor
 from hypothesis import strategies as st
 from tolerances import rounding
 
+from fuzz_cases.tensors import Draw, sizes, tensor
 from opticam import masking
 from opticam.masking import reference
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from fuzz_cases.tensors import DTYPES, Draw, laid_out, sizes, tensor
 from hypothesis import strategies as st
 from scipy import ndimage
 
+from fuzz_cases.tensors import DTYPES, Draw, laid_out, sizes, tensor
 from opticam import metrics
 
 FLOATS = DTYPES[:2]

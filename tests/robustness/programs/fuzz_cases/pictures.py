@@ -7,10 +7,10 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from fuzz_cases.tensors import Draw
 from hypothesis import strategies as st
 from PIL import Image
 
+from fuzz_cases.tensors import Draw
 from opticam.data.pictures import open_picture
 
 FORMATS = {

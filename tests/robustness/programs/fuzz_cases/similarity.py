@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import torch
-from fuzz_cases.tensors import DTYPES, Draw, sizes, tensor
 from hypothesis import strategies as st
 from tolerances import rounding
 from torch.nn.functional import normalize
 
 from dpnet import similarity
+from fuzz_cases.tensors import DTYPES, Draw, sizes, tensor
 
 
 @st.composite
@@ -25,7 +25,7 @@ def part_similarity(draw: Draw) -> str:
         assert str(error).split()[0] in ("parts", "regions", "P,", "temperature"), error
         return "refused"
     assert scores.shape == argmax.shape == (batch, parts_count) and argmax.dtype == torch.int32
-    assert not scores.numel() or (0 <= argmax).all() and (argmax < regions_count).all()
+    assert not scores.numel() or ((argmax >= 0).all() and (argmax < regions_count).all())
     if not (parts.isfinite().all() and regions.isfinite().all()):
         return "not finite, indices in range"
     exact = normalize(parts.double(), dim=1) @ regions.double().mT

@@ -1,0 +1,37 @@
+"""The two long commands that faults are tried on: how they are started, and what they are for."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+import pandas as pd
+
+ROOT = Path(__file__).parents[2]
+RUN = ("reproduce", "run", "--profile", "sample", "--limit", "1", "--only", "opticam-raw-pixels", "--quiet")
+TRAIN = ("dpnet", "train", "--data", "sample:fine", "--backbone", "sample_vgg", "--parts-per-class", "2")
+TRAIN += ("--epochs", "3", "--seeds", "0,1")
+
+
+def command(kind: str, folder: Path) -> list[str]:
+    if kind == "reproduce run":
+        return [*RUN, "--results", str(folder), "--output", str(folder / "out")]
+    return [*TRAIN, "--output", str(folder), "--cache", str(folder / "cache")]
+
+
+def outcome(kind: str, folder: Path) -> dict[str, str]:
+    """What a run is for: digests of its tables or models; and of training's table, which holds seconds."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        if path.name == "model.safetensors" or path.match("out/tables/*"):
+            found[str(path.relative_to(folder))] = hashlib.sha256(path.read_bytes()).hexdigest()
+    if kind == "dpnet train":
+        found["results.csv"] = pd.read_csv(folder / "results.csv", dtype=str).drop(columns="seconds").to_csv()
+    return found
+
+
+def child_environment() -> dict[str, str]:
+    """Of programs: this checkout's packages, one thread, no window onto another run's launcher."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("RANK", "WORLD_SIZE"))}
+    return {**kept, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}

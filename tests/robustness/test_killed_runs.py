@@ -1,0 +1,41 @@
+"""kill -9 at random moments of a run and of a training; then the same command, and the results stay what they were."""
+
+from __future__ import annotations
+
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from robustness.running import ROOT, child_environment, command, outcome
+
+
+@pytest.mark.parametrize("kind", ["reproduce run", "dpnet train"])
+def test_a_killed_run_ends_as_if_nothing_had_happened(tmp_path, python, often, fault, kind):
+    begin = time.monotonic()
+    assert python("-m", *command(kind, tmp_path / "whole")).returncode == 0
+    whole = time.monotonic() - begin
+    expected = outcome(kind, tmp_path / "whole")
+    assert expected
+    moments, killed = random.Random(0), 0
+    for attempt in range(often(1, 20)):
+        folder = tmp_path / str(attempt)
+        process = subprocess.Popen(
+            [sys.executable, "-m", *command(kind, folder)],
+            cwd=ROOT,
+            env=child_environment(),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            process.wait(moments.uniform(0.3, 1.0) * whole)
+        except subprocess.TimeoutExpired:
+            process.kill()
+        killed += process.wait() == -signal.SIGKILL
+        done = python("-m", *command(kind, folder))
+        assert done.returncode == 0, done.stderr
+        assert outcome(kind, folder) == expected
+    fault("kill -9", f"`{kind}` at random moments, then again", killed, "tables and models byte-identical")
+    assert killed
