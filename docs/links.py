@@ -44,8 +44,7 @@ def on_page_markdown(markdown, page, config, files):
         if inside in files.src_uris:
             start = os.path.dirname(page.file.src_uri)
             return f"{shown}[{text}]({os.path.relpath(inside, start or '.')}{anchor})"
-        label = text if text.strip("`").rstrip("/") == name else f"{text} (`{name}`)"
-        return label
+        return f"`{name}`" if name.endswith(text.strip("`").rstrip("/")) else f"{text} (`{name}`)"
 
     pieces = FENCES.split(markdown), [*FENCES.findall(markdown), ""]
     return "".join(LINK.sub(turned, text) + code for text, code in zip(*pieces))
