@@ -6,7 +6,7 @@ CUDA joins dpnet._C when FORCE_CUDA=1, when TORCH_CUDA_ARCH_LIST is set, or when
 the compiler is looked for in CUDA_HOME, on the path, in /usr/local/cuda and where pip installs it. A machine with
 a compiler but no GPU gets C++ only unless asked, because CUDA triples the time to build; FORCE_CUDA=0 always
 leaves it out. TORCH_CUDA_ARCH_LIST is "8.0;9.0+PTX" where neither it nor a GPU says otherwise; MAX_JOBS limits
-the compilers that run at once. Without a C++ compiler nothing is built and the eager implementations serve.
+the compilers that run at once. Without a C++ compiler that starts nothing is built and the eager implementations serve.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
 import sys
 import sysconfig
 from pathlib import Path
@@ -23,6 +24,14 @@ from setuptools import setup
 ROOT = Path(__file__).parent
 OLDEST_PYTHON = "0x030A0000"
 ARCHITECTURES = "8.0;9.0+PTX"
+
+
+def has_compiler() -> bool:
+    """Whether CXX, or c++, is there and says its version."""
+    command = os.environ.get("CXX", "c++").split()
+    if not shutil.which(command[0]):
+        return False
+    return subprocess.run([*command, "--version"], capture_output=True).returncode == 0
 
 
 def cuda_home() -> Path | None:
@@ -113,7 +122,7 @@ def build_command():
 
 def extensions() -> dict:
     """The arguments of `setup` that concern extensions."""
-    if not shutil.which(os.environ.get("CXX", "c++").split()[0]):
+    if not has_compiler():
         print("No C++ compiler found (set CXX): installing without extensions, on eager implementations.")
         return {}
     cuda = wants_cuda()

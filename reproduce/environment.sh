@@ -1,4 +1,5 @@
 # Sourced by reproduce/all.sh and tests/all.sh: make or reuse the Python environment and build the extensions.
+# docs/build.sh takes its stages from here, too.
 # Sets PYTHON to the interpreter to use. Honours NO_VENV=1 (use the current Python, install nothing).
 
 CALLED_FROM=$PWD

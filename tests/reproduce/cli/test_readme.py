@@ -1,5 +1,6 @@
 """The examples of README and docs run, and their commands and paths exist."""
 
+import importlib
 import re
 import shlex
 import warnings
@@ -17,17 +18,30 @@ from reproduce.tables.metric_names import printed
 from reproduce.workspace.paths import PUBLISHED
 
 ROOT = Path(__file__).parents[3]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-TEXT = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
-BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", TEXT, re.M | re.S)
-PYTHON = [code for language, code in BLOCKS if language == "python"]
-COMMANDS = [
+DOCS = [*sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "docs/guides").glob("*.md"))]
+REFERENCE = sorted((ROOT / "docs/reference").rglob("*.md"))
+PAGES = [ROOT / "README.md", *DOCS]
+OUTSIDE = ("pytest",)
+"""Modules that the pages run beside the project's own."""
+
+FROM_THE_ROOT = ("index.md", "contributing.md", "changelog.md")
+PUBLIC = ("opticam", "opticam.saliency", "opticam.masking", "opticam.metrics", "dpnet", "dpnet.similarity")
+
+
+def blocks(page, language):
+    """The code of a page in one language, in order."""
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(encoding="utf-8"), re.M | re.S)
+
+
+PYTHON = blocks(PAGES[0], "python")
+LINES = [
     line.split("#")[0].strip()
-    for language, code in BLOCKS
-    if language == "bash"
+    for page in PAGES
+    for code in blocks(page, "bash")
     for line in code.splitlines()
-    if "-m " in line
 ]
+COMMANDS = sorted({line for line in LINES if re.search(r" -m (opticam|dpnet|reproduce) ", line)})
+MODULES = sorted({name for line in LINES for name in re.findall(r" -m ([\w.]+)", line)})
 PARSERS = {
     "opticam": opticam_main.build_parser().parse_args,
     "dpnet": dpnet_main.build_parser().parse_args,
@@ -64,11 +78,55 @@ def test_commands_are_accepted(command):
     assert PARSERS[module](arguments).command == arguments[0]
 
 
+def test_other_modules_that_are_run_are_there():
+    others = [name for name in MODULES if name not in (*PARSERS, *OUTSIDE)]
+    assert [name for name in others if not (ROOT / f"{name.replace('.', '/')}.py").is_file()] == []
+
+
+@pytest.mark.parametrize(
+    "page", [page for page in DOCS if blocks(page, "python")], ids=lambda page: page.name
+)
+def test_the_code_of_a_page_runs_from_its_beginning_to_its_end(page, capsys):
+    torch.manual_seed(0)
+    defined = {}
+    for code in blocks(page, "python"):
+        exec(code, defined)
+
+
+def test_every_page_is_on_the_site():
+    navigation = (ROOT / "mkdocs.yml").read_text(encoding="utf-8").partition("nav:")[2]
+    pages = [path.relative_to(ROOT / "docs").as_posix() for path in (*DOCS, *REFERENCE)]
+    assert sorted(re.findall(r"(\S+\.md)$", navigation, re.M)) == sorted([*pages, *FROM_THE_ROOT])
+
+
+def explained(directive):
+    """The identities of what a directive of the reference shows: a class, or what a module defines or exports."""
+    try:
+        module = importlib.import_module(directive)
+    except ModuleNotFoundError:
+        module, _, name = directive.rpartition(".")
+        return {id(getattr(importlib.import_module(module), name))}
+    exported = getattr(module, "__all__", None)
+    if exported is not None:
+        return {id(getattr(module, name)) for name in exported}
+    return {
+        id(value) for value in vars(module).values() if getattr(value, "__module__", directive) == directive
+    }
+
+
+def test_every_public_name_is_in_the_reference():
+    text = "\n".join(page.read_text(encoding="utf-8") for page in REFERENCE)
+    shown = set().union(*map(explained, re.findall(r"^::: (\S+)$", text, re.M)))
+    packages = map(importlib.import_module, PUBLIC)
+    public = [(package, name) for package in packages for name in package.__all__]
+    assert [name for package, name in public if id(getattr(package, name)) not in shown] == []
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_files_that_are_named_are_there(page):
-    text = page.read_text(encoding="utf-8")
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
     linked = [page.parent / name for name in re.findall(r"\]\(([^)#]+)\)", text)]
-    named = [ROOT / name for name in re.findall(r"`(\w+/[\w/]+\.(?:sh|py|csv))`", text)]
+    named = [ROOT / name for name in re.findall(r"`((?!results/)\w+/[\w/]+\.(?:sh|py|csv))`", text)]
     assert linked
     assert [str(path) for path in linked + named if not path.exists()] == []
 
