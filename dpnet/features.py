@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Protocol
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 from torch.utils.data import DataLoader, Subset
 from tqdm.auto import tqdm
 
 from dpnet.manifest import DTYPES, MANIFEST_NAME, Manifest, read_manifest, write_manifest
 from opticam.classifier import Classifier
+from opticam.data.files import load_tensors
 
 
 class Pictures(Protocol):
@@ -112,7 +113,7 @@ def _load_shard(folder: Path, manifest: Manifest, shard: int) -> dict[str, Tenso
     path = folder / manifest.shard_name(shard)
     if not path.exists():
         raise FileNotFoundError(f"feature cache {folder} lacks {path.name}: run the extraction again")
-    tensors = load_file(path)
+    tensors, _ = load_tensors(path)
     if len(tensors["labels"]) != len(manifest.shard_indices(shard)):
         raise ValueError(f"{path} holds {len(tensors['labels'])} images; the manifest says otherwise")
     return tensors

@@ -12,7 +12,7 @@ from matplotlib.patches import Rectangle
 from torch import Tensor
 
 from dpnet.comparison import ClassParts
-from opticam.plotting import overlay
+from opticam.plotting import overlay, without_formulas
 
 # Okabe and Ito (2008): people with any colour vision can tell them apart; black is left to the axes.
 PART_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#F0E442")
@@ -195,6 +195,7 @@ def save_figure(figure: Figure, stem: str | Path) -> list[Path]:
     stem = Path(stem)
     stem.parent.mkdir(parents=True, exist_ok=True)
     paths = [stem.parent / f"{stem.name}.{suffix}" for suffix in ("png", "pdf")]
+    without_formulas(figure)
     for path in paths:
         figure.savefig(path, dpi=150)
     return paths

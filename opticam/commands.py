@@ -13,7 +13,7 @@ from opticam.masking import backend_report
 from opticam.metrics import target_probability
 from opticam.networks import class_names
 from opticam.photo import read_photo
-from opticam.plotting import explanation_figure
+from opticam.plotting import explanation_figure, without_formulas
 from opticam.saliency import METHODS
 
 
@@ -35,7 +35,7 @@ def explain(options: argparse.Namespace) -> None:
     masked = float(target_probability(classifier, images * maps[:, None], targets))
     label = names[target] if names else f"class {target}"
     figure = explanation_figure(photo, maps[0].cpu(), f"{options.method}: {label}, p = {probability:.3f}")
-    figure.savefig(options.output, dpi=150)
+    without_formulas(figure).savefig(options.output, dpi=150)
     print(f"class               {target} ({label})")
     print(f"probability         {probability:.4f}")
     print(f"masked probability  {masked:.4f}")

@@ -9,6 +9,7 @@ import matplotlib
 import numpy as np
 import torch
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 COLOURS = "inferno"  # perceptually uniform and readable with every common colour vision
 
@@ -23,6 +24,13 @@ def overlay(image: torch.Tensor, saliency_map: torch.Tensor, opacity: float = 0.
     colour = matplotlib.colormaps[COLOURS](saliency_map.detach().float().cpu().numpy())[..., :3]
     mixed: np.ndarray = np.clip((1 - opacity) * grey + opacity * colour, 0, 1)
     return mixed
+
+
+def without_formulas(figure: Figure) -> Figure:
+    """The figure with every text as it is: in names of files and classes a dollar sign begins no formula."""
+    for text in figure.findobj(Text):
+        text.set_parse_math(False)
+    return figure
 
 
 def explanation_figure(image: torch.Tensor, saliency_map: torch.Tensor, title: str) -> Figure:

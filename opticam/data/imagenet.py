@@ -44,7 +44,7 @@ class ImageNetSet(Dataset[tuple[Tensor, int]]):
 
     names: picture names without suffix. labels: int64 [N]. paths: the files.
     Raises `FileNotFoundError` for a missing folder or file, `ValueError` when the folder has no labelled
-    picture; an item raises `CorruptImageError` when its picture cannot be decoded.
+    picture, or the boxes are of other pictures; an item raises `CorruptImageError` when its picture cannot be decoded.
     """
 
     def __init__(
@@ -64,6 +64,8 @@ class ImageNetSet(Dataset[tuple[Tensor, int]]):
         self.paths = [files[name] for name in self.names]
         self.labels = torch.tensor([class_ids[name] for name in self.names])
         self._annotations: Mapping[str, ObjectBoxes] = {} if boxes is None else read_boxes(boxes)
+        if boxes is not None and self._annotations.keys().isdisjoint(self.names):
+            raise ValueError(f"boxes: {str(boxes)!r} holds boxes of none of the pictures in {str(images)!r}")
 
     def __len__(self) -> int:
         return len(self.names)
@@ -92,12 +94,17 @@ class ImageNetSet(Dataset[tuple[Tensor, int]]):
 def find_images(folder: str | Path) -> dict[str, Path]:
     """Files of the pictures in a folder, in any depth, by name without suffix.
 
-    Raises `FileNotFoundError` when the folder does not exist, `ValueError` when it holds no picture.
+    Raises `FileNotFoundError` when there is no such folder, `ValueError` when it holds no picture, or two of one name.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise FileNotFoundError(f"images: no folder {str(folder)!r}")
-    files = {file.stem: file for file in sorted(folder.rglob("*")) if file.suffix.lower() in SUFFIXES}
+    files: dict[str, Path] = {}
+    for file in sorted(folder.rglob("*")):
+        if file.suffix.lower() in SUFFIXES and files.setdefault(file.stem, file) != file:
+            raise ValueError(
+                f"images: {str(files[file.stem])!r} and {str(file)!r} have one name; rename one of them"
+            )
     if not files:
         raise ValueError(f"images: folder {str(folder)!r} holds no {', '.join(SUFFIXES)} file")
     return files

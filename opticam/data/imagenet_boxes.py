@@ -30,11 +30,30 @@ def read_boxes(path: str | Path) -> dict[str, ObjectBoxes]:
     folder); Kaggle's LOC_val_solution.csv; a folder with wsolevaluation's localization.txt and, if it is
     there, image_sizes.txt; a CSV file whose header names file, x1, y1, x2, y2 and, if known, orig_w, orig_h.
 
-    Raises `FileNotFoundError` when `path` does not exist, `ValueError` when it is none of these.
+    Raises `FileNotFoundError` when `path` does not exist, `ValueError` when it is none of these, or a box has
+    corners that are no numbers or in the wrong order.
     """
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(f"boxes: no file or folder {str(path)!r}")
+    try:
+        found = _read(path)
+    except (
+        ValueError,
+        AttributeError,
+        KeyError,
+    ) as error:  # what pandas raises where cells are missing or no numbers
+        known = str(error).startswith("boxes: ")
+        raise ValueError(str(error) if known else f"boxes: {str(path)!r} cannot be read: {error}") from None
+    for name, (boxes, _) in found.items():
+        if not boxes.isfinite().all() or (boxes[:, 2:] < boxes[:, :2]).any():
+            raise ValueError(
+                f"boxes: those of {name} in {str(path)!r} must be finite x1 <= x2, y1 <= y2, got {boxes.tolist()}"
+            )
+    return found
+
+
+def _read(path: Path) -> dict[str, ObjectBoxes]:
     if path.is_dir():
         return _read_folder(path)
     columns = pd.read_csv(path, nrows=0).columns

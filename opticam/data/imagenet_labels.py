@@ -12,14 +12,17 @@ def read_labels(path: str | Path) -> dict[str, int]:
     `path`: lines "file,label", with a header line or without one; further columns do not matter. This covers
     wsolevaluation's class_labels.txt and the authors' revisited_imagenet_2012_val.csv.
 
-    Raises `FileNotFoundError` when there is no such file, `ValueError` when a line does not fit or a picture
-    comes with two classes.
+    The text is UTF-8, with a byte-order mark or without. Raises `FileNotFoundError` when there is no such file,
+    `ValueError` when it is no such text, a line does not fit or a picture comes with two classes.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"labels: no file {str(path)!r}")
-    with path.open(newline="") as stream:
-        rows = [row for row in csv.reader(stream) if row]
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as stream:
+            rows = [row for row in csv.reader(stream) if row]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"labels: {str(path)!r} is no text in UTF-8: {error}") from None
     if rows and not (len(rows[0]) > 1 and _is_class_id(rows[0][1])):
         rows = rows[1:]
     labels: dict[str, int] = {}

@@ -18,6 +18,7 @@ from dpnet.geometry import size_of
 from dpnet.initialisation import initialise_parts
 from dpnet.part_quality import part_localisation, part_purity
 from dpnet.selection import NotOnRecord
+from opticam.data.files import load_tensors
 from opticam.sample.pictures import SPLITS
 from reproduce.parts.choices import (
     SELECTION,
@@ -221,7 +222,8 @@ def load_model(workspace: Workspace, run: PartRun) -> PartClassifier | GlobalCla
     """The trained model of a run that `train_missing` has done."""
     features, labels = run_features(workspace, run, "train")
     model = build_model(workspace, run, features, labels)
-    model.load_state_dict(safetensors.torch.load_file(run.weights_file(workspace.results)))
+    weights, _ = load_tensors(run.weights_file(workspace.results))
+    model.load_state_dict(weights)
     return model.eval()
 
 
