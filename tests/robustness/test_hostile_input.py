@@ -99,7 +99,8 @@ def test_pickles_with_code_are_refused_wherever_files_are_read(world, tmp_path, 
     weights.write_bytes(content)
     photo = ["explain", "sample:chelsea", "--network", "squeezenet1_1", "-o", str(tmp_path / "out.png")]
     assert opticam_program.main([*photo, "--weights", str(weights)]) == 2
-    assert dpnet_program.main(training(tmp_path, "--data", world / "data", "--backbone", "squeezenet1_1", "--weights", weights)) == 2
+    other = ["--data", world / "data", "--backbone", "squeezenet1_1", "--weights", weights]
+    assert dpnet_program.main(training(tmp_path, *other)) == 2
     assert not marker.exists()
     pickle.loads(content)
     assert marker.exists()  # it would have worked
