@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -40,7 +40,8 @@ class ImageNetSet(Dataset[tuple[Tensor, int]]):
 
     images: folder with the pictures, in any depth. labels: file for `read_labels`; the set holds the labelled
     pictures that the folder has, in the order of this file. boxes: file or folder for `read_boxes`, or None.
-    transform: "resize256+centercrop224" (Opti-CAM's Appendix A) or "squash224". limit: take the first ones.
+    transform: "resize256+centercrop224" (Opti-CAM's Appendix A) or "squash224". first: names that come before the
+    others. limit: take the first ones.
 
     names: picture names without suffix. labels: int64 [N]. paths: the files.
     Raises `FileNotFoundError` for a missing folder or file, `ValueError` when the folder has no labelled
@@ -54,11 +55,13 @@ class ImageNetSet(Dataset[tuple[Tensor, int]]):
         boxes: str | Path | None = None,
         transform: str = TRANSFORMS[0],
         limit: int | None = None,
+        first: Sequence[str] = (),
     ) -> None:
         self.transform = check_transform(transform)
         files = find_images(images)
         class_ids = read_labels(labels)
-        self.names = [name for name in class_ids if name in files][:limit]
+        found = (name for name in dict.fromkeys((*first, *class_ids)) if name in files and name in class_ids)
+        self.names = list(found)[:limit]
         if not self.names:
             raise ValueError(f"labels: {str(labels)!r} names none of the pictures in {str(images)!r}")
         self.paths = [files[name] for name in self.names]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -46,7 +47,7 @@ def workspace(options: argparse.Namespace) -> Workspace:
         device=torch.device(options.device),
         progress=not options.quiet and is_first(),
         all_maps=options.map_cache,
-        optimize=options.optimize,
+        optimize=options.optimize or (profile.saliency.optimize if profile.saliency else "fast"),
     )
 
 
@@ -59,8 +60,10 @@ def output_folder(options: argparse.Namespace, given: Workspace) -> Path:
 def _profile(options: argparse.Namespace) -> Profile:
     profile = dataclasses.replace(load_profile(options.profile), limit=options.limit)
     if profile.saliency:
-        counts = {**profile.saliency.counts, **dict(options.count)}
-        profile = dataclasses.replace(profile, saliency=dataclasses.replace(profile.saliency, counts=counts))
+        changed: dict[str, Any] = {"counts": {**profile.saliency.counts, **dict(options.count)}}
+        if options.batch_size:
+            changed["batch_size"] = options.batch_size
+        profile = dataclasses.replace(profile, saliency=dataclasses.replace(profile.saliency, **changed))
     if options.network:
         if profile.saliency is None:
             raise ValueError(f"network: the profile {profile.name!r} explains none")

@@ -38,6 +38,10 @@ def add_selection_options(parser: argparse.ArgumentParser) -> None:
     )
     add_device_option(parser)
     add_optimize_option(parser)
+    parser.set_defaults(optimize=None)  # the profile's
+    parser.add_argument(
+        "--batch-size", type=_positive, metavar="N", help="images at once; default the profile's"
+    )
     parser.add_argument("--map-cache", type=Path, metavar="DIR", help="keep every saliency map there, too")
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
 

@@ -25,7 +25,7 @@ def check_publishable(options: argparse.Namespace) -> None:
     apart = [
         name for name in ("only", "limit", "count", "results", "output", "network") if getattr(options, name)
     ]
-    if options.profile not in PUBLISHABLE or options.optimize != "fast" or apart:
+    if options.profile not in PUBLISHABLE or options.optimize not in (None, "fast") or apart:
         given = ", ".join(f"--{name}" for name in apart) or "another profile or level"
         whole = " or ".join(PUBLISHABLE)
         raise ValueError(f"publish: takes the whole profile {whole} as it is, not {given}")

@@ -6,11 +6,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import torch
-from torch.nn.functional import interpolate
 
-from opticam.masking import normalize_map
 from opticam.metrics import average_gain
-from opticam.saliency import OptiCAM, SaliencyMethod, ScoreCAM
+from opticam.saliency import OptiCAM, SaliencyMethod
 from reproduce.saliency.explained_batch import Evaluated
 
 Values = Mapping[str, torch.Tensor]
@@ -48,7 +46,7 @@ def early_stop(given: Evaluated) -> Values:
 
 def aligned_corners(given: Evaluated) -> Values:
     """AD, AG and AI of Score-CAM whose channels are upsampled as the grad-cam package does it."""
-    return _scores_of(given, ALIGNED, AlignedScoreCAM(given.classifier, **given.request.options))
+    return _scores_of(given, ALIGNED, _with(given, align_corners=True))
 
 
 def rectified_features(given: Evaluated) -> Values:
@@ -60,21 +58,6 @@ def causal_of_prediction(given: Evaluated) -> Values:
     """Insertion and deletion of the predicted class on the map of that class, not of the true one."""
     curves = given.causal_of_prediction
     return {name: curves[score].auc for score, name in OF_PREDICTION.items()}
-
-
-class AlignedScoreCAM(ScoreCAM):
-    """Score-CAM with masks upsampled by `UpsamplingBilinear2d`, which aligns the corners, as grad-cam has it."""
-
-    def _masked_logits(
-        self, features: torch.Tensor, images: torch.Tensor, channels: torch.Tensor, limit: int
-    ) -> torch.Tensor:
-        size = images.shape[-2:]
-        chosen = features[:, channels].float()
-        up = interpolate(chosen, size=size, mode="bilinear", align_corners=True)
-        masks = normalize_map(up.flatten(0, 1)).unflatten(0, up.shape[:2]).to(images.dtype)
-        masked = (images[:, None] * masks[:, :, None]).flatten(0, 1)
-        logits = torch.cat([self.classifier(part) for part in masked.split(limit)])
-        return logits.unflatten(0, (-1, len(channels)))
 
 
 def _with(given: Evaluated, **options: object) -> SaliencyMethod:

@@ -7,6 +7,8 @@ NAMES = {
     "vgg16": "VGG-16",
     "vit_b_16": "ViT-B",
     "deit_b_16": "DeiT-B",
+    "vit_base_patch16_224.orig_in21k_ft_in1k": "ViT-B (timm, orig_in21k_ft_in1k)",
+    "deit_base_patch16_224.fb_in1k": "DeiT-B (timm, fb_in1k)",
     "sample_resnet": "sample ResNet",
     "sample_vgg": "sample VGG",
     "sample_vit": "sample ViT",

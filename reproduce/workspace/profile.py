@@ -25,8 +25,9 @@ class SaliencyProfile:
     iterations: of Opti-CAM; ablation_iterations: of its variants in the ablations. counts: images of single
     experiments and methods, by name or "experiment/method", where they take fewer; 0 leaves them out.
     options: arguments of methods, by name. weights: of a network, by name, where they are not its library's
-    default. layers: the target layer of a network, by name, where it is not that of its family. methods,
-    experiments: the only ones that the profile has; all where None.
+    default. layers: the target layer of a network, by name, where it is not that of its family. optimize: how
+    networks run, as in `Classifier`. first: a file in `profiles/` of the pictures that come first, and so are those of
+    the experiments that take fewer. methods, experiments: the only ones that the profile has; all where None.
     """
 
     source: str
@@ -40,6 +41,8 @@ class SaliencyProfile:
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     weights: Mapping[str, str] = field(default_factory=dict)
     layers: Mapping[str, str] = field(default_factory=dict)
+    optimize: str = "fast"
+    first: str | None = None
     methods: tuple[str, ...] | None = None
     experiments: tuple[str, ...] | None = None
 
@@ -121,6 +124,12 @@ class Profile:
         if whole and limit and limit < whole:
             given = [count and max(1, round(count * limit / whole)) for count in given]
         return min((count for count in (*given, whole, limit) if count is not None), default=None)
+
+
+def first_pictures(name: str) -> list[str]:
+    """Names of pictures in a file of `profiles/`: one in a line, lines that begin with "#" apart."""
+    lines = (FOLDER / name).read_text(encoding="utf-8").splitlines()
+    return [line for line in lines if line and not line.startswith("#")]
 
 
 Section = TypeVar("Section", SaliencyProfile, PartsProfile)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -112,17 +112,27 @@ class PhotographSource:
 
 
 class FolderSource:
-    """ImageNet validation pictures, or any pictures with a file of labels and, for some metrics, boxes."""
+    """ImageNet validation pictures, or any pictures with a file of labels and, for some metrics, boxes.
+
+    first: names of pictures that come before the others, where they are among them.
+    """
 
     has_labels = True
 
     def __init__(
-        self, images: Path, labels: Path, boxes: Path | None, transform: str, limit: int | None
+        self,
+        images: Path,
+        labels: Path,
+        boxes: Path | None,
+        transform: str,
+        limit: int | None,
+        first: Sequence[str] = (),
     ) -> None:
-        self._set = ImageNetSet(images, labels, boxes, transform=transform, limit=limit)
+        self._set = ImageNetSet(images, labels, boxes, transform=transform, limit=limit, first=first)
         self.names = list(self._set.names)
         self.class_names: list[str] | None = None
-        self.fingerprint = transform
+        leading = hashlib.sha256("\n".join(first).encode()).hexdigest()[:12] if first else ""
+        self.fingerprint = f"{transform} {leading}".strip()
         self.has_boxes = boxes is not None
 
     def load(self, index: int) -> tuple[torch.Tensor, int]:

@@ -19,7 +19,7 @@ from opticam.data.imagenet_transforms import TRANSFORMS
 from opticam.sample import sample_network
 from reproduce.workspace.map_cache import MapCache, classifier_digest
 from reproduce.workspace.paths import RESULTS, ROOT
-from reproduce.workspace.profile import PartsProfile, Profile, SaliencyProfile
+from reproduce.workspace.profile import PartsProfile, Profile, SaliencyProfile, first_pictures
 from reproduce.workspace.sources import FolderSource, ImageSource, PhotographSource, SampleSource
 from reproduce.workspace.store import Store
 
@@ -64,7 +64,8 @@ class Workspace:
 
     def __post_init__(self) -> None:
         if self.results is None:
-            level = "" if self.optimize == "fast" else self.optimize
+            own = self.profile.saliency.optimize if self.profile.saliency else "fast"
+            level = "" if self.optimize == own else self.optimize
             name = "-".join(part for part in (self.profile.name, self.real.fingerprint, level) if part)
             self.results = RESULTS / name
         self._digests: dict[tuple[str, bool], str] = {}
@@ -104,9 +105,11 @@ class Workspace:
             return SampleSource(self.cache, limit)
         if self.saliency.source == "photographs":
             return PhotographSource(limit)
-        if self.real.images is None or self.real.labels is None:
+        real, first = self.real, self.saliency.first
+        if real.images is None or real.labels is None:
             raise ValueError(f"images, labels: the profile {self.profile.name!r} needs --images and --labels")
-        return FolderSource(self.real.images, self.real.labels, self.real.boxes, self.real.transform, limit)
+        leading = first_pictures(first) if first else []
+        return FolderSource(real.images, real.labels, real.boxes, real.transform, limit, leading)
 
     @cached_property
     def picture_set(self) -> str:

@@ -171,7 +171,7 @@ class OptiCamDeviations(SaliencyExperiment):
             "Upsampling inside Score-CAM",
             "the grad-cam package, which the authors used, upsamples the channels with aligned corners, and every "
             "final map without",
-            "without aligned corners throughout",
+            _as_theirs(workspace, "Score-CAM", "align_corners") or "without aligned corners throughout",
             _of_metrics(rows, [(name, score, score, "%") for score, name in ALIGNED.items()]),
             _command(self.name),
         )
@@ -182,7 +182,7 @@ class OptiCamDeviations(SaliencyExperiment):
             "ReLU on the feature maps of transformers",
             "the paper says that a transformer's feature maps keep their negative values; the authors' code cuts "
             "them at zero (in the first column)",
-            "they keep them; `relu_features` cuts them",
+            _as_theirs(workspace, "Opti-CAM", "relu_features") or "they keep them; `relu_features` cuts them",
             _of_metrics(rows, [(name, score, score, "%") for score, name in RECTIFIED.items()]),
             _command(self.name),
         )
@@ -203,6 +203,11 @@ class OptiCamDeviations(SaliencyExperiment):
             ),
             _command("opticam-main"),
         )
+
+
+def _as_theirs(workspace: Workspace, method: str, option: str) -> str:
+    """What to say where the profile sets the option that the authors' code has; empty elsewhere."""
+    return "as they do" if workspace.saliency.options.get(method, {}).get(option) else ""
 
 
 def _command(*names: str) -> str:

@@ -6,6 +6,7 @@ from pytorch_grad_cam import ScoreCAM as PeerScoreCAM
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
 from dpnet import PartClassifier
+from opticam import ScoreCAM
 from reproduce.experiments.opticam.deviations import OptiCamDeviations
 from reproduce.parts.formula_studies import (
     alignment_after_descent,
@@ -17,7 +18,6 @@ from reproduce.saliency.deviation_groups import (
     ALIGNED,
     GAIN_OVER_P,
     OF_PREDICTION,
-    AlignedScoreCAM,
     stopping_iteration,
 )
 from reproduce.saliency.evaluation import evaluate
@@ -88,7 +88,7 @@ def test_score_cam_with_aligned_corners_weighs_as_the_grad_cam_package_does(make
     layer = classifier.network.get_submodule("features.5")
     images = torch.rand(2, 3, 17, 19, generator=torch.Generator().manual_seed(0))
     targets = torch.tensor([1, 2])
-    features, weights = AlignedScoreCAM(classifier).weigh(
+    features, weights = ScoreCAM(classifier, align_corners=True).weigh(
         images, lambda logits: logits[:, targets].diagonal()
     )
     with PeerScoreCAM(classifier, [layer]) as peer:
