@@ -21,11 +21,14 @@ def command(kind: str, folder: Path) -> list[str]:
 
 
 def outcome(kind: str, folder: Path) -> dict[str, str]:
-    """What a run is for: digests of its tables or models; and of training's table, which holds seconds."""
+    """What a run is for, without the seconds it took: its tables' cells, or digests of its models and their table."""
     found = {}
     for path in sorted(folder.rglob("*")):
-        if path.name == "model.safetensors" or path.match("out/tables/*"):
+        if path.name == "model.safetensors":
             found[str(path.relative_to(folder))] = hashlib.sha256(path.read_bytes()).hexdigest()
+        elif path.match("out/tables/*.csv"):
+            table = pd.read_csv(path, dtype=str)
+            found[path.name] = table[~table["metric"].str.startswith("seconds")].to_csv()
     if kind == "dpnet train":
         found["results.csv"] = pd.read_csv(folder / "results.csv", dtype=str).drop(columns="seconds").to_csv()
     return found

@@ -57,9 +57,7 @@ def test_a_full_disk(small_disk, python, fault, whole):
     assert remount("size=64m")
     assert python("-m", *command(KIND, place / "results")).returncode == 0
     assert outcome(KIND, place / "results") == whole[1]
-    fault(
-        "full disk", "a disk of 64 kB, then a larger one", 1, "one line, status 1; then byte-identical tables"
-    )
+    fault("full disk", "a disk of 64 kB, then a larger one", 1, "one line, status 1; then the same tables")
 
 
 def test_a_disk_that_cannot_be_written(small_disk, python, fault):
@@ -150,7 +148,7 @@ def test_two_runs_at_once(tmp_path, fault, whole):
         done = finished(process)
         assert done.returncode == 0, done.stderr
     assert outcome(KIND, tmp_path / "results") == whole[1]
-    fault("two runs at once", "the same command twice on one store", 1, "both end, byte-identical tables")
+    fault("two runs at once", "the same command twice on one store", 1, "both end, the same tables")
 
 
 def test_a_folder_that_is_removed_midway(tmp_path, fault):
@@ -175,5 +173,5 @@ def test_signals(tmp_path, python, fault, whole, number, status):
         number.name,
         "after the first rows, then again",
         1,
-        f"one line, status {status}; byte-identical tables",
+        f"one line, status {status}; the same tables",
     )

@@ -37,5 +37,10 @@ def test_a_killed_run_ends_as_if_nothing_had_happened(tmp_path, python, often, f
         done = python("-m", *command(kind, folder))
         assert done.returncode == 0, done.stderr
         assert outcome(kind, folder) == expected
-    fault("kill -9", f"`{kind}` at random moments, then again", killed, "tables and models byte-identical")
+    fault(
+        "kill -9",
+        f"`{kind}` at random moments, then again",
+        killed,
+        "every cell and every model the same to the byte",
+    )
     assert killed
