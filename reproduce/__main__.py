@@ -60,6 +60,7 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
         ("tables", "commands.tables", "write the tables from what is stored"),
         ("figures", "commands.figures", "draw the figures from what is stored"),
         ("report", "commands.report", "write the report from what is stored"),
+        ("plan", "plan.run", "images, passes and hours of each experiment, from a minute's measurements"),
         ("claims", "commands.claims", "judge the papers' claims on what is stored, one line each"),
         ("compare", "compare.run", "this run's cells against the committed ones"),
         ("check", "commands.check", "what must hold everywhere, or recompute a row that needs no pictures"),
@@ -80,6 +81,14 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     subparser.set_defaults(run="select_parts.run")
     add_selection_options(subparser)
     add_input_options(subparser)
+    subparser = subparsers.add_parser(
+        "prepare", help="labels and boxes of real pictures, checked and in our form"
+    )
+    subparser.set_defaults(run="prepare.run")
+    if "prepare" in words:
+        from reproduce.cli import prepare
+
+        prepare.add_options(subparser)
     subparser = subparsers.add_parser("train-sample", help="train the sample networks anew and compare")
     subparser.set_defaults(run="train_sample.run")
     if "train-sample" in words:

@@ -13,6 +13,7 @@ from tqdm.auto import tqdm
 from opticam import Classifier
 from opticam.saliency import SaliencyMethod
 from reproduce.saliency.explained_batch import Evaluated, View, timed_maps
+from reproduce.saliency.label_check import LabelCheck
 from reproduce.saliency.metric_groups import GROUPS
 from reproduce.saliency.requests import Request, by_network
 from reproduce.workspace.processes import share
@@ -135,10 +136,13 @@ def _done(workspace: Workspace, network: str, method: str, group: str) -> set[st
 def _evaluate_network(workspace: Workspace, todo: Mapping[range, list[Lacking]]) -> None:
     bench = _Bench(workspace, next(iter(todo.values()))[0].request)
     total = sum(lacking.extent for batch in todo.values() for lacking in batch)
+    labels = LabelCheck(bench.name)
     with tqdm(total=total, desc=bench.name, unit="map", disable=not workspace.progress) as bar:
         for indices, batch in todo.items():
             groups = {group for lacking in batch for group in lacking.groups}
             view = _view(workspace, bench.classifier, indices, any(GROUPS[g].needs_boxes for g in groups))
+            if view:
+                labels.see(view)
             for lacking in batch:
                 bar.set_postfix_str(lacking.request.method)
                 if view:

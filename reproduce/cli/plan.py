@@ -1,0 +1,148 @@
+"""`python -m reproduce plan`: images, passes and hours of each experiment, from speeds measured here in a minute."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import pandas as pd
+import torch
+
+from opticam import Classifier
+from opticam.networks import build_network, pixel_statistics
+from reproduce.cli.opening import workspace
+from reproduce.cli.options import command_line
+from reproduce.cli.selection import select
+from reproduce.experiments.opticam.saliency_experiment import SaliencyExperiment
+from reproduce.saliency.passes import Passes, of_request
+from reproduce.saliency.requests import Request
+from reproduce.workspace.workspace import Workspace
+
+WHOLE = 50_000
+SECONDS = 50.0
+"""What all measurements together may take."""
+SIZES = (500, 1000, 5000, WHOLE)
+
+
+class Names:
+    """Stands for pictures that are not there: the number and names of ImageNet's validation set."""
+
+    has_boxes = has_labels = True
+    class_names = None
+    fingerprint = "planned"
+
+    def __init__(self) -> None:
+        self.names = [f"ILSVRC2012_val_{number:08d}" for number in range(1, WHOLE + 1)]
+
+
+class Planned(Workspace):
+    """A workspace whose networks have random weights, as they cost the same, so that nothing is downloaded."""
+
+    def _classifier(self, network: str) -> Classifier:
+        if network.startswith("sample_"):
+            return super()._classifier(network)
+        mean, std = pixel_statistics(network)
+        layer = self.saliency.layers.get(network)
+        built = Classifier(build_network(network), layer, mean=mean, std=std, optimize=self.optimize)
+        return built.to(self.device)
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Seconds of one image forward, and forward and backward; channels of the target layer."""
+
+    forward: float
+    both: float
+    channels: int
+
+    def seconds(self, passes: Passes) -> float:
+        """What passes take; those with a backward pass are among the forward ones."""
+        return self.forward * (passes.forward - passes.backward) + self.both * passes.backward
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print the table, what all of it takes, what fewer images cost, and the line that shares it among GPUs."""
+    given = workspace(options)
+    planned = Planned(given.profile, given.real, given.results, device=given.device, progress=False,
+                      optimize=given.optimize)  # fmt: skip
+    if planned.saliency.source == "folder" and given.real.images is None:
+        planned.__dict__["source"] = Names()
+    experiments = [e for e in select(options.only, given.profile) if isinstance(e, SaliencyExperiment)]
+    wanted = {experiment.name: list(experiment.requests(planned)) for experiment in experiments}
+    networks = dict.fromkeys(request.network for requests in wanted.values() for request in requests)
+    speeds = {name: measure(planned, name, SECONDS / (2 * len(networks))) for name in networks}
+    rows = [_row(name, requests, planned, speeds) for name, requests in wanted.items()]
+    together = _row("all, maps shared", _shared(wanted.values()), planned, speeds)
+    print(pd.DataFrame([*rows, together]).to_string(index=False))
+    for name, speed in speeds.items():
+        print(f"{name}: {1e3 * speed.forward:.1f} ms an image forward, {1e3 * speed.both:.1f} ms with its gradient, "
+              f"{speed.channels} channels ({planned.optimize}, {planned.device.type})")  # fmt: skip
+    hours, images = float(str(together["hours"])), len(planned.source.names)
+    for size in (size for size in SIZES if size <= images):
+        width = 98 / size**0.5
+        print(f"--limit {size}: about {hours * size / images:,.0f} h at most; a mean in percent is known to "
+              f"+-{width:.1f} points or less")  # fmt: skip
+    line = command_line(options, "run").removeprefix("python ")
+    print(f"on N GPUs, in 1/N of the time: torchrun --nproc-per-node N {line}")
+    return 0
+
+
+def measure(planned: Workspace, network: str, seconds: float) -> Speed:
+    """The speed of one network on random pictures, the best of as many batches as fit into the time."""
+    classifier = planned.classifier(network)
+    side = 64 if network.startswith("sample_") else 224
+    images = torch.rand(planned.saliency.batch_size, 3, side, side, device=planned.device)
+    with torch.no_grad():
+        channels = classifier.features(images[:1]).shape[1]
+        forward = _best(lambda: classifier(images), seconds, planned.device)
+
+    def both() -> None:
+        leaf = images.clone().requires_grad_()
+        with classifier.frozen():
+            classifier(leaf).sum().backward()
+
+    return Speed(forward / len(images), _best(both, seconds, planned.device) / len(images), channels)
+
+
+def _best(work: Callable[[], object], seconds: float, device: torch.device) -> float:
+    best, deadline = float("inf"), time.perf_counter() + seconds
+    while best == float("inf") or time.perf_counter() + best < deadline:
+        start = time.perf_counter()
+        work()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        best = min(best, time.perf_counter() - start)
+    return best
+
+
+def _row(
+    name: str, requests: Iterable[Request], planned: Workspace, speeds: dict[str, Speed]
+) -> dict[str, object]:
+    total, seconds, images = Passes(), 0.0, 0
+    for request in requests:
+        count = len(planned.source.names) if request.images is None else request.images
+        passes = of_request(request, speeds[request.network].channels) * count
+        total, images = total + passes, max(images, count)
+        seconds += speeds[request.network].seconds(passes)
+    millions = {"forward": total.forward / 1e6, "backward": total.backward / 1e6}
+    printed = {f"{kind} passes, millions": f"{value:,.2f}" for kind, value in millions.items()}
+    return {"experiment": name, "images": images, **printed, "hours": f"{seconds / 3600:.1f}"}
+
+
+def _shared(wanted: Iterable[list[Request]]) -> list[Request]:
+    """Each map once, with all that is measured on it, on as many images as any experiment asks for."""
+    found: dict[tuple[object, ...], Request] = {}
+    for request in (request for requests in wanted for request in requests):
+        key = request.stored_network, request.method
+        known = found.get(key)
+        if known is None:
+            found[key] = request
+            continue
+        groups = tuple(dict.fromkeys((*known.groups, *request.groups)))
+        counts = (known.images, request.images)
+        images = None if None in counts else max(count for count in counts if count is not None)
+        found[key] = dataclasses.replace(known, groups=groups, images=images)
+    return list(found.values())

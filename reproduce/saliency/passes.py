@@ -1,0 +1,78 @@
+"""How many passes through a network a map takes, and each metric of it: what the cost of a run is counted in."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from reproduce.saliency.metric_groups import RANDOMISED_BLOCKS
+from reproduce.saliency.requests import Request
+
+
+@dataclass(frozen=True)
+class Passes:
+    """Passes of one image: forward, and from the logits back to the pixels. Gradients that end at the target layer,
+    behind which little of a network lies, are not counted."""
+
+    forward: float = 0
+    backward: float = 0
+
+    def __add__(self, other: Passes) -> Passes:
+        return Passes(self.forward + other.forward, self.backward + other.backward)
+
+    def __mul__(self, times: float) -> Passes:
+        return Passes(times * self.forward, times * self.backward)
+
+
+def _steps(default: int) -> Callable[[int, Mapping[str, Any]], Passes]:
+    def counted(channels: int, options: Mapping[str, Any]) -> Passes:
+        steps = options.get("iterations", default)
+        return Passes(steps, steps)
+
+    return counted
+
+
+OF_A_MAP: dict[str, Callable[[int, Mapping[str, Any]], Passes]] = {
+    "Fake-CAM": lambda channels, options: Passes(),
+    "Image centre": lambda channels, options: Passes(),
+    "Score-CAM": lambda channels, options: Passes(1 + channels),
+    # Its variants are made at the target layer, so many at once.
+    "Ablation-CAM": lambda channels, options: Passes(3 + math.ceil(channels / options.get("max_batch", 128))),
+    "Extremal Perturbation": _steps(800),
+    "Opti-CAM": lambda channels, options: Passes(1) + _steps(100)(channels, options),
+    "LIME": lambda channels, options: Passes(options.get("samples", 1000)),
+    "GradientSHAP": lambda channels, options: Passes(*2 * [options.get("samples", 20)]),
+    "TIBAV": lambda channels, options: Passes(1, 1),
+}
+"""Of one map, from the target layer's number of channels and the method's options; one pass for all others."""
+
+STAGES = 225
+OF_A_METRIC: dict[str, tuple[int, Passes]] = {
+    "faithfulness": (0, Passes(1)),
+    "causal": (0, Passes(2 * STAGES)),
+    "grey deletion": (0, Passes(STAGES)),
+    "causal of prediction": (1, Passes(2 * STAGES)),
+    "box study": (0, Passes(4)),
+    "box": (0, Passes(4)),
+    "robustness": (12, Passes(14)),
+    "selectivity": (0, Passes(10)),
+    "early stop": (2, Passes(1)),
+    "aligned corners": (1, Passes(1)),
+    "rectified features": (1, Passes(1)),
+    "sanity": (RANDOMISED_BLOCKS, Passes()),
+}
+"""Of each group of metrics: how often it makes the map again, and its own passes; nothing for all others. Curves are
+those of "causal", which every map with curves is asked for."""
+
+
+def of_request(request: Request, channels: int) -> Passes:
+    """Passes of one image under a request: its map, and all that is measured on it."""
+    kind = request.kind or request.method
+    count = OF_A_MAP.get(kind)
+    total = a_map = Passes(1) if count is None else count(channels, request.options)
+    for group in dict.fromkeys(request.groups):
+        again, own = OF_A_METRIC.get(group, (0, Passes()))
+        total = total + a_map * again + own
+    return total
