@@ -74,7 +74,7 @@ def run(options: argparse.Namespace) -> int:
     wanted = {experiment.name: list(experiment.requests(planned)) for experiment in experiments}
     networks = dict.fromkeys(request.network for requests in wanted.values() for request in requests)
     speeds = {name: measure(planned, name, SECONDS / (2 * len(networks))) for name in networks}
-    rows = [_row(name, requests, planned, speeds) for name, requests in wanted.items()]
+    rows = [_row(name, _shared([requests]), planned, speeds) for name, requests in wanted.items()]
     together = _row("all, maps shared", _shared(wanted.values()), planned, speeds)
     print(pd.DataFrame([*rows, together]).to_string(index=False))
     for name, speed in speeds.items():
