@@ -13,12 +13,12 @@ FOLDER = RESULTS / "benchmarks"
 MODULES = {
     "masking": "masking",
     "similarity": "similarity",
-    "opticam-loop": "opticam_loop",
+    "opticam-loop": "loop",
     "causal": "causal",
     "localization": "localization",
     "part-training": "part_training",
 }
-COMPILE_REPORTS = ("masking_compile", "similarity_compile")
+COMPILE_REPORTS = ("masking.compile", "similarity.compile")
 
 
 def run_benchmark(name: str, options: Sequence[str]) -> int:
@@ -43,7 +43,7 @@ def _place(name: str, options: Sequence[str]) -> list[str]:
     if name not in ("causal", "localization"):
         return ["--out", str(FOLDER)]
     device = "cuda" if "cuda" in options else "cpu"
-    return ["--output", str(FOLDER / f"{MODULES[name]}_{device}.csv")]
+    return ["--output", str(FOLDER / f"{name}_{device}.csv")]
 
 
 def _run(module: str, options: Sequence[str]) -> int:

@@ -18,9 +18,9 @@ from pathlib import Path
 
 import torch
 
-from reproduce.benchmarks import masking_timing as timing
+from reproduce.benchmarks import timing
 from reproduce.benchmarks.harness import Record, add_changed_only_option
-from reproduce.benchmarks.masking_cases import (
+from reproduce.benchmarks.masking.cases import (
     BATCHES,
     DTYPES,
     OPERATIONS,
@@ -32,13 +32,14 @@ from reproduce.benchmarks.masking_cases import (
     inputs,
     moved_bytes,
 )
-from reproduce.benchmarks.masking_report import write_report
+from reproduce.benchmarks.masking.report import write_report
 from reproduce.benchmarks.memory import peak_bytes
 
 SOURCES = (
     "csrc/opticam",
     "opticam/masking",
-    *(f"reproduce/benchmarks/masking{part}.py" for part in ("", "_cases", "_timing")),
+    "reproduce/benchmarks/timing.py",
+    *(f"reproduce/benchmarks/masking/{part}.py" for part in ("__main__", "cases")),
 )
 KEYS = ("operation", "shape", "batch", "dtype")
 TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 2e-2}

@@ -1,6 +1,6 @@
 """The Markdown table and the plot of an Opti-CAM loop benchmark, from its CSV alone.
 
-python -m reproduce.benchmarks.opticam_loop_report opticam_loop_cpu.csv
+python -m reproduce.benchmarks.loop.report opticam_loop_cpu.csv
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The Markdown table and the plot of a similarity benchmark, from its CSV alone.
 
-python -m reproduce.benchmarks.similarity_report similarity_cpu.csv
+python -m reproduce.benchmarks.similarity.report similarity_cpu.csv
 """
 
 from __future__ import annotations

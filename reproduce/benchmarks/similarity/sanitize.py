@@ -1,6 +1,6 @@
 """Runs every CUDA kernel of part similarity once on small odd shapes, for compute-sanitizer to watch.
 
-PYTORCH_NO_CUDA_MEMORY_CACHING=1 compute-sanitizer --tool memcheck python -m reproduce.benchmarks.similarity_sanitize
+PYTORCH_NO_CUDA_MEMORY_CACHING=1 compute-sanitizer --tool memcheck python -m reproduce.benchmarks.similarity.sanitize
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 
 from dpnet.similarity import part_similarity
-from reproduce.benchmarks.similarity_cases import PRECISIONS
+from reproduce.benchmarks.similarity.cases import PRECISIONS
 
 SHAPES = ((129, 3, 49, 63), (7, 2, 1, 40), (40, 1, 300, 136), (130, 5, 37, 72))
 

@@ -1,6 +1,6 @@
 """Opti-CAM, Grad-CAM and Score-CAM on one network, against plain loops and other packages.
 
-    python -m reproduce.benchmarks.opticam_loop --out DIR [--part opti-cam] [--quick] [--device cuda]
+    python -m reproduce.benchmarks.loop --out DIR [--part opti-cam] [--quick] [--device cuda]
 
 Three parts, one row per side and repetition in DIR/opticam_loop_DEVICE.csv, written as they finish. "opti-cam":
 whole runs of our levels, of the public reference's loop and of that loop repaired, same images, network and
@@ -33,10 +33,10 @@ from opticam.networks import build_network
 from opticam.saliency.ascent import Ascent
 from opticam.saliency.objectives import OBJECTIVES
 from opticam.saliency.targets import ClassScore
-from reproduce.benchmarks import opticam_loop_rivals as rivals
 from reproduce.benchmarks.harness import Record, add_changed_only_option
+from reproduce.benchmarks.loop import rivals
+from reproduce.benchmarks.loop.report import write_report
 from reproduce.benchmarks.memory import peak_bytes
-from reproduce.benchmarks.opticam_loop_report import write_report
 
 SOURCES = (
     "opticam/classifier.py",
@@ -47,8 +47,8 @@ SOURCES = (
     "opticam/recording.py",
     "opticam/saliency",
     "csrc/opticam",
-    "reproduce/benchmarks/opticam_loop.py",
-    "reproduce/benchmarks/opticam_loop_rivals.py",
+    "reproduce/benchmarks/loop/__main__.py",
+    "reproduce/benchmarks/loop/rivals.py",
 )
 KEYS = ("part", "images", "iterations")
 LEVELS = ("exact", "fast", "half")

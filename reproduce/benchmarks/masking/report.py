@@ -1,6 +1,6 @@
 """The Markdown table and the plot of a masking benchmark, from its CSV alone.
 
-python -m reproduce.benchmarks.masking_report masking_cpu.csv
+python -m reproduce.benchmarks.masking.report masking_cpu.csv
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ from reproduce.benchmarks.bar_plots import plot_bars
 from reproduce.benchmarks.environment import environment
 
 DESCRIPTION = "Time insertion and deletion against a plain loop."
-SOURCES = ("opticam/metrics/causal.py", "opticam/masking", "csrc/opticam", "reproduce/benchmarks/causal.py")
+SOURCES = ("opticam/metrics/causal.py", "opticam/masking", "csrc/opticam", "reproduce/benchmarks/causal")
 
 
 def fused(classifier: Callable[[Tensor], Tensor], images: Tensor, maps: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """Runs every Triton kernel of the masking step once on small odd shapes, for compute-sanitizer to watch.
 
-PYTORCH_NO_CUDA_MEMORY_CACHING=1 compute-sanitizer --tool memcheck python -m reproduce.benchmarks.masking_sanitize
+PYTORCH_NO_CUDA_MEMORY_CACHING=1 compute-sanitizer --tool memcheck python -m reproduce.benchmarks.masking.sanitize
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ import torch
 
 from reproduce.benchmarks.harness import Record, add_changed_only_option
 from reproduce.benchmarks.memory import peak_bytes
-from reproduce.benchmarks.similarity_cases import (
+from reproduce.benchmarks.similarity.cases import (
     PRECISIONS,
     QUICK,
     SHAPES,
@@ -32,13 +32,13 @@ from reproduce.benchmarks.similarity_cases import (
     Shape,
     inputs,
 )
-from reproduce.benchmarks.similarity_report import write_report
-from reproduce.benchmarks.similarity_rivals import FORWARD_ONLY, Rival, rivals
+from reproduce.benchmarks.similarity.report import write_report
+from reproduce.benchmarks.similarity.rivals import FORWARD_ONLY, Rival, rivals
 
 SOURCES = (
     "csrc/dpnet",
     "dpnet/similarity",
-    *(f"reproduce/benchmarks/similarity{part}.py" for part in ("", "_cases", "_rivals")),
+    *(f"reproduce/benchmarks/similarity/{part}.py" for part in ("__main__", "cases", "rivals")),
 )
 KEYS = ("shape", "precision", "pass", "entropy")
 CHECKED_IMAGES = 2

@@ -2,8 +2,8 @@ import torch
 import torchvision
 
 from opticam import OptiCAM
-from reproduce.benchmarks.opticam_loop import Setting, first_step
-from reproduce.benchmarks.opticam_loop_rivals import reference_loop, repaired_loop
+from reproduce.benchmarks.loop.__main__ import Setting, first_step
+from reproduce.benchmarks.loop.rivals import reference_loop, repaired_loop
 
 
 def setting(dtype, iterations):
