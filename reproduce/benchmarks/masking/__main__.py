@@ -19,7 +19,7 @@ from pathlib import Path
 import torch
 
 from reproduce.benchmarks import timing
-from reproduce.benchmarks.harness import Record, add_changed_only_option
+from reproduce.benchmarks.harness import Record, benchmark_parser
 from reproduce.benchmarks.masking.cases import (
     BATCHES,
     DTYPES,
@@ -38,10 +38,11 @@ from reproduce.benchmarks.memory import peak_bytes
 SOURCES = (
     "csrc/opticam",
     "opticam/masking",
-    "reproduce/benchmarks/timing.py",
     *(f"reproduce/benchmarks/masking/{part}.py" for part in ("__main__", "cases")),
 )
 KEYS = ("operation", "shape", "batch", "dtype")
+SECONDS = 0.02
+"""Of each implementation in each turn."""
 TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 2e-2}
 
 
@@ -81,8 +82,7 @@ def measure(
     calls = OPERATIONS[operation](x, options.compile)
     moved = moved_bytes(operation, x)
     rate = timing.copy_gigabytes_per_second(moved, device)
-    each = 2 if batch >= 64 and device == "cpu" else 5
-    times = timing.take_turns(calls, device, options.turns, each)
+    times = timing.take_turns(calls, device, options.turns, SECONDS)
     for name, call in calls.items():
         yield {
             "implementation": name,
@@ -101,7 +101,7 @@ def measure(
 def gpu_columns(call: Call) -> dict[str, float]:
     """Milliseconds of the kernels alone, and of their submission."""
     replay = timing.graph_of(call)
-    kernels = min(timing.take_turns({"graph": replay}, "cuda", turns=3, each=5)["graph"])
+    kernels = min(timing.take_turns({"graph": replay}, "cuda", turns=3, seconds=0.005)["graph"])
     return {"kernels_ms": round(kernels, 4), "submit_ms": round(timing.submission_milliseconds(call), 4)}
 
 
@@ -113,14 +113,13 @@ def extra_megabytes(call: Call, device: str) -> float | None:
 
 def run(options: argparse.Namespace) -> Path:
     """Measure what is asked for; other rows that the CSV holds stay. Returns its path."""
-    path = options.out / f"masking_{options.device}.csv"
-    record = Record(path, KEYS, SOURCES, options.device, options.changed_only)
+    record = Record.of("masking", KEYS, SOURCES, options)
     for shape, batch, dtype, operation in settings(options):
         group = dict(zip(KEYS, (operation, shape.name, batch, str(dtype).removeprefix("torch."))))
         if record.pending(group):
             torch.compiler.reset()
             record.add(group, measure(shape, batch, dtype, operation, options))
-    return path
+    return record.path
 
 
 def settings(options: argparse.Namespace) -> Iterator[tuple[Shape, int, torch.dtype, str]]:
@@ -134,18 +133,13 @@ def settings(options: argparse.Namespace) -> Iterator[tuple[Shape, int, torch.dt
 
 def main() -> None:
     """Measure, then write the table and the plot beside the CSV and print its path."""
-    parser = argparse.ArgumentParser(description="Time the masking operations against their peers.")
-    parser.add_argument("--out", type=Path, required=True, help="folder for the CSV, its table and its plot")
-    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser = benchmark_parser("Time the masking operations against their peers.")
     parser.add_argument("--quick", action="store_true", help="two batch sizes and few turns")
     names = [shape.name for shape in SHAPES]
     parser.add_argument("--shapes", nargs="+", choices=names, default=names, help="all unless given")
-    add_changed_only_option(parser)
     parser.add_argument("--no-compile", dest="compile", action="store_false", help="without torch.compile")
     options = parser.parse_args()
     options.turns = 3 if options.quick else 8
-    if options.device == "cuda" and not torch.cuda.is_available():
-        parser.error("--device cuda: no CUDA device is available")
     path = run(options)
     write_report(path)
     print(path)

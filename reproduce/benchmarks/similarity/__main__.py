@@ -14,14 +14,13 @@ from __future__ import annotations
 import argparse
 import itertools
 import statistics
-import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 
 import torch
 
-from reproduce.benchmarks.harness import Record, add_changed_only_option
+from reproduce.benchmarks.harness import Record, benchmark_parser
 from reproduce.benchmarks.memory import peak_bytes
 from reproduce.benchmarks.similarity.cases import (
     PRECISIONS,
@@ -34,6 +33,7 @@ from reproduce.benchmarks.similarity.cases import (
 )
 from reproduce.benchmarks.similarity.report import write_report
 from reproduce.benchmarks.similarity.rivals import FORWARD_ONLY, Rival, rivals
+from reproduce.benchmarks.timing import take_turns
 
 SOURCES = (
     "csrc/dpnet",
@@ -42,7 +42,7 @@ SOURCES = (
 )
 KEYS = ("shape", "precision", "pass", "entropy")
 CHECKED_IMAGES = 2
-LEAST_TURNS, MOST_TURNS = 3, 30
+TURNS = 3
 
 
 def check(rival: Rival, parts: torch.Tensor, regions: torch.Tensor, precision: Precision) -> float:
@@ -81,28 +81,6 @@ def step(
     return run
 
 
-def milliseconds(call: Callable[[], object], device: str) -> float:
-    """Time of one call, the device's work included."""
-    if device == "cuda":
-        torch.cuda.synchronize()
-    start = time.perf_counter()
-    call()
-    if device == "cuda":
-        torch.cuda.synchronize()
-    return 1000 * (time.perf_counter() - start)
-
-
-def take_turns(calls: dict[str, Callable[[], object]], device: str, seconds: float) -> dict[str, list[float]]:
-    """Times of each call, round after round for some seconds, 3 rounds at least; a first round warms up."""
-    for call in calls.values():
-        call()
-    rounds: list[dict[str, float]] = []
-    start = time.perf_counter()
-    while len(rounds) < LEAST_TURNS or (time.perf_counter() - start < seconds and len(rounds) < MOST_TURNS):
-        rounds.append({name: milliseconds(call, device) for name, call in calls.items()})
-    return {name: [turn[name] for turn in rounds] for name in calls}
-
-
 @lru_cache(maxsize=1)  # the passes of a shape and precision follow each other
 def checked(
     shape: Shape, precision: Precision, device: str, compiled: bool
@@ -131,7 +109,8 @@ def measure(
         for name, rival in everyone.items()
         if not (name in FORWARD_ONLY and (train or temperature))
     }
-    times = take_turns(calls | {"product": lambda: flat @ unit.T}, device, options.seconds)
+    seconds = options.seconds / TURNS / (len(calls) + 1)
+    times = take_turns(calls | {"product": lambda: flat @ unit.T}, device, TURNS, seconds)
     product = min(times.pop("product"))
     for name, spent in times.items():
         peak = peak_bytes(calls[name], device)
@@ -151,8 +130,7 @@ def measure(
 
 def run(options: argparse.Namespace) -> Path:
     """Measure what is asked for; other rows that the CSV holds stay. Returns its path."""
-    path = options.out / f"similarity_{options.device}.csv"
-    record = Record(path, KEYS, SOURCES, options.device, options.changed_only)
+    record = Record.of("similarity", KEYS, SOURCES, options)
     shapes = [shape for shape in SHAPES if shape.name in options.shapes]
     passes = itertools.product((False, True), (None, TEMPERATURE))
     for shape, precision, (train, temperature) in itertools.product(shapes, PRECISIONS, passes):
@@ -161,27 +139,22 @@ def run(options: argparse.Namespace) -> Path:
         if record.pending(group):
             with precision.active():
                 record.add(group, measure(shape, precision, train, temperature, options))
-    return path
+    return record.path
 
 
 def main() -> None:
     """Measure, then write the CSV's report beside it and print the path."""
-    parser = argparse.ArgumentParser(description="Time part-region similarity against its peers.")
-    parser.add_argument("--out", type=Path, required=True, help="folder for the CSV, its table and its plot")
-    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    parser.add_argument("--quick", action="store_true", help="two shapes, three turns")
+    parser = benchmark_parser("Time part-region similarity against its peers.")
+    parser.add_argument("--quick", action="store_true", help="two shapes, a second for each pass")
     parser.add_argument(
         "--compile", action="store_true", help="torch.compile among the rivals, even on a CPU"
     )
     parser.add_argument("--shapes", nargs="+", choices=[s.name for s in SHAPES], help="all unless given")
     parser.add_argument("--seconds", type=float, default=5.0, help="for each pass of a shape and precision")
-    add_changed_only_option(parser)
     options = parser.parse_args()
     options.shapes = options.shapes or (QUICK if options.quick else [shape.name for shape in SHAPES])
     options.seconds = min(options.seconds, 1.0) if options.quick else options.seconds
     options.compile = options.compile or options.device == "cuda"
-    if options.device == "cuda" and not torch.cuda.is_available():
-        parser.error("--device cuda: no CUDA device is available")
     path = run(options)
     write_report(path)
     print(path)

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from reproduce.benchmarks import localization, part_training
-from reproduce.benchmarks.causal import __main__ as causal
+from reproduce.benchmarks.causal import report as causal
 from reproduce.workspace.paths import PUBLISHED
 
 

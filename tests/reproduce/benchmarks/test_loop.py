@@ -2,8 +2,8 @@ import torch
 import torchvision
 
 from opticam import OptiCAM
-from reproduce.benchmarks.loop.__main__ import Setting, first_step
 from reproduce.benchmarks.loop.rivals import reference_loop, repaired_loop
+from reproduce.benchmarks.loop.sides import Setting, first_step
 
 
 def setting(dtype, iterations):
