@@ -2,7 +2,7 @@
 
 #include "operations.h"
 
-#include "kernel_table.h"
+#include "cpu/loops.h"
 
 static std::string instruction_set() { return opticam::instruction_set(); }
 

@@ -19,7 +19,7 @@ from pathlib import Path
 import pandas as pd
 from torch.utils.cpp_extension import include_paths
 
-SOURCES = Path(__file__).resolve().parents[3] / "csrc" / "dpnet"
+SOURCES = Path(__file__).resolve().parents[3] / "csrc" / "dpnet" / "cuda"
 ARCHITECTURES = ("80", "90")
 MATH = ("bf16", "f16", "tf32", "tf32x3")  # in the order of the enumeration in device.cuh
 ELEMENTS = {"f": "float32", "13__nv_bfloat16": "bfloat16", "6__half": "float16"}

@@ -1,7 +1,7 @@
 // The backward operations on the CPU: tensors in, tensors out.
 #include "backward.h"
 
-#include "operators.h"
+#include "../operations.h"
 
 namespace dpnet {
 namespace {

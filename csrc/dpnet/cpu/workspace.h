@@ -8,7 +8,7 @@
 #include <new>
 
 #include "loops.h"
-#include "stable.h"
+#include "../stable.h"
 
 namespace dpnet {
 

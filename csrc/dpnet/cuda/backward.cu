@@ -1,6 +1,6 @@
 // The way back through the argmax on the GPU, and the reductions of similarities that a matrix product stored.
-#include "cuda_launch.cuh"
-#include "operators.h"
+#include "launch.cuh"
+#include "../operations.h"
 
 namespace dpnet {
 namespace {

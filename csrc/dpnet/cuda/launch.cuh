@@ -3,7 +3,7 @@
 
 #include <cuda_runtime.h>
 
-#include "stable.h"
+#include "../stable.h"
 
 #include <torch/csrc/inductor/aoti_torch/c/shim.h>
 #include <torch/csrc/stable/accelerator.h>

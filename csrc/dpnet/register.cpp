@@ -1,6 +1,6 @@
 // Registers the operations `dpnet_kernels::*` and their implementations, on the CPU and, where compiled, CUDA.
-#include "loops.h"
-#include "operators.h"
+#include "cpu/loops.h"
+#include "operations.h"
 
 namespace dpnet {
 namespace {

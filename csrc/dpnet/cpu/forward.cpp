@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "blocks.h"
-#include "operators.h"
+#include "../operations.h"
 #include "panels.h"
 #include "screened_forward.h"
 

@@ -5,7 +5,7 @@
 #include <tuple>
 #include <vector>
 
-#include "operations.h"
+#include "../operations.h"
 #include "tensors.h"
 #include "upsampled.h"
 

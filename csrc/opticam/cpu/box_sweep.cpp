@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <vector>
 
-#include "operations.h"
+#include "../operations.h"
 #include "tensors.h"
 
 namespace opticam {

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "axis.h"
-#include "operations.h"
+#include "../operations.h"
 #include "tensors.h"
 #include "upsampled.h"
 

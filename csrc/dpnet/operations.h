@@ -1,4 +1,4 @@
-// The operations, one implementation a device; `library.cpp` registers them.
+// The operations, one implementation a device; `register.cpp` registers them.
 #pragma once
 
 #include "stable.h"

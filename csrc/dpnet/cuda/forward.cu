@@ -1,6 +1,6 @@
 // Scores, argmax and entropy on the GPU: unit parts, one pass of the tile kernel, and the softmax over its tiles.
-#include "cuda_launch.cuh"
-#include "operators.h"
+#include "launch.cuh"
+#include "../operations.h"
 
 namespace dpnet {
 namespace {

@@ -6,7 +6,7 @@
 // turned into slopes in place, and multiplied with the regions into the gradient, as pairs where the similarities were.
 #include "backward.h"
 #include "blocks.h"
-#include "operators.h"
+#include "../operations.h"
 #include "slope_product.h"
 
 namespace dpnet {

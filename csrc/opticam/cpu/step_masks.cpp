@@ -2,7 +2,7 @@
 
 #include <vector>
 
-#include "operations.h"
+#include "../operations.h"
 #include "tensors.h"
 
 namespace opticam {

@@ -1,7 +1,7 @@
 // The loops for processors with AVX2.
 
-#include "kernel_table.h"
-#include "stable.h"
+#include "loops.h"
+#include "../stable.h"
 #include "target.h"
 
 #if OPTICAM_HAS_X86_TARGETS

@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <string>
 
-#include "kernel_table.h"
-#include "stable.h"
+#include "loops.h"
+#include "../stable.h"
 
 namespace opticam {
 

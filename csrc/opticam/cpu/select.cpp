@@ -3,8 +3,8 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "kernel_table.h"
-#include "stable.h"
+#include "loops.h"
+#include "../stable.h"
 #include "target.h"
 
 namespace opticam {

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <vector>
 
-#include "kernel_table.h"
+#include "loops.h"
 
 namespace opticam {
 

@@ -1,7 +1,7 @@
 // Scores and argmax of float32 similarities, most of which are only bounded.
 #pragma once
 
-#include "operators.h"
+#include "../operations.h"
 
 namespace dpnet {
 
