@@ -1,7 +1,8 @@
-// The operations, one implementation a device; `register.cpp` registers them.
+// Operations: s_bp = max_r <x_br, w_p>, w_p = u_p / |u_p|; the entropy of softmax_p(<x_br, w_p> / t); gradients.
+// Parts U [P,d], regions X [B,R,d] of any size from 1 on; one implementation a device, `register.cpp` registers them.
 #pragma once
 
-#include "stable.h"
+#include "../common/stable.h"
 
 namespace dpnet {
 

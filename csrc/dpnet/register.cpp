@@ -1,4 +1,5 @@
-// Registers the operations `dpnet_kernels::*` and their implementations, on the CPU and, where compiled, CUDA.
+// Registers the operations `dpnet_kernels::*`, on the CPU and, where compiled, CUDA; no formula of its own.
+// For every shape: Python (`dpnet/similarity/backends.py`) chooses the operation, the dispatcher the device.
 #include "cpu/loops.h"
 #include "operations.h"
 

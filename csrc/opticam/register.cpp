@@ -1,4 +1,5 @@
-// Registers the CPU implementations, and an operation that names the instruction set in use.
+// Registers the CPU implementations of the masking step, and an operation that names the instruction set; no formula.
+// For every shape: the dispatcher takes them for CPU tensors.
 
 #include "operations.h"
 

@@ -1,15 +1,11 @@
-// The backward operations on the CPU: tensors in, tensors out.
+// Backward operations on the CPU, dU and dX, tensors in and tensors out: the loops are in backward_argmax, _entropy.
+// Every shape; through the entropy bfloat16 regions are multiplied as pairs where the processor can, others in float32.
 #include "backward.h"
 
 #include "../operations.h"
 
 namespace dpnet {
 namespace {
-
-template <class T>
-const T* data(const Tensor& tensor) {
-  return static_cast<const T*>(tensor.const_data_ptr());
-}
 
 struct Results {
   Tensor parts, regions;
@@ -23,8 +19,8 @@ struct Results {
 template <class T>
 BackwardInputs<T> inputs(const OptionalTensor& grad_scores, const Tensor& parts, const Tensor& regions,
                          const Tensor& argmax) {
-  BackwardInputs<T> in{sizes_of(parts, regions), data<T>(parts), RegionRows<T>(regions), data<int32_t>(argmax)};
-  in.grad_scores = grad_scores ? data<T>(*grad_scores) : nullptr;
+  BackwardInputs<T> in{sizes_of(parts, regions), read<T>(parts), RegionRows<T>(regions), read<int32_t>(argmax)};
+  in.grad_scores = grad_scores ? read<T>(*grad_scores) : nullptr;
   return in;
 }
 
@@ -33,8 +29,8 @@ Gradients through_argmax(const Tensor& grad_scores, const Tensor& parts, const T
                          const Tensor& argmax, bool need_regions) {
   const auto in = inputs<T>(grad_scores, parts, regions, argmax);
   Results results(parts, in.sizes, need_regions);
-  parts_through_argmax(in, static_cast<T*>(results.parts.mutable_data_ptr()));
-  if (need_regions) regions_through_argmax(in, static_cast<T*>(results.regions.mutable_data_ptr()));
+  parts_through_argmax(in, write<T>(results.parts));
+  if (need_regions) regions_through_argmax(in, write<T>(results.regions));
   return {results.parts, results.regions};
 }
 
@@ -42,7 +38,7 @@ template <class T>
 void join_argmax(Tensor& gradient, double kept, const Tensor& grad_scores, const Tensor& parts, const Tensor& regions,
                  const Tensor& argmax) {
   const auto in = inputs<T>(grad_scores, parts, regions, argmax);
-  parts_through_argmax(in, static_cast<T*>(gradient.mutable_data_ptr()), std::optional<T>(T(kept)));
+  parts_through_argmax(in, write<T>(gradient), std::optional<T>(T(kept)));
 }
 
 template <class T, class F>
@@ -50,14 +46,14 @@ Gradients through_entropy(const OptionalTensor& grad_scores, const Tensor& grad_
                           const Tensor& regions, const Tensor& argmax, const Tensor& entropy,
                           const Tensor& log_partition, double temperature, bool need_regions) {
   auto in = inputs<T>(grad_scores, parts, regions, argmax);
-  in.grad_entropy = data<T>(grad_entropy);
-  in.entropy = data<T>(entropy);
-  in.log_partition = data<T>(log_partition);
+  in.grad_entropy = read<T>(grad_entropy);
+  in.entropy = read<T>(entropy);
+  in.log_partition = read<T>(log_partition);
   in.scale = T(1 / temperature);
   Results results(parts, in.sizes, need_regions);
   const RegionRows<F> factors(regions);
-  parts_through_entropy(in, factors, static_cast<T*>(results.parts.mutable_data_ptr()));
-  if (need_regions) regions_through_entropy(in, factors, static_cast<T*>(results.regions.mutable_data_ptr()));
+  parts_through_entropy(in, factors, write<T>(results.parts));
+  if (need_regions) regions_through_entropy(in, factors, write<T>(results.regions));
   return {results.parts, results.regions};
 }
 

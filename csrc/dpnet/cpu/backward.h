@@ -1,5 +1,5 @@
-// The two ways back on the CPU: through the argmax alone, a row for each part and image; through the entropy,
-// whose gradient is dense, by recomputing the similarities a tile at a time.
+// Two ways back on the CPU: through the argmax, dU_p = sum_b g_bp x_br*; through the entropy, dU = dS^T X, dS dense.
+// The first where only scores have a gradient; the second, a tile of similarities at a time, where entropies have one.
 #pragma once
 
 #include "panels.h"

@@ -1,4 +1,5 @@
 // Gradients through the maximum: dU_p = sum over images b of g_bp x_b,r*(b,p), and dX the other way round.
+// Every shape, where entropies have no gradient, or join one that the forward pass made (`forward_gradient.cpp`).
 #include <vector>
 
 #include "backward.h"

@@ -1,5 +1,7 @@
-// Gradients through the entropy and, with it, the maximum: dS is dense, so each tile of similarities is computed
-// again, turned into its gradient in cache, and multiplied straight into the gradient of parts or of regions.
+// Gradients dU = dS^T X, dX = dS W through entropy and maximum: dS_rp = -g_r pi_rp (log pi_rp + H_r) / t, + g_bp at r*.
+// Where entropies have a gradient and the forward pass did not make it; every shape.
+// dS is dense: each tile of similarities is computed again, turned into its gradient in cache, and multiplied straight
+// into the gradient of parts or of regions.
 #include "backward.h"
 
 namespace dpnet {

@@ -1,5 +1,5 @@
-// How a forward pass goes through the parts, a block of panels at a time, the best region found so far, and what a
-// finished softmax tells.
+// How a forward pass goes through the parts, a block of panels at a time; the best region so far; H = log Z - E[logit].
+// For every forward pass on the CPU; a block holds what BLOCK_BYTES of `workspace.h` allow.
 #pragma once
 
 #include <cmath>

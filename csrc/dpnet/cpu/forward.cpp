@@ -1,7 +1,7 @@
-// Scores, argmax and entropy on the CPU: a block of unit parts is packed once, then every thread goes through
-// its images, a tile of similarities at a time. The tile is reduced while it is in cache, and never stored. Where only
-// the scores are asked for, in float32, `screened_forward.cpp` needs fewer products; beside an entropy, pairs of bfloat16
-// or of whole numbers cost half as much where they are exact enough.
+// Scores max_r S_rp, argmax and entropy H_r of softmax_p(S_rp / t) on the CPU; S = X W^T is never stored.
+// Every shape, unless `screened_forward.cpp` or `forward_gradient.cpp` is chosen.
+// A block of unit parts is packed once, then every thread goes through its images; the tile is reduced while it is in
+// cache. Beside an entropy, pairs of bfloat16 or of whole numbers cost half as much where they are exact enough.
 #include <vector>
 
 #include "blocks.h"
@@ -20,7 +20,7 @@ class Forward {
           int32_t* argmax)
       : loops_(loops<T>()),
         sizes_(sizes_of(parts, regions)),
-        parts_(static_cast<const T*>(parts.const_data_ptr()), sizes_),
+        parts_(read<T>(parts), sizes_),
         regions_(regions),
         scale_(temperature ? T(1 / *temperature) : T(0)),
         scores_(scores),
@@ -116,12 +116,12 @@ Outputs run(const Tensor& parts, const Tensor& regions, std::optional<double> te
                                                  : std::vector<int64_t>{0};
   Tensor entropy = torch::stable::new_empty(parts, shape);
   Tensor log_partition = torch::stable::new_empty(parts, shape);
-  Forward<T, F> forward(parts, regions, temperature, static_cast<T*>(scores.mutable_data_ptr()),
-                     static_cast<int32_t*>(argmax.mutable_data_ptr()));
+  Forward<T, F> forward(parts, regions, temperature, write<T>(scores),
+                     write<int32_t>(argmax));
   forward.run();
   if (temperature)
-    forward.finish(static_cast<T*>(entropy.mutable_data_ptr()),
-                   static_cast<T*>(log_partition.mutable_data_ptr()));
+    forward.finish(write<T>(entropy),
+                   write<T>(log_partition));
   return {scores, argmax, entropy, log_partition};
 }
 

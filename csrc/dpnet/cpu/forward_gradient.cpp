@@ -1,6 +1,7 @@
-// The forward pass with entropy of a training step on the CPU: it also gives the gradient of the parts through the
-// sum of all entropies. The gradient is dense and needs every similarity; made here, while they are at hand, it saves
-// the backward pass from computing all of them again. (As fused cross-entropies do: their loss, too, is a mean.)
+// Scores, argmax, entropies H_r, and the parts' gradient of sum_r H_r: dW_p = -sum_r pi_rp (log pi_rp + H_r) x_r / t.
+// The forward pass with entropy of a training step, any shape, where only the parts want a gradient. The gradient is
+// dense and needs every similarity; made here, while they are at hand, it saves the backward pass from computing all of
+// them again. (As fused cross-entropies do: their loss, too, is a mean.)
 //
 // A group of regions at a time goes against all parts. Its similarities, at most GROUP_BYTES of them, are reduced,
 // turned into slopes in place, and multiplied with the regions into the gradient, as pairs where the similarities were.
@@ -25,7 +26,7 @@ class ForwardGradient {
                   T* gradient)
       : loops_(loops<T>()),
         sizes_(sizes_of(parts, regions)),
-        parts_(static_cast<const T*>(parts.const_data_ptr()), sizes_),
+        parts_(read<T>(parts), sizes_),
         factors_(regions),
         scale_(T(1 / temperature)),
         entropy_(entropy),
@@ -221,11 +222,11 @@ GradientOutputs run(const Tensor& parts, const Tensor& regions, double temperatu
   Tensor log_partition = torch::stable::new_empty(parts, {sizes.images, sizes.regions});
   const int64_t lanes = loops<T>().lanes;
   Tensor gradient = torch::stable::new_zeros(parts, {divide_up(sizes.parts, lanes) * lanes, sizes.depth});
-  ForwardGradient<T, F> forward(parts, regions, temperature, static_cast<T*>(entropy.mutable_data_ptr()),
-                                static_cast<T*>(log_partition.mutable_data_ptr()),
-                                static_cast<T*>(gradient.mutable_data_ptr()));
+  ForwardGradient<T, F> forward(parts, regions, temperature, write<T>(entropy),
+                                write<T>(log_partition),
+                                write<T>(gradient));
   forward.run();
-  forward.write_best(static_cast<T*>(scores.mutable_data_ptr()), static_cast<int32_t*>(argmax.mutable_data_ptr()));
+  forward.write_best(write<T>(scores), write<int32_t>(argmax));
   return {scores, argmax, entropy, log_partition, torch::stable::narrow(gradient, 0, 0, sizes.parts)};
 }
 

@@ -1,6 +1,6 @@
-// The inner loops, one table for each instruction set; `select.cpp` chooses when the library loads.
-// T is float or double. A panel holds `lanes` unit parts side by side, [depth][lanes]; a tile holds their
-// similarities to some regions, [rows][lanes].
+// The inner loops, one table for each instruction set: products, maxima and softmax sums of a tile of similarities.
+// `select.cpp` chooses the table by the processor when it is first asked for. Every shape; T is float or double.
+// A panel holds `lanes` unit parts side by side, [depth][lanes]; a tile their similarities to regions, [rows][lanes].
 #pragma once
 
 #include <cstdint>

@@ -1,13 +1,10 @@
-// The loops for x86-64 processors with AVX-2: 8 floats a vector, 16 registers.
+// The loops of `loops.h` for x86-64 with AVX2: 8 floats a vector, 16 registers.
+// Chosen by `select.cpp` on processors with AVX2, FMA and F16C that lack AVX-512.
+#include "../../common/target.h"
 #include "loops.h"
 
-#if defined(__x86_64__)
-#if defined(__clang__)
-#pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
-#else
-#pragma GCC push_options
-#pragma GCC target("avx2,fma")
-#endif
+#if HAS_X86_TARGETS
+TARGET_BEGIN(TARGET_AVX2)
 
 #define DPNET_INSTRUCTIONS avx2
 #define DPNET_VECTOR_BYTES 32
@@ -19,9 +16,5 @@ Loops<float> avx2_loops_float() { return avx2::table<float>("avx2"); }
 Loops<double> avx2_loops_double() { return avx2::table<double>("avx2"); }
 }  // namespace dpnet
 
-#if defined(__clang__)
-#pragma clang attribute pop
-#else
-#pragma GCC pop_options
-#endif
+TARGET_END
 #endif

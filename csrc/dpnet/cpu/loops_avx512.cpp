@@ -1,13 +1,10 @@
-// The loops for x86-64 processors with AVX-512: 16 floats a vector, 32 registers.
+// The loops of `loops.h` for x86-64 with AVX-512: 16 floats a vector, 32 registers.
+// Chosen by `select.cpp` on processors with AVX-512 F, DQ, BW and VL.
+#include "../../common/target.h"
 #include "loops.h"
 
-#if defined(__x86_64__)
-#if defined(__clang__)
-#pragma clang attribute push(__attribute__((target("avx512f,avx512dq,avx512bw,avx512vl,avx2,fma"))), apply_to = function)
-#else
-#pragma GCC push_options
-#pragma GCC target("avx512f,avx512dq,avx512bw,avx512vl,avx2,fma")
-#endif
+#if HAS_X86_TARGETS
+TARGET_BEGIN(TARGET_AVX512)
 
 #define DPNET_INSTRUCTIONS avx512
 #define DPNET_VECTOR_BYTES 64
@@ -19,9 +16,5 @@ Loops<float> avx512_loops_float() { return avx512::table<float>("avx512"); }
 Loops<double> avx512_loops_double() { return avx512::table<double>("avx512"); }
 }  // namespace dpnet
 
-#if defined(__clang__)
-#pragma clang attribute pop
-#else
-#pragma GCC pop_options
-#endif
+TARGET_END
 #endif

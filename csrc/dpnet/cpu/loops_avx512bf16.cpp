@@ -1,15 +1,12 @@
-// The product of bfloat16 pairs for x86-64 processors with AVX512-BF16: two multiplications for one of float32.
+// Products of bfloat16 pairs, sum_k a_k b_k in float32, by AVX512-BF16: two multiplications for one of float32.
+// For bfloat16 regions of every shape, on processors that have it.
+#include "../../common/target.h"
 #include "loops.h"
 
-#if defined(__x86_64__) && (defined(__clang__) || __GNUC__ >= 10)
+#if HAS_AVX512BF16
 #include <immintrin.h>
 
-#if defined(__clang__)
-#pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512vl,avx512bf16"))), apply_to = function)
-#else
-#pragma GCC push_options
-#pragma GCC target("avx512f,avx512bw,avx512vl,avx512bf16")
-#endif
+TARGET_BEGIN("avx512f,avx512bw,avx512vl,avx512bf16")
 
 #include "pair_product.h"
 
@@ -62,9 +59,5 @@ PairLoops<Pair> avx512bf16_loops() {
 
 }  // namespace dpnet
 
-#if defined(__clang__)
-#pragma clang attribute pop
-#else
-#pragma GCC pop_options
-#endif
+TARGET_END
 #endif

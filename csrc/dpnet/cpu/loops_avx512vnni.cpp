@@ -1,16 +1,12 @@
-// Products of 16-bit whole numbers for x86-64 processors with AVX512-VNNI, two multiplications for one of float32 and
-// sums without rounding; and the loops of the screen that is made of them.
+// Products of 16-bit whole numbers by AVX512-VNNI, sum_k a_k b_k in 32 bits without rounding: two for one of float32.
+// For the screen of scores alone, and beside an entropy where `panels.h` allows; on processors that have it.
+#include "../../common/target.h"
 #include "loops.h"
 
-#if defined(__x86_64__) && (defined(__clang__) || __GNUC__ >= 8)
+#if HAS_AVX512VNNI
 #include <immintrin.h>
 
-#if defined(__clang__)
-#pragma clang attribute push(__attribute__((target("avx512f,avx512dq,avx512bw,avx512vl,avx512vnni,fma"))), apply_to = function)
-#else
-#pragma GCC push_options
-#pragma GCC target("avx512f,avx512dq,avx512bw,avx512vl,avx512vnni,fma")
-#endif
+TARGET_BEGIN("avx512f,avx512dq,avx512bw,avx512vl,avx512vnni,fma")
 
 #include "pair_product.h"
 
@@ -193,9 +189,5 @@ ScreenLoops avx512vnni_screen() {
 
 }  // namespace dpnet
 
-#if defined(__clang__)
-#pragma clang attribute pop
-#else
-#pragma GCC pop_options
-#endif
+TARGET_END
 #endif

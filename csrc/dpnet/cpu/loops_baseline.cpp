@@ -1,4 +1,5 @@
-// The loops for any other processor: 16-byte vectors, which every 64-bit target has (SSE2, NEON).
+// The loops of `loops.h` in 16-byte vectors, which every 64-bit target has (SSE2, NEON).
+// Chosen by `select.cpp` on every processor that has nothing wider.
 #include "loops.h"
 
 #define DPNET_INSTRUCTIONS baseline

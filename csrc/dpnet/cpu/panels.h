@@ -1,4 +1,5 @@
-// Unit parts packed into panels [factors][lanes], and their product with rows of regions.
+// Unit parts w_p = u_p / |u_p| packed into panels [factors][lanes], and their product with rows of regions.
+// For every pass on the CPU, any shape; whole numbers only from depth 32 on.
 #pragma once
 
 #include <vector>

@@ -1,4 +1,5 @@
-// The regions of an image as rows of factors.
+// The regions of an image as rows of factors: in place where they are stored so, else converted or packed.
+// For every pass on the CPU, any dtype and strides.
 #pragma once
 
 #include <type_traits>

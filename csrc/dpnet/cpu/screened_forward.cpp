@@ -1,5 +1,5 @@
-// Scores and argmax on the CPU where only the largest similarity of each part counts: products of 16-bit whole numbers,
-// at half the price of float32, say which regions can be the best of a part; only theirs are computed in float32.
+// Scores max_r <x_r, w_p> and argmax on the CPU: 16-bit products bound all similarities, float32 decides among few.
+// Chosen without entropy from R = 16 and d = 32 on, with AVX512-VNNI; not for float64, nor bfloat16 where it has pairs.
 //
 // Unit parts and regions are rounded to w' = round(N w) / N and x' = |x| round(N x / |x|) / N, N = 32767. An element is
 // off by at most half a step, so with D = sqrt(d) / (2 N) |w - w'| <= D and |x - x'| <= D |x|, and by Cauchy-Schwarz
@@ -42,7 +42,7 @@ class ScreenedForward {
   ScreenedForward(const Tensor& parts, const Tensor& regions, float* scores, int32_t* argmax)
       : loops_(*screen_loops()),
         sizes_(sizes_of(parts, regions)),
-        parts_(static_cast<const float*>(parts.const_data_ptr())),
+        parts_(read<float>(parts)),
         regions_(regions),
         scores_(scores),
         argmax_(argmax),
@@ -213,8 +213,8 @@ Outputs screened_forward(const Tensor& parts, const Tensor& regions) {
   const Sizes sizes = sizes_of(parts, regions);
   Tensor scores = torch::stable::new_empty(parts, {sizes.images, sizes.parts});
   Tensor argmax = torch::stable::new_empty(parts, {sizes.images, sizes.parts}, ScalarType::Int);
-  ScreenedForward(parts, regions, static_cast<float*>(scores.mutable_data_ptr()),
-                  static_cast<int32_t*>(argmax.mutable_data_ptr()))
+  ScreenedForward(parts, regions, write<float>(scores),
+                  write<int32_t>(argmax))
       .run();
   return {scores, argmax, torch::stable::new_empty(parts, {0}), torch::stable::new_empty(parts, {0})};
 }

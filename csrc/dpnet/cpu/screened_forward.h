@@ -1,4 +1,5 @@
-// Scores and argmax of float32 similarities, most of which are only bounded.
+// Scores max_r <x_r, w_p> and argmax of float32 similarities, most of which are only bounded.
+// `screens` says for which regions it is chosen.
 #pragma once
 
 #include "../operations.h"

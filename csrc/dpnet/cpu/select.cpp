@@ -1,131 +1,92 @@
-// Which loops suit the processor. DPNET_CPU_INSTRUCTIONS = avx512, avx2 or baseline asks for less than it can.
-#include <cstdlib>
+// Which loops suit the processor: AVX-512, with products of pairs where it has them, AVX2 or the baseline.
+// Chosen once, when they are first asked for; DPNET_CPU_INSTRUCTIONS = avx512, avx2 or baseline asks for less.
 #include <string>
 
+#include "../../common/instruction_sets.h"
 #include "loops.h"
 
 namespace dpnet {
 
-Loops<float> baseline_loops_float();
-Loops<double> baseline_loops_double();
+using namespace common;
 
-namespace {
-
-// The last is AVX-512 with whatever the processor adds to it for products of pairs.
-enum class Level { baseline, avx2, avx512, extended };
-
-Level wanted() {
-  const char* value = std::getenv("DPNET_CPU_INSTRUCTIONS");
-  const std::string name = value ? value : "";
-  if (name == "baseline") return Level::baseline;
-  if (name == "avx2") return Level::avx2;
-  return name == "avx512" ? Level::avx512 : Level::extended;
-}
-
-}  // namespace
-
-#if defined(__x86_64__)
-
-Loops<float> avx2_loops_float();
-Loops<double> avx2_loops_double();
-Loops<float> avx512_loops_float();
-Loops<double> avx512_loops_double();
+#define DPNET_DECLARE(set)             \
+  Loops<float> set##_loops_float();    \
+  Loops<double> set##_loops_double();
+DPNET_DECLARE(baseline)
+DPNET_DECLARE(avx2)
+DPNET_DECLARE(avx512)
 PairLoops<Pair> avx512bf16_loops();
 PairLoops<WholePair> avx512vnni_loops();
 ScreenLoops avx512vnni_screen();
 
 namespace {
 
-Level supported() {
-  if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) return Level::baseline;
-  if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512dq") ||
-      !__builtin_cpu_supports("avx512bw") || !__builtin_cpu_supports("avx512vl"))
-    return Level::avx2;
-  return Level::extended;
+constexpr const char* VARIABLE = "DPNET_CPU_INSTRUCTIONS";
+
+[[maybe_unused]] Level level() {
+  static const Level chosen = level_within(VARIABLE, "baseline");
+  return chosen;
 }
 
-Level level() {
-  static const Level chosen = wanted() < supported() ? wanted() : supported();
+// Whether AVX-512 may be used with whatever the processor adds to it for products of pairs.
+[[maybe_unused]] bool extended() {
+  static const bool chosen = level() == Level::avx512 && !asks_for(VARIABLE, "avx512");
   return chosen;
 }
 
 }  // namespace
 
+#if HAS_X86_TARGETS
+#define DPNET_CHOOSE(T)                                   \
+  level() == Level::avx512 ? avx512_loops_##T()           \
+  : level() == Level::avx2 ? avx2_loops_##T() : baseline_loops_##T()
+#else
+#define DPNET_CHOOSE(T) baseline_loops_##T()
+#endif
+
 template <>
 const Loops<float>& loops<float>() {
-  static const Loops<float> chosen = level() >= Level::avx512 ? avx512_loops_float()
-                                     : level() == Level::avx2 ? avx2_loops_float()
-                                                              : baseline_loops_float();
+  static const Loops<float> chosen = DPNET_CHOOSE(float);
   return chosen;
 }
 
 template <>
 const Loops<double>& loops<double>() {
-  static const Loops<double> chosen = level() >= Level::avx512 ? avx512_loops_double()
-                                      : level() == Level::avx2 ? avx2_loops_double()
-                                                               : baseline_loops_double();
+  static const Loops<double> chosen = DPNET_CHOOSE(double);
   return chosen;
 }
 
 template <>
 const PairLoops<Pair>* pair_loops<Pair>() {
-#if defined(__clang__) || __GNUC__ >= 10
-  if (level() < Level::extended || !__builtin_cpu_supports("avx512bf16")) return nullptr;
-  static const PairLoops<Pair> chosen = avx512bf16_loops();
-  return &chosen;
-#else
-  return nullptr;
+#if HAS_AVX512BF16
+  if (extended() && __builtin_cpu_supports("avx512bf16")) {
+    static const PairLoops<Pair> chosen = avx512bf16_loops();
+    return &chosen;
+  }
 #endif
+  return nullptr;
 }
 
 template <>
 const PairLoops<WholePair>* pair_loops<WholePair>() {
-#if defined(__clang__) || __GNUC__ >= 8
-  if (level() < Level::extended || !__builtin_cpu_supports("avx512vnni")) return nullptr;
-  static const PairLoops<WholePair> chosen = avx512vnni_loops();
-  return &chosen;
-#else
-  return nullptr;
+#if HAS_AVX512VNNI
+  if (extended() && __builtin_cpu_supports("avx512vnni")) {
+    static const PairLoops<WholePair> chosen = avx512vnni_loops();
+    return &chosen;
+  }
 #endif
+  return nullptr;
 }
 
 const ScreenLoops* screen_loops() {
-#if defined(__clang__) || __GNUC__ >= 8
-  if (pair_loops<WholePair>() == nullptr) return nullptr;
-  static const ScreenLoops chosen = avx512vnni_screen();
-  return &chosen;
-#else
-  return nullptr;
+#if HAS_AVX512VNNI
+  if (pair_loops<WholePair>()) {
+    static const ScreenLoops chosen = avx512vnni_screen();
+    return &chosen;
+  }
 #endif
-}
-
-#else
-
-template <>
-const Loops<float>& loops<float>() {
-  static const Loops<float> chosen = baseline_loops_float();
-  return chosen;
-}
-
-template <>
-const Loops<double>& loops<double>() {
-  static const Loops<double> chosen = baseline_loops_double();
-  return chosen;
-}
-
-template <>
-const PairLoops<Pair>* pair_loops<Pair>() {
   return nullptr;
 }
-
-template <>
-const PairLoops<WholePair>* pair_loops<WholePair>() {
-  return nullptr;
-}
-
-const ScreenLoops* screen_loops() { return nullptr; }
-
-#endif
 
 const char* instruction_names() {
   static const std::string names = std::string(loops<float>().instructions) + (pair_loops<Pair>() ? "+bf16" : "") +

@@ -1,5 +1,5 @@
-// The product of the entropies' slopes and the regions, which is the gradient of the unit parts: how both are stored for
-// it, and the product of one run of regions. F says what is multiplied, as in the similarities.
+// The product of the entropies' slopes and the regions, dW = dS^T X: how both are stored for it, a run at a time.
+// For `forward_gradient.cpp`, any shape. F says what is multiplied, as in the similarities.
 #pragma once
 
 #include "panels.h"

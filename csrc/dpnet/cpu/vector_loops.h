@@ -1,4 +1,5 @@
-// The loops of loops.h in portable vectors, compiled once for each instruction set. The including file defines
+// The loops of `loops.h` in portable vectors: tile = X W^T, running maxima, softmax sums, slopes; any shape.
+// Compiled once for each instruction set by `loops_*.cpp`. The including file defines
 // DPNET_INSTRUCTIONS (a name), DPNET_VECTOR_BYTES and DPNET_VECTORS (vectors in a panel row), and includes only
 // plain headers before: a function of the standard library compiled here could be linked elsewhere.
 

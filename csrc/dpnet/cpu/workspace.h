@@ -1,4 +1,5 @@
-// Sizes, scratch memory, and how the work is cut into pieces that fit a cache.
+// Sizes, scratch memory, and how the work is cut into pieces that fit a cache: rows = R / ceil(R / what fits).
+// For every pass on the CPU, any shape.
 #pragma once
 
 #include <algorithm>
@@ -8,7 +9,7 @@
 #include <new>
 
 #include "loops.h"
-#include "../stable.h"
+#include "../../common/stable.h"
 
 namespace dpnet {
 

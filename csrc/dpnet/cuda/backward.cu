@@ -1,4 +1,5 @@
-// The way back through the argmax on the GPU, and the reductions of similarities that a matrix product stored.
+// Gradients through the argmax on the GPU; maxima, entropies and their slopes of similarities that a product stored.
+// The first where `gather.py` expects it to win; the others for `chunked`. float32, bfloat16, float16; any shape.
 #include "launch.cuh"
 #include "../operations.h"
 
@@ -16,10 +17,10 @@ void run_backward(const Launch& launch, const ArgmaxArguments& in, const Tensor&
                   const Tensor& grad_regions, bool need_regions) {
   launch(unit_parts_kernel<T>, in.parts, 0, in.parts_data, in.depth, 0, static_cast<T*>(nullptr),
          const_cast<float*>(in.inverse_norms));
-  launch(grad_parts_kernel<T>, in.parts, 0, in, const_pointer<T>(regions), pointer<float>(grad_parts));
+  launch(grad_parts_kernel<T>, in.parts, 0, in, read<T>(regions), write<float>(grad_parts));
   if (need_regions)
     launch(grad_regions_kernel<T>, in.images * in.regions, in.depth * int(sizeof(float)), in,
-           pointer<T>(grad_regions));
+           write<T>(grad_regions));
 }
 
 }  // namespace
@@ -35,10 +36,10 @@ Gradients backward_argmax_cuda(const Tensor& grad_scores, const Tensor& parts, c
                                      : torch::stable::new_empty(regions, {0});
   Tensor norms = torch::stable::new_empty(parts, {parts.size(0)});
   ArgmaxArguments in{};
-  in.grad_scores = const_pointer<float>(grad_scores);
-  in.argmax = const_pointer<int>(argmax);
-  in.parts_data = const_pointer<float>(parts);
-  in.inverse_norms = const_pointer<float>(norms);
+  in.grad_scores = read<float>(grad_scores);
+  in.argmax = read<int>(argmax);
+  in.parts_data = read<float>(parts);
+  in.inverse_norms = read<float>(norms);
   in.image_stride = regions.stride(0);
   in.region_stride = regions.stride(1);
   in.images = images;
@@ -60,8 +61,8 @@ std::tuple<Tensor, Tensor> best_region_cuda(const Tensor& product) {
   const int64_t blocks = (parts + THREADS - 1) / THREADS;
   with_type(product.scalar_type(), [&](auto zero) {
     using T = decltype(zero);
-    launch(best_region_kernel<T>, images * blocks, 0, const_pointer<T>(product), int(regions), int(parts),
-           int(blocks), pointer<float>(scores), pointer<int>(argmax));
+    launch(best_region_kernel<T>, images * blocks, 0, read<T>(product), int(regions), int(parts),
+           int(blocks), write<float>(scores), write<int>(argmax));
   });
   return {scores, argmax};
 }
@@ -73,8 +74,8 @@ std::tuple<Tensor, Tensor> assignment_cuda(const Tensor& product, double tempera
   Tensor log_partition = torch::stable::new_empty(product, {images, regions}, ScalarType::Float);
   with_type(product.scalar_type(), [&](auto zero) {
     using T = decltype(zero);
-    launch(assignment_kernel<T>, images * regions, 0, const_pointer<T>(product), int(product.size(2)),
-           float(1 / temperature), pointer<float>(entropy), pointer<float>(log_partition));
+    launch(assignment_kernel<T>, images * regions, 0, read<T>(product), int(product.size(2)),
+           float(1 / temperature), write<float>(entropy), write<float>(log_partition));
   });
   return {entropy, log_partition};
 }
@@ -84,9 +85,9 @@ void entropy_slope_cuda(Tensor product, const Tensor& weight, const Tensor& entr
   const Launch launch(product);
   with_type(product.scalar_type(), [&](auto zero) {
     using T = decltype(zero);
-    launch(entropy_slope_kernel<T>, product.size(0) * product.size(1), 0, pointer<T>(product),
-           int(product.size(2)), float(1 / temperature), const_pointer<float>(weight),
-           const_pointer<float>(entropy), const_pointer<float>(log_partition));
+    launch(entropy_slope_kernel<T>, product.size(0) * product.size(1), 0, write<T>(product),
+           int(product.size(2)), float(1 / temperature), read<float>(weight),
+           read<float>(entropy), read<float>(log_partition));
   });
 }
 

@@ -1,5 +1,5 @@
-// The way back through the argmax on the GPU. Each gradient row belongs to one block, which adds its terms in a
-// fixed order: no atomics, the same bits on every run.
+// dU_p = sum over images b of g_bp x_b,r*(b,p), through the norm, and dX the other way round, on the GPU.
+// Any shape. Each gradient row belongs to one block, which adds its terms in a fixed order: no atomics, the same bits.
 #pragma once
 
 #include "small_kernels.cuh"

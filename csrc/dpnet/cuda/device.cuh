@@ -1,6 +1,5 @@
-// The few instructions that the kernels need beyond plain CUDA C++: asynchronous copies, matrix loads, tensor-core
-// products, shuffles. Compute capability 8.0 and newer. DPNET_EMULATION
-// names a header that does the same on the CPU, for tests without a GPU.
+// Instructions beyond plain CUDA C++: asynchronous copies, matrix loads, tensor-core products D = A B + C, shuffles.
+// For compute capability 8.0 and newer; DPNET_EMULATION names a header that does the same on the CPU, for tests.
 #pragma once
 
 #ifdef DPNET_EMULATION

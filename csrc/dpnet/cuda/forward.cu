@@ -1,4 +1,5 @@
-// Scores, argmax and entropy on the GPU: unit parts, one pass of the tile kernel, and the softmax over its tiles.
+// Scores max_r S_rp, argmax and entropy on the GPU: unit parts, a pass of the tile kernel, the softmax over its tiles.
+// The backend `cuda`, any shape; "auto" takes it below depth 1,024, or for exact float32 (`dpnet/similarity/cuda.py`).
 #include "launch.cuh"
 #include "../operations.h"
 
@@ -7,8 +8,8 @@ namespace {
 
 template <class T>
 void fill_unit_parts(const Launch& launch, const Tensor& parts, const Tensor& units, const Tensor& norms) {
-  launch(unit_parts_kernel<T>, parts.size(0), 0, const_pointer<float>(parts), int(parts.size(1)),
-         int(units.size(1)), pointer<T>(units), pointer<float>(norms));
+  launch(unit_parts_kernel<T>, parts.size(0), 0, read<float>(parts), int(parts.size(1)),
+         int(units.size(1)), write<T>(units), write<float>(norms));
 }
 
 template <Math math>
@@ -53,11 +54,11 @@ Outputs forward_cuda(const Tensor& parts, const Tensor& regions, std::optional<d
   Tensor norms = torch::stable::new_empty(parts, {count});
   with_type(regions.scalar_type(), [&](auto zero) { fill_unit_parts<decltype(zero)>(launch, parts, units, norms); });
   ForwardArguments in{};
-  in.units = const_pointer<char>(units);
-  in.regions = const_pointer<char>(regions);
-  in.scores = pointer<float>(scores);
-  in.argmax = pointer<int>(argmax);
-  in.shares = pointer<Share>(shares);
+  in.units = read<char>(units);
+  in.regions = read<char>(regions);
+  in.scores = write<float>(scores);
+  in.argmax = write<int>(argmax);
+  in.shares = write<Share>(shares);
   in.region_pitch = regions.stride(1) * int64_t(regions.element_size());
   in.images = images;
   in.parts = int(count);
@@ -66,8 +67,8 @@ Outputs forward_cuda(const Tensor& parts, const Tensor& regions, std::optional<d
   in.scale = temperature ? float(1 / *temperature) : 0.f;
   run(launch, in, regions.scalar_type(), tf32, temperature.has_value());
   if (temperature)
-    launch(merge_shares_kernel<const Share*>, (rows + THREADS - 1) / THREADS, 0, const_pointer<Share>(shares), rows,
-           int(part_tiles), pointer<float>(entropy), pointer<float>(log_partition));
+    launch(merge_shares_kernel<const Share*>, (rows + THREADS - 1) / THREADS, 0, read<Share>(shares), rows,
+           int(part_tiles), write<float>(entropy), write<float>(log_partition));
   return {scores, argmax, entropy, log_partition};
 }
 

@@ -1,4 +1,5 @@
-// Forward pass on the GPU: one product per tile of parts and columns, reduced in registers.
+// A product S = X W^T per tile of 128 parts and some regions on the GPU, its maxima and softmax sums in registers.
+// For `forward.cu`, any shape; `tile_layout.h` cuts it into blocks.
 #pragma once
 
 #include "device.cuh"

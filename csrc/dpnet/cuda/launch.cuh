@@ -1,9 +1,10 @@
-// What every launch needs: the right device and stream, a grid that fits, and an error where it fails.
+// What every launch needs: the right device and stream, a grid that fits, and an error where it fails; no formula.
+// For all kernels, any shape that fits a grid.
 #pragma once
 
 #include <cuda_runtime.h>
 
-#include "../stable.h"
+#include "../../common/stable.h"
 
 #include <torch/csrc/inductor/aoti_torch/c/shim.h>
 #include <torch/csrc/stable/accelerator.h>
@@ -43,16 +44,6 @@ class Launch {
   torch::stable::accelerator::DeviceGuard guard_;
   cudaStream_t stream_;
 };
-
-template <class T>
-T* pointer(const Tensor& tensor) {
-  return static_cast<T*>(tensor.mutable_data_ptr());
-}
-
-template <class T>
-const T* const_pointer(const Tensor& tensor) {
-  return static_cast<const T*>(tensor.const_data_ptr());
-}
 
 // Call function.template operator()<T>() for the element type of a tensor.
 template <class Function>

@@ -1,5 +1,5 @@
-// The kernels around the tile kernel: unit parts before it, the softmax over parts after it, and the reductions of
-// similarities that a matrix product left in memory. All loop over what they are given; none uses atomics.
+// Around the tile kernel: w_p = u_p / |u_p|, the softmax over parts; reductions of similarities that a product stored.
+// For the kernels' launches in forward.cu and backward.cu, any shape: all loop over their work, none uses atomics.
 #pragma once
 
 #include "forward_tile.cuh"

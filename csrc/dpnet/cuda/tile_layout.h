@@ -1,4 +1,5 @@
-// Where things lie in a block of the CUDA kernel: plain integer arithmetic, for host and device.
+// Where things lie in a block of the tile kernel: plain integer arithmetic, for host and device.
+// For every shape; how many images a block takes depends on R and on how many processors there are.
 //
 // A block multiplies 128 parts by whole images: their regions are its columns, image after image, taken TILE at a
 // time. Factors arrive STAGE_BYTES of each row at a time, in a ring of STAGES buffers. Each of the 4 warps owns 32

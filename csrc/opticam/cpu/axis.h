@@ -1,4 +1,5 @@
-// Bilinear upsampling of one axis with align_corners=False, as PyTorch defines it.
+// Bilinear upsampling of one axis, (1 - f) c_j + f c_j+1, as PyTorch with align_corners=False; and its adjoint.
+// For every map, any number of cells and pixels.
 #pragma once
 
 #include <algorithm>

@@ -1,6 +1,7 @@
-// component_boxes: the box of the largest connected component of a map above each of several thresholds, in one
-// sweep. Pixels join from the highest level down, and a forest of disjoint sets keeps size and box of every
-// component (Tarjan 1975); so a threshold more costs a table entry, not another labelling.
+// component_boxes: the box of the largest connected component of {map > t} for several thresholds t, in one sweep.
+// Maps of any size on the CPU, thresholds that rise.
+// Pixels join from the highest level down, and a forest of disjoint sets keeps size and box of every component (Tarjan
+// 1975); so a threshold more costs a table entry, not another labelling.
 
 #include <algorithm>
 #include <vector>

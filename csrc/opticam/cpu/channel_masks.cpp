@@ -1,4 +1,5 @@
-// channel_masks: one range-normalised mask a channel, times the image (Score-CAM).
+// channel_masks: x * n(up(A^k)), one range-normalised mask a channel, times the image (Score-CAM).
+// CPU tensors, any number of channels and pixels.
 
 #include <vector>
 

@@ -1,4 +1,5 @@
-// The inner loops, one table of them for each instruction set; `select.cpp` chooses when the library loads.
+// The inner loops, a table for each instruction set: combination, upsampling, normalisation, masking, selection.
+// `select.cpp` chooses the table by the processor when it is first asked for. Every shape.
 // T is the type in memory, A the type of sums and maps (float, or double for double inputs).
 #pragma once
 

@@ -1,13 +1,14 @@
-// The loops for processors with AVX2.
+// The loops of `loops.h` for x86-64 with AVX2.
+// Chosen by `select.cpp` on processors with AVX2, FMA and F16C that lack AVX-512.
 
 #include "loops.h"
-#include "../stable.h"
-#include "target.h"
+#include "../../common/stable.h"
+#include "../../common/target.h"
 
-#if OPTICAM_HAS_X86_TARGETS
-OPTICAM_TARGET_BEGIN(OPTICAM_AVX2)
+#if HAS_X86_TARGETS
+TARGET_BEGIN(TARGET_AVX2)
 namespace opticam::avx2 {
 #include "loops_table.inl.h"
 }
-OPTICAM_TARGET_END
+TARGET_END
 #endif

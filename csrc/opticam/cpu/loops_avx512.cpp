@@ -1,13 +1,14 @@
-// The loops for processors with AVX-512.
+// The loops of `loops.h` for x86-64 with AVX-512.
+// Chosen by `select.cpp` on processors with AVX-512 F, DQ, BW and VL.
 
 #include "loops.h"
-#include "../stable.h"
-#include "target.h"
+#include "../../common/stable.h"
+#include "../../common/target.h"
 
-#if OPTICAM_HAS_X86_TARGETS
-OPTICAM_TARGET_BEGIN(OPTICAM_AVX512)
+#if HAS_X86_TARGETS
+TARGET_BEGIN(TARGET_AVX512)
 namespace opticam::avx512 {
 #include "loops_table.inl.h"
 }
-OPTICAM_TARGET_END
+TARGET_END
 #endif

@@ -1,4 +1,5 @@
-// Loops over one map, compiled once for each instruction set by `loops_*.cpp`.
+// Loops over one map: rows of cells widened to pixels and back, extremes, logistic function and its slope.
+// Any shape; compiled once for each instruction set by `loops_*.cpp`.
 
 template <class A>
 A between(A first, A second, A fraction) {

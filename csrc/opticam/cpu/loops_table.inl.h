@@ -1,6 +1,6 @@
-// Included inside the namespace of one instruction set, with its target options in force: compiles every loop
-// for it. Nothing from the standard library is used in them, because a template shared with another file could
-// be linked from here into code for a lesser processor.
+// Compiles every loop for one instruction set, inside its namespace and with its target options in force; no formula.
+// For `loops_*.cpp`. Nothing from the standard library is used in the loops, because a template shared with another
+// file could be linked from here into code for a lesser processor.
 
 #include "numbers.inl.h"
 #include "loops_map.inl.h"

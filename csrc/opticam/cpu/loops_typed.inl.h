@@ -1,4 +1,5 @@
-// Loops over features and images, compiled once for each instruction set by `loops_*.cpp`.
+// Loops over features and images: sum_k w_k A^k, x * n(s), sum_c g_c x_c.
+// Any shape and stored type; compiled once for each instruction set by `loops_*.cpp`.
 
 template <class T, class A>
 void combine(const T* features, const A* weights, int64_t channels, int64_t cells, A* sums) {

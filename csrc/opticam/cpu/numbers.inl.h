@@ -1,5 +1,6 @@
-// Reading and writing the types images and features come in. The 16-bit conversions are written on whole words
-// without branches, so that a compiler vectorises the loops around them on any instruction set.
+// Reading and writing the types images and features come in; 16-bit numbers are rounded to nearest, ties to even.
+// For every loop over them: written on whole words without branches, so that a compiler vectorises the loops around
+// them on any instruction set.
 
 inline uint32_t bits_of(float value) {
   uint32_t bits;

@@ -1,4 +1,5 @@
-// saliency_mask forward: softmax, combination, upsampling, normalisation and masking.
+// saliency_mask forward: x * n(up(s)), s = sum_k softmax(u)_k A^k.
+// CPU tensors, any number of channels, cells and pixels.
 
 #include <array>
 #include <string>

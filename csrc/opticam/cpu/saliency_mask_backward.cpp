@@ -1,4 +1,5 @@
-// saliency_mask backward, in closed form (opticam/masking/closed_form.py has the formulas).
+// saliency_mask backward, dL/du in closed form (opticam/masking/closed_form.py has the formulas).
+// CPU tensors, any number of channels, cells and pixels; either gradient may be absent.
 
 #include <optional>
 #include <string>

@@ -1,11 +1,9 @@
-// Chooses the loops for the processor this runs on. PyTorch's own switch ATEN_CPU_CAPABILITY lowers the choice.
+// Which loops suit the processor: AVX-512, AVX2 or the baseline; no formula, every shape.
+// Chosen once, when they are first asked for; PyTorch's own switch ATEN_CPU_CAPABILITY lowers the choice.
 
-#include <cstdlib>
-#include <cstring>
-
+#include "../../common/instruction_sets.h"
+#include "../../common/stable.h"
 #include "loops.h"
-#include "../stable.h"
-#include "target.h"
 
 namespace opticam {
 
@@ -22,30 +20,8 @@ OPTICAM_DECLARE(baseline)
 OPTICAM_DECLARE(avx2)
 OPTICAM_DECLARE(avx512)
 
-enum class Level { baseline, avx2, avx512 };
-
-static Level allowed() {
-  const char* capability = std::getenv("ATEN_CPU_CAPABILITY");
-  if (capability && !std::strcmp(capability, "default")) return Level::baseline;
-  if (capability && !std::strcmp(capability, "avx2")) return Level::avx2;
-  return Level::avx512;
-}
-
-static Level detect() {
-#if OPTICAM_HAS_X86_TARGETS
-  __builtin_cpu_init();
-  const bool avx2 =
-      __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
-  const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
-                      __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq");
-  if (avx512 && allowed() == Level::avx512) return Level::avx512;
-  if (avx2 && allowed() != Level::baseline) return Level::avx2;
-#endif
-  return Level::baseline;
-}
-
 static Level level() {
-  static const Level chosen = detect();
+  static const Level chosen = level_within("ATEN_CPU_CAPABILITY", "default");
   return chosen;
 }
 
@@ -54,7 +30,7 @@ const char* instruction_set() {
   return names[int(level())];
 }
 
-#if OPTICAM_HAS_X86_TARGETS
+#if HAS_X86_TARGETS
 #define OPTICAM_CHOOSE(...)                                    \
   if (level() == Level::avx512) return avx512::__VA_ARGS__;    \
   if (level() == Level::avx2) return avx2::__VA_ARGS__;        \

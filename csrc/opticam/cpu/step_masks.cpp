@@ -1,4 +1,5 @@
-// step_masks: pixels of rank below a step from the image, the others from the baseline (insertion, deletion).
+// step_masks: x[p] where rank[p] < step, else baseline[p] (insertion, deletion).
+// CPU tensors, any number of steps and pixels.
 
 #include <vector>
 

@@ -1,3 +1,5 @@
+// New tensors for results; a large one asks for huge pages, where Linux leaves that to the program.
+// For every operation: from 2 MiB on there is a whole page to ask for.
 #include "tensors.h"
 
 #if defined(__linux__)

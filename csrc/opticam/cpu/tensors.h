@@ -1,11 +1,12 @@
-// Types and layouts of the tensors that come from Python.
+// Types and layouts of the tensors that come from Python, and how work on them is cut into tasks; no formula.
+// For every operation and shape.
 #pragma once
 
 #include <algorithm>
 #include <string>
 
 #include "loops.h"
-#include "../stable.h"
+#include "../../common/stable.h"
 
 namespace opticam {
 
@@ -37,16 +38,6 @@ auto with_sum_type(const Tensor& first, const Tensor& second, const F& f) {
 template <class A>
 constexpr ScalarType scalar_type() {
   return sizeof(A) == sizeof(double) ? ScalarType::Double : ScalarType::Float;
-}
-
-template <class T>
-const T* read(const Tensor& tensor) {
-  return static_cast<const T*>(tensor.const_data_ptr());
-}
-
-template <class T>
-T* write(const Tensor& tensor) {
-  return static_cast<T*>(tensor.mutable_data_ptr());
 }
 
 enum class Normalization { range, max, sigmoid };

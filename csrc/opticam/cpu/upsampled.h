@@ -1,4 +1,5 @@
-// Maps [B,h,w] made ready for upsampling: every row of cells widened to W pixels, and how values are normalised.
+// Maps [B,h,w] made ready for upsampling: rows of cells widened to W pixels, and n(s) = clamp((s - low) * scale).
+// For saliency_mask, its backward pass and channel_masks, any shape.
 #pragma once
 
 #include <cmath>

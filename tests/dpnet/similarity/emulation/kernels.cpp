@@ -1,5 +1,5 @@
 // The CUDA kernels, compiled for the CPU by the emulation and called from Python.
-#define DPNET_EMULATION "../../tests/dpnet/similarity/emulation/device.h"
+#define DPNET_EMULATION "../../../tests/dpnet/similarity/emulation/device.h"
 #include "../../../../csrc/dpnet/cuda/backward_kernels.cuh"
 
 using namespace dpnet;
