@@ -27,7 +27,7 @@ from reproduce.benchmarks.bar_plots import plot_bars
 from reproduce.benchmarks.harness import Record, benchmark_parser
 
 KEYS = ("constraints", "images")
-SOURCES = ("dpnet", "csrc/dpnet", "reproduce/benchmarks/part_training.py")
+SOURCES = ("dpnet", "csrc/common", "csrc/dpnet", "reproduce/benchmarks/part_training.py")
 CLASSES, PARTS_PER_CLASS, EPOCHS = 200, 10, 3
 SHAPE = (2048, 7, 7)
 STATUS = Path("/proc/self/status")

@@ -32,6 +32,7 @@ from reproduce.benchmarks.harness import Record, benchmark_parser
 from reproduce.benchmarks.timing import stopwatch
 
 SOURCES = (
+    "csrc/common",
     "csrc/opticam",
     "opticam/masking",
     "opticam/metrics/causal.py",

@@ -46,6 +46,7 @@ SOURCES = (
     "opticam/packed_convolution.py",
     "opticam/recording.py",
     "opticam/saliency",
+    "csrc/common",
     "csrc/opticam",
     "reproduce/benchmarks/loop/__main__.py",
     "reproduce/benchmarks/loop/rivals.py",

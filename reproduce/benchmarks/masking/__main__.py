@@ -36,6 +36,7 @@ from reproduce.benchmarks.masking.report import write_report
 from reproduce.benchmarks.memory import peak_bytes
 
 SOURCES = (
+    "csrc/common",
     "csrc/opticam",
     "opticam/masking",
     *(f"reproduce/benchmarks/masking/{part}.py" for part in ("__main__", "cases")),

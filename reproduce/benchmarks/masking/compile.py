@@ -1,4 +1,7 @@
-"""Compiles every Triton kernel of the masking step ahead of time, with no GPU: registers, spills, shared memory."""
+"""Compiles every Triton kernel of the masking step ahead of time, with no GPU: registers, spills, shared memory.
+
+python -m reproduce.benchmarks.masking.compile
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import triton
 import triton.backends.nvidia
 from triton.backends.compiler import GPUTarget
@@ -120,3 +124,7 @@ def _usage(cubin: bytes) -> dict[str, int]:
         int(found[1]) for key in ("REG", "STACK", "LOCAL") if (found := re.search(rf"{key}:(\d+)", listing))
     )
     return {"registers": registers, "spilled": stack + local}
+
+
+if __name__ == "__main__":
+    print(pd.DataFrame(compile_report()).to_string(index=False))

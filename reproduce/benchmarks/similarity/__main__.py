@@ -36,6 +36,7 @@ from reproduce.benchmarks.similarity.rivals import FORWARD_ONLY, Rival, rivals
 from reproduce.benchmarks.timing import take_turns
 
 SOURCES = (
+    "csrc/common",
     "csrc/dpnet",
     "dpnet/similarity",
     *(f"reproduce/benchmarks/similarity/{part}.py" for part in ("__main__", "cases", "rivals")),
