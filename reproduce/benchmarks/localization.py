@@ -24,6 +24,7 @@ from opticam.masking import normalize_map
 from opticam.metrics import box_overlaps, localization
 from reproduce.benchmarks.bar_plots import plot_bars
 from reproduce.benchmarks.harness import Record, benchmark_parser
+from reproduce.benchmarks.reports import measured_with
 from reproduce.benchmarks.timing import take_turns
 
 SOURCES = ("opticam/metrics", "reproduce/benchmarks/localization.py")
@@ -95,7 +96,7 @@ def markdown(rows: pd.DataFrame) -> str:
     lines = [
         f"# Localisation metrics on {first.device}",
         "",
-        f"Commit {first.commit}, PyTorch {first.torch}, {first.threads:.0f} threads; maps of 224 x 224",
+        f"{measured_with(rows)}; maps of 224 x 224",
         f"pixels a second, medians, {first.maps} maps a call.",
         "",
         "| metrics | " + " | ".join(f"{protocol}, {grid} x {grid}" for protocol, grid in columns) + " |",

@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from reproduce.benchmarks.bar_plots import plot_bars
+from reproduce.benchmarks.reports import measured_with
 
 
 def plot(rows: pd.DataFrame, path: Path) -> None:
@@ -22,11 +23,10 @@ def plot(rows: pd.DataFrame, path: Path) -> None:
 def markdown(rows: pd.DataFrame) -> str:
     """Best seconds of each side per network, how much faster than the plain loop, and the difference of areas."""
     first = rows.iloc[0]
-    threads = "" if pd.isna(first.threads) else f", {first.threads:.0f} threads"
     lines = [
         f"# Insertion and deletion on {first.device}",
         "",
-        f"Commit {first.commit}, PyTorch {first.torch}{threads}. Best of the repetitions. The network alone, as many",
+        f"{measured_with(rows)}. Best of the repetitions. The network alone, as many",
         "forward passes, is the floor of the line above it.",
         "",
         "| network | images | side | seconds | x plain loop | largest difference of an area (points) |",

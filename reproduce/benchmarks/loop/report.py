@@ -11,6 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from reproduce.benchmarks.bar_plots import plot_bars
+from reproduce.benchmarks.reports import measured_with, table_lines
 
 BASES = {"opti-cam": "reference loop", "grad-cam": "forward exact", "score-cam": "grad-cam"}
 """The side of each part that the others are compared with, where it was measured."""
@@ -43,24 +44,19 @@ def summary(rows: pd.DataFrame) -> pd.DataFrame:
 def markdown(table: pd.DataFrame, rows: pd.DataFrame) -> str:
     """The summary as a Markdown table under a few lines on what was measured."""
     first = rows.iloc[0]
-    threads = "" if pd.isna(first.threads) else f", {first.threads:.0f} threads"
     iterations = rows.loc[rows["part"] == "opti-cam", "iterations"]
     count = f"{iterations.iloc[0]} iterations of Opti-CAM; " if len(iterations) else ""
     head = [
         f"# Opti-CAM, Grad-CAM and Score-CAM on {first.device}",
         "",
-        f"Commit {first.commit}, PyTorch {first.torch}{threads}; ResNet-50, random weights. {count}best seconds of",
+        f"{measured_with(rows)}; ResNet-50, random weights. {count}best seconds of",
         "the repetitions for the whole batch. Times as fast as the base: "
         + ", ".join(f"{base} ({part})" for part, base in BASES.items())
         + ".",
         "Peak memory is beyond inputs and results. The differences are of the first step from the reference loop's.",
         "",
     ]
-    body = ["| " + " | ".join(table.columns) + " |", "|" + "---|" * len(table.columns)]
-    body += [
-        "| " + " | ".join(_cell(*item) for item in line.items()) + " |" for line in table.to_dict("records")
-    ]
-    return "\n".join(head + body) + "\n"
+    return "\n".join([*head, *table_lines(table, _cell)]) + "\n"
 
 
 def _cell(column: str, value: object) -> str:

@@ -15,6 +15,8 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import pandas as pd
 
+from reproduce.benchmarks.reports import measured_with, table_lines
+
 KEYS = ["operation", "shape", "batch", "dtype"]
 
 
@@ -47,20 +49,15 @@ def summary(rows: pd.DataFrame) -> pd.DataFrame:
 def markdown(table: pd.DataFrame, rows: pd.DataFrame) -> str:
     """The summary as a Markdown table under a line on the machine."""
     first = rows.iloc[0]
-    threads = "" if pd.isna(first.threads) else f", {first.threads:.0f} threads"
     head = [
         f"# The masking step on {first.device}",
         "",
-        f"Commit {first.commit}, PyTorch {first.torch}{threads}; 224 x 224 pixels, 3 colours. Milliseconds per image,",
+        f"{measured_with(rows)}; 224 x 224 pixels, 3 colours. Milliseconds per image,",
         "medians; eager is the faster of its forms. The copy floor is the time of a plain copy of the bytes that",
         "must move. Extra memory is the peak of the whole batch beyond inputs and results.",
         "",
     ]
-    body = ["| " + " | ".join(table.columns) + " |", "|" + "---|" * len(table.columns)]
-    body += [
-        "| " + " | ".join(_cell(k, v) for k, v in line.items()) + " |" for line in table.to_dict("records")
-    ]
-    return "\n".join(head + body) + "\n"
+    return "\n".join([*head, *table_lines(table, _cell)]) + "\n"
 
 
 def _cell(column: str, value: object) -> str:

@@ -15,6 +15,8 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import pandas as pd
 
+from reproduce.benchmarks.reports import table_lines
+
 KEYS = ["shape", "precision", "pass", "entropy"]
 OURS = "ours (auto)"
 
@@ -60,15 +62,15 @@ def markdown(table: pd.DataFrame, rows: pd.DataFrame) -> str:
         f"{shapes}.",
         "",
     ]
-    formats = {"speed-up": "{:.2f}", "of the product's rate": "{:.0%}"}
-    body = ["| " + " | ".join(table.columns) + " |", "|" + "---|" * len(table.columns)]
-    for line in table.to_dict("records"):
-        cells = (
-            formats.get(k, "{}").format(v if not isinstance(v, float) or k in formats else f"{v:.1f}")
-            for k, v in line.items()
-        )
-        body.append("| " + " | ".join(cells) + " |")
-    return "\n".join(head + body) + "\n"
+    return "\n".join([*head, *table_lines(table, _cell)]) + "\n"
+
+
+def _cell(column: str, value: object) -> str:
+    if column == "speed-up":
+        return f"{value:.2f}"
+    if column == "of the product's rate":
+        return f"{value:.0%}"
+    return f"{value:.1f}" if isinstance(value, float) else str(value)
 
 
 def plot(table: pd.DataFrame, path: Path) -> None:
