@@ -1,4 +1,4 @@
-"""The compiled library _C of a package: where it is, what it was built with, whether it loads, and if not, why."""
+"""The compiled library _C of a package: what it was built with, whether it loads, and if not, why."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from opticam.masking.inputs import check_floating
 
 
 def check_tensors(parts: torch.Tensor, regions: torch.Tensor) -> None:
-    """Raise TypeError or ValueError unless parts are [P, d] and regions [B, R, d], alike in device and width."""
+    """Raise TypeError or ValueError unless parts are [P, d] and regions [B, R, d] on one device."""
     check_floating("parts", parts, 2, "[P, d]")
     check_floating("regions", regions, 3, "[B, R, d]")
     if (parts.dtype == torch.float64) != (regions.dtype == torch.float64):

@@ -1,4 +1,4 @@
-"""The compiled library dpnet._C, which registers the C++ and CUDA operations: whether it is loaded, and what it has."""
+"""The compiled library dpnet._C, which registers the C++ and CUDA operations: is it loaded, what does it hold."""
 
 from __future__ import annotations
 
