@@ -12,10 +12,9 @@ from reproduce.benchmarks.reports import measured_with
 
 def plot(rows: pd.DataFrame, path: Path) -> None:
     """Best seconds of each side, one panel per network."""
-    best = rows.groupby(["network", "images", "side"], sort=False)["seconds"].min()
     panels = {
-        f"{network}, batch of {images}": best[network, images]
-        for network, images in best.index.droplevel("side").unique()
+        f"{network}, batch of {images}": group.groupby("side", sort=False)["seconds"].min()
+        for (network, images), group in rows.groupby(["network", "images"], sort=False)
     }
     plot_bars(panels, "seconds for insertion and deletion of the batch", path)
 
