@@ -81,10 +81,11 @@ def main() -> None:
     record = Record.of("part_training", KEYS, SOURCES, options)
     groups = {c: dict(zip(KEYS, ("+".join(c) or "none", options.images))) for c in ((), ("assignment",))}
     pending = {constraints: group for constraints, group in groups.items() if record.pending(group)}
-    with tempfile.TemporaryDirectory() as folder:
-        features = stand_in(Path(folder), options.images if pending else 0)
-        for constraints, group in pending.items():
-            record.add(group, measure(features, constraints, options.device))
+    if pending:
+        with tempfile.TemporaryDirectory() as folder:
+            features = stand_in(Path(folder), options.images)
+            for constraints, group in pending.items():
+                record.add(group, measure(features, constraints, options.device))
     rows = pd.read_csv(record.path)
     plot(rows, record.path.with_suffix(".svg"))
     print(rows.drop(columns=list(record.facts)).to_string(index=False))
