@@ -88,7 +88,7 @@ def extension(package: str, cuda: bool):
 
     patterns = ("*.cpp", "*.cu") if cuda else ("*.cpp",)
     folder = ROOT / "csrc" / package
-    sources = sorted(str(path.relative_to(ROOT)) for pattern in patterns for path in folder.glob(pattern))
+    sources = sorted(str(path.relative_to(ROOT)) for pattern in patterns for path in folder.rglob(pattern))
     if not sources:
         return None
     common = ["-O3", "-std=c++17", f"-DPy_LIMITED_API={OLDEST_PYTHON}"]

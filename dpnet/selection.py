@@ -50,6 +50,7 @@ def stratified_folds(labels: Tensor, folds: int, seed: int = 0) -> Tensor:
     """
     if folds < 2:
         raise ValueError(f"folds is {folds}; cross-validation needs at least 2")
+    # Not scikit-learn's StratifiedKFold: its folds are not those that the committed selections were made on.
     generator = torch.Generator().manual_seed(seed)
     assigned = torch.empty_like(labels)
     for label, count in zip(*(values.tolist() for values in labels.unique(return_counts=True))):

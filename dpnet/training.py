@@ -155,6 +155,7 @@ def train_epoch(
 
 def _set_learning_rate(optimiser: torch.optim.Optimizer, fraction: float) -> None:
     """Cosine decay from the initial rate to 0 as the fraction of the run done goes from 0 to 1."""
+    # Not a scheduler of PyTorch's: of the fraction alone, so that a run goes on without a scheduler's state.
     for group in optimiser.param_groups:
         group["lr"] = group["initial_lr"] * 0.5 * (1 + math.cos(math.pi * fraction))
 

@@ -49,7 +49,7 @@ part 20 "what runs where" "$PYTHON" -m opticam info
 part 80 "masking benchmark" "$PYTHON" -m reproduce.benchmarks.masking --device cuda --quick --changed-only --out "$out"
 part 80 "similarity benchmark" \
     "$PYTHON" -m reproduce.benchmarks.similarity --device cuda --quick --changed-only --out "$out"
-part 60 "Opti-CAM loop benchmark" "$PYTHON" -m reproduce.benchmarks.opticam_loop --device cuda \
+part 60 "Opti-CAM loop benchmark" "$PYTHON" -m reproduce.benchmarks.loop --device cuda \
     --part opti-cam --batches 1 8 64 --repeats 1 --changed-only --out "$out"
 
 sanitizer=$(command -v compute-sanitizer || ls /usr/local/cuda/bin/compute-sanitizer 2>/dev/null)
@@ -58,7 +58,7 @@ if [ -n "$sanitizer" ]; then
     for kernel in masking similarity; do
         for tool in memcheck racecheck; do
             part 40 "$kernel under $tool" "$sanitizer" --tool "$tool" --error-exitcode 1 \
-                "$PYTHON" -m "reproduce.benchmarks.${kernel}_sanitize"
+                "$PYTHON" -m "reproduce.benchmarks.${kernel}.sanitize"
         done
     done
 else

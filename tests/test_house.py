@@ -93,3 +93,16 @@ def test_rooms_of_reproduce_do_not_run_in_a_circle() -> None:
 def test_only_scripts_and_the_entry_stand_in_reproduce_itself() -> None:
     files = {path.name for path in (ROOT / "reproduce").iterdir() if path.is_file()}
     assert files == {"__init__.py", "__main__.py", "all.sh", "environment.sh", "gpu.sh"}
+
+
+def test_every_source_says_in_two_lines_what_it_computes_and_when() -> None:
+    sources = [path for path in (ROOT / "csrc").rglob("*") if path.suffix in (".cpp", ".cu", ".h", ".cuh")]
+    heads = {path: path.read_text(encoding="utf-8").splitlines()[:2] for path in sources}
+    assert len(heads) > 40
+    assert [path for path, lines in heads.items() if not all(line.startswith("// ") for line in lines)] == []
+
+
+def test_both_kernels_have_the_same_files_for_the_same_role() -> None:
+    roles = {"api", "backends", "cpu", "cuda", "inputs", "ops", "reference"}
+    for folder in ("opticam/masking", "dpnet/similarity"):
+        assert roles <= {path.stem for path in (ROOT / folder).glob("*.py")}, folder

@@ -1,11 +1,12 @@
-// The operations on CPU tensors; opticam/masking/schemas.py holds their schemas.
+// The masking step x * n(up(sum_k softmax(u)_k A^k)) on CPU tensors, and its relatives; opticam/masking/ops.py: schemas.
+// Features [B,K,h,w], images [B,C,H,W] of any size that `opticam/masking/inputs.py` accepts.
 #pragma once
 
 #include <optional>
 #include <string>
 #include <tuple>
 
-#include "stable.h"
+#include "../common/stable.h"
 
 namespace opticam {
 

@@ -1,8 +1,9 @@
-// Registers the CPU implementations, and an operation that names the instruction set in use.
+// Registers the CPU implementations of the masking step, and an operation that names the instruction set; no formula.
+// For every shape: the dispatcher takes them for CPU tensors.
 
 #include "operations.h"
 
-#include "kernel_table.h"
+#include "cpu/loops.h"
 
 static std::string instruction_set() { return opticam::instruction_set(); }
 

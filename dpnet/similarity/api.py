@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 
 from dpnet.similarity.backends import BACKENDS, gives_gradient
+from dpnet.similarity.inputs import check_temperature, check_tensors
 from dpnet.similarity.ops import part_similarity_op
-
-DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 
 
 def part_similarity(
@@ -43,8 +40,8 @@ def part_similarity(
             the backend is unknown.
         RuntimeError: the backend asked for by name cannot run on these inputs; the message says why.
     """
-    _check_tensors(parts, regions)
-    _check_temperature(temperature)
+    check_tensors(parts, regions)
+    check_temperature(temperature)
     if backend not in ("auto", *BACKENDS):
         raise ValueError(f"backend must be 'auto' or one of {', '.join(BACKENDS)}, got {backend!r}")
     only_parts = torch.is_grad_enabled() and parts.requires_grad and not regions.requires_grad
@@ -53,30 +50,3 @@ def part_similarity(
         parts, regions, temperature, backend, with_gradient, reuse_gradient=True
     )
     return scores, argmax, None if temperature is None else entropy
-
-
-def _check_tensors(parts: torch.Tensor, regions: torch.Tensor) -> None:
-    for name, tensor, dims in (("parts", parts, 2), ("regions", regions, 3)):
-        if not isinstance(tensor, torch.Tensor) or tensor.dtype not in DTYPES:
-            given = tensor.dtype if isinstance(tensor, torch.Tensor) else type(tensor).__name__
-            raise TypeError(f"{name} must be a float32, float64, bfloat16 or float16 tensor, got {given}")
-        if tensor.dim() != dims:
-            shape = "[P, d]" if dims == 2 else "[B, R, d]"
-            raise ValueError(f"{name} must be {shape}, got shape {tuple(tensor.shape)}")
-    if (parts.dtype == torch.float64) != (regions.dtype == torch.float64):
-        raise TypeError(
-            f"parts and regions must both be float64 or neither, got {parts.dtype}, {regions.dtype}"
-        )
-    if parts.shape[1] != regions.shape[2]:
-        raise ValueError(f"parts have d={parts.shape[1]} but regions have d={regions.shape[2]}")
-    if 0 in parts.shape or 0 in regions.shape[1:]:
-        raise ValueError(
-            f"P, R and d must be at least 1, got {tuple(parts.shape)} and {tuple(regions.shape)}"
-        )
-    if parts.device != regions.device:
-        raise ValueError(f"parts are on {parts.device} but regions are on {regions.device}")
-
-
-def _check_temperature(temperature: float | None) -> None:
-    if temperature is not None and not (math.isfinite(temperature) and temperature > 0):
-        raise ValueError(f"temperature must be positive and finite, or None, got {temperature}")

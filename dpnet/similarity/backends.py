@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 
-from dpnet.similarity import chunked, cpp, cuda, library, reference
+from dpnet.similarity import chunked, cpu, cuda, library, reference
 
-IMPLEMENTATIONS = {"eager": reference, "chunked": chunked, "cpp": cpp, "cuda": cuda}
+IMPLEMENTATIONS = {"eager": reference, "chunked": chunked, "cpp": cpu, "cuda": cuda}
 """Backend name to the module that holds its `forward` and `backward`, and the `obstacle` to running it."""
 
 BACKENDS = IMPLEMENTATIONS.keys()
@@ -43,7 +43,7 @@ def backend_report() -> list[dict[str, str]]:
 
 def _fastest(parts: torch.Tensor, regions: torch.Tensor) -> str:
     where = regions.device.type, regions.dtype
-    if not cpp.obstacle(*where):
+    if not cpu.obstacle(*where):
         return "cpp"
     if not cuda.obstacle(*where) and cuda.is_faster(parts, regions):
         return "cuda"

@@ -6,7 +6,7 @@ import platform
 
 import torch
 
-from opticam.masking import cuda, ops
+from opticam.masking import cpu, cuda, ops
 
 BACKENDS = ("auto", "eager", "cpp", "triton")
 DEVICE_OF = {"cpp": "cpu", "triton": "cuda"}
@@ -63,4 +63,4 @@ def _note(backend: str) -> str:
         import triton
 
         return f" {triton.__version__}; float64 in plain PyTorch"
-    return f", {torch.ops.opticam.instruction_set()} instructions"
+    return f", {cpu.instructions()} instructions"

@@ -1,4 +1,4 @@
-"""Loads the compiled library, which registers the C++ implementations for the CPU."""
+"""The C++ implementations for the CPU, which the compiled library registers when it is loaded."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ from pathlib import Path
 
 import torch
 
+from opticam import compiled
+
 PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def load() -> str:
     """Load opticam/_C; return "" on success, else why not."""
-    candidates = sorted(path for end in ("so", "pyd", "dylib") for path in PACKAGE.glob(f"_C.*{end}"))
-    if not candidates:
-        return "the C++ library is not built: run `pip install .` or `python setup.py build_ext --inplace`"
-    try:
-        torch.ops.load_library(candidates[0])
-    except (OSError, RuntimeError) as error:
-        return f"{candidates[0].name} does not load with torch {torch.__version__}: {error}"
-    return ""
+    return compiled.load(PACKAGE)
+
+
+def instructions() -> str:
+    """The vector instructions that the C++ loops use here: AVX-512, AVX2 or baseline."""
+    name: str = torch.ops.opticam.instruction_set()
+    return name

@@ -16,7 +16,7 @@ MAX_CHANNELS = 4096
 def check_saliency_mask(features: Tensor, logits_u: Tensor, images: Tensor, normalization: str) -> None:
     """Raise ValueError or TypeError unless the arguments fit `saliency_mask`."""
     check_features(features, images)
-    _floating("logits_u", logits_u, 2, "[B,K]")
+    check_floating("logits_u", logits_u, 2, "[B,K]")
     _same_device("logits_u", logits_u, images)
     expected = (images.shape[0], features.shape[1])
     if tuple(logits_u.shape) != expected:
@@ -29,8 +29,8 @@ def check_saliency_mask(features: Tensor, logits_u: Tensor, images: Tensor, norm
 
 def check_features(features: Tensor, images: Tensor) -> None:
     """Raise unless features are [B,K,h,w] or [1,K,h,w] for images [B,C,H,W], all on one device."""
-    _floating("images", images, 4, "[B,C,H,W]")
-    _floating("features", features, 4, "[B,K,h,w] or [1,K,h,w]")
+    check_floating("images", images, 4, "[B,C,H,W]")
+    check_floating("features", features, 4, "[B,K,h,w] or [1,K,h,w]")
     _same_device("features", features, images)
     if not 1 <= images.shape[1] <= 4:
         raise ValueError(f"images have {images.shape[1]} colour channels; accepted: 1 to 4")
@@ -66,7 +66,7 @@ def check_channels(channels: Tensor | Sequence[int], features: Tensor, images: T
 
 def check_step_masks(ranks: Tensor, images: Tensor, baseline: Tensor) -> None:
     """Raise unless ranks are integers [B,H,W] and baseline broadcasts to images in their dtype."""
-    _floating("images", images, 4, "[B,C,H,W]")
+    check_floating("images", images, 4, "[B,C,H,W]")
     if ranks.is_floating_point() or ranks.dtype == torch.bool:
         raise TypeError(f"ranks are {ranks.dtype}; accepted: an integer dtype")
     expected = (images.shape[0], *images.shape[2:])
@@ -94,7 +94,8 @@ def check_steps(steps: Tensor | Sequence[int], device: torch.device) -> Tensor:
     return steps.long()
 
 
-def _floating(name: str, tensor: Tensor, dims: int, shape: str) -> None:
+def check_floating(name: str, tensor: Tensor, dims: int, shape: str) -> None:
+    """Raise unless an argument is a tensor of a supported floating dtype and of `dims` dimensions."""
     if not isinstance(tensor, Tensor):
         raise TypeError(f"{name} is a {type(tensor).__name__}; accepted: a tensor {shape}")
     if tensor.dtype not in FLOATING:

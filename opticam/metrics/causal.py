@@ -98,6 +98,7 @@ def rise_blur(images: Tensor) -> Tensor:
     The kernel is SciPy's Gaussian filter of a unit impulse in an 11 x 11 window, as RISE makes it: the filter
     reflects at the window's border, so the kernel sums to one and is flatter than a cut Gaussian.
     """
+    # Not torchvision's gaussian_blur: its kernel is a cut Gaussian, and it reflects at the images' border.
     impulse = np.zeros(KERNEL_SIZE)
     impulse[KERNEL_SIZE // 2] = 1
     line = torch.from_numpy(ndimage.gaussian_filter1d(impulse, KERNEL_SIGMA)).to(images)

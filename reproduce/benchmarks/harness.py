@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
+import torch
 
 from reproduce.benchmarks.environment import environment
 from reproduce.workspace.fingerprint import file_digest
@@ -16,6 +17,8 @@ COMMITTED = PUBLISHED / "benchmarks"
 FINGERPRINT = "sources"
 SAME = (FINGERPRINT, "torch", "triton", "device", "threads")
 """What has to be as it was for a row to count as measured."""
+OWN = ("reproduce/benchmarks/timing.py",)
+"""Sources of every figure."""
 SOURCE_SUFFIXES = (".py", ".cpp", ".cu", ".h", ".cuh", ".inl")
 
 
@@ -28,6 +31,14 @@ class Record:
 
     sources: files, folders and patterns, relative to the repository, whose contents the figures depend on.
     """
+
+    @classmethod
+    def of(
+        cls, name: str, keys: Sequence[str], sources: Sequence[str], options: argparse.Namespace
+    ) -> Record:
+        """The record of the benchmark `name` in the folder, on the device and as the options say."""
+        path = options.out / f"{name}_{options.device}.csv"
+        return cls(path, keys, [*OWN, *sources], options.device, options.changed_only)
 
     def __init__(
         self, path: Path, keys: Sequence[str], sources: Sequence[str], device: str, changed_only: bool = False
@@ -63,13 +74,23 @@ def fingerprint(sources: Sequence[str]) -> str:
     return file_digest(file for file in files if file.suffix in SOURCE_SUFFIXES)[:12]
 
 
-def add_changed_only_option(parser: argparse.ArgumentParser) -> None:
-    """`--changed-only`, for a run that goes on from another."""
+def benchmark_parser(description: str, devices: Sequence[str] = ("cpu", "cuda")) -> argparse.ArgumentParser:
+    """A parser with the options that every benchmark has: `--out`, `--device` and `--changed-only`."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--out", type=Path, required=True, help="folder for the CSV, its table and its plot")
+    parser.add_argument("--device", type=_usable, choices=devices, default="cpu")
     parser.add_argument(
         "--changed-only",
         action="store_true",
         help="only what the CSV, or else the committed one, lacks of these sources, versions and device",
     )
+    return parser
+
+
+def _usable(device: str) -> str:
+    if device == "cuda" and not torch.cuda.is_available():
+        raise argparse.ArgumentTypeError("no CUDA device is available")
+    return device
 
 
 def _text(value: object) -> str:

@@ -1,17 +1,18 @@
 """Localisation metrics in maps per second, on maps like those of a CAM method.
 
-    python -m reproduce.benchmarks.localization --output localization_cpu.csv
+    python -m reproduce.benchmarks.localization --out DIR
 
-Maps are random 7 x 7 or 14 x 14 grids upsampled to 224 x 224, with two boxes per image. "OM LE F1 SP EP" is one
-call of `localization`; "BA" is `box_overlaps` at its 20 thresholds; "all" is both. SM is left out: it is a forward
-pass. A table and a plot of the medians go beside the CSV, with the suffixes .md and .svg.
+Maps are random 7 x 7 or 14 x 14 grids upsampled to 224 x 224, with two boxes per image. "OM LE F1 SP EP" is
+one call of `localization`; "BA" is `box_overlaps` at its 20 thresholds; "all" is both. SM is left out: it is
+a forward pass. Rows go to DIR/localization_cpu.csv; a table and a plot of the medians go beside it, with the
+suffixes .md and .svg.
 """
 
 from __future__ import annotations
 
 import argparse
-import time
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -22,9 +23,14 @@ from torch.nn import functional
 from opticam.masking import normalize_map
 from opticam.metrics import box_overlaps, localization
 from reproduce.benchmarks.bar_plots import plot_bars
-from reproduce.benchmarks.environment import environment
+from reproduce.benchmarks.harness import Record, benchmark_parser
+from reproduce.benchmarks.reports import measured_with
+from reproduce.benchmarks.timing import take_turns
 
 SOURCES = ("opticam/metrics", "reproduce/benchmarks/localization.py")
+KEYS = ("protocol", "grid", "maps")
+SECONDS = 0.02
+"""Of each metric in each turn: one call."""
 BOXES = torch.tensor([[10.0, 20.0, 150.0, 200.0], [30.0, 40.0, 200.0, 90.0]])
 
 
@@ -34,51 +40,42 @@ def cam_like_maps(count: int, grid: int) -> Tensor:
     return normalize_map(functional.interpolate(cells, (224, 224), mode="bilinear")[:, 0])
 
 
-def maps_per_second(metric: Callable[[Tensor], object], maps: Tensor, repeats: int) -> list[float]:
-    """Rate of each repetition; one call before them warms up."""
-    metric(maps)
-    rates = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        metric(maps)
-        rates.append(len(maps) / (time.perf_counter() - start))
-    return rates
-
-
-def measure(count: int, repeats: int) -> pd.DataFrame:
-    """One row per protocol, grid, metric and repetition."""
-    boxes, correct = [BOXES] * count, torch.ones(count, dtype=torch.bool)
-    rows = []
-    for protocol in ("paper", "legacy"):
-        metrics = {
-            "OM LE F1 SP EP": lambda maps, rules=protocol: localization(maps, boxes, correct, rules),
-            "BA": lambda maps, rules=protocol: box_overlaps(maps, boxes, rules),
-        }
-        both = list(metrics.values())
-        metrics["all"] = lambda maps, both=both: [metric(maps) for metric in both]
-        for grid in (7, 14):
-            maps = cam_like_maps(count, grid)
-            for name, metric in metrics.items():
-                for repetition, rate in enumerate(maps_per_second(metric, maps, repeats)):
-                    row = {"metric": name, "protocol": protocol, "grid": grid, "repetition": repetition}
-                    rows.append(row | {"maps_per_second": rate})
-    return pd.DataFrame(rows)
+def measure(protocol: str, grid: int, options: argparse.Namespace) -> Iterator[dict[str, object]]:
+    """One row per metric and repetition."""
+    boxes, correct = [BOXES] * options.maps, torch.ones(options.maps, dtype=torch.bool)
+    maps = cam_like_maps(options.maps, grid)
+    metrics: dict[str, Callable[[], object]] = {
+        "OM LE F1 SP EP": lambda: localization(maps, boxes, correct, protocol),
+        "BA": lambda: box_overlaps(maps, boxes, protocol),
+    }
+    both = tuple(metrics.values())
+    metrics["all"] = lambda: [metric() for metric in both]
+    for name, times in take_turns(metrics, "cpu", options.repeats, SECONDS).items():
+        for repetition, milliseconds in enumerate(times):
+            rate = 1000 * options.maps / milliseconds
+            yield {"metric": name, "repetition": repetition, "maps_per_second": rate}
 
 
 def main() -> None:
-    """Write the CSV and its table, and print the table."""
-    parser = argparse.ArgumentParser(description="Time the localisation metrics on the CPU.")
+    """Write the CSV, its table and its plot, and print the table."""
+    parser = benchmark_parser("Time the localisation metrics on the CPU.", devices=("cpu",))
     parser.add_argument("--maps", type=int, default=64, help="maps in the batch")
-    parser.add_argument("--repeats", type=int, default=7)
-    parser.add_argument("--output", type=Path, required=True, help="CSV file to write")
+    parser.add_argument("--repeats", type=int, default=7, help="turns of each metric")
     options = parser.parse_args()
-    table = measure(options.maps, options.repeats)
-    table.assign(maps=options.maps, **environment("cpu", SOURCES)).to_csv(options.output, index=False)
-    rows = pd.read_csv(options.output)
-    text = markdown(rows)
-    options.output.with_suffix(".md").write_text(text, encoding="utf-8")
-    plot(rows, options.output.with_suffix(".svg"))
-    print(text)
+    record = Record.of("localization", KEYS, SOURCES, options)
+    for protocol, grid in itertools.product(("paper", "legacy"), (7, 14)):
+        group = dict(zip(KEYS, (protocol, grid, options.maps)))
+        if record.pending(group):
+            record.add(group, measure(protocol, grid, options))
+    write_report(record.path)
+    print(record.path.with_suffix(".md").read_text(encoding="utf-8"))
+
+
+def write_report(path: Path) -> None:
+    """Write PATH with .md and .svg beside the CSV."""
+    rows = pd.read_csv(path)
+    path.with_suffix(".md").write_text(markdown(rows), encoding="utf-8")
+    plot(rows, path.with_suffix(".svg"))
 
 
 def plot(rows: pd.DataFrame, path: Path) -> None:
@@ -99,7 +96,7 @@ def markdown(rows: pd.DataFrame) -> str:
     lines = [
         f"# Localisation metrics on {first.device}",
         "",
-        f"Commit {first.commit}, PyTorch {first.torch}, {first.threads:.0f} threads; maps of 224 x 224",
+        f"{measured_with(rows)}; maps of 224 x 224",
         f"pixels a second, medians, {first.maps} maps a call.",
         "",
         "| metrics | " + " | ".join(f"{protocol}, {grid} x {grid}" for protocol, grid in columns) + " |",

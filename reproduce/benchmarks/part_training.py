@@ -4,14 +4,13 @@
 
 The features are a random stand-in, [11788, 2048, 7, 7] in bfloat16 as `dpnet train` caches them, written in shards
 to a temporary folder and read through memory maps; 200 classes with 10 parts each, batches of 64. Rows go to
-DIR/part_training_DEVICE.csv as they finish: one per epoch, without and with the assignment entropy, with the memory
+DIR/part_training_DEVICE.csv: one per epoch, without and with the assignment entropy, with the memory
 of the process that no file backs at the epoch's end, which must not grow from the second epoch on. A plot goes beside
 the CSV, with the suffix .svg.
 """
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,9 +24,10 @@ from dpnet.features import FeatureCache
 from dpnet.manifest import Manifest, write_manifest
 from dpnet.training import build_optimiser, train_epoch
 from reproduce.benchmarks.bar_plots import plot_bars
-from reproduce.benchmarks.environment import environment
+from reproduce.benchmarks.harness import Record, benchmark_parser
 
-SOURCES = ("dpnet", "csrc/dpnet", "reproduce/benchmarks/part_training.py")
+KEYS = ("constraints", "images")
+SOURCES = ("dpnet", "csrc/common", "csrc/dpnet", "reproduce/benchmarks/part_training.py")
 CLASSES, PARTS_PER_CLASS, EPOCHS = 200, 10, 3
 SHAPE = (2048, 7, 7)
 STATUS = Path("/proc/self/status")
@@ -65,9 +65,7 @@ def measure(features: FeatureCache, constraints: tuple[str, ...], device: str) -
     for epoch in range(EPOCHS):
         entry = train_epoch(model, model, optimiser, features, features.labels, settings, epoch)
         yield {
-            "constraints": "+".join(constraints) or "none",
             "epoch": epoch,
-            "images": len(features),
             "seconds": round(entry["seconds"], 2),
             "images_a_second": round(len(features) / entry["seconds"]),
             "own_mb": round(own_megabytes()),
@@ -76,23 +74,21 @@ def measure(features: FeatureCache, constraints: tuple[str, ...], device: str) -
 
 
 def main() -> None:
-    """Write the CSV and print it."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--out", type=Path, required=True, help="folder for the CSV")
-    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    """Write the CSV and its plot, and print what was measured."""
+    parser = benchmark_parser(__doc__.split("\n")[0])
     parser.add_argument("--images", type=int, default=11_788)
     options = parser.parse_args()
-    options.out.mkdir(parents=True, exist_ok=True)
-    path, facts = options.out / f"part_training_{options.device}.csv", environment(options.device, SOURCES)
-    rows = []
-    with tempfile.TemporaryDirectory() as folder:
-        features = stand_in(Path(folder), options.images)
-        for constraints in ((), ("assignment",)):
-            for row in measure(features, constraints, options.device):
-                rows.append(row | facts)
-                pd.DataFrame(rows).to_csv(path, index=False)
-    plot(pd.DataFrame(rows), path.with_suffix(".svg"))
-    print(pd.DataFrame(rows).drop(columns=list(facts)).to_string(index=False))
+    record = Record.of("part_training", KEYS, SOURCES, options)
+    groups = {c: dict(zip(KEYS, ("+".join(c) or "none", options.images))) for c in ((), ("assignment",))}
+    pending = {constraints: group for constraints, group in groups.items() if record.pending(group)}
+    if pending:
+        with tempfile.TemporaryDirectory() as folder:
+            features = stand_in(Path(folder), options.images)
+            for constraints, group in pending.items():
+                record.add(group, measure(features, constraints, options.device))
+    rows = pd.read_csv(record.path)
+    plot(rows, record.path.with_suffix(".svg"))
+    print(rows.drop(columns=list(record.facts)).to_string(index=False))
 
 
 def plot(rows: pd.DataFrame, path: Path) -> None:

@@ -33,7 +33,7 @@ from reproduce.benchmarks.environment import environment
 
 SIDE, BATCH, ITERATIONS = 224, 8, 100
 PIXELS: dict[str, Any] = {"mean": (123 / 255, 117 / 255, 104 / 255), "std": (1 / 255,) * 3}  # of the weights
-SOURCES = ("opticam", "csrc/opticam", "reproduce/studies/opticam_settings.py")
+SOURCES = ("opticam", "csrc/common", "csrc/opticam", "reproduce/studies/opticam_settings.py")
 Explain = Callable[[Classifier, Tensor, Tensor], Tensor]
 
 

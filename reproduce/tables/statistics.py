@@ -48,6 +48,7 @@ def bootstrap(
 
     Source: Efron and Tibshirani, An Introduction to the Bootstrap (1993), section 13.3.
     """
+    # Not scipy.stats.bootstrap: its resamples are copies of every column; counts that all calls share serve here.
     table = _columns(values)
     _check(confidence, resamples)
     n = len(table)

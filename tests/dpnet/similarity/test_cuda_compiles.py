@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from reproduce.benchmarks.similarity_compile import compile_report, find_nvcc
+from reproduce.benchmarks.similarity.compile import compile_report, find_nvcc
 
 KERNELS = {
     "forward_kernel": 8,

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tolerances import assert_as_accurate, assert_close, error, rounding, similarity_sums
 from torch.nn.functional import normalize
 
-from dpnet.similarity import cpp, library, part_similarity
+from dpnet.similarity import cpu, library, part_similarity
 
 pytestmark = pytest.mark.skipif(
     bool(library.LOAD_ERROR), reason=f"the C++ library is absent: {library.LOAD_ERROR}"
@@ -85,8 +85,8 @@ def test_any_loss(loss):
 
 def test_equal_weights_are_not_computed_again(monkeypatch):
     """Only weights that differ from region to region need the similarities in the backward pass."""
-    called, backward = [], cpp.backward
-    monkeypatch.setattr(cpp, "backward", lambda *arguments: called.append(1) or backward(*arguments))
+    called, backward = [], cpu.backward
+    monkeypatch.setattr(cpu, "backward", lambda *arguments: called.append(1) or backward(*arguments))
     parts, regions = parts_only(*ONE_GROUP, dtype=torch.float32)
     our_gradient(parts, regions, lambda scores, entropy: entropy.mean())
     assert not called

@@ -10,7 +10,7 @@ from tolerances import assert_as_accurate, error, rounding, similarity_sums
 from torch.nn.functional import normalize
 
 from dpnet.similarity import library, part_similarity
-from reproduce.benchmarks.similarity_cases import PRECISIONS
+from reproduce.benchmarks.similarity.cases import PRECISIONS
 
 pytestmark = pytest.mark.skipif(
     not (torch.cuda.is_available() and library.HAS_CUDA), reason="no CUDA device, or dpnet._C without CUDA"

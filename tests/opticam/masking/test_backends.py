@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from opticam.masking import backends, closed_form, cpu, cuda, ops, reference, saliency_mask
+from opticam.masking import backends, closed_form, cuda, ops, reference, saliency_mask
 
 INPUTS = torch.rand(1, 2, 3, 3), torch.zeros(1, 2), torch.rand(1, 3, 8, 8)
 
@@ -22,19 +22,6 @@ def test_cpp_that_did_not_load_raises_with_the_reason(monkeypatch):
         saliency_mask(*INPUTS, backend="cpp")
     assert backends.automatic("cpu") == ("eager", "it is broken")
     assert "saliency_mask on cpu: eager (it is broken)" in backends.backend_report()
-
-
-def test_library_that_is_not_built(monkeypatch, tmp_path):
-    monkeypatch.setattr(cpu, "PACKAGE", tmp_path)
-    assert "not built" in cpu.load()
-
-
-def test_library_that_does_not_load_names_the_file_and_the_version(monkeypatch, tmp_path):
-    (tmp_path / "_C.abi3.so").write_bytes(b"not a library")
-    monkeypatch.setattr(cpu, "PACKAGE", tmp_path)
-    reason = cpu.load()
-    assert "_C.abi3.so" in reason
-    assert torch.__version__ in reason
 
 
 def test_report_has_a_line_for_each_operation_and_device():

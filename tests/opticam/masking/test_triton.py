@@ -31,7 +31,7 @@ def test_kernels_in_the_interpreter():
 
 @pytest.mark.parametrize("sm", [80, 90, 100])
 def test_kernels_compile_ahead_of_time(sm):
-    from reproduce.benchmarks.masking_compile import compile_report
+    from reproduce.benchmarks.masking.compile import compile_report
 
     rows = compile_report(architectures=(sm,), dtypes=("bf16",), shapes=("odd",))
     assert {row["kernel"] for row in rows} == {

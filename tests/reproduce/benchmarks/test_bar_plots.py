@@ -5,7 +5,8 @@ import re
 import pandas as pd
 import pytest
 
-from reproduce.benchmarks import causal, localization, part_training
+from reproduce.benchmarks import localization, part_training
+from reproduce.benchmarks.causal import report as causal
 from reproduce.workspace.paths import PUBLISHED
 
 

@@ -1,6 +1,6 @@
 // The CUDA kernels, compiled for the CPU by the emulation and called from Python.
-#define DPNET_EMULATION "../../tests/dpnet/similarity/emulation/device.h"
-#include "../../../../csrc/dpnet/backward_kernels.cuh"
+#define DPNET_EMULATION "../../../tests/dpnet/similarity/emulation/device.h"
+#include "../../../../csrc/dpnet/cuda/backward_kernels.cuh"
 
 using namespace dpnet;
 

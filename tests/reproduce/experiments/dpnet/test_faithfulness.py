@@ -9,7 +9,7 @@ from dpnet.geometry import to_pixels
 from dpnet.recipes import PartRecipe
 from dpnet.runs import Run
 from opticam.sample.pictures import SampleSet
-from reproduce.benchmarks.causal import plain
+from reproduce.benchmarks.causal.sides import plain
 from reproduce.claims.judging import frame, judge
 from reproduce.claims.measured import Results
 from reproduce.experiments.dpnet import faithfulness as experiment

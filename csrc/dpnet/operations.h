@@ -1,0 +1,42 @@
+// Operations: s_bp = max_r <x_br, w_p>, w_p = u_p / |u_p|; the entropy of softmax_p(<x_br, w_p> / t); gradients.
+// Parts U [P,d], regions X [B,R,d] of any size from 1 on; one implementation a device, `register.cpp` registers them.
+#pragma once
+
+#include "../common/stable.h"
+
+namespace dpnet {
+
+using Outputs = std::tuple<Tensor, Tensor, Tensor, Tensor>;  // scores, argmax, entropy, log-partition
+using GradientOutputs = std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor>;  // and the parts' gradient of all entropies
+using Gradients = std::tuple<Tensor, Tensor>;                // of parts, of regions
+
+Outputs forward_cpu(const Tensor& parts, const Tensor& regions, std::optional<double> temperature, bool tf32);
+
+GradientOutputs forward_gradient_cpu(const Tensor& parts, const Tensor& regions, double temperature, bool tf32);
+
+Gradients backward_argmax_cpu(const Tensor& grad_scores, const Tensor& parts, const Tensor& regions,
+                              const Tensor& argmax, bool need_regions);
+
+// gradient = kept * gradient + that of the parts through the argmax.
+void join_argmax_cpu(Tensor gradient, double kept, const Tensor& grad_scores, const Tensor& parts,
+                     const Tensor& regions, const Tensor& argmax);
+
+Gradients backward_entropy_cpu(const OptionalTensor& grad_scores, const Tensor& grad_entropy, const Tensor& parts,
+                               const Tensor& regions, const Tensor& argmax, const Tensor& entropy,
+                               const Tensor& log_partition, double temperature, bool need_regions);
+
+#ifdef DPNET_WITH_CUDA
+Outputs forward_cuda(const Tensor& parts, const Tensor& regions, std::optional<double> temperature, bool tf32);
+
+Gradients backward_argmax_cuda(const Tensor& grad_scores, const Tensor& parts, const Tensor& regions,
+                               const Tensor& argmax, bool need_regions);
+
+// Reductions of similarities [images, regions, parts] in memory: scores and argmax; entropy and log-partition; and
+// their gradient through the entropy, in place.
+std::tuple<Tensor, Tensor> best_region_cuda(const Tensor& product);
+std::tuple<Tensor, Tensor> assignment_cuda(const Tensor& product, double temperature);
+void entropy_slope_cuda(Tensor product, const Tensor& weight, const Tensor& entropy, const Tensor& log_partition,
+                        double temperature);
+#endif
+
+}  // namespace dpnet

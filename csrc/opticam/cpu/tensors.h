@@ -1,0 +1,107 @@
+// Types and layouts of the tensors that come from Python, and how work on them is cut into tasks; no formula.
+// For every operation and shape.
+#pragma once
+
+#include <algorithm>
+#include <string>
+
+#include "loops.h"
+#include "../../common/stable.h"
+
+namespace opticam {
+
+template <class T>
+struct Type {
+  using type = T;
+};
+
+// Calls f with the Type of `dtype`, and returns what it returns.
+template <class F>
+auto with_type(ScalarType dtype, const F& f) {
+  switch (dtype) {
+    case ScalarType::Double: return f(Type<double>{});
+    case ScalarType::BFloat16: return f(Type<BFloat16>{});
+    case ScalarType::Half: return f(Type<Half>{});
+    default:
+      STD_TORCH_CHECK(dtype == ScalarType::Float, "accepted: float32, bfloat16, float16, float64");
+      return f(Type<float>{});
+  }
+}
+
+// Calls f with the Type that sums are kept in: double if either tensor is, else float.
+template <class F>
+auto with_sum_type(const Tensor& first, const Tensor& second, const F& f) {
+  const bool wide = first.scalar_type() == ScalarType::Double || second.scalar_type() == ScalarType::Double;
+  return wide ? f(Type<double>{}) : f(Type<float>{});
+}
+
+template <class A>
+constexpr ScalarType scalar_type() {
+  return sizeof(A) == sizeof(double) ? ScalarType::Double : ScalarType::Float;
+}
+
+enum class Normalization { range, max, sigmoid };
+
+// A new tensor of the sizes and dtype of a result. A large one asks for huge pages, where Linux leaves that to the
+// program: at 4 KiB a page, a fault each costs more than the arithmetic.
+Tensor result(torch::headeronly::IntHeaderOnlyArrayRef sizes, ScalarType dtype, const Tensor& like,
+              MemoryFormat format = MemoryFormat::Contiguous);
+
+inline Normalization normalization_of(const std::string& name) {
+  if (name == "max") return Normalization::max;
+  if (name == "sigmoid") return Normalization::sigmoid;
+  STD_TORCH_CHECK(name == "range", "normalization is ", name, "; accepted: range, max, sigmoid");
+  return Normalization::range;
+}
+
+// Images [B,C,H,W] stored colour by colour, or with the colours of a pixel together.
+struct ImageLayout {
+  explicit ImageLayout(const Tensor& images)
+      : batch(images.size(0)), colours(images.size(1)), height(images.size(2)), width(images.size(3)),
+        interleaved(colours > 1 && !images.is_contiguous() && has_interleaved_strides(images)) {}
+
+  MemoryFormat format() const { return interleaved ? MemoryFormat::ChannelsLast : MemoryFormat::Contiguous; }
+  RowView row() const { return {width, colours, interleaved ? 1 : height * width}; }
+  int64_t pixel(int64_t image, int64_t row) const {
+    return image * colours * height * width + row * width * (interleaved ? colours : 1);
+  }
+
+  int64_t batch, colours, height, width;
+  bool interleaved;
+
+ private:
+  static bool has_interleaved_strides(const Tensor& images) {
+    int64_t expected = 1;
+    for (const int64_t axis : {1, 3, 2, 0}) {
+      if (images.size(axis) != 1 && images.stride(axis) != expected) return false;
+      expected *= images.size(axis);
+    }
+    return true;
+  }
+};
+
+// Features [B,K,h,w], or [1,K,h,w] that serve every image, cut into tasks of at most 256 channels of one image. The
+// cut does not depend on batch or threads, so neither do the sums.
+struct ChannelParts {
+  static constexpr int64_t size = 256;
+
+  explicit ChannelParts(const Tensor& features)
+      : channels(features.size(1)), cells(features.size(2) * features.size(3)),
+        image_step(features.size(0) == 1 ? 0 : channels * cells), parts((channels + size - 1) / size) {}
+
+  int64_t first(int64_t task) const { return task % parts * size; }
+  int64_t count(int64_t task) const { return std::min(size, channels - first(task)); }
+  int64_t feature(int64_t task) const { return task / parts * image_step + first(task) * cells; }
+  int64_t channel(int64_t task) const { return task / parts * channels + first(task); }
+
+  int64_t channels, cells, image_step, parts;
+};
+
+template <class F>
+void parallel(int64_t tasks, const F& f) {
+  torch::stable::parallel_for(0, tasks, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t task = begin; task < end; ++task) f(task);
+  });
+}
+
+}  // namespace opticam

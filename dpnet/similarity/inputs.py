@@ -1,0 +1,33 @@
+"""What part similarity accepts, checked before any work starts."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from opticam.masking.inputs import check_floating
+
+
+def check_tensors(parts: torch.Tensor, regions: torch.Tensor) -> None:
+    """Raise TypeError or ValueError unless parts are [P, d] and regions [B, R, d] on one device."""
+    check_floating("parts", parts, 2, "[P, d]")
+    check_floating("regions", regions, 3, "[B, R, d]")
+    if (parts.dtype == torch.float64) != (regions.dtype == torch.float64):
+        raise TypeError(
+            f"parts and regions must both be float64 or neither, got {parts.dtype}, {regions.dtype}"
+        )
+    if parts.shape[1] != regions.shape[2]:
+        raise ValueError(f"parts have d={parts.shape[1]} but regions have d={regions.shape[2]}")
+    if 0 in parts.shape or 0 in regions.shape[1:]:
+        raise ValueError(
+            f"P, R and d must be at least 1, got {tuple(parts.shape)} and {tuple(regions.shape)}"
+        )
+    if parts.device != regions.device:
+        raise ValueError(f"parts are on {parts.device} but regions are on {regions.device}")
+
+
+def check_temperature(temperature: float | None) -> None:
+    """Raise ValueError unless the temperature is None, or positive and finite."""
+    if temperature is not None and not (math.isfinite(temperature) and temperature > 0):
+        raise ValueError(f"temperature must be positive and finite, or None, got {temperature}")

@@ -1,0 +1,1 @@
+"""Insertion and deletion, measured against a plain loop."""

@@ -1,0 +1,91 @@
+"""The Markdown table and the plot of an Opti-CAM loop benchmark, from its CSV alone.
+
+python -m reproduce.benchmarks.loop.report opticam_loop_cpu.csv
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+from reproduce.benchmarks.bar_plots import plot_bars
+from reproduce.benchmarks.reports import measured_with, table_lines
+
+BASES = {"opti-cam": "reference loop", "grad-cam": "forward exact", "score-cam": "grad-cam"}
+"""The side of each part that the others are compared with, where it was measured."""
+
+
+def summary(rows: pd.DataFrame) -> pd.DataFrame:
+    """One line per part, batch and side: best seconds, times as fast as the part's base, and what else was measured."""
+    lines = []
+    for (part, images), group in rows.groupby(["part", "images"], sort=False):
+        best = group.groupby("side", sort=False).min(numeric_only=True)
+        base = best["seconds"].get(BASES[part])
+        for side, row in best.iterrows():
+            lines.append(
+                {
+                    "part": part,
+                    "images": images,
+                    "side": side,
+                    "seconds": row["seconds"],
+                    "processor seconds": row["cpu_seconds"],
+                    "x base": None if base is None else base / row["seconds"],
+                    "peak MB": row["peak_mb"],
+                    "masked logit": row.get("score"),
+                    "map difference": row.get("map_difference"),
+                    "gradient difference": row.get("gradient_difference"),
+                }
+            )
+    return pd.DataFrame(lines)
+
+
+def markdown(table: pd.DataFrame, rows: pd.DataFrame) -> str:
+    """The summary as a Markdown table under a few lines on what was measured."""
+    first = rows.iloc[0]
+    iterations = rows.loc[rows["part"] == "opti-cam", "iterations"]
+    count = f"{iterations.iloc[0]} iterations of Opti-CAM; " if len(iterations) else ""
+    head = [
+        f"# Opti-CAM, Grad-CAM and Score-CAM on {first.device}",
+        "",
+        f"{measured_with(rows)}; ResNet-50, random weights. {count}best seconds of",
+        "the repetitions for the whole batch. Times as fast as the base: "
+        + ", ".join(f"{base} ({part})" for part, base in BASES.items())
+        + ".",
+        "Peak memory is beyond inputs and results. The differences are of the first step from the reference loop's.",
+        "",
+    ]
+    return "\n".join([*head, *table_lines(table, _cell)]) + "\n"
+
+
+def _cell(column: str, value: object) -> str:
+    if not isinstance(value, float):
+        return "" if value is None else str(value)
+    if pd.isna(value):
+        return ""
+    if column.endswith("difference"):
+        return f"{value:.1e}"
+    return f"{value:.0f}" if column == "peak MB" else f"{value:.2f}"
+
+
+def plot(table: pd.DataFrame, path: Path) -> None:
+    """Seconds per image of every side, one panel per part and batch."""
+    panels = {
+        f"{part}, batch of {images}": group.set_index("side")["seconds"] / images
+        for (part, images), group in table.groupby(["part", "images"], sort=False)
+    }
+    plot_bars(panels, "seconds per image", path)
+
+
+def write_report(path: Path) -> None:
+    """Write PATH with .md and .svg beside the CSV."""
+    rows = pd.read_csv(path)
+    table = summary(rows)
+    path.with_suffix(".md").write_text(markdown(table, rows), encoding="utf-8")
+    plot(table, path.with_suffix(".svg"))
+
+
+if __name__ == "__main__":
+    for argument in sys.argv[1:]:
+        write_report(Path(argument))

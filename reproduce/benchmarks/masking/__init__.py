@@ -1,0 +1,1 @@
+"""The masking operations, measured: against their peers, compiled without a GPU, under a sanitizer."""

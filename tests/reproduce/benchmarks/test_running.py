@@ -1,0 +1,48 @@
+"""Benchmarks run small from the command line, and measure again only what changed."""
+
+import sys
+
+import pandas as pd
+import pytest
+
+from reproduce.benchmarks import localization, part_training
+from reproduce.benchmarks.causal import __main__ as causal
+from reproduce.workspace.paths import PUBLISHED
+
+RUNS = {
+    "localization": (localization.main, "--maps", "2", "--repeats", "1"),
+    "causal": (causal.main, "--images", "1", "--repeats", "1", "--network", "sample_vgg"),
+}
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_a_run_adds_to_the_committed_rows_and_the_next_one_has_nothing_to_do(
+    tmp_path, name, monkeypatch, capsys
+):
+    main, *options = RUNS[name]
+    monkeypatch.setattr(sys, "argv", [name, *options, "--changed-only", "--out", str(tmp_path)])
+    main()
+    path = tmp_path / f"{name}_cpu.csv"
+    committed, first = pd.read_csv(PUBLISHED / "benchmarks" / path.name), path.read_bytes()
+    rows = pd.read_csv(path)
+    assert len(rows) > len(committed)
+    assert list(rows.columns) == [*committed.columns, *(set(rows.columns) - set(committed.columns))]
+    capsys.readouterr()
+    main()
+    assert capsys.readouterr().out.strip() == path.with_suffix(".md").read_text().strip()
+    assert path.read_bytes() == first
+
+
+def test_part_training_is_recorded_by_constraints(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(part_training, "SHAPE", (8, 2, 2))
+    monkeypatch.setattr(part_training, "EPOCHS", 1)
+    options = ("--images", "5", "--changed-only", "--out", str(tmp_path))
+    monkeypatch.setattr(sys, "argv", ["part_training", *options])
+    part_training.main()
+    first = (tmp_path / "part_training_cpu.csv").read_bytes()
+    part_training.main()
+    assert (tmp_path / "part_training_cpu.csv").read_bytes() == first
+    rows = pd.read_csv(tmp_path / "part_training_cpu.csv")
+    assert list(rows["constraints"][rows["images"] == 5]) == ["none", "assignment"]
+    assert "images_a_second" in capsys.readouterr().out
+    assert {*pd.read_csv(PUBLISHED / "benchmarks" / "part_training_cpu.csv").columns} <= {*rows.columns}

@@ -1,0 +1,30 @@
+"""Timing: every call takes turns, and what a long call returns is kept."""
+
+import time
+
+from reproduce.benchmarks.timing import copy_gigabytes_per_second, stopwatch, take_turns
+
+
+def test_every_call_is_timed_in_every_turn():
+    order = []
+
+    def call(name, seconds):
+        order.append(name)
+        time.sleep(seconds)
+
+    times = take_turns(
+        {"slow": lambda: call("slow", 0.01), "quick": lambda: call("quick", 0.002)}, "cpu", 2, 0.005
+    )
+    assert len(times["slow"]) == 2 and len(times["quick"]) >= 2
+    assert min(times["slow"]) >= 10 and 2 <= min(times["quick"]) < 10
+    assert [a for a, b in zip(order, [*order[1:], ""]) if a != b] == ["slow", "quick"] * 2
+
+
+def test_the_stopwatch_keeps_the_result():
+    result, spent = stopwatch(lambda: time.sleep(0.02) or "done", "cpu")
+    assert result == "done"
+    assert spent.seconds >= 0.02 > spent.cpu_seconds
+
+
+def test_a_copy_has_a_bandwidth():
+    assert 0.1 < copy_gigabytes_per_second(2**20, "cpu") < 1e5
