@@ -117,11 +117,12 @@ class Grid:
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure: a PNG or SVG file, what it shows, and a line below it."""
+    """A figure: a PNG or SVG file, what it shows, and a line below it. narrow: another may stand beside it."""
 
     path: Path
     title: str
     caption: str
+    narrow: bool = False
 
 
 @dataclass(frozen=True)

@@ -168,8 +168,9 @@ def _explanation(found: Explanation) -> str:
 
 @_html.register
 def _(block: Picture) -> str:
+    narrow = ' class="narrow"' if block.narrow else ""
     return (
-        f'<figure><img src="{data_uri(block.path)}" alt="{html.escape(block.title, quote=True)}">'
+        f'<figure{narrow}><img src="{data_uri(block.path)}" alt="{html.escape(block.title, quote=True)}">'
         f"<figcaption>{_inline(block.caption)}</figcaption></figure>"
     )
 

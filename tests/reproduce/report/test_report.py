@@ -210,7 +210,10 @@ def test_every_figure_is_inside_with_its_command_and_commit(page, written):
     assert len(drawn) == 3
     benchmarks = list((PUBLISHED / "benchmarks").glob("*.svg"))  # committed, and shown in every report
     photographs = list(PUBLISHABLE["photographs"].glob("photographs_*.png"))
-    assert [tag for tag, _ in page.tags].count("img") == len(drawn) + len(benchmarks) + len(photographs)
+    kernels = list(written.glob("kernel_*.svg"))
+    assert len(kernels) == 2 * 3  # speed-ups and floor: masking on CPU and GPU, similarity on the CPU
+    images = [tag for tag, _ in page.tags].count("img")
+    assert images == len(drawn) + len(benchmarks) + len(photographs) + len(kernels)
     whole = " ".join(page.text)
     for name in drawn:
         assert name in whole
