@@ -27,6 +27,7 @@ from reproduce.report import HTML, Given, write_report
 from reproduce.report.content import MEASURED
 from reproduce.saliency.evaluation import EXPERIMENT as SALIENCY
 from reproduce.saliency.evaluation import WITHOUT_BOXES
+from reproduce.workspace.expected import expected_seconds
 from reproduce.workspace.fingerprint import file_digest, inputs_digest
 from reproduce.workspace.paths import PUBLISHABLE, PUBLISHED
 from reproduce.workspace.processes import inside_group, is_first
@@ -53,7 +54,8 @@ def run(options: argparse.Namespace) -> int:
         _check_before_launch(given, chosen)
         return launch(options.arguments, options.processes)
     record = _start(given, options) if is_first() else ""
-    if not compute(given, chosen, options.force, partial(given.store.add_stage, record)):
+    expected = expected_seconds(given)
+    if not compute(given, chosen, options.force, partial(given.store.add_stage, record), expected):
         return 0
     given.store.end_run(record)
     outputs = _outputs(given, outcomes(given, chosen), options)

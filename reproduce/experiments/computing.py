@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from types import MappingProxyType
 
 from reproduce.experiments import Experiment
 from reproduce.saliency.evaluation import discard_outdated, evaluate
@@ -22,27 +25,28 @@ def compute(
     experiments: Sequence[Experiment],
     force: bool = False,
     record: Record = lambda stage, seconds: None,
+    expected: Mapping[str, float] = MappingProxyType({}),
 ) -> bool:
     """Compute and store what is missing; true in the process whose store holds everything afterwards.
 
     force: forget first what the experiments have stored. record: told of every stage, in the first process.
+    expected: seconds that a stage takes at most where all is to be computed, told beside its name.
     """
     with process_group() as rank:
         if rank == 0:
             merge_ranks(workspace)
             for experiment in experiments if force else ():
                 experiment.forget(workspace)
-        start = time.perf_counter()
-        requests = _requests(workspace, experiments, rank)
-        if rank == 0:
-            record(NETWORKS, time.perf_counter() - start)
-        start = time.perf_counter()
-        evaluate(workspace, requests)
-        wait()  # figures read the maps that other processes made
-        if requests and rank == 0:
-            _report(MAPS, start, record)
+        stages = _Stages(rank == 0, record, expected)
+        with stages.stage(NETWORKS):
+            requests = _requests(workspace, experiments, rank)
+        with stages.stage(MAPS) if requests else nullcontext():
+            evaluate(workspace, requests)
+            wait()  # figures read the maps that other processes made
         for experiment in experiments:
-            _run(experiment, workspace, rank, record)
+            own = type(experiment).run is not Experiment.run
+            with stages.stage(experiment.name) if own else nullcontext():
+                experiment.run(workspace)
         gather(workspace)
     return rank == 0
 
@@ -72,14 +76,22 @@ def _bring_networks(workspace: Workspace, experiments: Sequence[Experiment]) -> 
         wait()
 
 
-def _run(experiment: Experiment, workspace: Workspace, rank: int, record: Record) -> None:
-    start = time.perf_counter()
-    experiment.run(workspace)
-    if rank == 0 and type(experiment).run is not Experiment.run:
-        _report(experiment.name, start, record)
+@dataclass(frozen=True)
+class _Stages:
+    """Tells when each stage begins and ends, which `reproduce/environment.sh` reads; one process speaks."""
 
+    speaks: bool
+    record: Record
+    expected: Mapping[str, float]
 
-def _report(stage: str, start: float, record: Record) -> None:
-    seconds = time.perf_counter() - start
-    print(f"{stage}: computed in {seconds:.1f} s", flush=True)
-    record(stage, seconds)
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        limit = f", expected up to {self.expected[name]:.0f} s" if name in self.expected else ""
+        if self.speaks:
+            print(f"stage {name}: begins{limit}", flush=True)
+        start = time.perf_counter()
+        yield
+        seconds = time.perf_counter() - start
+        if self.speaks:
+            print(f"stage {name}: done in {seconds:.1f} s{limit}", flush=True)
+            self.record(name, seconds)
