@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
-from types import MappingProxyType
+from dataclasses import dataclass, field, replace
 
 from reproduce.experiments import Experiment
 from reproduce.saliency.evaluation import discard_outdated, evaluate
@@ -20,24 +20,49 @@ Record = Callable[[str, float], None]
 """Takes the name of a stage that is done, and the seconds it took."""
 
 
+@dataclass(frozen=True)
+class Stages:
+    """Tells when each stage begins and ends, in lines that `reproduce/environment.sh` reads.
+
+    record: told of every stage that is done. expected: seconds that a stage takes at most where all is to be
+    computed. speaks: false in all processes of a run but the first.
+    """
+
+    record: Record = lambda stage, seconds: None
+    expected: Mapping[str, float] = field(default_factory=dict)
+    speaks: bool = True
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """What is done inside is the stage of that name."""
+        known = name in self.expected
+        limit = f", expected up to {math.ceil(self.expected[name])} s" if known else ""
+        if self.speaks:
+            print(f"stage {name}: begins{limit}", flush=True)
+        start = time.perf_counter()
+        yield
+        seconds = time.perf_counter() - start
+        if self.speaks:
+            print(f"stage {name}: done in {seconds:.1f} s{limit}", flush=True)
+            self.record(name, seconds)
+
+
 def compute(
     workspace: Workspace,
     experiments: Sequence[Experiment],
     force: bool = False,
-    record: Record = lambda stage, seconds: None,
-    expected: Mapping[str, float] = MappingProxyType({}),
+    stages: Stages | None = None,
 ) -> bool:
     """Compute and store what is missing; true in the process whose store holds everything afterwards.
 
-    force: forget first what the experiments have stored. record: told of every stage, in the first process.
-    expected: seconds that a stage takes at most where all is to be computed, told beside its name.
+    force: forget first what the experiments have stored. stages: told of every stage, in the first process.
     """
     with process_group() as rank:
         if rank == 0:
             merge_ranks(workspace)
             for experiment in experiments if force else ():
                 experiment.forget(workspace)
-        stages = _Stages(rank == 0, record, expected)
+        stages = replace(stages or Stages(), speaks=rank == 0)
         with stages.stage(NETWORKS):
             requests = _requests(workspace, experiments, rank)
         with stages.stage(MAPS) if requests else nullcontext():
@@ -74,24 +99,3 @@ def _bring_networks(workspace: Workspace, experiments: Sequence[Experiment]) -> 
         for network in share(networks):
             workspace.classifier(network)
         wait()
-
-
-@dataclass(frozen=True)
-class _Stages:
-    """Tells when each stage begins and ends, which `reproduce/environment.sh` reads; one process speaks."""
-
-    speaks: bool
-    record: Record
-    expected: Mapping[str, float]
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        limit = f", expected up to {self.expected[name]:.0f} s" if name in self.expected else ""
-        if self.speaks:
-            print(f"stage {name}: begins{limit}", flush=True)
-        start = time.perf_counter()
-        yield
-        seconds = time.perf_counter() - start
-        if self.speaks:
-            print(f"stage {name}: done in {seconds:.1f} s{limit}", flush=True)
-            self.record(name, seconds)
