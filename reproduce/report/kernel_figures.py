@@ -149,7 +149,7 @@ def _heat(axis: Axes, group: pd.DataFrame, columns: Sequence[tuple[str, str]], s
     axis.imshow(np.log2(values), cmap=COLOURS, norm=scale, aspect="auto")
     for (row, column), value in np.ndenumerate(values):
         if not np.isnan(value):
-            dark = not 0.1 < scale(np.log2(value)) < 0.82
+            dark = scale(np.log2(value)) > 0.92
             axis.text(
                 column,
                 row,

@@ -45,10 +45,11 @@ def _images(given: Given, experiment: Experiment, table: Table) -> str:
         return f"from nothing yet ({seeds(given, experiment.paper)})"
     low, high = int(counts.min()), int(counts.max())
     count = f"{low}" if low == high else f"{low} to {high}"
+    s = "" if count == "1" else "s"
     if experiment.paper != "DP-Net":
-        return f"from {count} images; {seeds(given, experiment.paper)}"
+        return f"from {count} image{s}; {seeds(given, experiment.paper)}"
     pictures = test_pictures(given.workspace)
-    return f"from {count} training runs or pictures a cell{pictures}; {seeds(given, experiment.paper)}"
+    return f"from {count} training run{s} or picture{s} a cell{pictures}; {seeds(given, experiment.paper)}"
 
 
 def test_pictures(workspace: Workspace) -> str:

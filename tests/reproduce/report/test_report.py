@@ -165,7 +165,7 @@ def test_a_table_of_dp_net_says_its_seeds(make_parts_workspace, limit, words):
     workspace.store.add_stage(run, experiment.name, 12.34)
     table = experiment.tables(workspace)["dpnet_main"]
     text = how_made(Given(workspace, [], workspace.results, None, "", str), experiment, table).text
-    assert "from 1 training runs or pictures a cell (test pictures: fine 240)" in text
+    assert "from 1 training run or picture a cell (test pictures: fine 240)" in text
     assert f"; {words}; stage `dpnet-main` took 12.3 s." in text
 
 
