@@ -13,6 +13,7 @@ from dpnet.leakage import check_no_leak, combined_hash, file_hashes, image_hashe
 from dpnet.manifest import describe, short_hash
 from opticam.classifier import Classifier
 from opticam.sample import SAMPLE_NETWORKS, SampleSet, sample_network, sample_set
+from opticam.sample.pictures import SAMPLE_SIZE
 
 SAMPLE_PREFIX = "sample:"
 
@@ -21,7 +22,8 @@ SAMPLE_PREFIX = "sample:"
 class DataSource:
     """A data set: ``where`` is a folder, or "sample:many", "sample:scenes" or "sample:fine".
 
-    The other fields are those of `dpnet.data.load_pictures`; sample pictures have one size and no layout.
+    The other fields are those of `dpnet.data.load_pictures`; sample pictures have no layout, and one ``size``
+    whatever is given, which is that of a photo that a model of theirs explains.
     ``drop_shared`` leaves training pictures out that are also test pictures; without it they are an error.
     """
 
@@ -30,6 +32,10 @@ class DataSource:
     size: int = 224
     resize: str = "squash"
     drop_shared: bool = False
+
+    def __post_init__(self) -> None:
+        if self.where.startswith(SAMPLE_PREFIX):
+            object.__setattr__(self, "size", SAMPLE_SIZE)
 
     def open(self, cache_dir: Path) -> PictureData:
         """The training and test pictures; errors as in `load_pictures` and `sample_set`."""

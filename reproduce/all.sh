@@ -2,25 +2,36 @@
 # The main job: set up, explain eight photographs with a pretrained network, run both papers' experiments on the
 # sample profile, write tables, figures and the report.
 #   bash reproduce/all.sh [--no-venv] [options of `python -m reproduce run`, for example --limit 8 or --quiet]
+# A line says how long each stage took and was expected to; details go to results/all.log.
 # It says how many claims hold, but does not fail where one does not: `python -m reproduce check` judges them.
 set -euo pipefail
 arguments=()
 shared=()  # what the photographs take, too; they are left out where the options choose something else
-photographs=1
+photographs=1 limit='' before=''
 for argument in "$@"; do
     case $argument in
         --no-venv) NO_VENV=1; continue ;;
         --quiet | --force | --publish) shared+=("$argument") ;;
         --only* | --profile* | --results* | --output* | --images* | --network* | --optimize*) photographs=0 ;;
+        --limit=*) limit=${argument#*=} ;;
     esac
+    if [ "$before" = --limit ]; then limit=$argument; fi
+    before=$argument
     arguments+=("$argument")
 done
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 begin=$SECONDS
 say_how_to_go_on
+mkdir -p results
+LOG=$PWD/results/all.log
+: >"$LOG"
 prepare
 cd "$CALLED_FROM"  # paths among the options are the caller's
-run=("$PYTHON" -m reproduce run --processes "$(processes)")
-if [ $photographs = 1 ]; then stage "photographs" "${run[@]}" --profile photographs "${shared[@]+"${shared[@]}"}"; fi
-stage "experiments" "${run[@]}" "${arguments[@]+"${arguments[@]}"}"
-printf '== all done in %d s\n' $((SECONDS - begin))
+run=("$PYTHON" -m reproduce run --processes "$(processes)" --quiet)
+if [ $photographs = 1 ]; then
+    EXPECTED_OF=photographs, stage "photographs" "${run[@]}" --profile photographs "${shared[@]+"${shared[@]}"}"
+fi
+told=$(wc -l <"$LOG")
+EXPECTED_OF=sample,$limit stage "experiments" "${run[@]}" "${arguments[@]+"${arguments[@]}"}"
+show_result "$told"
+printf '== all done in %d s; details: %s\n' $((SECONDS - begin)) "${LOG#"$CALLED_FROM"/}"

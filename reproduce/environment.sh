@@ -4,6 +4,7 @@
 
 CALLED_FROM=$PWD
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
+ROOT=$PWD
 # Threads that wait give their core away: spinning ones make a busy machine ten times slower (measured here).
 export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-PASSIVE}
 export PYTHONPATH=$PWD${PYTHONPATH:+:$PYTHONPATH}
@@ -12,12 +13,50 @@ say_how_to_go_on() { # on Ctrl-C: a stage that was stopped goes on where it was 
     trap 'printf "\n== interrupted; nothing that was finished is lost, the same command goes on from here\n" >&2; exit 130' INT
 }
 
-stage() { # stage NAME COMMAND...: run a command, say what it is and how long it took
+CLEAR=''
+if [ -t 1 ]; then CLEAR=$'\r\033[K'; fi  # on a terminal a stage's line is written when it begins, and over when it ends
+
+logged() { # run a command, all that it says into $LOG; here one line for each stage that it tells of
+    # Ctrl-C is for the command: what it says then must still reach the log.
+    "$@" 2>&1 | (trap '' INT; exec tee -a "$LOG") | (trap '' INT; exec awk -v clear="$CLEAR" '
+        /^stage .*: begins/ && clear { sub(/^stage /, ""); printf "%s   %s", clear, $0; fflush() }
+        /^stage .*: done in/ { sub(/^stage /, ""); printf "%s   %s\n", clear, $0; fflush() }')
+    return "${PIPESTATUS[0]}"
+}
+
+expected() { # expected STAGE: ", expected N s" where reproduce/profiles/stage_seconds.csv has it
+    awk -F, -v stage="$1" -v run="${EXPECTED_OF:-,}" '$3 == stage && ($1 == "setup" || $1 "," $2 == run) {
+        printf ", expected %d s", $4; exit }' "$ROOT/reproduce/profiles/stage_seconds.csv"
+}
+
+stage() { # stage NAME COMMAND...: run a command, say what it is and how long it took; with LOG set what it says goes there
     local name=$1 start=$SECONDS
     shift
+    if [ -n "${LOG:-}" ]; then
+        printf '== %s\n' "$name" >>"$LOG"
+        if [ -n "$CLEAR" ]; then printf '== %s%s' "$name" "$(expected "$name")"; fi
+        logged "$@" || {
+            local status=$?
+            printf '%s' "$CLEAR"
+            tail -n 40 "$LOG" >&2
+            printf '== %s: failed after %d s (exit status %d); all of it: %s\n' \
+                "$name" $((SECONDS - start)) "$status" "$LOG" >&2
+            exit "$status"
+        }
+        printf '%s== %s: done in %d s%s\n' "$CLEAR" "$name" $((SECONDS - start)) "$(expected "$name")"
+        return
+    fi
     printf '== %s\n' "$name"
     "$@" || { local status=$?; printf '== %s: failed after %d s (exit status %d)\n' "$name" $((SECONDS - start)) "$status" >&2; exit "$status"; }
     printf '== %s: done in %d s\n' "$name" $((SECONDS - start))
+}
+
+show_result() { # show_result LINE: what the log says after a line of the report: where it lies, verdicts, failures
+    local report
+    report=$(tail -n "+$(($1 + 1))" "$LOG" | sed -n 's/^report  \(.*\.html\).*/\1/p')
+    if [ -z "$report" ]; then return; fi
+    tail -n "+$(($1 + 1))" "$LOG" | sed '1,/^report  /d; /^report  /d'
+    printf 'open %s\n' "${report#"$CALLED_FROM"/}"
 }
 
 find_python() { # the interpreter that makes .venv: $PYTHON, or the first of a supported version on PATH

@@ -19,7 +19,7 @@ from reproduce.cli.options import command_line
 from reproduce.cli.publishing import check_one_origin, check_publishable, clear_published
 from reproduce.cli.selection import select
 from reproduce.experiments import EXPERIMENTS, Experiment
-from reproduce.experiments.computing import compute
+from reproduce.experiments.computing import Stages, compute
 from reproduce.experiments.outcome import Outcome, outcomes
 from reproduce.experiments.outputs import Outputs
 from reproduce.experiments.published_run import committed_tables, compare_outcomes
@@ -27,6 +27,7 @@ from reproduce.report import HTML, Given, write_report
 from reproduce.report.content import MEASURED
 from reproduce.saliency.evaluation import EXPERIMENT as SALIENCY
 from reproduce.saliency.evaluation import WITHOUT_BOXES
+from reproduce.workspace.expected import expected_seconds
 from reproduce.workspace.fingerprint import file_digest, inputs_digest
 from reproduce.workspace.paths import PUBLISHABLE, PUBLISHED
 from reproduce.workspace.processes import inside_group, is_first
@@ -53,15 +54,18 @@ def run(options: argparse.Namespace) -> int:
         _check_before_launch(given, chosen)
         return launch(options.arguments, options.processes)
     record = _start(given, options) if is_first() else ""
-    if not compute(given, chosen, options.force, partial(given.store.add_stage, record)):
+    stages = Stages(partial(given.store.add_stage, record), expected_seconds(given))
+    if not compute(given, chosen, options.force, stages):
         return 0
     given.store.end_run(record)
     outputs = _outputs(given, outcomes(given, chosen), options)
-    _write(outputs, ("tables", "figures"))
+    with stages.stage("tables and figures"):
+        _write(outputs, ("tables", "figures"))
     if options.only:
         print(f"the whole report: {command_line(options, 'report')}")
     else:
-        _report(given, outputs, options)
+        with stages.stage("claims and report"):
+            _report(given, outputs, options)
         _compare(given, outputs)
     if options.publish:
         _publish(given, outputs, options)

@@ -13,7 +13,7 @@ from reproduce.benchmarks.environment import commit
 from reproduce.workspace.paths import PUBLISHABLE, PUBLISHED, ROOT
 
 RECORD = "published.json"
-OWN = ("tables/*", "*.png", "*.pdf", "*.html", "*.md", RECORD)
+OWN = ("tables/*", "*.png", "*.pdf", "*.svg", "*.html", "*.md", RECORD)
 """What a publication replaces; benchmarks, checks and studies are measured and committed apart."""
 
 

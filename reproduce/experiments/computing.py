@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
 
 from reproduce.experiments import Experiment
 from reproduce.saliency.evaluation import discard_outdated, evaluate
@@ -17,32 +20,58 @@ Record = Callable[[str, float], None]
 """Takes the name of a stage that is done, and the seconds it took."""
 
 
+@dataclass(frozen=True)
+class Stages:
+    """Tells when each stage begins and ends, in lines that `reproduce/environment.sh` reads.
+
+    record: told of every stage that is done. expected: seconds that a stage takes at most where all is to be
+    computed. speaks: false in all processes of a run but the first.
+    """
+
+    record: Record = lambda stage, seconds: None
+    expected: Mapping[str, float] = field(default_factory=dict)
+    speaks: bool = True
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """What is done inside is the stage of that name."""
+        known = name in self.expected
+        limit = f", expected up to {math.ceil(self.expected[name])} s" if known else ""
+        if self.speaks:
+            print(f"stage {name}: begins{limit}", flush=True)
+        start = time.perf_counter()
+        yield
+        seconds = time.perf_counter() - start
+        if self.speaks:
+            print(f"stage {name}: done in {seconds:.1f} s{limit}", flush=True)
+            self.record(name, seconds)
+
+
 def compute(
     workspace: Workspace,
     experiments: Sequence[Experiment],
     force: bool = False,
-    record: Record = lambda stage, seconds: None,
+    stages: Stages | None = None,
 ) -> bool:
     """Compute and store what is missing; true in the process whose store holds everything afterwards.
 
-    force: forget first what the experiments have stored. record: told of every stage, in the first process.
+    force: forget first what the experiments have stored. stages: told of every stage, in the first process.
     """
     with process_group() as rank:
         if rank == 0:
             merge_ranks(workspace)
             for experiment in experiments if force else ():
                 experiment.forget(workspace)
-        start = time.perf_counter()
-        requests = _requests(workspace, experiments, rank)
-        if rank == 0:
-            record(NETWORKS, time.perf_counter() - start)
-        start = time.perf_counter()
-        evaluate(workspace, requests)
-        wait()  # figures read the maps that other processes made
-        if requests and rank == 0:
-            _report(MAPS, start, record)
+        stages = replace(stages or Stages(), speaks=rank == 0)
+        with stages.stage(NETWORKS):
+            requests = _requests(workspace, experiments, rank)
+        with stages.stage(MAPS) if requests else nullcontext():
+            evaluate(workspace, requests)
+            wait()  # figures read the maps that other processes made
         for experiment in experiments:
-            _run(experiment, workspace, rank, record)
+            own = type(experiment).run is not Experiment.run
+            with stages.stage(experiment.name) if own else nullcontext():
+                experiment.run(workspace)
         gather(workspace)
     return rank == 0
 
@@ -70,16 +99,3 @@ def _bring_networks(workspace: Workspace, experiments: Sequence[Experiment]) -> 
         for network in share(networks):
             workspace.classifier(network)
         wait()
-
-
-def _run(experiment: Experiment, workspace: Workspace, rank: int, record: Record) -> None:
-    start = time.perf_counter()
-    experiment.run(workspace)
-    if rank == 0 and type(experiment).run is not Experiment.run:
-        _report(experiment.name, start, record)
-
-
-def _report(stage: str, start: float, record: Record) -> None:
-    seconds = time.perf_counter() - start
-    print(f"{stage}: computed in {seconds:.1f} s", flush=True)
-    record(stage, seconds)

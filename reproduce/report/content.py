@@ -49,6 +49,11 @@ class Given:
         """Every claim as judged and written into the folder."""
         return read_claims(self.folder)
 
+    @cached_property
+    def stages(self) -> pd.DataFrame:
+        """How long each stage of the runs in the store took."""
+        return self.workspace.store.stages()
+
     def recompute(self, outcome: Outcome) -> str:
         """The command that computes one experiment anew."""
         return self.command("run", "--only", outcome.experiment.name, "--force")

@@ -92,26 +92,37 @@ class Cell:
 
 
 @dataclass(frozen=True)
+class Download:
+    """A file that a page holds inside: what its link says, its name when it is kept, and its text."""
+
+    words: str
+    name: str
+    text: str
+
+
+@dataclass(frozen=True)
 class Grid:
     """A table. heads: lines of headings, each a list of (text, columns it spans), the last one column each.
 
     kind: "numbers" aligns all columns but the first to the right, "words" all to the left. filtered: whether a reader
-    may sort its lines and look for some.
+    may sort its lines and look for some. files: the table to keep; a page without them offers what it shows.
     """
 
     heads: Sequence[Sequence[tuple[str, int]]]
     rows: Sequence[Sequence[Cell]]
     kind: Literal["numbers", "words"] = "numbers"
     filtered: bool = False
+    files: Sequence[Download] = ()
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure: a PNG or SVG file, what it shows, and a line below it."""
+    """A figure: a PNG or SVG file, what it shows, and a line below it. narrow: another may stand beside it."""
 
     path: Path
     title: str
     caption: str
+    narrow: bool = False
 
 
 @dataclass(frozen=True)

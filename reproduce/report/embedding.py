@@ -1,4 +1,4 @@
-"""A picture file as a data URI, so that a page needs no other file."""
+"""Pictures and texts as data URIs, so that a page needs no other file."""
 
 from __future__ import annotations
 
@@ -9,7 +9,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-MEDIA = {".png": "image/png", ".svg": "image/svg+xml", ".webp": "image/webp"}
+MEDIA = {
+    ".png": "image/png",
+    ".svg": "image/svg+xml",
+    ".webp": "image/webp",
+    ".csv": "text/csv;charset=utf-8",
+    ".tex": "text/plain;charset=utf-8",
+}
 QUALITY = 82
 
 
@@ -27,6 +33,11 @@ def data_uri(path: Path) -> str:
 def array_uri(pixels: np.ndarray) -> str:
     """An RGB array [H,W,3] of 8 bits as lossy WebP in base64."""
     return _uri(".webp", _webp(Image.fromarray(pixels)))
+
+
+def text_uri(name: str, text: str) -> str:
+    """A text file, whose name tells its kind, in base64."""
+    return _uri(Path(name).suffix, text.encode("utf-8"))
 
 
 def _uri(suffix: str, content: bytes) -> str:

@@ -18,6 +18,7 @@ from reproduce.report.document import (
     Cell,
     Command,
     Document,
+    Download,
     Explanation,
     Explorer,
     Folded,
@@ -31,7 +32,7 @@ from reproduce.report.document import (
     Tiles,
     Whisker,
 )
-from reproduce.report.embedding import array_uri, data_uri
+from reproduce.report.embedding import array_uri, data_uri, text_uri
 
 STYLE, SCRIPT = (Path(__file__).with_name(f"report.{suffix}") for suffix in ("css", "js"))
 WHISKER_WIDTH, WHISKER_HEIGHT = 150, 16
@@ -167,8 +168,9 @@ def _explanation(found: Explanation) -> str:
 
 @_html.register
 def _(block: Picture) -> str:
+    narrow = ' class="narrow"' if block.narrow else ""
     return (
-        f'<figure><img src="{data_uri(block.path)}" alt="{html.escape(block.title, quote=True)}">'
+        f'<figure{narrow}><img src="{data_uri(block.path)}" alt="{html.escape(block.title, quote=True)}">'
         f"<figcaption>{_inline(block.caption)}</figcaption></figure>"
     )
 
@@ -182,8 +184,18 @@ def _(block: Grid) -> str:
     return (
         f'<div class="scroll" tabindex="0" role="region" aria-label="table">'
         f'<table class="{block.kind}{" filtered" if block.filtered else ""}">\n'
-        f"<thead>{''.join(heads)}</thead>\n<tbody>\n{rows}</tbody></table></div>"
+        f"<thead>{''.join(heads)}</thead>\n<tbody>\n{rows}</tbody></table></div>{_downloads(block.files)}"
     )
+
+
+def _downloads(files: Sequence[Download]) -> str:
+    """Links that keep a table; what they keep is in the links."""
+    links = " ".join(
+        f'<a download="{html.escape(file.name, quote=True)}" href="{text_uri(file.name, file.text)}" '
+        f'aria-label="Download {html.escape(file.name, quote=True)}">{html.escape(file.words)}</a>'
+        for file in files
+    )
+    return f'\n<p class="small downloads">Download {links}</p>' if links else ""
 
 
 def _head_line(line: Sequence[tuple[str, int]], scope: str) -> str:

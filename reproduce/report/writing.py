@@ -7,6 +7,7 @@ from pathlib import Path
 
 from reproduce.report.content import Given
 from reproduce.report.document import Block, Document
+from reproduce.report.downloads import with_downloads
 from reproduce.report.html import to_html
 from reproduce.report.markdown import to_markdown
 from reproduce.report.sections.benchmarks import benchmarks_section
@@ -36,7 +37,7 @@ HTML, MARKDOWN = "report.html", "REPORT.md"
 
 def write_report(given: Given) -> list[Path]:
     """Write both forms into the folder; gives their paths."""
-    document = Document(TITLE, list(_blocks(given)))
+    document = Document(TITLE, list(with_downloads(_blocks(given))))
     texts = {HTML: to_html(document), MARKDOWN: to_markdown(document, given.folder)}
     for name, text in texts.items():
         (given.folder / name).write_text(text, encoding="utf-8")

@@ -108,16 +108,29 @@ def to_latex(table: Table) -> str:
         r"\begin{table}",
         r"\centering",
         rf"\caption{{{caption}}}",
-        rf"\begin{{tabular}}{{l{'r' * len(grid.heads)}}}",
+        *_tabular(f"l{'r' * len(grid.heads)}", _tex_heads(grid), body),
+        r"\end{table}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def latex_tabular(heads: list[list[str]], rows: list[list[str]], words: bool) -> str:
+    """Plain texts as a LaTeX tabular; needs booktabs. words: columns to the left, else all but the first right."""
+    escaped = [[[_TEX.escape(text) for text in line] for line in lines] for lines in (heads, rows)]
+    columns = "l" + ("l" if words else "r") * (len(heads[0]) - 1)
+    return "\n".join(_tabular(columns, *escaped)) + "\n"
+
+
+def _tabular(columns: str, heads: list[list[str]], body: list[list[str]]) -> list[str]:
+    return [
+        rf"\begin{{tabular}}{{{columns}}}",
         r"\toprule",
-        *(_tex_line(heads) for heads in _tex_heads(grid)),
+        *(_tex_line(texts) for texts in heads),
         r"\midrule",
         *(_tex_line(texts) for texts in body),
         r"\bottomrule",
         r"\end{tabular}",
-        r"\end{table}",
     ]
-    return "\n".join(lines) + "\n"
 
 
 def _tex_line(texts: list[str]) -> str:

@@ -111,6 +111,20 @@ def test_explain_prints_an_account_that_adds_up_to_the_logit(world, capsys):
     assert stem.with_suffix(".png").stat().st_size > 5000 and stem.with_suffix(".pdf").exists()
 
 
+def test_a_model_of_sample_pictures_explains_a_photo_at_their_size(world, capsys):
+    """Without --size, and with another one: drawn pictures have 64 pixels, and the network takes nothing else."""
+    run, cache = world / "sample", world / "cache"
+    options = f"--data sample:fine --backbone sample_vgg --parts-per-class 2 --epochs 1 --output {run} --cache {cache}"
+    assert main(["train", *options.split()]) == 0
+    model, photo = run / "parts-seed0", world / "data/test/light/0.png"
+    assert load_model(model)[1].data.size == 64
+    card = model / "model.json"
+    card.write_text(card.read_text().replace('"size": 64', '"size": 224'))  # as older models say
+    words = ["explain", str(photo), "--model", str(model), "--cache", str(cache), "-o", str(run / "photo")]
+    assert main(words) == 0
+    assert "probability" in capsys.readouterr().out and (run / "photo.png").is_file()
+
+
 def test_select_chooses_on_the_training_pictures_and_says_what(world, capsys):
     output = world / "selected"
     assert main(train_arguments(world, "--select", 2, "--seeds", 3, "--epochs", 1, "--output", output)) == 0

@@ -12,6 +12,7 @@ import pandas as pd
 
 from reproduce.report.content import Given
 from reproduce.report.document import Block, Cell, Command, Grid, Heading, Items, Paragraph, Picture
+from reproduce.report.sections.kernels import kernels_at_a_glance
 
 FOLDER = "benchmarks"
 ENVIRONMENT = ("device", "commit", "torch", "triton", "python", "threads", "sources")
@@ -62,6 +63,7 @@ def benchmarks_section(given: Given) -> Iterator[Block]:
     """Every benchmark: its lines and plot, or that it is not yet measured."""
     yield Heading(2, "Benchmarks against peers", "benchmarks")
     yield Paragraph("Times depend on the machine, which each table names.")
+    yield from kernels_at_a_glance(given.measured(FOLDER), given.folder)
     for benchmark in BENCHMARKS:
         path = given.measured(FOLDER) / benchmark.file
         yield Heading(3, benchmark.title)

@@ -10,6 +10,7 @@ from reproduce.claims.judging import SHOWN
 from reproduce.claims.summary import contradicted_first, evidence, parts_against_global
 from reproduce.report.content import Given
 from reproduce.report.document import MARKS, Block, Cell, Command, Grid, Heading, Legend, Paragraph, Whisker
+from reproduce.report.sections.making import seeds
 from reproduce.tables.network_names import network_name
 
 HEADS = ("claim", "verdict", "after Holm", "published and measured difference", "network")
@@ -45,6 +46,13 @@ def claims_section(given: Given) -> Iterator[Block]:
     yield MEANINGS
     yield Paragraph(DRAWN, small=True)
     yield Command(given.command("claims"))
+    yield Paragraph(
+        "How many images or seeds a verdict rests on stands in its line. "
+        f"Opti-CAM: {seeds(given, 'Opti-CAM')}. DP-Net: {seeds(given, 'DP-Net')}. Verdicts are judged from stored "
+        "results when the report is written; what computing those took stands below [their tables](#tables) and "
+        "under [run times](#run-times).",
+        small=True,
+    )
     papers = claims[claims["kind"] != "own statement"]
     contradicted = papers[papers["verdict"] == "contradicts"]
     yield Heading(3, "Contradicted", "claims-contradicted")

@@ -10,6 +10,7 @@ import pandas as pd
 from reproduce.experiments.base import Deviation, Effect
 from reproduce.report.content import Given
 from reproduce.report.document import Block, Cell, Command, Grid, Heading, Items, Paragraph
+from reproduce.report.sections.making import seeds, stage_times
 from reproduce.saliency.fake_cam_boxes import CSV
 
 
@@ -23,6 +24,11 @@ def deviations_section(given: Given) -> Iterator[Block]:
     for outcome in given.told:
         for deviation in outcome.deviations:
             yield from _deviation(deviation, given.command(*deviation.command.split()))
+            if deviation.effects:
+                yield Paragraph(
+                    f"Seeds: {seeds(given, outcome.experiment.paper)}. Time: {stage_times(given, outcome.experiment)}.",
+                    small=True,
+                )
     boxes = _imagenet_boxes(given.measured(CSV.parent.name) / CSV.name)
     yield from _deviation(boxes, f"python -m reproduce {boxes.command}")
 

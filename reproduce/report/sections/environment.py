@@ -28,14 +28,14 @@ def environment_section(given: Given) -> Iterator[Block]:
     """Facts of this report and of the runs in the store, and how long each stage took."""
     yield Heading(2, "Environment", "environment")
     yield Grid([[("fact", 1), ("value", 1)]], [[Cell(n), Cell(v)] for n, v in _facts(given)], "words")
-    runs, stages = given.workspace.store.runs(), given.workspace.store.stages()
+    runs, stages = given.workspace.store.runs(), given.stages
     yield Heading(3, "Runs in the store")
     if runs.empty:
         yield Paragraph("None.")
         return
     heads = ("start (UTC)", "end (UTC)", "commit", "device", "versions", "arguments")
     yield Grid([[(name, 1) for name in heads]], [_run(run) for run in runs.to_dict("records")], "words")
-    yield Heading(3, "Run time of each stage")
+    yield Heading(3, "Run time of each stage", "run-times")
     if stages.empty:
         yield Paragraph("Not recorded.")
         return

@@ -11,10 +11,12 @@ from opticam import METHODS
 from opticam.data.photographs import PHOTOGRAPHS
 from opticam.networks import class_names
 from opticam.plotting import overlay
+from reproduce.experiments.computing import MAPS
 from reproduce.experiments.opticam.photographs import CLASS, MASKED, PhotographsFigure
 from reproduce.report.content import Given
 from reproduce.report.document import Block, Command, Explanation, Explorer, Heading, Paragraph, Picture
 from reproduce.report.sections.benchmarks import from_markdown
+from reproduce.report.sections.making import SEEDS, took
 from reproduce.workspace.paths import PUBLISHABLE
 from reproduce.workspace.profile import load_profile
 from reproduce.workspace.workspace import Workspace
@@ -47,6 +49,16 @@ def photographs_section(given: Given) -> Iterator[Block]:
         yield Explorer(found)
     for path in sorted((folder / "tables").glob("opticam_*.md")):
         yield from from_markdown(path.read_text(encoding="utf-8"))
+        yield Command(command)
+        yield Paragraph(f"Made from {len(PHOTOGRAPHS)} photographs; {SEEDS}; {_time(given)}.", small=True)
+
+
+def _time(given: Given) -> str:
+    """How long the stage of the maps took in this machine's own run."""
+    results = given.workspace.results.parent / PROFILE
+    if _folder(given) != results or not results.is_dir():
+        return "the time of the published run is not recorded"
+    return f"stage `{MAPS}` {took(Workspace(load_profile(PROFILE), results=results).store.stages(), MAPS)}"
 
 
 def _explanations(given: Given) -> Iterator[Explanation]:

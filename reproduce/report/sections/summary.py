@@ -74,7 +74,7 @@ def _tiles(given: Given) -> Iterator[Tile]:
         states = compare_outcomes(given.told, committed)["state"]
         whole, equal = states.isin(COMPARED).sum(), (states == "equal").sum()
         yield Tile("as in the published run", f"{equal:,} of {whole:,} cells", "that both have measured")
-    runs, stages = given.workspace.store.runs(), given.workspace.store.stages()
+    runs, stages = given.workspace.store.runs(), given.stages
     if len(runs):
         last = runs.iloc[-1]
         minutes = stages["seconds"].sum() / 60

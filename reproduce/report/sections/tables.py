@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from reproduce.experiments.outcome import Outcome
 from reproduce.experiments.verdicts import count_verdicts, reasons, verdict_words
@@ -10,7 +11,9 @@ from reproduce.published.numbers import published, tables
 from reproduce.report.cell_grid import anchor, cell_grid, judged
 from reproduce.report.content import Given
 from reproduce.report.document import Banner, Block, Cell, Command, Grid, Heading, Items, Legend, Paragraph
-from reproduce.tables.layout import Table, cells, stand_ins
+from reproduce.report.downloads import as_files
+from reproduce.report.sections.making import how_made
+from reproduce.tables.layout import Table, cells, stand_ins, to_csv, to_latex
 from reproduce.tables.metric_names import METRICS
 from reproduce.tables.statistics import CONFIDENCE, RESAMPLES
 
@@ -83,7 +86,8 @@ def _table(given: Given, outcome: Outcome, name: str, table: Table) -> Iterator[
         yield Banner(
             f"Not comparable with the paper's numbers: {_why(table)}. What its rows claim is judged above."
         )
-    yield cell_grid(table)
+    yield replace(cell_grid(table), files=as_files(name, to_csv(table), to_latex(table)))
+    yield how_made(given, outcome.experiment, table)
     yield Items(_notes(table, name), small=True)
 
 
@@ -121,5 +125,7 @@ def _unmeasured(given: Given) -> Iterator[Block]:
         yield Heading(3, f"Published, not measured: {name}", f"table-{name}")
         yield Paragraph(f"Not run: {why}.")
         groups = ("dataset", "network") if frame["dataset"].nunique() > 1 else ("network",)
-        yield cell_grid(Table(cells(frame), groups=groups))
+        table = Table(cells(frame), f"Published, not measured: {name}", groups=groups)
+        yield replace(cell_grid(table), files=as_files(name, to_csv(table), to_latex(table)))
+        yield Paragraph("Nothing was run for it: no images, no seeds, no time.", small=True)
         yield Items([f"Published: {source}." for source in frame["source"].unique()], small=True)

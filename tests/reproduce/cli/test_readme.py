@@ -8,13 +8,16 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 import dpnet.__main__ as dpnet_main
 import opticam.__main__ as opticam_main
 import reproduce.__main__ as reproduce_main
+from opticam.data.photographs import sample_photograph
 from reproduce.claims.summary import KINDS, counts
 from reproduce.claims.writing import read_claims
 from reproduce.tables.metric_names import printed
+from reproduce.workspace import workspace
 from reproduce.workspace.paths import PUBLISHED
 
 ROOT = Path(__file__).parents[3]
@@ -47,6 +50,62 @@ PARSERS = {
     "dpnet": dpnet_main.build_parser().parse_args,
     "reproduce": reproduce_main._parse,
 }
+
+
+PYTHON_OF_THE_PROJECT = ".venv/bin/python -m "
+MAINS = {"opticam": opticam_main.main, "dpnet": dpnet_main.main, "reproduce": reproduce_main.main}
+DATA = "needs pictures that the reader has"
+BENCHMARK = "takes hours and wants an idle machine; tests/reproduce/benchmarks has its parts"
+NOT_RUN = {
+    "bash reproduce/all.sh": "half an hour; .ci/run has it with --limit 2",
+    "bash reproduce/all.sh --limit 8": "seven minutes; .ci/run has it with --limit 2",
+    "bash tests/all.sh": "these are the tests",
+    "bash tests/matrix.sh --quick": "minutes; .ci/run has it",
+    "pip install --no-build-isolation .": "compiles; tests/test_packaging.py builds and installs a wheel",
+    ".venv/bin/python setup.py build_ext --inplace": "compiles; all.sh and tests/all.sh begin with it",
+    ".venv/bin/python -m pytest tests/opticam/masking tests/dpnet/similarity": "these are among the tests",
+    ".venv/bin/python -m reproduce benchmark --compile-report": "minutes, and needs CUDA's compiler",
+    ".venv/bin/python -m reproduce benchmark masking": BENCHMARK,
+    ".venv/bin/python -m reproduce benchmark similarity": BENCHMARK,
+    ".venv/bin/python -m reproduce run --only opticam-main": "minutes; test_runs.py has it on a tiny network",
+    ".venv/bin/python -m reproduce run --only opticam-main --force": "minutes, as without --force",
+    ".venv/bin/python -m reproduce run --profile imagenet --images val/ --labels labels.csv --boxes boxes/": DATA,
+    ".venv/bin/python -m reproduce check fake-cam-boxes --boxes DIR": DATA,
+    ".venv/bin/python -m opticam explain sample:chelsea --network efficientnet_lite0 -o explained.png": (
+        "100 steps take half a minute; the guide's line with --method grad-cam is run"
+    ),
+    ".venv/bin/python -m dpnet train --data birds/ --backbone resnet50 --parts-per-class 10"
+    " --constraints orthogonal,assignment": DATA,
+}
+"""Commands of the pages that are too expensive to be run here, each with what stands for it."""
+
+STATUS = {"compare": 3, "check": 3}
+"""Exit statuses of commands that have nothing to judge in an empty store; of all others it is 0."""
+
+
+def runnable():
+    """The other commands, each once, training before what reads a model."""
+    lines = dict.fromkeys(line for line in LINES if line and line not in NOT_RUN)
+    return sorted(lines, key=lambda line: " train " not in line)
+
+
+def test_every_command_is_run_or_it_is_said_why_not():
+    assert set(NOT_RUN) <= set(LINES)
+    assert [line for line in runnable() if not line.startswith(PYTHON_OF_THE_PROJECT)] == []
+
+
+def test_commands_run_as_they_are_printed(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(workspace, "RESULTS", tmp_path / "results")
+    Image.open(sample_photograph("coffee")).convert("RGB").save("photo.jpg")
+    for line in runnable():
+        module, *words = shlex.split(line.removeprefix(PYTHON_OF_THE_PROJECT))
+        status = MAINS[module](words)
+        assert status == STATUS.get(words[0], 0), (line, capsys.readouterr().err)
+        printed_lines = capsys.readouterr().out.splitlines()
+        assert printed_lines, line
+        for name in (word.split()[-1] for word in printed_lines if word.startswith("written ")):
+            assert (tmp_path / name).is_file(), line
 
 
 def test_the_researcher_s_example_runs():

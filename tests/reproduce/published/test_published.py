@@ -28,7 +28,7 @@ SIZES = {
     "opticam_text": 6,
     "dpnet_main": 2 * 6,
     "dpnet_constraints": 8 * 2,
-    "dpnet_context": 10,
+    "dpnet_context": 7,
 }
 NETWORKS = {"resnet50", "vgg16", "vit_b_16", "deit_b_16"}
 CAMS = {"Grad-CAM", "Grad-CAM++", "Score-CAM", "Ablation-CAM", "XGrad-CAM", "Layer-CAM", "HiRes-CAM"}

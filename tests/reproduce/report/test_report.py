@@ -1,5 +1,7 @@
 """The report on seven random pictures: every cell is there with its verdict, and its command gives it again."""
 
+import base64
+import csv
 import html
 import re
 import shlex
@@ -12,11 +14,17 @@ import pytest
 from reproduce.__main__ import main
 from reproduce.claims.summary import STATES
 from reproduce.cli import commands
+from reproduce.experiments.computing import MAPS
+from reproduce.experiments.dpnet.main import MainTable
+from reproduce.parts.models import EXPERIMENT, run_key
 from reproduce.published.numbers import tables
+from reproduce.report.content import Given
 from reproduce.report.document import MARKS
+from reproduce.report.sections.making import SEEDS, how_made
 from reproduce.tables.metric_names import METRICS
 from reproduce.tables.statistics import VERDICTS
 from reproduce.workspace.paths import PUBLISHABLE, PUBLISHED
+from reproduce.workspace.store import Row, Store
 
 CHOSEN = ("opticam-main", "opticam-localization", "opticam-selectivity", "opticam-iterations")
 
@@ -27,7 +35,7 @@ class Page(HTMLParser):
     def __init__(self, text):
         super().__init__()
         self.tags, self.grids, self.commands, self.text = [], {}, {}, []
-        self.banners, self.bars = set(), {}
+        self.banners, self.bars, self.files = set(), {}, {}
         self._anchor, self._cell, self._code = None, None, None
         self.feed(text)
 
@@ -38,6 +46,9 @@ class Page(HTMLParser):
             self._anchor = attributes.get("id")
         elif attributes.get("class") == "banner":
             self.banners.add(self._anchor)
+        elif tag == "a" and "download" in attributes:
+            content = base64.b64decode(attributes["href"].partition(";base64,")[2]).decode("utf-8")
+            self.files.setdefault(self._anchor, {})[attributes["download"]] = content
         elif tag == "a" and "title" in attributes:
             self.bars[attributes["href"].lstrip("#")] = attributes["title"]
         elif tag == "tr":
@@ -117,6 +128,47 @@ def test_every_cell_has_published_measured_interval_n_and_verdict(page, written,
     assert f"table-{table}" in page.banners
 
 
+@pytest.mark.parametrize("name", ["opticam_table1", "opticam_tableA7_formulas"])
+def test_a_table_of_the_papers_is_kept_as_it_was_written(page, written, name):
+    kept = page.files[f"table-{name}"]
+    assert set(kept) == {f"{name}.csv", f"{name}.tex"}
+    for file, text in kept.items():
+        assert text == (written / "tables" / file).read_text(encoding="utf-8")
+
+
+def test_every_table_can_be_kept_in_both_forms(page):
+    grids = sum(tag == "table" for tag, _ in page.tags)
+    links = [
+        attributes["download"] for tag, attributes in page.tags if tag == "a" and "download" in attributes
+    ]
+    for suffix in (".csv", ".tex"):
+        assert sum(name.endswith(suffix) for name in links) == grids > len(tables())
+    lines = list(csv.reader(page.files["claims-orderings"]["claims-orderings.csv"].splitlines()))
+    assert len(lines) == len(page.grids["claims-orderings"])
+    assert lines[0][:2] == ["claim", "verdict"] and set(map(len, lines)) == {5}
+
+
+def test_a_table_says_from_how_many_images_and_seeds_it_is_and_what_it_took(page, written):
+    whole = " ".join(page.text)
+    seconds = Store(written / "results" / "results.sqlite").stages().groupby("stage")["seconds"].max()
+    stage = f"{MAPS} , shared by all tables of maps, took {seconds[MAPS]:.1f} s"
+    assert f"Made from 7 images; {SEEDS}; stage {stage}." in re.sub(r"\s+", " ", whole)
+    assert "Nothing was run for it: no images, no seeds, no time." in whole
+
+
+@pytest.mark.parametrize(("limit", "words"), [(None, "seeds 0 to 1"), (3, "seed 0")])
+def test_a_table_of_dp_net_says_its_seeds(make_parts_workspace, limit, words):
+    workspace = make_parts_workspace(limit=limit)
+    experiment = MainTable()
+    workspace.store.write([Row("test", EXPERIMENT, "tiny", "Global", run_key("fine", 0), "accuracy", 60.0)])
+    run = workspace.store.start_run(commit="c", versions={}, device="d", seed=0, arguments={})
+    workspace.store.add_stage(run, experiment.name, 12.34)
+    table = experiment.tables(workspace)["dpnet_main"]
+    text = how_made(Given(workspace, [], workspace.results, None, "", str), experiment, table).text
+    assert "from 1 training run or picture a cell (test pictures: fine 240)" in text
+    assert f"; {words}; stage `dpnet-main` took 12.3 s." in text
+
+
 def test_what_was_not_run_says_so_and_why(page):
     whole = " ".join(page.text)
     for kind, text in (cell for line in page.grids["table-opticam_tableA10"][1:] for cell in line if cell[0]):
@@ -158,7 +210,10 @@ def test_every_figure_is_inside_with_its_command_and_commit(page, written):
     assert len(drawn) == 3
     benchmarks = list((PUBLISHED / "benchmarks").glob("*.svg"))  # committed, and shown in every report
     photographs = list(PUBLISHABLE["photographs"].glob("photographs_*.png"))
-    assert [tag for tag, _ in page.tags].count("img") == len(drawn) + len(benchmarks) + len(photographs)
+    kernels = list(written.glob("kernel_*.svg"))
+    assert len(kernels) == 2 * 3  # speed-ups and floor: masking on CPU and GPU, similarity on the CPU
+    images = [tag for tag, _ in page.tags].count("img")
+    assert images == len(drawn) + len(benchmarks) + len(photographs) + len(kernels)
     whole = " ".join(page.text)
     for name in drawn:
         assert name in whole
