@@ -23,7 +23,9 @@ def check_publishable(options: argparse.Namespace) -> None:
     Clean means all but figures/, where one profile's publication may follow on another's.
     """
     apart = [
-        name for name in ("only", "limit", "count", "results", "output", "network") if getattr(options, name)
+        name
+        for name in ("only", "limit", "count", "batch_size", "results", "output", "network")
+        if getattr(options, name)
     ]
     if options.profile not in PUBLISHABLE or options.optimize not in (None, "fast") or apart:
         given = ", ".join(f"--{name}" for name in apart) or "another profile or level"
