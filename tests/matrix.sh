@@ -15,20 +15,14 @@ ACCURACY=(tests/opticam/masking/test_accuracy.py tests/opticam/masking/test_mask
 METHODS=(tests/opticam/saliency tests/opticam/test_foreign_networks.py)
 BUILDS=(tests/dpnet/similarity/test_cuda_compiles.py)
 
-has() { # has FLAG: whether the processor has an instruction set; any where there is no way to ask
-    [ "$1" = none ] || ! [ -r /proc/cpuinfo ] || grep -qw "$1" /proc/cpuinfo
-}
-
 failed=()
-setting() { # setting FLAG THREADS CAPABILITY ISA COMMAND...: run a command as a processor with these sets would
-    local flag=$1 threads=$2 capability=$3 isa=$4 name="$3, oneDNN $4, $2 threads"
-    shift 4
-    if ! has "$flag"; then
-        printf '== %s: left out, the processor has no %s\n' "$name" "$flag"
-        return
-    fi
+setting() { # setting NAME VARIABLE=VALUE... -- COMMAND...: run a command as a processor of this setting would
+    local name=$1 variables=()
+    shift
+    while [ "$1" != -- ]; do variables+=("$1"); shift; done
+    shift
     printf '== %s: %s\n' "$name" "$*"
-    OMP_NUM_THREADS=$threads ATEN_CPU_CAPABILITY=$capability ONEDNN_MAX_CPU_ISA=$isa "$@" || failed+=("$name: $*")
+    env "${variables[@]}" "$@" || failed+=("$name: $*")
 }
 
 oldest() { # oldest COMMAND...: make .venv-oldest and run a command in a copy of this tree that is built with it
@@ -44,12 +38,12 @@ oldest() { # oldest COMMAND...: make .venv-oldest and run a command in a copy of
     (cd "$tree" && export PYTHONPATH=$tree && "$python" setup.py --quiet build_ext --inplace && "$python" "$@")
 }
 
-SETTINGS=("none 1 default SSE41" "avx2 1 avx2 AVX2" "avx512f 1 avx512 AVX512_CORE" "avx512f 2 avx512 AVX512_CORE" "amx_tile 1 avx512 ALL")
 tests=("${OPERATORS[@]}" "${METHODS[@]}")
-if [ "$quick" = 1 ]; then SETTINGS=("none 1 default SSE41") tests=("${ACCURACY[@]}"); fi
-for words in "${SETTINGS[@]}"; do
-    read -r -a words <<<"$words"
-    setting "${words[@]}" "$PYTHON" -m pytest -x "${tests[@]}"
+mapfile -t settings < <("$PYTHON" -m reproduce.studies.instruction_sets)
+if [ "$quick" = 1 ]; then settings=("${settings[0]}") tests=("${ACCURACY[@]}"); fi
+for line in "${settings[@]}"; do
+    IFS=$'\t' read -r -a words <<<"$line"
+    setting "${words[@]}" -- "$PYTHON" -m pytest -x "${tests[@]}"
 done
 if [ "$quick" = 0 ]; then
     printf '== torch 2.11: build, tests, CUDA sources\n'

@@ -69,7 +69,11 @@ NOT_RUN = {
     ".venv/bin/python -m reproduce benchmark similarity": BENCHMARK,
     ".venv/bin/python -m reproduce run --only opticam-main": "minutes; test_runs.py has it on a tiny network",
     ".venv/bin/python -m reproduce run --only opticam-main --force": "minutes, as without --force",
-    ".venv/bin/python -m reproduce run --profile imagenet --images val/ --labels labels.csv --boxes boxes/": DATA,
+    ".venv/bin/python -m reproduce prepare imagenet --val val/ --devkit ILSVRC2012_devkit_t12/ --boxes boxes/"
+    " --output prepared/": DATA,
+    ".venv/bin/python -m reproduce run --profile imagenet --images val/ --labels prepared/labels.csv"
+    " --boxes prepared/boxes.csv": DATA,
+    ".venv/bin/python -m reproduce plan --profile imagenet": "a minute of measurements; test_plan.py has it shorter",
     ".venv/bin/python -m reproduce check fake-cam-boxes --boxes DIR": DATA,
     ".venv/bin/python -m opticam explain sample:chelsea --network efficientnet_lite0 -o explained.png": (
         "100 steps take half a minute; the guide's line with --method grad-cam is run"
