@@ -29,7 +29,7 @@ prepare
 cd "$CALLED_FROM"  # paths among the options are the caller's
 run=("$PYTHON" -m reproduce run --processes "$(processes)" --quiet)
 if [ $photographs = 1 ]; then
-    EXPECTED_OF=photographs, stage "photographs" "${run[@]}" --profile photographs "${shared[@]+"${shared[@]}"}"
+    EXPECTED_OF=photographs, stage "eight photographs" "${run[@]}" --profile photographs "${shared[@]+"${shared[@]}"}"
 fi
 told=$(wc -l <"$LOG")
 EXPECTED_OF=sample,$limit stage "experiments" "${run[@]}" "${arguments[@]+"${arguments[@]}"}"

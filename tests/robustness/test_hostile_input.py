@@ -18,6 +18,7 @@ from opticam.data.imagenet import ImageNetSet
 from opticam.data.imagenet_boxes import read_boxes
 from opticam.data.imagenet_labels import read_labels
 
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 CLASSES = ("<script>alert(1)<", 'a$\\frac{b$ "q"', "new\nline'")
 FILES = (b"<img src=x onerror=alert(1)>.png", b"quo\"te's $x_{.png", b"new\nline.png", b"caf\xe9.png")
 

@@ -86,6 +86,11 @@ def test_every_stage_of_the_main_job_has_an_expected_time():
     scripts = [
         (ROOT / "reproduce" / name).read_text(encoding="utf-8") for name in ("all.sh", "environment.sh")
     ]
-    shown = {"photographs", "experiments", "install the pinned packages (about 6 GB)", "build the extensions"}
+    shown = {
+        "eight photographs",
+        "experiments",
+        "install the pinned packages (about 6 GB)",
+        "build the extensions",
+    }
     assert shown <= stages
     assert all(any(f'"{name}"' in text for text in scripts) for name in shown)
