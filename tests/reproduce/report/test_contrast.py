@@ -8,7 +8,11 @@ import pytest
 import reproduce.report
 
 CSS = Path(reproduce.report.__file__).with_name("report.css").read_text(encoding="utf-8")
-TEXTS = {"ink": ("paper", "code", "good", "bad", "grey"), "soft": ("paper", "code", "good", "bad", "grey"), "link": ("paper", "code")}  # fmt: skip
+TEXTS = {
+    "ink": ("paper", "code", "good", "bad", "grey"),
+    "soft": ("paper", "code", "good", "bad", "grey"),
+    "link": ("paper", "code"),
+}
 
 
 def colours(block: str) -> dict[str, tuple[int, ...]]:
