@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Everything of tests/robustness as often as docs/faults.md says, and that table; about an hour on two cores.
+# Everything of tests/robustness as often as docs/faults.md says, and that table; about half an hour on two cores.
 #   bash tests/robustness.sh [--no-venv] [options of pytest]
 set -euo pipefail
 arguments=()
@@ -9,4 +9,4 @@ done
 source "$(dirname "${BASH_SOURCE[0]}")/../reproduce/environment.sh"
 prepare
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
-stage "faults" "$PYTHON" -m pytest tests/robustness --long --write-faults docs/faults.md "${arguments[@]+"${arguments[@]}"}"
+stage "faults" "$PYTHON" -m pytest --numprocesses "$(processes)" tests/robustness --long --write-faults docs/faults.md "${arguments[@]+"${arguments[@]}"}"

@@ -42,7 +42,8 @@ def fault(record_property) -> Callable[..., None]:
 
 
 def pytest_configure(config):
-    config.pluginmanager.register(_Table(config.getoption("--write-faults")))
+    if not hasattr(config, "workerinput"):  # of several processes the first sees all reports
+        config.pluginmanager.register(_Table(config.getoption("--write-faults")))
 
 
 class _Table:
@@ -58,6 +59,7 @@ class _Table:
 
     def pytest_sessionfinish(self) -> None:
         if self.path and self.rows:
+            self.rows.sort(key=lambda row: row[0])  # several processes report in any order
             lines = ["| " + " | ".join(row) + " |" for row in self.rows]
             self.path.write_text(HEADER + "\n".join(lines) + "\n")
 
