@@ -13,7 +13,7 @@ from robustness.running import ROOT, child_environment
 HEADER = """# Faults
 
 What was tried on this code, how often, and how it ended. Written by `bash tests/robustness.sh`, not by hand; the same
-tests run in a short form with all others.
+tests run in a short form with all others. [What is read from where](security.md), and what is never executed.
 
 | fault | what was tried | how often | outcome |
 | --- | --- | ---: | --- |

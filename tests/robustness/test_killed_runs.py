@@ -19,8 +19,8 @@ def test_a_killed_run_ends_as_if_nothing_had_happened(tmp_path, python, often, f
     whole = time.monotonic() - begin
     expected = outcome(kind, tmp_path / "whole")
     assert expected
-    moments, killed = random.Random(0), 0
-    for attempt in range(often(1, 20)):
+    moments, killed, wanted = random.Random(0), 0, often(1, 20)
+    for attempt in range(3 * wanted):
         folder = tmp_path / str(attempt)
         process = subprocess.Popen(
             [sys.executable, "-m", *command(kind, folder)],
@@ -33,14 +33,19 @@ def test_a_killed_run_ends_as_if_nothing_had_happened(tmp_path, python, often, f
             process.wait(moments.uniform(0.3, 1.0) * whole)
         except subprocess.TimeoutExpired:
             process.kill()
-        killed += process.wait() == -signal.SIGKILL
+        if process.wait() == -signal.SIGKILL:
+            killed += 1
+        else:
+            whole *= 0.7  # the machine was slower when the whole run was timed
         done = python("-m", *command(kind, folder))
         assert done.returncode == 0, done.stderr
         assert outcome(kind, folder) == expected
+        if killed == wanted:
+            break
     fault(
         "kill -9",
         f"`{kind}` at random moments, then again",
         killed,
         "every cell and every model the same to the byte",
     )
-    assert killed
+    assert killed == wanted
