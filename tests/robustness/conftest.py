@@ -53,15 +53,23 @@ class _Table:
     def pytest_runtest_logreport(self, report) -> None:
         if report.when == "call":
             rows = [value for name, value in report.user_properties if name == "fault"]
-            if report.failed and not rows:
-                rows = [(report.nodeid.partition("::")[2], "", "", "FAILED")]
+            if report.failed:
+                rows = [("failed", report.nodeid.partition("::")[2], "1", "FAILED")]
             self.rows += rows
 
     def pytest_sessionfinish(self) -> None:
         if self.path and self.rows:
-            self.rows.sort(key=lambda row: row[0])  # several processes report in any order
-            lines = ["| " + " | ".join(row) + " |" for row in self.rows]
+            rows = {tuple(row[:2]): row for row in (*_rows_of(self.path), *self.rows)}
+            lines = ["| " + " | ".join(rows[key]) + " |" for key in sorted(rows)]
             self.path.write_text(HEADER + "\n".join(lines) + "\n")
+
+
+def _rows_of(path: Path) -> list[list[str]]:
+    """The rows that the table has: those of tests that do not run this time stay."""
+    if not path.is_file():
+        return []
+    lines = [line for line in path.read_text().splitlines() if line.startswith("| ")]
+    return [line.removeprefix("| ").removesuffix(" |").split(" | ") for line in lines[2:]]
 
 
 @pytest.fixture
