@@ -28,8 +28,11 @@ def environment(device: str | torch.device = "cpu", sources: Sequence[str] = ())
     }
 
 
-def commit(sources: Sequence[str] = ()) -> str:
-    """The checked-out commit's short hash, with "+" where tracked `sources` differ; "unknown" outside git."""
+def commit(sources: Sequence[str] = (".", ":!figures")) -> str:
+    """The checked-out commit's short hash, with "+" where tracked `sources` differ; "unknown" outside git.
+
+    What was published before is no source, so one profile's publication may follow on another's.
+    """
     head = _git("rev-parse", "--short=12", "HEAD")
     if not head:
         return "unknown"
