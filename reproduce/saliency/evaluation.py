@@ -77,11 +77,12 @@ def discard_outdated(workspace: Workspace, requests: Iterable[Request]) -> None:
     """Delete results of methods whose network, pictures or options were others when they were made."""
     profile, store = workspace.profile.name, workspace.store
     for network, methods in by_network(requests).items():
+        known = store.methods(profile, EXPERIMENT, network)  # first: another run may be adding some just now
         frame = store.frame(profile, EXPERIMENT, network=network, metric=DEFINITION)
         stored = dict(zip(frame["method"], frame["value"]))
         first = next(iter(methods.values()))[0]
         digest = workspace.digest(first.network, first.normalised)
-        for method in set(methods) & set(store.methods(profile, EXPERIMENT, network)):
+        for method in set(methods) & set(known):
             if stored.get(method) != _definition(workspace, methods[method][0], digest):
                 store.delete(profile, EXPERIMENT, network=network, method=method)
 
