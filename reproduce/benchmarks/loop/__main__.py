@@ -26,7 +26,7 @@ from torch import Tensor
 from opticam import Classifier
 from opticam.networks import build_network
 from reproduce.benchmarks.harness import Record, benchmark_parser
-from reproduce.benchmarks.loop.report import write_report
+from reproduce.benchmarks.loop.report import markdown, plot, summary
 from reproduce.benchmarks.loop.sides import (
     LEVELS,
     Setting,
@@ -36,6 +36,7 @@ from reproduce.benchmarks.loop.sides import (
     score_cam_sides,
 )
 from reproduce.benchmarks.memory import peak_bytes
+from reproduce.benchmarks.reports import write_report
 from reproduce.benchmarks.timing import Spent, stopwatch
 
 SOURCES = (
@@ -117,7 +118,7 @@ def main() -> None:
         group = dict(zip(KEYS, (part, len(setting.images), setting.iterations)))
         if record.pending(group):
             record.add(group, repetitions(part, setting, options.repeats))
-    write_report(record.path)
+    write_report(record.path, summary, markdown, plot)
     print(record.path.with_suffix(".md").read_text(encoding="utf-8"))
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from reproduce.benchmarks.bar_plots import plot_bars
-from reproduce.benchmarks.reports import measured_with, table_lines
+from reproduce.benchmarks.reports import measured_with, table_lines, write_report
 
 BASES = {"opti-cam": "reference loop", "grad-cam": "forward exact", "score-cam": "grad-cam"}
 """The side of each part that the others are compared with, where it was measured."""
@@ -56,14 +56,10 @@ def markdown(table: pd.DataFrame, rows: pd.DataFrame) -> str:
         "Peak memory is beyond inputs and results. The differences are of the first step from the reference loop's.",
         "",
     ]
-    return "\n".join([*head, *table_lines(table, _cell)]) + "\n"
+    return "\n".join([*head, *table_lines(table, _number)]) + "\n"
 
 
-def _cell(column: str, value: object) -> str:
-    if not isinstance(value, float):
-        return "" if value is None else str(value)
-    if pd.isna(value):
-        return ""
+def _number(column: str, value: float) -> str:
     if column.endswith("difference"):
         return f"{value:.1e}"
     return f"{value:.0f}" if column == "peak MB" else f"{value:.2f}"
@@ -78,14 +74,6 @@ def plot(table: pd.DataFrame, path: Path) -> None:
     plot_bars(panels, "seconds per image", path)
 
 
-def write_report(path: Path) -> None:
-    """Write PATH with .md and .svg beside the CSV."""
-    rows = pd.read_csv(path)
-    table = summary(rows)
-    path.with_suffix(".md").write_text(markdown(table, rows), encoding="utf-8")
-    plot(table, path.with_suffix(".svg"))
-
-
 if __name__ == "__main__":
     for argument in sys.argv[1:]:
-        write_report(Path(argument))
+        write_report(Path(argument), summary, markdown, plot)

@@ -32,8 +32,9 @@ from reproduce.benchmarks.masking.cases import (
     inputs,
     moved_bytes,
 )
-from reproduce.benchmarks.masking.report import write_report
+from reproduce.benchmarks.masking.report import markdown, plot, summary
 from reproduce.benchmarks.memory import peak_bytes
+from reproduce.benchmarks.reports import write_report
 
 SOURCES = (
     "csrc/common",
@@ -142,7 +143,7 @@ def main() -> None:
     options = parser.parse_args()
     options.turns = 3 if options.quick else 8
     path = run(options)
-    write_report(path)
+    write_report(path, summary, markdown, plot)
     print(path)
 
 

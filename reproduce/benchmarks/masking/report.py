@@ -8,14 +8,10 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import matplotlib
-
-matplotlib.use("Agg")
-
 import matplotlib.pyplot as plt
 import pandas as pd
 
-from reproduce.benchmarks.reports import measured_with, table_lines
+from reproduce.benchmarks.reports import measured_with, save_svg, table_lines, write_report
 
 KEYS = ["operation", "shape", "batch", "dtype"]
 
@@ -57,14 +53,10 @@ def markdown(table: pd.DataFrame, rows: pd.DataFrame) -> str:
         "must move. Extra memory is the peak of the whole batch beyond inputs and results.",
         "",
     ]
-    return "\n".join([*head, *table_lines(table, _cell)]) + "\n"
+    return "\n".join([*head, *table_lines(table, _number)]) + "\n"
 
 
-def _cell(column: str, value: object) -> str:
-    if not isinstance(value, float):
-        return "" if value is None else str(value)
-    if pd.isna(value):
-        return ""
+def _number(column: str, value: float) -> str:
     if column.startswith("of "):
         return f"{value:.0%}"
     return f"{value:.1f}" if column.startswith("x ") or column.endswith("MB") else f"{value:.4f}"
@@ -91,20 +83,9 @@ def plot(table: pd.DataFrame, path: Path) -> None:
         axis.set_xlabel("batch")
         axis.set_ylabel("ms per image")
     axes[0, 0].legend(fontsize=8)
-    figure.tight_layout()
-    figure.savefig(path, metadata={"Date": None})
-    plt.close(figure)
-
-
-def write_report(path: Path) -> None:
-    """Write PATH with .md and .svg beside the CSV."""
-    rows = pd.read_csv(path)
-    table = summary(rows)
-    path.with_suffix(".md").write_text(markdown(table, rows))
-    with plt.rc_context({"svg.hashsalt": "masking"}):
-        plot(table, path.with_suffix(".svg"))
+    save_svg(figure, path, "masking")
 
 
 if __name__ == "__main__":
     for argument in sys.argv[1:]:
-        write_report(Path(argument))
+        write_report(Path(argument), summary, markdown, plot)

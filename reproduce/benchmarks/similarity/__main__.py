@@ -22,6 +22,7 @@ import torch
 
 from reproduce.benchmarks.harness import Record, benchmark_parser
 from reproduce.benchmarks.memory import peak_bytes
+from reproduce.benchmarks.reports import write_report
 from reproduce.benchmarks.similarity.cases import (
     PRECISIONS,
     QUICK,
@@ -31,7 +32,7 @@ from reproduce.benchmarks.similarity.cases import (
     Shape,
     inputs,
 )
-from reproduce.benchmarks.similarity.report import write_report
+from reproduce.benchmarks.similarity.report import markdown, plot, summary
 from reproduce.benchmarks.similarity.rivals import FORWARD_ONLY, Rival, rivals
 from reproduce.benchmarks.timing import take_turns
 
@@ -157,7 +158,7 @@ def main() -> None:
     options.seconds = min(options.seconds, 1.0) if options.quick else options.seconds
     options.compile = options.compile or options.device == "cuda"
     path = run(options)
-    write_report(path)
+    write_report(path, summary, markdown, plot)
     print(path)
 
 

@@ -8,14 +8,10 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import matplotlib
-
-matplotlib.use("Agg")
-
 import matplotlib.pyplot as plt
 import pandas as pd
 
-from reproduce.benchmarks.reports import table_lines
+from reproduce.benchmarks.reports import save_svg, table_lines, write_report
 
 KEYS = ["shape", "precision", "pass", "entropy"]
 OURS = "ours (auto)"
@@ -62,15 +58,15 @@ def markdown(table: pd.DataFrame, rows: pd.DataFrame) -> str:
         f"{shapes}.",
         "",
     ]
-    return "\n".join([*head, *table_lines(table, _cell)]) + "\n"
+    return "\n".join([*head, *table_lines(table, _number)]) + "\n"
 
 
-def _cell(column: str, value: object) -> str:
+def _number(column: str, value: float) -> str:
     if column == "speed-up":
         return f"{value:.2f}"
     if column == "of the product's rate":
         return f"{value:.0%}"
-    return f"{value:.1f}" if isinstance(value, float) else str(value)
+    return f"{value:.1f}"
 
 
 def plot(table: pd.DataFrame, path: Path) -> None:
@@ -86,20 +82,9 @@ def plot(table: pd.DataFrame, path: Path) -> None:
         axis.set_xlabel("speed-up over the fastest eager form")
         axis.set_ylabel("")
         axis.invert_yaxis()
-    figure.tight_layout()
-    figure.savefig(path, metadata={"Date": None})
-    plt.close(figure)
-
-
-def write_report(path: Path) -> None:
-    """Write PATH with .md and .svg beside the CSV."""
-    rows = pd.read_csv(path)
-    table = summary(rows)
-    path.with_suffix(".md").write_text(markdown(table, rows))
-    with plt.rc_context({"svg.hashsalt": "similarity"}):
-        plot(table, path.with_suffix(".svg"))
+    save_svg(figure, path, "similarity")
 
 
 if __name__ == "__main__":
     for argument in sys.argv[1:]:
-        write_report(Path(argument))
+        write_report(Path(argument), summary, markdown, plot)
