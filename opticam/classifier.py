@@ -14,10 +14,10 @@ from torch import nn
 from opticam.layers import find_layer, layer_name
 from opticam.networks import IMAGENET_MEAN, IMAGENET_STD, build_network, pixel_statistics
 from opticam.optimization import LEVELS, PreparedNetwork, fingerprint, prepare
-from opticam.outputs import channels_first, check_network, gradient_of, lock_of, logits_of
+from opticam.outputs import check_network, gradient_of, in_eval_mode, lock_of, logits_of
 from opticam.probability import Probability, probability_of
 from opticam.recording import only_output, recording, replacing
-from opticam.tokens import tokens_to_map
+from opticam.tokens import laid_out
 
 
 class Classifier(nn.Module):
@@ -232,19 +232,15 @@ class Classifier(nn.Module):
 
     @contextmanager
     def _freezing(self) -> Iterator[None]:
-        trained = [module for module in self.network.modules() if module.training]
         learned = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
         self._frozen = True
         try:
-            for module in trained:
-                module.training = False
             for parameter in learned:
                 parameter.requires_grad_(False)
-            yield
+            with in_eval_mode(self.network):
+                yield
         finally:
             self._frozen, self._running = False, None
-            for module in trained:
-                module.training = True
             for parameter in learned:
                 parameter.requires_grad_(True)
 
@@ -298,10 +294,8 @@ class Classifier(nn.Module):
                 f"target_layer: puts out a {type(output).__name__}; give Classifier(reshape=...) a function from it "
                 "to [B,K,h,w]"
             )
-        elif output.dim() == 3:
-            output = tokens_to_map(output, self.network, size)
-        elif output.dim() == 4:
-            output = channels_first(output, size)
+        else:
+            output = laid_out(output, self.network, size)
         if output.dim() != 4:
             raise ValueError(
                 f"target_layer: its output has shape {tuple(output.shape)}; expected [B,K,h,w] or tokens "

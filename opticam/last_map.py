@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from opticam.outputs import channels_first, is_grid, logits_of
-from opticam.tokens import tokens_to_map
+from opticam.outputs import in_eval_mode, is_grid, logits_of
+from opticam.tokens import laid_out
 
 COMMON_SIZES = ((224, 224), (28, 28), (32, 32), (64, 64), (96, 96), (299, 299))
 """Sizes (H, W) of pictures that are tried where a network does not say which it takes."""
@@ -35,7 +35,13 @@ def last_spatial_layer(network: nn.Module) -> nn.Module | None:
     """
     for channels, *size in _picture_sizes(network):
         try:
-            with _as_in_use(network), _recording_runs(network) as runs:
+            # Whatever state the caller is in: this pass is differentiated.
+            with (
+                torch.inference_mode(False),
+                torch.enable_grad(),
+                in_eval_mode(network),
+                _recording_runs(network) as runs,
+            ):
                 logits = logits_of(network(_noise(network, channels, *size)))
         except Exception:
             continue
@@ -82,14 +88,11 @@ def _mixes(module: nn.Module) -> bool:
 
 def _map_of(output: torch.Tensor, network: nn.Module, size: tuple[int, int]) -> torch.Tensor | None:
     """An output as [B,K,h,w] if it has several places, laid as on a picture of (H, W) pixels."""
-    if output.dim() == 3:
-        try:
-            output = tokens_to_map(output, network, size)
-        except ValueError:
-            return None
-    elif output.dim() == 4:
-        output = channels_first(output, size)
-    else:
+    try:
+        output = laid_out(output, network, size)
+    except ValueError:
+        return None
+    if output.dim() != 4:
         return None
     rows, columns = output.shape[2:]
     return output if rows * columns > 1 and is_grid(rows, columns, size) else None
@@ -110,20 +113,6 @@ def _recording_runs(network: nn.Module) -> Iterator[list[Run]]:
     finally:
         for handle in handles:
             handle.remove()
-
-
-@contextmanager
-def _as_in_use(network: nn.Module) -> Iterator[None]:
-    """Eval mode, gradients and no global state of the caller's; the network's own modes again outside."""
-    training = [module for module in network.modules() if module.training]
-    for module in training:
-        module.training = False
-    try:
-        with torch.inference_mode(False), torch.enable_grad():
-            yield
-    finally:
-        for module in training:
-            module.training = True
 
 
 def _hangs_on(logits: torch.Tensor, output: torch.Tensor, network: nn.Module, size: tuple[int, int]) -> bool:

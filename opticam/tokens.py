@@ -7,7 +7,7 @@ import math
 import torch
 from torch import nn
 
-from opticam.outputs import inner_network, is_grid
+from opticam.outputs import channels_first, inner_network, is_grid
 
 
 def prefix_tokens(network: nn.Module) -> int:
@@ -47,6 +47,16 @@ def stated_grid(network: nn.Module, image_size: tuple[int, int]) -> tuple[int, i
         return None
     ph, pw = (patch_size, patch_size) if isinstance(patch_size, int) else patch_size
     return image_size[0] // ph, image_size[1] // pw
+
+
+def laid_out(output: torch.Tensor, network: nn.Module, image_size: tuple[int, int]) -> torch.Tensor:
+    """A layer's output as [B,K,h,w]: tokens on their grid, channels first; of other ranks as it is.
+
+    Raises ValueError for tokens that form no grid.
+    """
+    if output.dim() == 3:
+        return tokens_to_map(output, network, image_size)
+    return channels_first(output, image_size) if output.dim() == 4 else output
 
 
 def tokens_to_map(output: torch.Tensor, network: nn.Module, image_size: tuple[int, int]) -> torch.Tensor:

@@ -23,8 +23,9 @@ class LabelCheck:
         self.pictures += len(view.batch)
         self.right += int(view.correct.sum())
         classes = view.logits.shape[1]
-        guessed = stats.binom.ppf(0.999, self.pictures, 1 / classes)
-        if self.said or classes < 3 or self.pictures < ENOUGH or self.right > guessed:
+        if self.said or classes < 3 or self.pictures < ENOUGH:
+            return
+        if self.right > stats.binom.ppf(0.999, self.pictures, 1 / classes):
             return
         self.said = True
         warnings.warn(
