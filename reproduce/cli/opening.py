@@ -47,7 +47,7 @@ def workspace(options: argparse.Namespace) -> Workspace:
         device=torch.device(options.device),
         progress=not options.quiet and is_first(),
         all_maps=options.map_cache,
-        optimize=options.optimize or (profile.saliency.optimize if profile.saliency else "fast"),
+        optimize=options.optimize or profile.optimize,
     )
 
 

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import pandas as pd
 import torch
 
 from opticam import Classifier
 from opticam.networks import build_network, pixel_statistics
+from reproduce.benchmarks.timing import take_turns
 from reproduce.cli.opening import workspace
 from reproduce.cli.options import command_line
 from reproduce.cli.selection import select
 from reproduce.experiments.opticam.saliency_experiment import SaliencyExperiment
-from reproduce.saliency.passes import Passes, of_request
-from reproduce.saliency.requests import Request
+from reproduce.saliency.evaluation import due_groups
+from reproduce.saliency.passes import Passes, of_group, of_map
+from reproduce.saliency.requests import Request, by_network
 from reproduce.workspace.workspace import Workspace
 
 WHOLE = 50_000
@@ -74,8 +75,8 @@ def run(options: argparse.Namespace) -> int:
     wanted = {experiment.name: list(experiment.requests(planned)) for experiment in experiments}
     networks = dict.fromkeys(request.network for requests in wanted.values() for request in requests)
     speeds = {name: measure(planned, name, SECONDS / (2 * len(networks))) for name in networks}
-    rows = [_row(name, _shared([requests]), planned, speeds) for name, requests in wanted.items()]
-    together = _row("all, maps shared", _shared(wanted.values()), planned, speeds)
+    rows = [_row(name, requests, planned, speeds) for name, requests in wanted.items()]
+    together = _row("all, maps shared", list(chain(*wanted.values())), planned, speeds)
     print(pd.DataFrame([*rows, together]).to_string(index=False))
     for name, speed in speeds.items():
         print(f"{name}: {1e3 * speed.forward:.1f} ms an image forward, {1e3 * speed.both:.1f} ms with its gradient, "
@@ -95,54 +96,36 @@ def measure(planned: Workspace, network: str, seconds: float) -> Speed:
     classifier = planned.classifier(network)
     side = 64 if network.startswith("sample_") else 224
     images = torch.rand(planned.saliency.batch_size, 3, side, side, device=planned.device)
-    with torch.no_grad():
-        channels = classifier.features(images[:1]).shape[1]
-        forward = _best(lambda: classifier(images), seconds, planned.device)
+    channels = classifier.features(images[:1]).shape[1]
+
+    @torch.no_grad()
+    def forward() -> None:
+        classifier(images)
 
     def both() -> None:
         leaf = images.clone().requires_grad_()
         with classifier.frozen():
             classifier(leaf).sum().backward()
 
-    return Speed(forward / len(images), _best(both, seconds, planned.device) / len(images), channels)
-
-
-def _best(work: Callable[[], object], seconds: float, device: torch.device) -> float:
-    best, deadline = float("inf"), time.perf_counter() + seconds
-    while best == float("inf") or time.perf_counter() + best < deadline:
-        start = time.perf_counter()
-        work()
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        best = min(best, time.perf_counter() - start)
-    return best
+    calls = {"forward": forward, "both": both}
+    times = take_turns(calls, planned.device.type, turns=1, seconds=seconds)
+    best = {name: min(spent) / 1000 / len(images) for name, spent in times.items()}
+    return Speed(best["forward"], best["both"], channels)
 
 
 def _row(
-    name: str, requests: Iterable[Request], planned: Workspace, speeds: dict[str, Speed]
+    name: str, requests: Sequence[Request], planned: Workspace, speeds: dict[str, Speed]
 ) -> dict[str, object]:
+    """Each map is made once, on as many images as anything is measured on, and each group of metrics on its own."""
     total, seconds, images = Passes(), 0.0, 0
-    for request in requests:
-        count = len(planned.source.names) if request.images is None else request.images
-        passes = of_request(request, speeds[request.network].channels) * count
-        total, images = total + passes, max(images, count)
-        seconds += speeds[request.network].seconds(passes)
+    everything = range(len(planned.source.names))
+    for wanted in (wanted for methods in by_network(requests).values() for wanted in methods.values()):
+        request, due = wanted[0], due_groups(wanted, everything)
+        speed, extent = speeds[request.network], max(due.values(), default=0)
+        passes = of_map(request, speed.channels) * extent
+        for group, count in due.items():
+            passes = passes + of_group(request, group, speed.channels) * count
+        total, images, seconds = total + passes, max(images, extent), seconds + speed.seconds(passes)
     millions = {"forward": total.forward / 1e6, "backward": total.backward / 1e6}
     printed = {f"{kind} passes, millions": f"{value:,.2f}" for kind, value in millions.items()}
     return {"experiment": name, "images": images, **printed, "hours": f"{seconds / 3600:.1f}"}
-
-
-def _shared(wanted: Iterable[list[Request]]) -> list[Request]:
-    """Each map once, with all that is measured on it, on as many images as any experiment asks for."""
-    found: dict[tuple[object, ...], Request] = {}
-    for request in (request for requests in wanted for request in requests):
-        key = request.stored_network, request.method
-        known = found.get(key)
-        if known is None:
-            found[key] = request
-            continue
-        groups = tuple(dict.fromkeys((*known.groups, *request.groups)))
-        counts = (known.images, request.images)
-        images = None if None in counts else max(count for count in counts if count is not None)
-        found[key] = dataclasses.replace(known, groups=groups, images=images)
-    return list(found.values())

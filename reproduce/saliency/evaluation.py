@@ -103,7 +103,7 @@ def _missing(workspace: Workspace, methods: Mapping[str, list[Request]]) -> dict
         for method, wanted in methods.items():
             if (batch, method) not in own:
                 continue
-            due = _due(wanted, batch)
+            due = due_groups(wanted, batch)
             left = {
                 group: count
                 for group, count in due.items()
@@ -116,7 +116,7 @@ def _missing(workspace: Workspace, methods: Mapping[str, list[Request]]) -> dict
     return todo
 
 
-def _due(wanted: list[Request], batch: range) -> dict[str, int]:
+def due_groups(wanted: list[Request], batch: range) -> dict[str, int]:
     """For how many of a batch's images each group of metrics is asked for."""
     due: dict[str, int] = {}
     for request in wanted:

@@ -67,12 +67,13 @@ OF_A_METRIC: dict[str, tuple[int, Passes]] = {
 those of "causal", which every map with curves is asked for."""
 
 
-def of_request(request: Request, channels: int) -> Passes:
-    """Passes of one image under a request: its map, and all that is measured on it."""
-    kind = request.kind or request.method
-    count = OF_A_MAP.get(kind)
-    total = a_map = Passes(1) if count is None else count(channels, request.options)
-    for group in dict.fromkeys(request.groups):
-        again, own = OF_A_METRIC.get(group, (0, Passes()))
-        total = total + a_map * again + own
-    return total
+def of_map(request: Request, channels: int) -> Passes:
+    """Passes of one map."""
+    count = OF_A_MAP.get(request.kind or request.method)
+    return Passes(1) if count is None else count(channels, request.options)
+
+
+def of_group(request: Request, group: str, channels: int) -> Passes:
+    """Passes of one group of metrics on one map, the map itself apart."""
+    again, own = OF_A_METRIC.get(group, (0, Passes()))
+    return of_map(request, channels) * again + own

@@ -113,6 +113,11 @@ class Profile:
         options = self.saliency.options.get("Opti-CAM", {}) if self.saliency else {}
         return options.get("precision") == "float64"
 
+    @property
+    def optimize(self) -> str:
+        """How the networks to explain run where nothing else is asked for."""
+        return self.saliency.optimize if self.saliency else "fast"
+
     def image_count(self, *names: str) -> int | None:
         """How many images the experiments and methods called `names` take together; None for all there are.
 

@@ -87,21 +87,26 @@ class Store:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        try:
+        with self._naming_the_file():
             # isolation_level=None: transactions are begun here, explicitly, never by the driver.
             self.connection = sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None)
-        except sqlite3.OperationalError as error:
-            raise sqlite3.OperationalError(f"{self.path}: {error}") from error
+            try:
+                self._prepare()
+            except (sqlite3.DatabaseError, ValueError) as error:
+                self.connection.close()
+                if isinstance(error, ValueError | sqlite3.OperationalError):
+                    raise
+                raise ValueError(f"path {str(self.path)!r} is not a results file: {error}") from error
+
+    @contextmanager
+    def _naming_the_file(self) -> Iterator[None]:
+        """What SQLite cannot do inside says in which file."""
         try:
-            self._prepare()
-        except sqlite3.DatabaseError as error:
-            self.connection.close()
-            if isinstance(error, sqlite3.OperationalError):
-                raise sqlite3.OperationalError(f"{self.path}: {error}") from error
-            raise ValueError(f"path {str(self.path)!r} is not a results file: {error}") from error
-        except ValueError:
-            self.connection.close()
-            raise
+            yield
+        except sqlite3.OperationalError as error:
+            if str(error).startswith(str(self.path)):
+                raise
+            raise sqlite3.OperationalError(f"{self.path}: {error}") from error
 
     def _prepare(self) -> None:
         version = self._version()
@@ -159,19 +164,18 @@ class Store:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        # IMMEDIATE takes the write lock at once: a reader that becomes a writer later cannot wait its turn.
-        if not self.path.exists():  # SQLite would go on writing to what no longer has a name
-            raise sqlite3.OperationalError(f"{self.path}: was removed while it was in use")
-        try:
-            self.connection.execute("BEGIN IMMEDIATE")
-            yield
-            self.connection.execute("COMMIT")
-        except BaseException as error:
-            if self.connection.in_transaction:  # a full disk has ended it already
-                self.connection.execute("ROLLBACK")
-            if isinstance(error, sqlite3.OperationalError):
-                raise sqlite3.OperationalError(f"{self.path}: {error}") from error
-            raise
+        with self._naming_the_file():
+            if not self.path.exists():  # SQLite would go on writing to what no longer has a name
+                raise sqlite3.OperationalError("was removed while it was in use")
+            try:
+                # IMMEDIATE takes the write lock at once: a reader that becomes a writer later cannot wait its turn.
+                self.connection.execute("BEGIN IMMEDIATE")
+                yield
+                self.connection.execute("COMMIT")
+            except BaseException:
+                if self.connection.in_transaction:  # a full disk has ended it already
+                    self.connection.execute("ROLLBACK")
+                raise
 
     def write(self, rows: Iterable[Row]) -> None:
         """Insert the rows, replacing values already stored under the same key, in one transaction."""

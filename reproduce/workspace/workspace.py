@@ -64,8 +64,7 @@ class Workspace:
 
     def __post_init__(self) -> None:
         if self.results is None:
-            own = self.profile.saliency.optimize if self.profile.saliency else "fast"
-            level = "" if self.optimize == own else self.optimize
+            level = "" if self.optimize == self.profile.optimize else self.optimize
             name = "-".join(part for part in (self.profile.name, self.real.fingerprint, level) if part)
             self.results = RESULTS / name
         self._digests: dict[tuple[str, bool], str] = {}

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -32,6 +35,26 @@ def outcome(kind: str, folder: Path) -> dict[str, str]:
     if kind == "dpnet train":
         found["results.csv"] = pd.read_csv(folder / "results.csv", dtype=str).drop(columns="seconds").to_csv()
     return found
+
+
+def start(kind: str, folder: Path) -> subprocess.Popen[str]:
+    """The command in the background, its words kept."""
+    return subprocess.Popen(
+        [sys.executable, "-m", *command(kind, folder)],
+        cwd=ROOT,
+        env=child_environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # Where the tests run in the background of a shell, SIGINT is ignored, and so it would be by what they start.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+
+
+def finished(process: subprocess.Popen[str]) -> subprocess.CompletedProcess[str]:
+    """What a command in the background came to."""
+    out, err = process.communicate(timeout=600)
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
 
 def child_environment() -> dict[str, str]:

@@ -7,13 +7,12 @@ import shutil
 import signal
 import sqlite3
 import subprocess
-import sys
 import time
 from contextlib import closing
 from pathlib import Path
 
 import pytest
-from robustness.running import ROOT, child_environment, command, outcome
+from robustness.running import command, finished, outcome, start
 
 KIND = "reproduce run"
 
@@ -22,8 +21,7 @@ KIND = "reproduce run"
 def whole(tmp_path_factory) -> tuple[Path, dict[str, str]]:
     """The results folder of an undisturbed run, and what it gave."""
     folder = tmp_path_factory.mktemp("whole")
-    words = [sys.executable, "-m", *command(KIND, folder)]
-    subprocess.run(words, cwd=ROOT, env=child_environment(), check=True, capture_output=True)
+    assert finished(start(KIND, folder)).returncode == 0
     return folder, outcome(KIND, folder)
 
 
@@ -111,24 +109,6 @@ def test_a_store_that_is_damaged_or_foreign(tmp_path, python, fault, whole, kind
     )
 
 
-def start(folder: Path) -> subprocess.Popen:
-    return subprocess.Popen(
-        [sys.executable, "-m", *command(KIND, folder)],
-        cwd=ROOT,
-        env=child_environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        # Where the tests run in the background of a shell, SIGINT is ignored, and so it would be by what they start.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
-
-
-def finished(process: subprocess.Popen) -> subprocess.CompletedProcess:
-    out, err = process.communicate(timeout=600)
-    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
-
-
 def wait_for_rows(folder: Path, process: subprocess.Popen) -> None:
     """Until something is stored, so that the run is in the middle."""
     path = folder / "results.sqlite"
@@ -145,7 +125,7 @@ def wait_for_rows(folder: Path, process: subprocess.Popen) -> None:
 
 
 def test_two_runs_at_once(tmp_path, fault, whole):
-    processes = [start(tmp_path / "results") for _ in range(2)]
+    processes = [start(KIND, tmp_path / "results") for _ in range(2)]
     for process in processes:
         done = finished(process)
         assert done.returncode == 0, done.stderr
@@ -154,7 +134,7 @@ def test_two_runs_at_once(tmp_path, fault, whole):
 
 
 def test_a_folder_that_is_removed_midway(tmp_path, fault):
-    process = start(tmp_path / "results")
+    process = start(KIND, tmp_path / "results")
     wait_for_rows(tmp_path / "results", process)
     shutil.rmtree(tmp_path / "results")
     done = finished(process)
@@ -164,7 +144,7 @@ def test_a_folder_that_is_removed_midway(tmp_path, fault):
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_signals(tmp_path, python, fault, whole, number, status):
-    process = start(tmp_path / "results")
+    process = start(KIND, tmp_path / "results")
     wait_for_rows(tmp_path / "results", process)
     process.send_signal(number)
     done = finished(process)

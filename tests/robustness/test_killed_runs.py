@@ -5,11 +5,10 @@ from __future__ import annotations
 import random
 import signal
 import subprocess
-import sys
 import time
 
 import pytest
-from robustness.running import ROOT, child_environment, command, outcome
+from robustness.running import command, finished, outcome, start
 
 
 @pytest.mark.parametrize("kind", ["reproduce run", "dpnet train"])
@@ -22,18 +21,12 @@ def test_a_killed_run_ends_as_if_nothing_had_happened(tmp_path, python, often, f
     moments, killed, wanted = random.Random(0), 0, often(1, 20)
     for attempt in range(3 * wanted):
         folder = tmp_path / str(attempt)
-        process = subprocess.Popen(
-            [sys.executable, "-m", *command(kind, folder)],
-            cwd=ROOT,
-            env=child_environment(),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+        process = start(kind, folder)
         try:
-            process.wait(moments.uniform(0.3, 1.0) * whole)
+            process.communicate(timeout=moments.uniform(0.3, 1.0) * whole)
         except subprocess.TimeoutExpired:
             process.kill()
-        if process.wait() == -signal.SIGKILL:
+        if finished(process).returncode == -signal.SIGKILL:
             killed += 1
         else:
             whole *= 0.7  # the machine was slower when the whole run was timed

@@ -8,7 +8,7 @@ from torch.nn.functional import interpolate
 from opticam import METHODS, Classifier
 from reproduce.__main__ import main
 from reproduce.cli import plan
-from reproduce.saliency.passes import OF_A_MAP, Passes, of_request
+from reproduce.saliency.passes import OF_A_MAP, Passes, of_group, of_map
 from reproduce.saliency.requests import Request
 
 OPTIONS = {"Opti-CAM": {"iterations": 7}, "Extremal Perturbation": {"iterations": 4},
@@ -50,7 +50,7 @@ def test_a_map_takes_the_planned_passes(name):
     classifier(images)  # so that the number of classes is known
     network.forward_images = network.backward_images = 0
     method(images, [1, 2])
-    planned = of_request(Request("counted", name, (), options=OPTIONS.get(name, {})), CHANNELS) * 2
+    planned = of_map(Request("counted", name, (), options=OPTIONS.get(name, {})), CHANNELS) * 2
     # A few passes may look at the layer or the reference picture; what is counted is the order of the work.
     assert abs(network.forward_images - planned.forward) <= 4, (network.forward_images, planned)
     assert network.backward_images == planned.backward
@@ -58,7 +58,8 @@ def test_a_map_takes_the_planned_passes(name):
 
 def test_metrics_add_their_passes_and_the_maps_that_they_make_again():
     request = Request("n", "Score-CAM", ("seconds", "faithfulness", "robustness"))
-    assert of_request(request, 10) == Passes(11 + 1 + 12 * 11 + 14, 0)
+    total = sum((of_group(request, group, 10) for group in request.groups), of_map(request, 10))
+    assert total == Passes(11 + 1 + 12 * 11 + 14, 0)
     assert set(OF_A_MAP) <= {*METHODS, "Image centre"}
 
 
