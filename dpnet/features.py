@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Protocol
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 from torch.utils.data import DataLoader, Subset
 from tqdm.auto import tqdm
 
 from dpnet.manifest import DTYPES, MANIFEST_NAME, Manifest, read_manifest, write_manifest
 from opticam.classifier import Classifier
-from opticam.data.files import load_tensors
+from opticam.data.files import load_tensors, save_tensors
 
 
 class Pictures(Protocol):
@@ -104,9 +103,7 @@ def _write_shard(
     for images, classes in loader:
         maps.append(classifier.features(images.to(device)).to(dtype).cpu())
         labels.append(torch.as_tensor(classes))
-    partial = path.with_suffix(".partial")
-    save_file({"features": torch.cat(maps).contiguous(), "labels": torch.cat(labels).long()}, partial)
-    partial.replace(path)
+    save_tensors(path, {"features": torch.cat(maps), "labels": torch.cat(labels).long()})
 
 
 def _load_shard(folder: Path, manifest: Manifest, shard: int) -> dict[str, Tensor]:

@@ -13,6 +13,7 @@ from safetensors import SafetensorError
 from dpnet.model import GlobalClassifier, Model, PartClassifier
 from dpnet.regions import RegionScheme
 from dpnet.sources import BackboneSource, DataSource
+from opticam.data.files import save_tensors, whole_file
 
 WEIGHTS_NAME, CARD_NAME = "model.safetensors", "model.json"
 
@@ -36,15 +37,10 @@ class ModelCard:
 def save_model(folder: str | Path, model: Model, card: ModelCard) -> Path:
     """Write weights and card into a folder, making it; returns the folder."""
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    state = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
-    partial = folder / (WEIGHTS_NAME + ".partial")
-    safetensors.torch.save_file(state, partial)
-    partial.replace(folder / WEIGHTS_NAME)
+    save_tensors(folder / WEIGHTS_NAME, model.state_dict())
     text = json.dumps({"model": _shape(model), "card": asdict(card)}, indent=2)
-    partial = folder / (CARD_NAME + ".partial")
-    partial.write_text(text + "\n")
-    partial.replace(folder / CARD_NAME)
+    with whole_file(folder / CARD_NAME) as temporary:
+        temporary.write_text(text + "\n")
     return folder
 
 

@@ -1,8 +1,10 @@
-"""Cache files: tensors with text beside them in one safetensors file, written whole or not at all."""
+"""Files written whole or not at all, and tensors with text beside them in one safetensors file."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -10,15 +12,35 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 
-def save_tensors(path: Path, tensors: dict[str, torch.Tensor], notes: dict[str, str]) -> None:
-    """Write tensors and notes to ``path``, making its folder; an interrupted call leaves no file there."""
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """A name beside ``path`` to write to, its folder made; the file takes its place at the end, synchronised to disk.
+
+    Where the block fails nothing is left of it, and a file that was there before stays. What the machine refuses is
+    an ``OSError``, whatever library wrote.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
-        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary, notes)
+        yield temporary
+        with open(temporary, "rb") as file:
+            os.fsync(file.fileno())
         os.replace(temporary, path)
+    except (OSError, SafetensorError) as error:
+        if not path.parent.is_dir():
+            raise OSError(f"{path.parent} was removed while {path.name} was written") from error
+        if isinstance(error, OSError):
+            raise
+        raise OSError(f"{path}: {error}") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def save_tensors(path: Path, tensors: dict[str, torch.Tensor], notes: dict[str, str] | None = None) -> None:
+    """Write tensors and notes to ``path``, as `whole_file` does."""
+    contiguous = {name: tensor.contiguous() for name, tensor in tensors.items()}
+    with whole_file(path) as temporary:
+        save_file(contiguous, temporary, notes)
 
 
 def load_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:

@@ -17,12 +17,12 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-from safetensors.torch import save_file
 
 from dpnet import ConstraintWeights, PartClassifier, TrainingSettings
 from dpnet.features import FeatureCache
 from dpnet.manifest import Manifest, write_manifest
 from dpnet.training import build_optimiser, train_epoch
+from opticam.data.files import save_tensors
 from reproduce.benchmarks.bar_plots import plot_bars
 from reproduce.benchmarks.harness import Record, benchmark_parser
 
@@ -42,7 +42,7 @@ def stand_in(folder: Path, count: int) -> FeatureCache:
         size = len(manifest.shard_indices(shard))
         maps = torch.rand(size, *SHAPE, generator=generator).bfloat16()
         labels = torch.randint(0, CLASSES, (size,), generator=generator)
-        save_file({"features": maps, "labels": labels}, folder / manifest.shard_name(shard))
+        save_tensors(folder / manifest.shard_name(shard), {"features": maps, "labels": labels})
     return FeatureCache(folder, manifest)
 
 

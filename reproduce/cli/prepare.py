@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from opticam.data.files import whole_file
 from opticam.data.imagenet import find_images
 from opticam.data.imagenet_boxes import ObjectBoxes, read_boxes
 from opticam.data.imagenet_preparation import label_pictures, take_stock
@@ -54,9 +55,8 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _write(table: pd.DataFrame, path: Path) -> None:
-    partial = path.with_name(path.name + ".part")
-    table.to_csv(partial, index=False)
-    partial.replace(path)
+    with whole_file(path) as temporary:
+        table.to_csv(temporary, index=False)
     print(f"written {path}")
 
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
-import safetensors.torch
 import torch
 from tqdm.auto import tqdm
 
@@ -18,7 +17,7 @@ from dpnet.geometry import size_of
 from dpnet.initialisation import initialise_parts
 from dpnet.part_quality import part_localisation, part_purity
 from dpnet.selection import NotOnRecord
-from opticam.data.files import load_tensors
+from opticam.data.files import load_tensors, save_tensors
 from opticam.sample.pictures import SPLITS
 from reproduce.parts.choices import (
     SELECTION,
@@ -135,8 +134,7 @@ def train_missing(workspace: Workspace, runs: Iterable[PartRun]) -> None:
         plan = planned(workspace, run)
         model, figures = _train_and_test(workspace, run, plan)
         path = run.weights_file(workspace.results)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        safetensors.torch.save_file(model.state_dict(), path)
+        save_tensors(path, model.state_dict())
         keys = workspace.profile.name, EXPERIMENT, run.backbone, run.method, run.image
         figures |= {f"{LAYER}{plan.layer}": 1.0, DEFINITION: definition(workspace, plan, run.backbone)}
         forget(workspace, [run])

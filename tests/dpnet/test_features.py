@@ -66,7 +66,7 @@ def test_an_interrupted_extraction_goes_on_and_leaves_no_partial_files(tmp_path,
         FeatureCache(tmp_path)
     cache = extract_features(classifier, dataset, tmp_path, manifest)
     assert len(cache) == 11 and first.stat().st_mtime_ns == written
-    assert not list(tmp_path.glob("*.partial"))
+    assert not list(tmp_path.glob("*.part"))
 
 
 @pytest.mark.parametrize(

@@ -136,7 +136,8 @@ def test_two_runs_at_once(tmp_path, fault, whole):
 def test_a_folder_that_is_removed_midway(tmp_path, fault):
     process = start(KIND, tmp_path / "results")
     wait_for_rows(tmp_path / "results", process)
-    shutil.rmtree(tmp_path / "results")
+    (tmp_path / "results").rename(tmp_path / "gone")  # all of it at once, whatever is written meanwhile
+    shutil.rmtree(tmp_path / "gone")
     done = finished(process)
     assert done.returncode == 1 and "removed" in said(done)
     fault("results removed midway", "the folder deleted after the first rows", 1, "one line, status 1")
