@@ -1,8 +1,8 @@
-"""Two drawings of a kernel benchmark, from its CSV alone: speed-ups over the rivals, and the share of the floor."""
+"""A kernel benchmark at a glance, from its CSV alone: a heat map of the speed-ups over the rivals."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,7 +28,7 @@ class Kernel:
     """How the CSV files of a kernel are read.
 
     panel, line, column: columns of the CSV whose values, joined, name a panel, a line of it, and a column of it.
-    time: the column of times. ours: the name of the own implementation. floor: what the share is a share of.
+    time: the column of times. ours: the name of the own implementation.
     """
 
     name: str
@@ -38,7 +38,6 @@ class Kernel:
     column: str
     time: str
     ours: str
-    floor: str
 
     @property
     def keys(self) -> list[str]:
@@ -54,7 +53,6 @@ MASKING = Kernel(
     "dtype",
     "median_ms",
     "ours",
-    "rate of a plain copy of the bytes that must move",
 )
 SIMILARITY = Kernel(
     "similarity",
@@ -64,7 +62,6 @@ SIMILARITY = Kernel(
     "precision",
     "least_ms",
     "ours (auto)",
-    "rate of the product of the same matrices alone",
 )
 KERNELS = (MASKING, SIMILARITY)
 
@@ -82,24 +79,15 @@ def speedups(kernel: Kernel, rows: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(found, columns=["panel", "line", "column", "rival", "speed-up"])
 
 
-def shares(kernel: Kernel, rows: pd.DataFrame) -> pd.DataFrame:
-    """The share of the measured floor's rate that we and the fastest eager form reach, with the size of the work."""
-    found = []
+def fastest(kernel: Kernel, rows: pd.DataFrame) -> Iterator[tuple[str, str, pd.Series]]:
+    """Panel, side and row of every piece of work: ours, and the fastest eager form."""
     for key, group in rows.groupby(kernel.keys, sort=False):
-        place = dict(zip(kernel.keys, map(str, key)))
+        panel = _names(kernel, dict(zip(kernel.keys, map(str, key))))[0]
         sides = {"ours": group["implementation"] == kernel.ours}
         sides["eager"] = group["implementation"].str.startswith("eager")
         for side, chosen in sides.items():
             if chosen.any():
-                row = group[chosen].sort_values(kernel.time).iloc[0]
-                found.append((*_names(kernel, place), side, *_size_and_share(kernel, row)))
-    return pd.DataFrame(found, columns=["panel", "line", "column", "side", "size", "share"])
-
-
-def _size_and_share(kernel: Kernel, row: pd.Series) -> tuple[float, float]:
-    if kernel is MASKING:
-        return float(row["moved_mb"]), float(row["floor_ms"] / row["median_ms"])
-    return float(2 * row["B"] * row["R"] * row["P"] * row["d"] / 1e9), float(row["rate_of_product"])
+                yield panel, side, group[chosen].sort_values(kernel.time).iloc[0]
 
 
 def _names(kernel: Kernel, place: dict[str, str]) -> tuple[str, str, str]:
@@ -137,7 +125,7 @@ def draw_speedups(table: pd.DataFrame, title: str, path: Path) -> None:
             axis.set_xticks(range(len(columns)), names, fontsize=7)
             axis.tick_params(top=True, labeltop=True, bottom=False, labelbottom=False)
     figure.suptitle(title, fontsize=9)
-    _save(figure, path)
+    save(figure, path)
 
 
 def _heat(axis: Axes, group: pd.DataFrame, columns: Sequence[tuple[str, str]], scale: TwoSlopeNorm) -> None:
@@ -164,29 +152,7 @@ def _heat(axis: Axes, group: pd.DataFrame, columns: Sequence[tuple[str, str]], s
     axis.tick_params(length=0)
 
 
-def draw_shares(kernel: Kernel, table: pd.DataFrame, title: str, path: Path) -> None:
-    """Write the share of the floor's rate over the size of the work: ours filled, the fastest eager form hollow."""
-    figure = Figure(figsize=(WIDTH, 3.9), layout="constrained")
-    axis = figure.subplots()
-    colours = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")
-    for colour, (name, group) in zip(colours, table.groupby("panel", sort=False)):
-        for side, fill in (("ours", colour), ("eager", "none")):
-            own = group[group["side"] == side]
-            label = f"{name}, {side}"
-            axis.scatter(own["size"], own["share"], s=16, c=fill, edgecolors=colour, label=label)
-    axis.axhline(1, color="black", linewidth=0.8)
-    axis.set(xscale="log", yscale="log", ylabel="share of the measured floor")
-    axis.set_xlabel("MB that must move" if kernel is MASKING else "GFLOP of the product")
-    axis.xaxis.label.set_fontsize(8)
-    axis.yaxis.label.set_fontsize(8)
-    axis.tick_params(labelsize=8)
-    axis.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    figure.legend(loc="outside lower center", ncols=2, fontsize=6.5, frameon=False, handletextpad=0.1)
-    figure.suptitle(title, fontsize=9)
-    _save(figure, path)
-
-
-def _save(figure: Figure, path: Path) -> None:
+def save(figure: Figure, path: Path) -> None:
     """The same bytes for the same numbers; letters stay letters, which keeps the file small."""
     with matplotlib.rc_context({"svg.hashsalt": path.stem, "svg.fonttype": "none"}):
         figure.savefig(path, metadata={"Date": None})

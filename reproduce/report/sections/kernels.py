@@ -11,13 +11,14 @@ from reproduce.report.document import Block, Heading, Paragraph, Picture
 from reproduce.report.kernel_figures import (
     KERNELS,
     LOSS,
+    MASKING,
+    SIMILARITY,
     Kernel,
-    draw_shares,
     draw_speedups,
     is_loss,
-    shares,
     speedups,
 )
+from reproduce.report.roofline import draw, points, roofs
 
 DEVICES = {"cpu": "the CPU", "cuda": "a GPU"}
 
@@ -42,12 +43,24 @@ def kernels_at_a_glance(measured: Path, folder: Path) -> Iterator[Block]:
     if len(missing) == len(found):
         return
     yield Paragraph(
-        "How near each comes to what bounds it. The files hold no bytes and operations of the same work together, so "
-        "this is no roofline: it is the share of a floor that was measured on the same machine."
+        "How near each comes to what bounds it: what must be computed in a second, over how much of it there is for "
+        "each byte that must move. The sloping line is a plain copy, the level ones are the bare matrix product, both "
+        "measured beside. Above the product lies what is computed in 16-bit whole numbers first; above the copy, "
+        "what stays in the processor's cache."
     )
-    for kernel, _, path in found:
-        if path.is_file():
-            yield _shares(kernel, path, folder)
+    for device in DEVICES:
+        tables = {kernel.name: _rows(path) for kernel, where, path in found if where == device}
+        machines = dict.fromkeys(name for table in tables.values() for name in table.get("device", ()))
+        for number, machine in enumerate(map(str, machines), 1):
+            own = {
+                kernel: table[table["device"] == machine] for kernel, table in tables.items() if len(table)
+            }
+            target = folder / f"kernel_roofline_{device}{'' if number == 1 else f'_{number}'}.svg"
+            yield _roofline({kernel: table for kernel, table in own.items() if len(table)}, machine, target)
+
+
+def _rows(path: Path) -> pd.DataFrame:
+    return pd.read_csv(path) if path.is_file() else pd.DataFrame()
 
 
 def _speedups(kernel: Kernel, path: Path, folder: Path) -> Picture:
@@ -62,19 +75,17 @@ def _speedups(kernel: Kernel, path: Path, folder: Path) -> Picture:
     )
 
 
-def _shares(kernel: Kernel, path: Path, folder: Path) -> Picture:
-    rows = pd.read_csv(path)
-    table, target = shares(kernel, rows), folder / f"kernel_floor_{path.stem}.svg"
-    title = f"{kernel.title} on {_device(rows)}"
-    draw_shares(kernel, table, title, target)
-    own = table.loc[table["side"] == "ours", "share"]
-    told = f"ours at {own.min():.0%} to {own.max():.0%}, half of the sizes above {own.median():.0%}"
-    return Picture(
-        target,
-        f"Share of the measured floor, {title}: {told}",
-        f"{title}: share of the {kernel.floor}; {told}. From `{path.name}`.",
-        narrow=True,
-    )
+def _roofline(tables: dict[str, pd.DataFrame], device: str, target: Path) -> Picture:
+    measured = roofs(tables.get(MASKING.name, pd.DataFrame()), tables.get(SIMILARITY.name, pd.DataFrame()))
+    table = pd.concat(points(kernel, tables[kernel.name]) for kernel in KERNELS if kernel.name in tables)
+    title = f"Roofline of {device}"
+    draw(table, measured, title, target)
+    own = table.loc[table["side"] == "ours", "gflops"]
+    told = f"ours at {own.min():,.3g} to {own.max():,.3g} GFLOP a second"
+    unknown = [] if measured.products else ["the product"]
+    unknown += [] if measured.bandwidth == measured.bandwidth else ["the copy"]
+    lacking = f"; not measured: {' and '.join(unknown)}" if unknown else ""
+    return Picture(target, f"{title}: {told}", f"{title}: {told}{lacking}.", narrow=True)
 
 
 def _device(rows: pd.DataFrame) -> str:

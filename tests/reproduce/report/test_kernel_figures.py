@@ -6,17 +6,17 @@ import pandas as pd
 import pytest
 
 from reproduce.report.document import Picture
-from reproduce.report.kernel_figures import LOSS, MASKING, SIMILARITY, printed, shares, speedups
+from reproduce.report.kernel_figures import LOSS, MASKING, SIMILARITY, printed, speedups
 from reproduce.report.sections.kernels import kernels_at_a_glance
 
-WORK = {"operation": "step_masks", "shape": "net", "dtype": "float32", "device": "Processor X"}
-FLOOR = {"moved_mb": 8.0, "floor_ms": 1.0}
+WORK = {"operation": "step_masks", "shape": "VGG-16", "dtype": "float32", "device": "Processor X"}
+MOVED = {"moved_mb": 8.0, "copy_gb_s": 10.0}
 
 
 def masking(*, ours, compiled, eager=(6.0, 4.0), batch=2):
     times = {"ours": ours, "eager (matmul)": eager[0], "eager (weighted sum)": eager[1]}
     times |= {} if compiled is None else {"torch.compile": compiled}
-    rows = [{**WORK, **FLOOR, "batch": batch, "implementation": k, "median_ms": v} for k, v in times.items()]
+    rows = [{**WORK, **MOVED, "batch": batch, "implementation": k, "median_ms": v} for k, v in times.items()]
     return pd.DataFrame(rows)
 
 
@@ -29,35 +29,18 @@ def rows():
 def test_known_ratios_give_the_known_cells(rows):
     table = speedups(MASKING, rows)
     assert table.values.tolist() == [
-        ["step_masks", "net, 2", "float32", "eager", 2.0],
-        ["step_masks", "net, 2", "float32", "torch.compile", 0.5],
-        ["step_masks", "net, 16", "float32", "eager", 16.0],
+        ["step_masks", "VGG-16, 2", "float32", "eager", 2.0],
+        ["step_masks", "VGG-16, 2", "float32", "torch.compile", 0.5],
+        ["step_masks", "VGG-16, 16", "float32", "eager", 16.0],
     ]
 
 
-def test_shares_of_the_floor_are_those_of_the_columns(rows):
-    table = shares(MASKING, rows).set_index(["line", "side"])
-    assert table["share"].to_dict() == {
-        ("net, 2", "ours"): 0.5,
-        ("net, 2", "eager"): 0.25,
-        ("net, 16", "ours"): 4.0,
-        ("net, 16", "eager"): 0.25,
-    }
-    assert set(table["size"]) == {8.0}
-
-
-def test_similarity_takes_the_own_choice_and_the_product(rows):
+def test_similarity_takes_the_own_choice():
     work = {"shape": "s", "pass": "forward", "entropy": "yes", "precision": "float32", "device": "X"}
-    size = {"B": 10, "R": 10, "P": 1000, "d": 5000}
-    times = {"ours (auto)": (2.0, 0.8), "ours (chunked)": (1.0, 9.0), "eager max": (3.0, 0.4)}
-    rows = [
-        {**work, **size, "implementation": name, "least_ms": time, "rate_of_product": rate}
-        for name, (time, rate) in times.items()
-    ]
+    times = {"ours (auto)": 2.0, "ours (chunked)": 1.0, "eager max": 3.0}
+    rows = [{**work, "implementation": name, "least_ms": time} for name, time in times.items()]
     (cell,) = speedups(SIMILARITY, pd.DataFrame(rows)).values.tolist()
     assert cell == ["forward, with entropy", "s", "float32", "eager", 1.5]
-    found = shares(SIMILARITY, pd.DataFrame(rows))
-    assert found[["side", "size", "share"]].values.tolist() == [["ours", 1.0, 0.8], ["eager", 1.0, 0.4]]
 
 
 @pytest.mark.parametrize(
@@ -71,13 +54,14 @@ def test_a_loss_is_marked_as_it_is_printed(value, text):
 def test_the_pictures_name_the_device_and_hold_the_numbers(rows, tmp_path):
     rows.to_csv(tmp_path / "masking_cpu.csv", index=False)
     blocks = list(kernels_at_a_glance(tmp_path, tmp_path))
-    heat, floor = (block for block in blocks if isinstance(block, Picture))
+    heat, roofline = (block for block in blocks if isinstance(block, Picture))
     assert (
         heat.title == "Heat map of The masking step on Processor X: 3 speed-ups from 0.50 to 16.0, 1 below 1"
     )
-    assert "ours at 50% to 400%" in floor.caption
+    assert roofline.path.name == "kernel_roofline_cpu.svg"
+    assert roofline.caption.endswith("not measured: the product.")
     written = re.findall(r">([^<>]+)</text>", heat.path.read_text(encoding="utf-8"))
-    assert {"2.00", f"0.50 {LOSS}", "16.0", "net, 2", "net, 16"} <= set(written)
+    assert {"2.00", f"0.50 {LOSS}", "16.0", "VGG-16, 2", "VGG-16, 16"} <= set(written)
     told = " ".join(getattr(block, "text", "") for block in blocks)
     assert (
         "Not measured: The masking step on a GPU; Part similarity on the CPU; Part similarity on a GPU."

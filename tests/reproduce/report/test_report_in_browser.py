@@ -112,7 +112,7 @@ def test_the_report_renders(seen, place):
     assert found["grids"] == found["boxes"] > len(tables())
     benchmarks = list((PUBLISHED / "benchmarks").glob("*.svg"))  # committed, and shown in every report
     photographs = list(PUBLISHABLE["photographs"].glob("photographs_*.png"))
-    assert len(found["pictures"]) == 2 + 6 + len(benchmarks) + len(photographs)  # 6: the kernels
+    assert len(found["pictures"]) == 2 + 5 + len(benchmarks) + len(photographs)  # 5: the kernels
     assert min(found["pictures"]) > 400
     assert found["wide"] == 0
     assert found["smallest"] >= 11
