@@ -20,6 +20,7 @@ def whole_file(path: Path) -> Iterator[Path]:
     an ``OSError``, whatever library wrote.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    # Not tempfile's: a file replaces another in one step only from the same folder, and without its modes of 0600.
     temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         yield temporary

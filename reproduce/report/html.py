@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+# Not Jinja2: the blocks of a document become HTML here and Markdown beside it, each by the function of its type;
+# templates would hold the order of the page twice.
 import html
 import re
 from collections.abc import Sequence

@@ -87,6 +87,7 @@ def to_csv(table: Table) -> str:
 
 def to_markdown(table: Table) -> str:
     """The table in Markdown: one line per row, `published / measured` in a cell, a legend below."""
+    # Not pandas' to_markdown: one grid is what all three writers lay out, and its cells are escaped here.
     grid = _grid(table, _MARKDOWN)
     corner = {"base": "method"}.get(table.rows, table.rows)
     lines = [
@@ -101,6 +102,7 @@ def to_markdown(table: Table) -> str:
 
 def to_latex(table: Table) -> str:
     """The table as a LaTeX table environment; needs the package booktabs."""
+    # Not pandas' to_latex, which needs Jinja2: the grid is laid out already.
     grid = _grid(table, _TEX)
     caption = _TEX.escape(f"{table.caption}. " if table.caption else "") + _legend(table, _TEX)
     body = [[_TEX.escape(name), *texts] for name, texts in zip(grid.lines, grid.texts)]
