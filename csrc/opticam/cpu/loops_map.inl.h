@@ -75,8 +75,9 @@ void extremes(const A* cells, AxisView<A> rows, AxisView<A> columns, Extreme<A>*
 inline float exponential(float x) {
   x = x < -87.0f ? -87.0f : x;
   x = x > 88.0f ? 88.0f : x;
-  const float shifter = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer
-  const float k = (x * 1.44269504f + shifter) - shifter;
+  const float shifter = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer, which the last bits then hold
+  const float shifted = x * 1.44269504f + shifter;
+  const float k = shifted - shifter;
   const float r = (x - k * 0.693359375f) + k * 2.12194440e-4f;  // log 2 in two parts, the first exact
   float p = 1.0f / 5040;
   p = p * r + 1.0f / 720;
@@ -86,7 +87,9 @@ inline float exponential(float x) {
   p = p * r + 0.5f;
   p = p * r + 1.0f;
   p = p * r + 1.0f;
-  const int32_t bits = (int32_t(k) + 127) << 23;
+  uint32_t bits;  // of 2^k, without a conversion, which NaN does not allow
+  __builtin_memcpy(&bits, &shifted, sizeof bits);
+  bits = (bits + 127) << 23;
   float power;
   __builtin_memcpy(&power, &bits, sizeof power);
   return p * power;
