@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from opticam.ending import raise_on_sigterm, run_to_end
+from opticam.ending import interrupted, raise_on_sigterm, run_to_end, while_loading
 
 COMMANDS = {
     "train": "train Global and Parts on frozen features",
@@ -22,13 +22,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     options = build_parser(arguments).parse_args(arguments)
     raise_on_sigterm()
+    command = f"dpnet {options.command}"
 
     def work() -> None:
-        from dpnet import commands  # here: what they load takes seconds, which --help need not spend
+        with while_loading(interrupted(command)):
+            from dpnet import commands  # here: what they load takes seconds, which --help need not spend
 
         getattr(commands, options.command)(options)
 
-    return run_to_end(f"dpnet {options.command}", work)
+    return run_to_end(command, work)
 
 
 def build_parser(words: Sequence[str] = tuple(COMMANDS)) -> argparse.ArgumentParser:

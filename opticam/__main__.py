@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from opticam.command_line import add_device_option, add_optimize_option, add_pixel_options
-from opticam.ending import raise_on_sigterm, run_to_end
+from opticam.ending import interrupted, raise_on_sigterm, run_to_end, while_loading
 from opticam.photo import RESIZES
 
 PROBABILITIES = ("softmax", "sigmoid")  # those of `opticam.probability`, which takes a second to load
@@ -17,13 +17,15 @@ def main(arguments: list[str] | None = None) -> int:
     """Run a subcommand; what goes wrong ends in one line on stderr and the status of `opticam.ending`."""
     options = build_parser().parse_args(arguments)
     raise_on_sigterm()
+    command = f"opticam {options.command}"
 
     def work() -> None:
-        from opticam import commands  # here: what they load takes seconds, which --help need not spend
+        with while_loading(interrupted(command)):
+            from opticam import commands  # here: what they load takes seconds, which --help need not spend
 
         getattr(commands, options.command)(options)
 
-    return run_to_end(f"opticam {options.command}", work)
+    return run_to_end(command, work)
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 FAILED, BAD_INPUT, INTERRUPTED, TERMINATED = 1, 2, 130, 143
@@ -38,16 +40,48 @@ def interruption_status(error: BaseException) -> int:
     return TERMINATED if isinstance(error, Terminated) else INTERRUPTED
 
 
+def interrupted(command: str) -> Callable[[KeyboardInterrupt], int]:
+    """What says on stderr that a signal ended a command, and gives its status."""
+
+    def say(error: KeyboardInterrupt) -> int:
+        print(f"\n{command}: interrupted; what was written before is kept", file=sys.stderr, flush=True)
+        return interruption_status(error)
+
+    return say
+
+
+@contextmanager
+def while_loading(say: Callable[[KeyboardInterrupt], int]) -> Iterator[None]:
+    """Have SIGINT and SIGTERM end the process at once: libraries that are being loaded may swallow an exception.
+
+    say: as `interrupted` gives it. A signal that is ignored stays ignored. There must be nothing to tidy up yet.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def end(number: int, frame: FrameType | None) -> None:
+        os._exit(say(Terminated() if number == signal.SIGTERM else KeyboardInterrupt()))
+
+    signals = [s for s in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(s) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, end) for number in signals}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def run_to_end(
     command: str,
     work: Callable[[], int | None],
     machine_errors: tuple[type[Exception], ...] = (OSError,),
-    interrupted: Callable[[KeyboardInterrupt], int] | None = None,
+    say: Callable[[KeyboardInterrupt], int] | None = None,
 ) -> int:
     """The exit status of `work`: its own, 2 for bad input, 1 where the machine refuses (a full disk), 130, 143.
 
-    command: what the line on stderr starts with. machine_errors: exceptions that are the machine's. interrupted:
-    says in its own words that a signal came, and gives the status. Any other exception is a fault of ours and keeps
+    command: what the line on stderr starts with. machine_errors: exceptions that are the machine's. say: says in
+    its own words that a signal came, and gives the status. Any other exception is a fault of ours and keeps
     its traceback.
     """
     try:
@@ -59,7 +93,4 @@ def run_to_end(
         print(f"{command}: {error}; what was written before is kept", file=sys.stderr)
         return FAILED
     except KeyboardInterrupt as error:
-        if interrupted is not None:
-            return interrupted(error)
-        print(f"\n{command}: interrupted; what was written before is kept", file=sys.stderr)
-        return interruption_status(error)
+        return (say or interrupted(command))(error)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 
 import reproduce.workspace.interruption as interruption  # first, before anything slow is loaded
-from opticam.ending import run_to_end
+from opticam.ending import run_to_end, while_loading
 from reproduce.cli.benchmark import MODULES
 from reproduce.cli.checks import ALL, CHECKS
 from reproduce.cli.options import (
@@ -35,7 +35,8 @@ def main(arguments: list[str] | None = None) -> int:
 def _function(name: str) -> Callable[[argparse.Namespace], int]:
     """What runs a subcommand, "module.function"; loaded when it is asked for, as that takes seconds."""
     module, _, function = name.rpartition(".")
-    return getattr(import_module(f"reproduce.cli.{module}"), function)
+    with while_loading(interruption.say):
+        return getattr(import_module(f"reproduce.cli.{module}"), function)
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:

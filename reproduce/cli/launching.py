@@ -8,7 +8,7 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from opticam.ending import INTERRUPTED, TERMINATED, Terminated
+from opticam.ending import INTERRUPTED, TERMINATED, Terminated, while_loading
 from reproduce.workspace import interruption
 
 
@@ -19,9 +19,10 @@ def launch(arguments: Sequence[str], processes: int) -> int:
     ended; what they have stored is kept.
     """
     # Imported here: it takes a second, which other commands need not spend.
-    from torch.distributed.elastic.multiprocessing.api import SignalException
-    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
-    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+    with while_loading(interruption.say):
+        from torch.distributed.elastic.multiprocessing.api import SignalException
+        from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+        from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
     threads = max(1, len(os.sched_getaffinity(0)) // processes if hasattr(os, "sched_getaffinity") else 1)
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))
