@@ -15,6 +15,7 @@ from opticam.saliency import SaliencyMethod
 from reproduce.saliency.explained_batch import Evaluated, View, timed_maps
 from reproduce.saliency.label_check import LabelCheck
 from reproduce.saliency.metric_groups import GROUPS
+from reproduce.saliency.passes import of_group, of_map
 from reproduce.saliency.requests import Request, by_network
 from reproduce.workspace.processes import share
 from reproduce.workspace.sources import Batch, load_batch
@@ -27,6 +28,10 @@ WITHOUT_BOXES = "saliency/boxes"  # skips: images whose localisation cannot be m
 DEFINITION = (
     "definition"  # metric under which a method's digest is stored, so that old results are recognised
 )
+
+
+CHANNELS = 512
+"""Taken for a target layer's where work is shared out, before any network is loaded."""
 
 
 class Lacking(NamedTuple):
@@ -95,7 +100,7 @@ def _definition(workspace: Workspace, request: Request, classifier: str) -> floa
 def _missing(workspace: Workspace, methods: Mapping[str, list[Request]]) -> dict[range, list[Lacking]]:
     """What each batch of this process lacks."""
     done = lru_cache(maxsize=None)(partial(_done, workspace))
-    own = set(share(product(batches(workspace), methods)))
+    own = set(share(product(batches(workspace), methods), lambda item: _work(methods[item[1]], item[0])))
     todo = {}
     for batch in batches(workspace):
         names = [workspace.source.names[index] for index in batch]
@@ -114,6 +119,16 @@ def _missing(workspace: Workspace, methods: Mapping[str, list[Request]]) -> dict
         if lacking:
             todo[batch] = lacking
     return todo
+
+
+def _work(wanted: list[Request], batch: range) -> float:
+    """About how long a method takes on a batch: passes, of which one backward counts as two forward."""
+    due = due_groups(wanted, batch)
+    passes = of_map(wanted[0], CHANNELS) * max(due.values(), default=0)
+    for group, count in due.items():
+        passes += of_group(wanted[0], group, CHANNELS) * count
+    slower = 2 if wanted[0].options.get("precision") == "float64" else 1
+    return slower * (passes.forward + 2 * passes.backward)
 
 
 def due_groups(wanted: list[Request], batch: range) -> dict[str, int]:

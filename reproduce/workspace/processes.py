@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import TypeVar
@@ -49,17 +49,25 @@ def several() -> bool:
     return dist.is_initialized() and dist.get_world_size() > 1
 
 
-def share(items: Iterable[Item]) -> list[Item]:
+def share(items: Iterable[Item], work: Callable[[Item], float] = lambda item: 1.0) -> list[Item]:
     """The items that are this process's to do; all of them where there is one process.
 
-    Every n-th of a fixed shuffle, so that neighbours that take long do not all fall to the same process. All
-    processes must be given the same items.
+    The longest first, each to the process that has least, so that all end at about the same time; those of equal
+    work in a fixed shuffle, as neighbours may take long for the same reason. All processes must be given the same
+    items. work: about how long an item takes, in any unit.
     """
     items = list(items)
     if not several():
         return items
     random.Random(0).shuffle(items)
-    return items[dist.get_rank() :: dist.get_world_size()]
+    loads = [0.0] * dist.get_world_size()
+    own = []
+    for item in sorted(items, key=work, reverse=True):
+        least = loads.index(min(loads))
+        loads[least] += work(item)
+        if least == dist.get_rank():
+            own.append(item)
+    return own
 
 
 def wait() -> None:
