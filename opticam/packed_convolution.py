@@ -73,8 +73,8 @@ class _Shapes(NamedTuple):
 class PackedConvolution(nn.Conv2d):
     """A frozen convolution with packed weights: images [B,K,h,w] as `nn.Conv2d`, differentiable in them.
 
-    Inputs are taken to the weight's dtype. A shape is packed for when it is the first, and when it comes twice
-    in a row, so that inputs of changing shapes are convolved as usual instead of packing in every call.
+    Inputs are taken to the weight's dtype. Weights are packed anew for every shape that differs from the last, which
+    takes a third longer than `nn.Conv2d`: so that the last bits depend on the images alone, not on those before.
     """
 
     padding: tuple[int, ...]
@@ -89,16 +89,12 @@ class PackedConvolution(nn.Conv2d):
         }
         super().__init__(*sizes, **options, bias=convolution.bias is not None, device="meta")
         self.weight, self.bias = convolution.weight, convolution.bias
-        self._last: Sizes | None = None
         self._forget()
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """As `nn.Conv2d`."""
         images = images.to(self.weight.dtype)
-        shape = tuple(images.shape)
-        repeated = self._last in (None, shape)
-        self._last = shape
-        if images.dim() != 4 or not images.numel() or not repeated or torch.compiler.is_compiling():
+        if images.dim() != 4 or not images.numel() or torch.compiler.is_compiling():
             return super().forward(images)
         output: torch.Tensor = _Forward.apply(images, self, True)
         return output

@@ -82,6 +82,26 @@ def test_changing_shapes_and_a_late_backward():
     torch.testing.assert_close(gradient, expected)
 
 
+@given(before=st.lists(st.integers(1, 5), max_size=4))
+def test_what_comes_out_does_not_depend_on_what_came_before(before):
+    """To the last bit: a run that goes on, or goes beside another, sees other batches first."""
+    convolution = frozen(nn.Conv2d(64, 64, 3, 1, 1))
+    images, upstream = torch.randn(
+        2, 1, 64, 16, 16
+    )  # one image: of more, these kernels' bits are the plain ones
+
+    def results(packed):
+        given = images.contiguous(memory_format=torch.channels_last).requires_grad_()
+        output = packed(given)
+        return output, *torch.autograd.grad(output, given, upstream)
+
+    packed = PackedConvolution(convolution)
+    for batch in before:
+        packed(torch.randn(batch, 64, 16, 16))
+    for found, expected in zip(results(packed), results(PackedConvolution(convolution))):
+        assert torch.equal(found, expected)
+
+
 @pytest.mark.parametrize("stride", [1, 2])
 def test_gradients_of_gradients(stride):
     packed = PackedConvolution(frozen(nn.Conv2d(3, 4, 3, stride, 1)))
