@@ -91,7 +91,7 @@ def _select(planned: list[Run], features: FeatureCache, options: argparse.Namesp
 
 def evaluate(options: argparse.Namespace) -> None:
     """Print accuracy and interpretability of a model on the test pictures of its data set."""
-    model, card = load_model(options.model)
+    model, card = load_model(options.model, options.backbone)
     _, (_, test) = _open(card, options)
     model.to(options.device)
     print(f"test accuracy      {100 * accuracy(model, test, test.labels):.2f} % of {len(test)} pictures")
@@ -153,7 +153,7 @@ def info(options: argparse.Namespace) -> None:
 
 
 def _load_parts(options: argparse.Namespace) -> tuple[PartClassifier, ModelCard]:
-    model, card = load_model(options.model)
+    model, card = load_model(options.model, options.backbone)
     if not isinstance(model, PartClassifier):
         raise ValueError(f"model: {options.model} holds the global baseline, which has no parts")
     return model.to(options.device), card

@@ -13,6 +13,7 @@ from safetensors import SafetensorError
 from dpnet.model import GlobalClassifier, Model, PartClassifier
 from dpnet.regions import RegionScheme
 from dpnet.sources import BackboneSource, DataSource
+from opticam.networks import is_users_function
 
 WEIGHTS_NAME, CARD_NAME = "model.safetensors", "model.json"
 
@@ -48,10 +49,12 @@ def save_model(folder: str | Path, model: Model, card: ModelCard) -> Path:
     return folder
 
 
-def load_model(folder: str | Path) -> tuple[Model, ModelCard]:
+def load_model(folder: str | Path, own_backbone: str | None = None) -> tuple[Model, ModelCard]:
     """The model in a folder, in evaluation mode, and its card.
 
-    Raises FileNotFoundError when the folder holds no model, ValueError when its files cannot be read.
+    A card may name a function, "package.module:function", as the backbone: opening it would run code that a file
+    chose. ``own_backbone`` is that name, said by the user. Raises FileNotFoundError when the folder holds no model,
+    ValueError when its files cannot be read, or name a function that is not ``own_backbone``.
     """
     folder = Path(folder)
     for name in (WEIGHTS_NAME, CARD_NAME):
@@ -61,9 +64,15 @@ def load_model(folder: str | Path) -> tuple[Model, ModelCard]:
         content = json.loads((folder / CARD_NAME).read_text())
         model = _build(content["model"])
         model.load_state_dict(safetensors.torch.load_file(folder / WEIGHTS_NAME))
-        return model.eval(), _card(content["card"])
+        card = _card(content["card"])
     except (KeyError, TypeError, RuntimeError, json.JSONDecodeError, SafetensorError) as error:
         raise ValueError(f"model: {folder} cannot be read: {str(error).splitlines()[0]}") from None
+    named = card.backbone.name
+    if is_users_function(named) and named != own_backbone:
+        raise ValueError(
+            f"model: {folder} runs the function {named}; if it is yours, give --backbone {named}"
+        )
+    return model.eval(), card
 
 
 def _shape(model: Model) -> dict[str, Any]:

@@ -49,7 +49,7 @@ class DataSource:
 
 @dataclass(frozen=True)
 class BackboneSource:
-    """A frozen network: a torchvision or timm name with a weights file, or a sample network by name."""
+    """A frozen network: a torchvision or timm name or "package.module:function", or a sample network by name."""
 
     name: str
     weights: str | None = "default"
