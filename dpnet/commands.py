@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 
+from dpnet.candidates import global_candidates, part_candidates
 from dpnet.command_line import backbone_source, data_source, runs
 from dpnet.data import PictureData
 from dpnet.evaluation import accuracy, interpretability
@@ -28,7 +29,7 @@ from dpnet.processes import first_process_first, join_processes, leave_processes
 from dpnet.recipes import GlobalRecipe
 from dpnet.runs import Run, summary, train_runs
 from dpnet.saving import ModelCard, load_model
-from dpnet.selection import choose, global_candidates, part_candidates
+from dpnet.selection import choose
 from dpnet.similarity import backend_report
 from dpnet.sources import open_features
 from opticam.classifier import Classifier

@@ -19,6 +19,7 @@ from dpnet.initialisation import initialise_parts
 from dpnet.part_quality import part_localisation, part_purity
 from dpnet.selection import NotOnRecord
 from opticam.data.files import load_tensors
+from opticam.sample import SampleSet
 from opticam.sample.pictures import SPLITS
 from reproduce.parts.choices import (
     SELECTION,
@@ -34,6 +35,7 @@ from reproduce.parts.data import (
     dataset_split,
     extract_layer,
     grid,
+    image_size,
     is_extracted,
     layer_features,
     layers,
@@ -138,7 +140,10 @@ def train_missing(workspace: Workspace, runs: Iterable[PartRun]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         safetensors.torch.save_file(model.state_dict(), path)
         keys = workspace.profile.name, EXPERIMENT, run.backbone, run.method, run.image
-        figures |= {f"{LAYER}{plan.layer}": 1.0, DEFINITION: definition(workspace, plan, run.backbone)}
+        figures |= {
+            f"{LAYER}{plan.layer}": 1.0,
+            DEFINITION: definition(workspace, plan, run.backbone, run.dataset),
+        }
         forget(workspace, [run])
         workspace.store.write(Row(*keys, *item) for item in figures.items())
     wait()
@@ -234,7 +239,7 @@ def build_model(
     plan = planned(workspace, run)
     model = plan.run.recipe.build(features, labels, int(labels.max()) + 1, run.seed)
     if isinstance(model, PartClassifier):
-        size = size_of(dataset_split(workspace, run.dataset, "test").images)
+        size = image_size(workspace, run.dataset)
         model.grid.copy_(grid(workspace, run.backbone, plan.layer, size))
     return model
 
@@ -251,7 +256,7 @@ def _constraints(run: PartRun) -> tuple[str, ...]:
 
 
 def _is_trained(workspace: Workspace, run: PartRun) -> bool:
-    now = definition(workspace, planned(workspace, run), run.backbone)
+    now = definition(workspace, planned(workspace, run), run.backbone, run.dataset)
     return now == _stored_definition(workspace, run) and run.weights_file(workspace.results).exists()
 
 
@@ -271,19 +276,19 @@ def _train_and_test(
     figures = {"accuracy": 100 * accuracy(model, test_features, test_labels), "seconds": record.seconds}
     if isinstance(model, PartClassifier):
         figures |= interpretability(model, test_features, test_labels)
-        figures |= part_quality(workspace, run, model)
-        untrained = part_model(build_model(workspace, run, features, labels))
-        initialise_parts(untrained, "random", seed=run.seed)
-        random = part_quality(workspace, run, untrained)
-        figures |= {f"random_{name}": value for name, value in random.items()}
+        data = dataset_split(workspace, run.dataset, "test")
+        if isinstance(data, SampleSet):  # nobody marked the parts of photographs
+            figures |= part_quality(model, data, test_features)
+            untrained = part_model(build_model(workspace, run, features, labels))
+            initialise_parts(untrained, "random", seed=run.seed)
+            random = part_quality(untrained, data, test_features)
+            figures |= {f"random_{name}": value for name, value in random.items()}
     return model, figures
 
 
-def part_quality(workspace: Workspace, run: PartRun, model: PartClassifier) -> dict[str, float]:
-    """Whether parts show the same true part, and lie on one, in the test pictures; shares in percent."""
-    features, labels = run_features(workspace, run, "test")
-    data = dataset_split(workspace, run.dataset, "test")
-    size = size_of(data.images)
+def part_quality(model: PartClassifier, data: SampleSet, features: torch.Tensor) -> dict[str, float]:
+    """Whether parts show the same true part, and lie on one, in pictures with feature maps [N,d,h,w]; in percent."""
+    size, labels = size_of(data.images), data.labels
     purity = part_purity(model, features, data.part_centres, data.part_ids, size).mean().item()
     found = part_localisation(model, features, labels, data.part_centres, size)
     shares = {"purity": purity, "hit": found["hit"], "hit_by_chance": found["hit_by_chance"]}

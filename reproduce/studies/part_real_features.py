@@ -21,9 +21,10 @@ import torch
 from torch import Tensor
 
 from dpnet import ConstraintWeights, PartClassifier, TrainingSettings, prepare, train
+from dpnet.candidates import global_candidates, part_candidates
 from dpnet.evaluation import interpretability, predict
 from dpnet.runs import Run
-from dpnet.selection import FeatureSubset, choose, choose_weights, global_candidates, part_candidates
+from dpnet.selection import FeatureSubset, choose, choose_weights
 from dpnet.sources import BackboneSource, DataSource, open_features
 from reproduce.parts.choices import with_constraints
 from reproduce.parts.models import CONSTRAINTS, parts_label
