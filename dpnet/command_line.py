@@ -13,7 +13,7 @@ from dpnet.regions import NORMS, SCHEMES, RegionScheme
 from dpnet.runs import Run
 from dpnet.settings import PRECISIONS, ConstraintWeights, TrainingSettings
 from dpnet.sources import BackboneSource, DataSource
-from opticam.command_line import add_device_option, add_pixel_options, pixel_options
+from opticam.command_line import add_device_option, add_memory_options, add_pixel_options, pixel_options
 from opticam.photo import RESIZES
 
 CONSTRAINT_NAMES = {
@@ -108,6 +108,7 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     _add_part_options(parser.add_argument_group("part layer"))
     _add_training_options(parser.add_argument_group("training"))
     add("--output", type=Path, default=Path("results/dpnet"), help="folder for models and results.csv")
+    add_memory_options(parser)
     _add_common(parser)
 
 

@@ -45,7 +45,14 @@ def train(options: argparse.Namespace) -> None:
         data = data_from.open(options.cache)
         backbone = backbone_from.open(options.cache).to(device)
         features = open_features(
-            backbone, backbone_from, data, options.cache, dtype=options.feature_dtype, progress=rank() == 0
+            backbone,
+            backbone_from,
+            data,
+            options.cache,
+            dtype=options.feature_dtype,
+            workers=options.workers,
+            memory=options.memory,
+            progress=rank() == 0,
         )
     if options.select:
         planned = _select(planned, features[0], options)

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from dpnet.blocks import block_size
 from dpnet.evaluation import predict
 from dpnet.preparation import prepare
 from dpnet.runs import Run
@@ -33,6 +34,7 @@ class FeatureSubset:
     def __init__(self, features: Features, indices: Tensor) -> None:
         self.features, self.indices = features, indices
         self.shape = (len(indices), *features.shape[1:])
+        self.block_size = block_size(features)
 
     def __len__(self) -> int:
         return len(self.indices)

@@ -7,11 +7,11 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from opticam.command_line import add_device_option, add_optimize_option, add_pixel_options
+from opticam.command_line import add_device_option, add_memory_options, add_optimize_option, add_pixel_options
 from opticam.data.imagenet_transforms import TRANSFORMS
 from reproduce.workspace.profile import profile_names
 
-UNREPEATED = ("only", "force", "publish", "allow_skips", "quiet", "map_cache", "workers")
+UNREPEATED = ("only", "force", "publish", "allow_skips", "quiet", "map_cache", "workers", "memory")
 """Options that a command printed for the reader does not repeat: they change no number of another experiment."""
 
 
@@ -114,7 +114,7 @@ def _add_parts_options(group: argparse._ArgumentGroup) -> None:
         group.add_argument(
             f"--parts-{name}", action="append", type=_named, default=[], metavar=metavar, help=text
         )
-    group.add_argument("--workers", type=int, default=0, help="processes that read pictures; default 0")
+    add_memory_options(group)
 
 
 def command_line(options: argparse.Namespace, *words: str) -> str:

@@ -17,7 +17,7 @@ def parts_input(options: argparse.Namespace) -> PartsInput:
     """Folders and weights files. Raises FileNotFoundError or ValueError, naming the option."""
     data = {name: _existing("parts-data", name, folder) for name, folder in options.parts_data}
     weights = {name: _existing("parts-backbone", name, file) for name, file in options.parts_backbone if file}
-    return PartsInput(data, weights, options.workers)
+    return PartsInput(data, weights, options.workers, options.memory)
 
 
 def with_parts_options(profile: Profile, options: argparse.Namespace) -> Profile:

@@ -17,6 +17,7 @@ from dpnet.leakage import combined_hash
 from dpnet.manifest import DTYPES, Manifest, short_hash
 from dpnet.settings import PRECISIONS
 from dpnet.sources import DataSource, picture_hashes
+from dpnet.training import Features
 from opticam import Classifier
 from opticam.layers import layer_name
 from opticam.sample import SampleSet, sample_set
@@ -56,14 +57,16 @@ def extract_layer(workspace: Workspace, dataset: str, backbone: str, layer: str,
 @lru_cache(maxsize=4)
 def layer_features(
     workspace: Workspace, dataset: str, backbone: str, layer: str, split: str
-) -> tuple[torch.Tensor, torch.Tensor]:
+) -> tuple[Features, torch.Tensor]:
     """Feature maps [N,d,h,w] of a layer of the frozen backbone and labels [N], as `extract_layer` has kept them.
 
-    The maps have the profile's precision; float64 ones are kept as float32. Raises FileNotFoundError where there are
-    none.
+    The maps have the profile's precision; float64 ones are kept as float32. They are in memory, where its bound does
+    not make them stay on disk. Raises FileNotFoundError where there are none.
     """
     _, folder, manifest = _extraction(workspace, dataset, backbone, layer, split)
-    cache = FeatureCache(folder, manifest)
+    cache = FeatureCache(folder, manifest, workspace.parts_input.memory)
+    if cache.block_size is not None and cache.block_size < len(cache):
+        return cache, cache.labels
     maps = cache[torch.arange(manifest.num_images)]
     return maps.to(PRECISIONS[workspace.parts.precision]), cache.labels
 

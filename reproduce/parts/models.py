@@ -18,6 +18,7 @@ from dpnet.geometry import size_of
 from dpnet.initialisation import initialise_parts
 from dpnet.part_quality import part_localisation, part_purity
 from dpnet.selection import NotOnRecord
+from dpnet.training import Features
 from opticam.data.files import load_tensors
 from opticam.sample import SampleSet
 from opticam.sample.pictures import SPLITS
@@ -186,14 +187,14 @@ def planned(workspace: Workspace, run: PartRun) -> Choice:
     return Choice(layer, replace(plan, settings=plan.settings.with_seed(run.seed)))
 
 
-def run_features(workspace: Workspace, run: PartRun, split: str) -> tuple[torch.Tensor, torch.Tensor]:
+def run_features(workspace: Workspace, run: PartRun, split: str) -> tuple[Features, torch.Tensor]:
     """Feature maps [N,d,h,w] of the layer that the run reads, and labels [N]."""
     return layer_features(workspace, run.dataset, run.backbone, planned(workspace, run).layer, split)
 
 
 def features_and_labels(
     workspace: Workspace, dataset: str, backbone: str, split: str
-) -> tuple[torch.Tensor, torch.Tensor]:
+) -> tuple[Features, torch.Tensor]:
     """`run_features` of the unconstrained part model."""
     return run_features(workspace, PartRun(dataset, backbone, parts_label("none"), 0), split)
 
@@ -233,7 +234,7 @@ def load_model(workspace: Workspace, run: PartRun) -> PartClassifier | GlobalCla
 
 
 def build_model(
-    workspace: Workspace, run: PartRun, features: torch.Tensor, labels: torch.Tensor
+    workspace: Workspace, run: PartRun, features: Features, labels: torch.Tensor
 ) -> PartClassifier | GlobalClassifier:
     """The model of a run before training."""
     plan = planned(workspace, run)
@@ -286,10 +287,10 @@ def _train_and_test(
     return model, figures
 
 
-def part_quality(model: PartClassifier, data: SampleSet, features: torch.Tensor) -> dict[str, float]:
+def part_quality(model: PartClassifier, data: SampleSet, features: Features) -> dict[str, float]:
     """Whether parts show the same true part, and lie on one, in pictures with feature maps [N,d,h,w]; in percent."""
-    size, labels = size_of(data.images), data.labels
-    purity = part_purity(model, features, data.part_centres, data.part_ids, size).mean().item()
-    found = part_localisation(model, features, labels, data.part_centres, size)
+    size, labels, maps = size_of(data.images), data.labels, features[torch.arange(len(features))]
+    purity = part_purity(model, maps, data.part_centres, data.part_ids, size).mean().item()
+    found = part_localisation(model, maps, labels, data.part_centres, size)
     shares = {"purity": purity, "hit": found["hit"], "hit_by_chance": found["hit_by_chance"]}
     return {name: 100 * value for name, value in shares.items()} | {"distance": found["distance"]}

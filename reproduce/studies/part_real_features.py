@@ -74,7 +74,7 @@ class Study:
         """Train on all training pictures; figures on the test pictures."""
         model = run.recipe.build(self.train, self.labels, self.classes, seed)
         record = train(model, prepare(model, self.train), self.labels, replace(run.settings, seed=seed))
-        given = prepare(model, self.test).float()
+        given = prepare(model, self.test)
         hits = predict(model, given).argmax(dim=1) == self.test_labels
         row = {"accuracy": 100 * hits.double().mean().item(), "seconds": record.seconds}
         return row | (

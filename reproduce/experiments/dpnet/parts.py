@@ -151,4 +151,4 @@ def classes_figure(workspace: Workspace, runs: Mapping[str, PartRun], dataset: s
 
 def _features_and_data(workspace: Workspace, run: PartRun) -> tuple[torch.Tensor, Pictures]:
     features, _ = run_features(workspace, run, "test")
-    return features, dataset_split(workspace, run.dataset, "test")
+    return features[torch.arange(len(features))], dataset_split(workspace, run.dataset, "test")
