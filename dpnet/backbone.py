@@ -21,7 +21,7 @@ def load_backbone(
     """A torchvision or timm network, or a user's "package.module:function", as a frozen backbone.
 
     Like `Classifier.from_name`, but it needs no head: the weights file may lack the final linear layer, or hold one
-    for another number of classes. DP-Net reads feature maps only, and such a head is left at random. Any other
+    for another number of classes. DP-Net reads feature maps only, and such a head holds ones. Any other
     difference raises ValueError, a missing file FileNotFoundError.
     """
     if weights in (None, "default"):

@@ -95,22 +95,11 @@ def add_input_options(parser: argparse.ArgumentParser) -> None:
 def _add_parts_options(group: argparse._ArgumentGroup) -> None:
     """Data sets and backbones of DP-Net; each option may be repeated."""
     for name, metavar, text in (
-        (
-            "data",
-            "NAME=DIR",
-            "folder of a data set of the profile: train/CLASS, test/CLASS or an official layout",
-        ),
-        (
-            "backbone",
-            "NAME[=FILE]",
-            "network in place of the profile's; FILE: its weights, the head not needed",
-        ),
-        (
-            "layer",
-            "NAME=LAYER",
-            "layer of a backbone in place of the profile's; of several the best is chosen",
-        ),
-    ):
+        ("data", "NAME=DIR", "folder of a data set of the profile: train/CLASS, test/CLASS or an official layout"),
+        ("runs", "NAME=DIR", "what `dpnet train` wrote for a data set; its runs are entered, nothing is trained"),
+        ("backbone", "NAME[=FILE]", "network in place of the profile's; FILE: its weights, head not needed"),
+        ("layer", "NAME=LAYER", "layer of a backbone in place of the profile's; of several the best is chosen"),
+    ):  # fmt: skip
         group.add_argument(
             f"--parts-{name}", action="append", type=_named, default=[], metavar=metavar, help=text
         )

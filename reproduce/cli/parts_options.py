@@ -10,14 +10,15 @@ from typing import Any
 from reproduce.workspace.profile import PartsProfile, Profile
 from reproduce.workspace.workspace import PartsInput
 
-GIVEN = ("parts_data", "parts_backbone", "parts_layer")
+GIVEN = ("parts_data", "parts_runs", "parts_backbone", "parts_layer")
 
 
 def parts_input(options: argparse.Namespace) -> PartsInput:
     """Folders and weights files. Raises FileNotFoundError or ValueError, naming the option."""
     data = {name: _existing("parts-data", name, folder) for name, folder in options.parts_data}
     weights = {name: _existing("parts-backbone", name, file) for name, file in options.parts_backbone if file}
-    return PartsInput(data, weights, options.workers, options.memory)
+    runs = {name: _existing("parts-runs", name, folder) for name, folder in options.parts_runs}
+    return PartsInput(data, weights, runs, options.workers, options.memory)
 
 
 def with_parts_options(profile: Profile, options: argparse.Namespace) -> Profile:
@@ -30,13 +31,16 @@ def with_parts_options(profile: Profile, options: argparse.Namespace) -> Profile
         return profile
     if profile.parts is None or profile.parts.source != "folder":
         raise ValueError(f"{given[0]}: the profile {profile.name!r} has its own; use --profile folders")
-    parts = _with_backbones(_with_data(profile.parts, dict(options.parts_data)), dict(options.parts_backbone))
+    parts = _with_backbones(_with_data(profile.parts, options), dict(options.parts_backbone))
     return replace(profile, parts=_with_layers(parts, options.parts_layer))
 
 
-def _with_data(parts: PartsProfile, folders: dict[str, str]) -> PartsProfile:
-    _check_known("parts-data", folders, parts.datasets)
-    datasets = {name: paper for name, paper in parts.datasets.items() if name in folders} or parts.datasets
+def _with_data(parts: PartsProfile, options: argparse.Namespace) -> PartsProfile:
+    pictures, runs = dict(options.parts_data), dict(options.parts_runs)
+    _check_known("parts-data", pictures, parts.datasets)
+    _check_known("parts-runs", runs, parts.datasets)
+    given = {**pictures, **runs} or parts.datasets
+    datasets = {name: paper for name, paper in parts.datasets.items() if name in given}
     constrained = [name for name in parts.constraint_datasets if name in datasets] or list(datasets)
     return replace(parts, datasets=datasets, constraint_datasets=tuple(constrained))
 

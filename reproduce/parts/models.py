@@ -40,6 +40,7 @@ from reproduce.parts.data import (
     is_extracted,
     layer_features,
     layers,
+    map_size,
 )
 from reproduce.published.numbers import labelled, split_label
 from reproduce.workspace.processes import share, wait
@@ -154,14 +155,17 @@ def train_missing(workspace: Workspace, runs: Iterable[PartRun]) -> None:
 def choose_all(workspace: Workspace, runs: tuple[PartRun, ...]) -> None:
     """Bring on record what `planned` reads, the processes sharing the work.
 
-    One step waits for the one before: what is drawn, extracted or chosen once is read by all afterwards.
+    One step waits for the one before: what is drawn, extracted or chosen once is read by all afterwards. Pictures,
+    networks and layers that cannot be used are told of before anything is extracted.
     """
     pairs = list(dict.fromkeys((run.dataset, run.backbone) for run in runs))
-    units = [(*pair, layer) for pair in pairs for layer in layers(workspace, pair[1])]
     datasets = dict.fromkeys(dataset for dataset, _ in pairs)
     for dataset, split in share(itertools.product(datasets, SPLITS)):
         dataset_split(workspace, dataset, split)
     wait()
+    units = [(*pair, layer) for pair in pairs for layer in layers(workspace, pair[1])]
+    for unit in units:
+        map_size(workspace, *unit)
     for (dataset, backbone, layer), split in share(itertools.product(units, SPLITS)):
         extract_layer(workspace, dataset, backbone, layer, split)
     wait()

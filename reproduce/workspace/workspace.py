@@ -48,12 +48,14 @@ class PartsInput:
     """Picture folders and weights of DP-Net given on the command line.
 
     data: name of a data set of the profile -> its folder. weights: name of a backbone -> file of its weights, the
-    head not needed; the library's own download where it has none. workers: processes that read pictures. memory:
-    bytes of feature maps in memory at a time, None without a bound.
+    head not needed; the library's own download where it has none. runs: name of a data set -> folder of runs
+    of `dpnet train`, which take the place of training. workers: processes that read pictures. memory: bytes of feature
+    maps in memory at a time, None without a bound.
     """
 
     data: Mapping[str, Path] = field(default_factory=dict)
     weights: Mapping[str, Path] = field(default_factory=dict)
+    runs: Mapping[str, Path] = field(default_factory=dict)
     workers: int = field(default=0, compare=False, repr=False)
     memory: int | None = field(default=None, compare=False, repr=False)
 
