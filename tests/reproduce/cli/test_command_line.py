@@ -20,7 +20,7 @@ from reproduce.workspace.profile import load_profile, profile_names
     [
         (
             ["run", "--profile", "imagnet"],
-            "profile: expected one of imagenet, photographs, sample, got 'imagnet'",
+            "profile: expected one of folders, imagenet, photographs, sample, got 'imagnet'",
         ),
         (["run", "--only", "table9"], "only: no experiment ['table9']"),
         (["run", "--profile", "imagenet"], "needs --images and --labels"),
