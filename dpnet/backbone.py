@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from opticam.classifier import Classifier
-from opticam.networks import build_network, is_users_function, pixel_statistics
+from opticam.networks import build_network, pixel_statistics
 from opticam.weights import load_weights
 
 
@@ -18,16 +18,12 @@ def load_backbone(
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
 ) -> Classifier:
-    """A torchvision or timm network as a frozen backbone; like `Classifier.from_name`, but needs no head.
+    """A torchvision or timm network, or a user's "package.module:function", as a frozen backbone.
 
-    The weights file may lack the final linear layer, or hold one for another number of classes: DP-Net reads
-    feature maps only, and such a head is left at random. Any other difference raises ValueError, a missing
-    file FileNotFoundError.
+    Like `Classifier.from_name`, but it needs no head: the weights file may lack the final linear layer, or hold one
+    for another number of classes. DP-Net reads feature maps only, and such a head holds ones. Any other
+    difference raises ValueError, a missing file FileNotFoundError.
     """
-    if is_users_function(name):
-        raise ValueError(
-            f"network: a saved model may name no code to run, got {name!r}; give a library's network"
-        )
     if weights in (None, "default"):
         return Classifier.from_name(name, weights, target_layer=target_layer, mean=mean, std=std)
     network = build_network(name, None)

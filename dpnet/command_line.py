@@ -13,7 +13,7 @@ from dpnet.regions import NORMS, SCHEMES, RegionScheme
 from dpnet.runs import Run
 from dpnet.settings import PRECISIONS, ConstraintWeights, TrainingSettings
 from dpnet.sources import BackboneSource, DataSource
-from opticam.command_line import add_device_option, add_pixel_options, pixel_options
+from opticam.command_line import add_device_option, add_memory_options, add_pixel_options, pixel_options
 from opticam.photo import RESIZES
 
 CONSTRAINT_NAMES = {
@@ -97,7 +97,10 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     add("--resize", choices=RESIZES, default="squash")
     add("--drop-shared", action="store_true", help="train without the pictures that are also test pictures")
     add(
-        "--backbone", required=True, help="torchvision or timm name, or sample_resnet, sample_vgg, sample_vit"
+        "--backbone",
+        "--network",
+        required=True,
+        help="torchvision or timm name, package.module:function, or sample_resnet, sample_vgg, sample_vit",
     )
     add("--weights", type=Path, help="state dictionary, head not needed; default: the library's download")
     add("--layer", help="layer whose output is the feature map; default: the papers' layer of the family")
@@ -105,12 +108,16 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     _add_part_options(parser.add_argument_group("part layer"))
     _add_training_options(parser.add_argument_group("training"))
     add("--output", type=Path, default=Path("results/dpnet"), help="folder for models and results.csv")
+    add_memory_options(parser)
     _add_common(parser)
 
 
 def _add_reading(name: str, command: argparse.ArgumentParser) -> None:
     """Options of what reads a trained model."""
     command.add_argument("--model", type=Path, required=True, help="folder of one trained model")
+    command.add_argument(
+        "--backbone", "--network", help="the package.module:function of yours that the model was trained on"
+    )
     _add_common(command)
     if name != "evaluate":
         command.add_argument("-o", "--output", type=Path, required=True, help="figure, without suffix")

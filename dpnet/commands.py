@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 
+from dpnet.candidates import global_candidates, part_candidates
 from dpnet.command_line import backbone_source, data_source, runs
 from dpnet.data import PictureData
 from dpnet.evaluation import accuracy, interpretability
@@ -28,7 +29,7 @@ from dpnet.processes import first_process_first, join_processes, leave_processes
 from dpnet.recipes import GlobalRecipe
 from dpnet.runs import Run, summary, train_runs
 from dpnet.saving import ModelCard, load_model
-from dpnet.selection import choose, global_candidates, part_candidates
+from dpnet.selection import choose
 from dpnet.similarity import backend_report
 from dpnet.sources import open_features
 from opticam.classifier import Classifier
@@ -44,7 +45,14 @@ def train(options: argparse.Namespace) -> None:
         data = data_from.open(options.cache)
         backbone = backbone_from.open(options.cache).to(device)
         features = open_features(
-            backbone, backbone_from, data, options.cache, dtype=options.feature_dtype, progress=rank() == 0
+            backbone,
+            backbone_from,
+            data,
+            options.cache,
+            dtype=options.feature_dtype,
+            workers=options.workers,
+            memory=options.memory,
+            progress=rank() == 0,
         )
     if options.select:
         planned = _select(planned, features[0], options)
@@ -91,7 +99,7 @@ def _select(planned: list[Run], features: FeatureCache, options: argparse.Namesp
 
 def evaluate(options: argparse.Namespace) -> None:
     """Print accuracy and interpretability of a model on the test pictures of its data set."""
-    model, card = load_model(options.model)
+    model, card = load_model(options.model, options.backbone)
     _, (_, test) = _open(card, options)
     model.to(options.device)
     print(f"test accuracy      {100 * accuracy(model, test, test.labels):.2f} % of {len(test)} pictures")
@@ -153,7 +161,7 @@ def info(options: argparse.Namespace) -> None:
 
 
 def _load_parts(options: argparse.Namespace) -> tuple[PartClassifier, ModelCard]:
-    model, card = load_model(options.model)
+    model, card = load_model(options.model, options.backbone)
     if not isinstance(model, PartClassifier):
         raise ValueError(f"model: {options.model} holds the global baseline, which has no parts")
     return model.to(options.device), card

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, overload
 import torch
 from torch import Tensor, nn
 
+from dpnet.blocks import in_order
 from dpnet.constraints import own_class_mask
 from dpnet.model import PartClassifier, PartOutput
 from dpnet.regions import normalise_rows
@@ -56,7 +57,7 @@ def outputs(
     training = model.training
     model.eval()
     try:
-        for indices in torch.arange(len(features)).split(batch_size):
+        for indices in in_order(features, batch_size):
             yield model(features[indices].to(parameter.device, dtype or parameter.dtype), **options)
     finally:
         model.train(training)
@@ -73,7 +74,14 @@ def accuracy(
     model: nn.Module, features: Features, labels: Tensor, *, dtype: torch.dtype | None = None
 ) -> float:
     """Fraction of the images whose largest logit is their label, in [0,1]."""
-    return (predict(model, features, dtype=dtype).argmax(dim=1) == labels.cpu()).double().mean().item()
+    hits, start = 0, 0
+    for output in outputs(
+        model, features, dtype=dtype
+    ):  # all logits together may be more than the memory holds
+        logits = output.logits if isinstance(output, PartOutput) else output
+        own = labels[start : start + len(logits)].to(logits.device)
+        hits, start = hits + int((logits.argmax(dim=1) == own).sum()), start + len(logits)
+    return hits / len(labels)
 
 
 @torch.no_grad()

@@ -1,9 +1,7 @@
-"""Frozen feature maps on disk: the backbone runs once, training reads them through memory maps."""
+"""Frozen feature maps on disk: the backbone runs once, training reads them through memory maps, in blocks."""
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from itertools import accumulate
 from pathlib import Path
 from typing import Protocol
 
@@ -15,6 +13,8 @@ from tqdm.auto import tqdm
 from dpnet.manifest import DTYPES, MANIFEST_NAME, Manifest, read_manifest, write_manifest
 from opticam.classifier import Classifier
 from opticam.data.files import load_tensors, save_tensors
+
+LEAST_BLOCK = 64  # images; fewer would be no shuffling
 
 
 class Pictures(Protocol):
@@ -31,35 +31,49 @@ class FeatureCache:
     """Feature maps and labels of one data set, read from a folder that `extract_features` filled.
 
     ``cache[indices]`` gives the maps [n,d,h,w] of an int64 tensor of image indices, in the stored dtype; only
-    the pages that hold them are read. ``labels`` is int64 [N]. Raises FileNotFoundError when the folder has
-    no manifest or lacks a shard, ValueError when the manifest differs from the one ``expected``.
+    the pages that hold them are read, and no shard stays mapped. ``labels`` is int64 [N]. ``memory``: bytes that
+    training may hold at a time, ``block_size`` the number of images that this is; None for both without a bound.
+    Raises FileNotFoundError when the folder has no manifest or lacks a shard, ValueError when the manifest differs
+    from the one ``expected``, or a shard and a batch do not fit into ``memory``.
     """
 
-    def __init__(self, folder: str | Path, expected: Manifest | None = None) -> None:
-        folder = Path(folder)
-        self.manifest = read_manifest(folder)
+    def __init__(
+        self, folder: str | Path, expected: Manifest | None = None, memory: int | None = None
+    ) -> None:
+        self._folder = Path(folder)
+        self.manifest = read_manifest(self._folder)
         if expected is not None:
-            self.manifest.require(expected, folder)
-        shards = [_load_shard(folder, self.manifest, shard) for shard in range(self.manifest.num_shards)]
-        self._maps = [shard["features"] for shard in shards]
-        self.labels = torch.cat([shard["labels"] for shard in shards])
-        self._starts = [0, *accumulate(len(maps) for maps in self._maps)]
+            self.manifest.require(expected, self._folder)
+        labels = [self._shard(shard)["labels"].clone() for shard in range(self.manifest.num_shards)]
+        self.labels = torch.cat(labels)
+        like = self._shard(0)["features"]
+        self.shape, self.dtype = (len(self.labels), *like.shape[1:]), like.dtype
+        self.block_size = None if memory is None else self._images_in(memory, like[0].nbytes)
 
     def __len__(self) -> int:
-        return self._starts[-1]
-
-    @property
-    def shape(self) -> tuple[int, int, int, int]:
-        """(N, d, h, w)."""
-        return (len(self), *self._maps[0].shape[1:])
+        return len(self.labels)
 
     def __getitem__(self, indices: Tensor) -> Tensor:
         """Feature maps [n,d,h,w] of the images with these indices, copied out of the memory maps."""
-        out = torch.empty(len(indices), *self.shape[1:], dtype=self._maps[0].dtype)
-        for position, index in enumerate(indices.tolist()):
-            shard = bisect_right(self._starts, index) - 1
-            out[position] = self._maps[shard][index - self._starts[shard]]
+        out = torch.empty(len(indices), *self.shape[1:], dtype=self.dtype)
+        shards, rows = indices // self.manifest.shard_size, indices % self.manifest.shard_size
+        for shard in shards.unique().tolist():
+            maps = self._shard(shard)["features"]
+            for position in torch.nonzero(shards == shard).flatten().tolist():
+                out[position] = maps[rows[position]]
         return out
+
+    def _shard(self, shard: int) -> dict[str, Tensor]:
+        """A shard's tensors in a memory map, whose pages count as this process's until they are dropped."""
+        return _load_shard(self._folder, self.manifest, shard)
+
+    def _images_in(self, memory: int, nbytes: int) -> int:
+        """How many images fit beside the pages of one shard, which are mapped while a block is read."""
+        shard = min(self.manifest.shard_size, len(self)) * nbytes
+        least = shard + LEAST_BLOCK * nbytes
+        if memory < least:
+            raise ValueError(f"memory is {memory:,} bytes; these maps need at least {least:,}")
+        return (memory - shard) // nbytes
 
 
 def extract_features(
@@ -70,12 +84,14 @@ def extract_features(
     *,
     batch_size: int = 32,
     workers: int = 0,
+    memory: int | None = None,
     progress: bool = False,
 ) -> FeatureCache:
     """Run the frozen backbone over a data set of (image [3,H,W] in [0,1], label) once, and open the cache.
 
     Shards already in the folder are kept, so an interrupted call goes on where it stopped; each shard appears
-    under its name only when complete. ``manifest`` comes from `dpnet.manifest.describe`.
+    under its name only when complete. ``workers`` processes read the pictures, this one where 0; ``memory`` as in
+    `FeatureCache`. ``manifest`` comes from `dpnet.manifest.describe`.
     Raises ValueError when the folder holds features of something else, or the data set has another length.
     """
     folder = Path(folder)
@@ -92,7 +108,7 @@ def extract_features(
         images: Subset[tuple[Tensor, int]] = Subset(dataset, indices)  # type: ignore[arg-type]  # reads items alone
         loader = DataLoader(images, batch_size=batch_size, num_workers=workers)
         _write_shard(folder / manifest.shard_name(shard), classifier, loader, DTYPES[manifest.dtype])
-    return FeatureCache(folder, manifest)
+    return FeatureCache(folder, manifest, memory)
 
 
 def _write_shard(

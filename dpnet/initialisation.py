@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from dpnet.blocks import in_order
 from dpnet.constraints import own_class_mask
 from dpnet.model import Model, PartClassifier
 from dpnet.regions import normalise_rows
@@ -58,7 +60,7 @@ def fit_centre(model: Model, features: Features, *, batch_size: int = 256) -> No
     Do this before `initialise_parts`, whose regions are centred ones.
     """
     total = torch.zeros(len(model.centre), dtype=torch.float64)
-    for indices in torch.arange(len(features)).split(batch_size):
+    for indices in in_order(features, batch_size):
         total += features[indices].double().mean(dim=(2, 3)).sum(dim=0).cpu()
     model.centre.copy_(total / len(features))
 
@@ -83,27 +85,30 @@ def initialise_classifier(model: PartClassifier, method: str = "default", scale:
 
 def _regions_of_classes(
     model: PartClassifier, features: Features, labels: Tensor, limit: int, generator: torch.Generator
-) -> list[Tensor]:
-    """Regions [n,R,d] of up to ``limit`` images of each class, at least float32, on the CPU."""
-    regions = []
+) -> Iterator[Tensor]:
+    """Regions [n,R,d] of up to ``limit`` images of each class, at least float32, on the CPU; read when asked for."""
+    chosen = []
     for label in range(model.num_classes):
         images = torch.nonzero(labels.cpu() == label).flatten()
         if not len(images):
             raise ValueError(f"class {label} has no training image; its parts cannot be initialised")
-        chosen = images[torch.randperm(len(images), generator=generator)[:limit]]
-        maps = features[chosen]
-        maps = maps.to(model.centre.device, torch.promote_types(maps.dtype, torch.float32))
-        regions.append(model.regions(maps).detach().cpu())
-    return regions
+        chosen.append(images[torch.randperm(len(images), generator=generator)[:limit]])
+    return (_regions(model, features[images]) for images in chosen)
 
 
-def _from_regions(method: str, regions: list[Tensor], count: int, generator: torch.Generator) -> Tensor:
+def _regions(model: PartClassifier, maps: Tensor) -> Tensor:
+    maps = maps.to(model.centre.device, torch.promote_types(maps.dtype, torch.float32))
+    return model.regions(maps).detach().cpu()
+
+
+def _from_regions(method: str, regions: Iterator[Tensor], count: int, generator: torch.Generator) -> Tensor:
     if method == "class_regions":
         return torch.cat([_sample(r.flatten(0, 1), count, generator) for r in regions])
     if method == "kmeans":
         return torch.cat([_centres(r.flatten(0, 1), count, generator) for r in regions])
-    candidates = [_centres(r.flatten(0, 1), 3 * count, generator) for r in regions]
-    return _discriminative(regions, candidates, count)
+    every = list(regions)
+    candidates = [_centres(r.flatten(0, 1), 3 * count, generator) for r in every]
+    return _discriminative(every, candidates, count)
 
 
 def _sample(rows: Tensor, count: int, generator: torch.Generator) -> Tensor:

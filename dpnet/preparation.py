@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
 
+from dpnet.blocks import block_size
 from dpnet.model import GlobalClassifier, PartClassifier
 from dpnet.training import Features
 
 
 @torch.no_grad()
-def prepare(model: PartClassifier | GlobalClassifier, features: Features, *, batch_size: int = 256) -> Tensor:
+def prepare(
+    model: PartClassifier | GlobalClassifier, features: Features, *, batch_size: int = 256
+) -> Features:
     """What the model makes of feature maps [N,d,h,w] before its first parameter, in the maps' dtype, on the CPU.
 
     Regions [N,R,d] for a part model, descriptors [N,d] for the baseline. The model takes them in place of the
     maps, in training and after it, and gives the same logits; its centre must not change in between. They
-    stay in memory: with one region a cell as much as the maps, with windows of all sizes a multiple.
+    stay in memory: with one region a cell as much as the maps, with windows of all sizes a multiple. Features with
+    a bound on memory come back as they are.
     """
+    if block_size(features) is not None:
+        return features
     make = model.regions if isinstance(model, PartClassifier) else model.pooled
     batches = torch.arange(len(features)).split(batch_size)
     return torch.cat([make(features[batch].to(model.centre.device)).cpu() for batch in batches])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from dpnet.model import GlobalClassifier, Model, PartClassifier
 from dpnet.regions import RegionScheme
 from dpnet.sources import BackboneSource, DataSource
 from opticam.data.files import save_tensors, whole_file
+from opticam.networks import is_users_function
 
 WEIGHTS_NAME, CARD_NAME = "model.safetensors", "model.json"
 
@@ -44,22 +47,48 @@ def save_model(folder: str | Path, model: Model, card: ModelCard) -> Path:
     return folder
 
 
-def load_model(folder: str | Path) -> tuple[Model, ModelCard]:
+def load_model(folder: str | Path, own_backbone: str | None = None) -> tuple[Model, ModelCard]:
     """The model in a folder, in evaluation mode, and its card.
 
-    Raises FileNotFoundError when the folder holds no model, ValueError when its files cannot be read.
+    A card may name a function, "package.module:function", as the backbone: opening it would run code that a file
+    chose. ``own_backbone`` is that name, said by the user. Raises FileNotFoundError when the folder holds no model,
+    ValueError when its files cannot be read, or name a function that is not ``own_backbone``.
     """
+    folder = Path(folder)
+    card = read_card(folder)
+    named = card.backbone.name
+    if is_users_function(named) and named != own_backbone:
+        raise ValueError(
+            f"model: {folder} runs the function {named}; if it is yours, give --backbone {named}"
+        )
+    with _readable(folder):
+        model = _build(_content(folder)["model"])
+        model.load_state_dict(safetensors.torch.load_file(folder / WEIGHTS_NAME))
+    return model.eval(), card
+
+
+def read_card(folder: str | Path) -> ModelCard:
+    """The card of the model in a folder, which runs nothing; errors as in `load_model`."""
     folder = Path(folder)
     for name in (WEIGHTS_NAME, CARD_NAME):
         if not (folder / name).is_file():
             raise FileNotFoundError(f"model: there is no {folder / name}; `python -m dpnet train` writes it")
+    with _readable(folder):
+        return _card(_content(folder)["card"])
+
+
+@contextmanager
+def _readable(folder: Path) -> Iterator[None]:
+    """What goes wrong inside is a file of the folder that cannot be read."""
     try:
-        content = json.loads((folder / CARD_NAME).read_text())
-        model = _build(content["model"])
-        model.load_state_dict(safetensors.torch.load_file(folder / WEIGHTS_NAME))
-        return model.eval(), _card(content["card"])
+        yield
     except (KeyError, TypeError, RuntimeError, json.JSONDecodeError, SafetensorError) as error:
         raise ValueError(f"model: {folder} cannot be read: {str(error).splitlines()[0]}") from None
+
+
+def _content(folder: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((folder / CARD_NAME).read_text())
+    return content
 
 
 def _shape(model: Model) -> dict[str, Any]:

@@ -13,12 +13,11 @@ import torch.nn.functional as F
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from dpnet.blocks import block_size
 from dpnet.evaluation import predict
 from dpnet.preparation import prepare
-from dpnet.recipes import GlobalRecipe, PartRecipe
-from dpnet.regions import RegionScheme
 from dpnet.runs import Run
-from dpnet.settings import ConstraintWeights, TrainingSettings
+from dpnet.settings import ConstraintWeights
 from dpnet.training import Features, train
 
 # Tried from the largest down by `choose_weights`.
@@ -35,6 +34,7 @@ class FeatureSubset:
     def __init__(self, features: Features, indices: Tensor) -> None:
         self.features, self.indices = features, indices
         self.shape = (len(indices), *features.shape[1:])
+        self.block_size = block_size(features)
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -217,44 +217,3 @@ class _Validation:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
                 pd.DataFrame(self.table).T.to_csv(self.path, index_label="candidate")
         return self.table[run.name]
-
-
-def global_candidates(settings: TrainingSettings) -> list[Run]:
-    """The baseline with and without centring, at two learning rates and with weight decay: six candidates."""
-    return [
-        Run(
-            f"global {'centred' if centre else 'plain'} lr {rate:g}"
-            + (f", decay {decay:g}" if decay else ""),
-            GlobalRecipe(centre=centre),
-            replace(settings, learning_rate_classifier=rate, weight_decay=decay),
-        )
-        for centre in (False, True)
-        for rate, decay in ((3e-2, 0.0), (1e-1, 0.0), (1e-1, 1e-4))
-    ]
-
-
-def part_candidates(settings: TrainingSettings, map_side: int, parts_per_class: int = 10) -> list[Run]:
-    """Six part layers: regions from single cells to the whole map, from random or class regions, at two rates.
-
-    "windows" are windows of about 0.4 of the map's side, "large windows" these, windows of about 0.7, and the
-    whole map. The choice goes back to a study of frozen ImageNet networks on small photograph sets
-    (figures/studies): what helped most was to start from random directions and to move the parts fast.
-    """
-    sides = sorted({max(2, round(share * map_side)) for share in (0.4, 0.7, 1.0)})
-    cells, window = RegionScheme(), RegionScheme("pyramid", tuple(sides[:1]))
-    choices = [
-        ("cells", cells, "random", 1e-2),
-        ("cells", cells, "random", 3e-2),
-        ("windows", window, "random", 1e-2),
-        ("windows", window, "random", 3e-2),
-        ("windows", window, "class_regions", 1e-2),
-        ("large windows", RegionScheme("pyramid", tuple(sides)), "random", 1e-2),
-    ]
-    return [
-        Run(
-            f"parts {name}, {initialisation}, lr {rate:g}",
-            PartRecipe(parts_per_class, scheme, initialisation=initialisation),
-            replace(settings, learning_rate_parts=rate, learning_rate_classifier=1e-1),
-        )
-        for name, scheme, initialisation, rate in choices
-    ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from dpnet.backbone import load_backbone
 from dpnet.data import PictureData, PictureSet, load_pictures
@@ -49,7 +50,7 @@ class DataSource:
 
 @dataclass(frozen=True)
 class BackboneSource:
-    """A frozen network: a torchvision or timm name with a weights file, or a sample network by name."""
+    """A frozen network: a torchvision or timm name or "package.module:function", or a sample network by name."""
 
     name: str
     weights: str | None = "default"
@@ -89,12 +90,15 @@ def open_features(
     cache_dir: Path,
     *,
     dtype: str = "bfloat16",
+    workers: int = 0,
+    memory: int | None = None,
     progress: bool = False,
 ) -> tuple[FeatureCache, FeatureCache]:
     """Feature maps of the training and the test split, extracted on first use.
 
     The folder's name carries a hash of what is in it, so caches of several networks, layers, sizes and data
-    sets lie side by side. Raises ValueError when a picture is in both splits.
+    sets lie side by side. ``workers`` and ``memory`` as in `extract_features`. Raises ValueError when a picture is in
+    both splits.
     """
     splits = {"train": data.train, "test": data.test}
     hashes = {split: picture_hashes(pictures) for split, pictures in splits.items()}
@@ -111,5 +115,6 @@ def open_features(
             dtype=dtype,
         )
         folder = Path(cache_dir) / f"{source.name}-{data.name}-{split}-{short_hash(manifest)}"
-        caches.append(extract_features(backbone, pictures, folder, manifest, progress=progress))
+        options: dict[str, Any] = {"workers": workers, "memory": memory, "progress": progress}
+        caches.append(extract_features(backbone, pictures, folder, manifest, **options))
     return caches[0], caches[1]

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
+from dpnet.blocks import block_size, read_batches, shuffled_blocks
 from dpnet.checkpoint import load_checkpoint, save_checkpoint
 from dpnet.diagnostics import early_diagnostics
 from dpnet.evaluation import accuracy
@@ -131,17 +132,20 @@ def train_epoch(
     settings: TrainingSettings,
     epoch: int,
 ) -> dict[str, float]:
-    """One pass over the images in an order drawn from (seed, epoch); returns the mean of every loss term."""
+    """One pass over the images in an order drawn from (seed, epoch); returns the mean of every loss term.
+
+    Features with a bound on memory are read block by block, see `dpnet.blocks`.
+    """
     start, device = time.perf_counter(), next(model.parameters()).device
     processes, this = world_size(), rank()
     generator = torch.Generator().manual_seed(settings.seed * 1_000_003 + epoch)
-    batches = torch.randperm(len(labels), generator=generator).split(settings.batch_size)
+    blocks = shuffled_blocks(len(labels), block_size(features), settings.batch_size, generator)
+    steps = sum(map(len, blocks))
     sums: dict[str, Tensor] = {}
     model.train()
-    for step, batch in enumerate(batches):
-        _set_learning_rate(optimiser, (epoch + step / len(batches)) / settings.epochs)
-        mine = batch[this::processes]
-        maps = features[mine].to(device, settings.dtype, non_blocking=True)
+    for step, (batch, mine, maps) in enumerate(read_batches(features, blocks, this, processes)):
+        _set_learning_rate(optimiser, (epoch + step / steps) / settings.epochs)
+        maps = maps.to(device, settings.dtype, non_blocking=True)
         share = len(mine) * processes / len(batch)
         loss, terms = batch_loss(model, forward, maps, labels[mine].to(device), settings, share)
         optimiser.zero_grad(set_to_none=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+UNITS = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 LEVELS = ("exact", "fast", "half")  # those of `opticam.optimization`, which takes a second to load
 
 
@@ -37,6 +38,17 @@ def add_device_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_memory_options(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
+    """How pictures and frozen features are read."""
+    parser.add_argument("--workers", type=int, default=0, help="processes that read pictures; default 0")
+    parser.add_argument(
+        "--memory",
+        type=_bytes,
+        metavar="BYTES",
+        help="feature maps in memory at a time, such as 2G; training reads them in shuffled blocks of that size",
+    )
+
+
 def pixel_options(options: argparse.Namespace) -> dict[str, tuple[float, ...]]:
     """The given ones of mean and std, in units where white is 1."""
     if options.pixel_range <= 0:
@@ -50,6 +62,15 @@ def _device(name: str) -> str:
     import torch
 
     return ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
+
+
+def _bytes(text: str) -> int:
+    """A number of bytes, with K, M, G or T for powers of 1024."""
+    unit = text[-1:].upper()
+    try:
+        return int(float(text[:-1] if unit in UNITS else text) * UNITS.get(unit, 1))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected bytes such as 500M or 2G, got {text!r}") from None
 
 
 def _triple(text: str) -> tuple[float, ...]:

@@ -24,8 +24,9 @@ def load_weights(network: nn.Module, path: str | Path, *, without_head: bool = F
     The file may be .safetensors or what `torch.load(weights_only=True)` reads, a checkpoint that keeps the
     weights under a key of `WRAPPERS`, and its names may differ from the network's by a prefix, or altogether where
     order and shapes are equal; a warning says so. without_head: the network's last layer may be missing or of
-    another size, and then stays as it is. Raises FileNotFoundError, or ValueError where the file is no state
-    dictionary or for another architecture.
+    another size, and then holds ones: the network is the same every time, and its logits still tell whether a faster
+    form computes the same. Raises FileNotFoundError, or ValueError where the file is no state dictionary or for
+    another architecture.
     """
     expected = network.state_dict()
     free = _head_keys(network) if without_head else frozenset()
@@ -40,7 +41,8 @@ def load_weights(network: nn.Module, path: str | Path, *, without_head: bool = F
             f"weights: {path} does not fit {type(network).__name__}: {len(missing)} keys missing, "
             f"{len(unexpected)} unexpected, {len(shapes)} of another shape, for example {example!r}"
         )
-    network.load_state_dict(state, strict=not without_head)
+    absent = {key: torch.ones_like(expected[key]) for key in free - state.keys()}
+    network.load_state_dict({**state, **absent})
 
 
 def read_state(path: str | Path) -> State:

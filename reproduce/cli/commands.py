@@ -23,6 +23,7 @@ from reproduce.experiments.computing import Stages, compute
 from reproduce.experiments.outcome import Outcome, outcomes
 from reproduce.experiments.outputs import Outputs
 from reproduce.experiments.published_run import committed_tables, compare_outcomes
+from reproduce.parts.entered_runs import enter_runs
 from reproduce.report import HTML, Given, write_report
 from reproduce.report.content import MEASURED
 from reproduce.saliency.evaluation import EXPERIMENT as SALIENCY
@@ -55,7 +56,9 @@ def run(options: argparse.Namespace) -> int:
         return launch(options.arguments, options.processes)
     record = _start(given, options) if is_first() else ""
     stages = Stages(partial(given.store.add_stage, record), expected_seconds(given))
-    if not compute(given, chosen, options.force, stages):
+    if given.parts_input.runs:
+        print(f"entered {enter_runs(given)} runs of dpnet train; nothing is trained")
+    elif not compute(given, chosen, options.force, stages):
         return 0
     given.store.end_run(record)
     outputs = _outputs(given, outcomes(given, chosen), options)

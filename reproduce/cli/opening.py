@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from opticam.command_line import pixel_options
+from reproduce.cli.parts_options import parts_input, with_parts_options
 from reproduce.published.numbers import published
 from reproduce.workspace.paths import FIRST_LOOK
 from reproduce.workspace.processes import is_first
@@ -48,6 +49,7 @@ def workspace(options: argparse.Namespace) -> Workspace:
         progress=not options.quiet and is_first(),
         all_maps=options.map_cache,
         optimize=options.optimize or profile.optimize,
+        parts_input=parts_input(options),
     )
 
 
@@ -59,6 +61,7 @@ def output_folder(options: argparse.Namespace, given: Workspace) -> Path:
 
 def _profile(options: argparse.Namespace) -> Profile:
     profile = dataclasses.replace(load_profile(options.profile), limit=options.limit)
+    profile = with_parts_options(profile, options)
     if profile.saliency:
         changed: dict[str, Any] = {"counts": {**profile.saliency.counts, **dict(options.count)}}
         if options.batch_size:

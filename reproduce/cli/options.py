@@ -7,11 +7,11 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from opticam.command_line import add_device_option, add_optimize_option, add_pixel_options
+from opticam.command_line import add_device_option, add_memory_options, add_optimize_option, add_pixel_options
 from opticam.data.imagenet_transforms import TRANSFORMS
 from reproduce.workspace.profile import profile_names
 
-UNREPEATED = ("only", "force", "publish", "allow_skips", "quiet", "map_cache")
+UNREPEATED = ("only", "force", "publish", "allow_skips", "quiet", "map_cache", "workers", "memory")
 """Options that a command printed for the reader does not repeat: they change no number of another experiment."""
 
 
@@ -89,6 +89,21 @@ def add_input_options(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--weights", help="state dictionary of --network; default: the library's own download")
     add_pixel_options(group)
+    _add_parts_options(parser.add_argument_group("DP-Net on real pictures"))
+
+
+def _add_parts_options(group: argparse._ArgumentGroup) -> None:
+    """Data sets and backbones of DP-Net; each option may be repeated."""
+    for name, metavar, text in (
+        ("data", "NAME=DIR", "folder of a data set of the profile: train/CLASS, test/CLASS or an official layout"),
+        ("runs", "NAME=DIR", "what `dpnet train` wrote for a data set; its runs are entered, nothing is trained"),
+        ("backbone", "NAME[=FILE]", "network in place of the profile's; FILE: its weights, head not needed"),
+        ("layer", "NAME=LAYER", "layer of a backbone in place of the profile's; of several the best is chosen"),
+    ):  # fmt: skip
+        group.add_argument(
+            f"--parts-{name}", action="append", type=_named, default=[], metavar=metavar, help=text
+        )
+    add_memory_options(group)
 
 
 def command_line(options: argparse.Namespace, *words: str) -> str:
@@ -117,8 +132,8 @@ def _default(action: argparse.Action) -> object:
 def _repeated(action: argparse.Action, value: Any) -> list[str]:
     """An option with its value as it was given."""
     name = action.option_strings[-1]
-    if action.dest == "count":
-        return [text for counted, number in value for text in (name, f"{counted}={number}")]
+    if isinstance(value, list):
+        return [text for pair in value for text in (name, "=".join(map(str, filter(None, pair))))]
     return [name, ",".join(map(str, value)) if isinstance(value, tuple) else str(value)]
 
 
@@ -127,6 +142,11 @@ def _positive(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError(f"must be at least 1, got {value}")
     return value
+
+
+def _named(text: str) -> tuple[str, str]:
+    name, _, value = text.partition("=")
+    return name, value
 
 
 def _count(text: str) -> tuple[str, int]:

@@ -15,18 +15,16 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from dpnet import ConstraintWeights, TrainingSettings
+from dpnet.candidates import global_candidates, part_candidates
 from dpnet.runs import Run
 from dpnet.selection import (
     choose,
     choose_weights,
-    global_candidates,
-    part_candidates,
     recorded_choice,
     recorded_weights,
 )
-from opticam.sample.pictures import SPLITS, sample_fingerprint
 from reproduce.parts.committed_selection import bring_selection
-from reproduce.parts.data import layer_features, layers, map_size
+from reproduce.parts.data import layer_features, layers, map_size, pictures_digest
 from reproduce.workspace.store import Row
 from reproduce.workspace.workspace import Workspace
 
@@ -122,10 +120,10 @@ def _weights_of(workspace: Workspace, dataset: str, backbone: str) -> tuple[Choi
     return choice._replace(run=replace(choice.run, settings=short)), record
 
 
-def definition(workspace: Workspace, choice: Choice, backbone: str) -> float:
+def definition(workspace: Workspace, choice: Choice, backbone: str, dataset: str) -> float:
     """A number that changes with anything a model depends on: layer, recipe, settings, network, pictures."""
     facts = choice.layer, choice.run.recipe, choice.run.settings
-    return float(int(_digest(workspace, backbone, *facts)[:12], 16))
+    return float(int(_digest(workspace, dataset, backbone, *facts)[:12], 16))
 
 
 def with_constraints(run: Run, weights: ConstraintWeights, names: tuple[str, ...]) -> Run:
@@ -139,11 +137,11 @@ def _method(is_global: bool) -> str:
 
 
 def _candidates(workspace: Workspace, dataset: str, backbone: str, is_global: bool, layer: str) -> list[Run]:
-    settings = selection_settings(workspace)
+    settings, profile = selection_settings(workspace), workspace.parts
     if is_global:
-        return global_candidates(settings)
+        return global_candidates(settings, profile.wide_search)
     side = min(map_size(workspace, dataset, backbone, layer))
-    return part_candidates(settings, side, workspace.parts.parts_per_class)
+    return part_candidates(settings, side, profile.parts_per_class, profile.wide_search)
 
 
 def _record_of(workspace: Workspace, dataset: str, backbone: str, is_global: bool, layer: str) -> Path:
@@ -154,19 +152,14 @@ def _record(workspace: Workspace, dataset: str, backbone: str, kind: str) -> Pat
     """File of a selection; its name changes with what the candidates are trained on."""
     profile = workspace.parts
     options = selection_settings(workspace), profile.parts_per_class, profile.folds
-    digest = _digest(workspace, backbone, *options)[:8]
+    digest = _digest(workspace, dataset, backbone, *options)[:8]
     return workspace.results / FOLDER / f"{dataset}-{backbone}-{kind}-{digest}.csv"
 
 
-def _digest(workspace: Workspace, backbone: str, *options: object) -> str:
-    profile = workspace.parts
-    facts = options, workspace.digest(backbone), profile.train_images, _pictures(tuple(profile.datasets))
+def _digest(workspace: Workspace, dataset: str, backbone: str, *options: object) -> str:
+    pictures = workspace.parts.train_images, pictures_digest(workspace, dataset)
+    facts = options, workspace.digest(backbone), *pictures
     return hashlib.sha256(repr(facts).encode()).hexdigest()
-
-
-def _pictures(datasets: tuple[str, ...]) -> list[str]:
-    """What changes with the pictures of these data sets."""
-    return [sample_fingerprint(name, split) for name in datasets for split in SPLITS]
 
 
 def _store(workspace: Workspace, dataset: str, backbone: str, method: str, table: pd.DataFrame) -> None:

@@ -1,8 +1,7 @@
-"""Frozen features of DP-Net's sample data, and where the true parts lie in its pictures."""
+"""Pictures of DP-Net's data sets, drawn or in folders, and their frozen features."""
 
 from __future__ import annotations
 
-import hashlib
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -11,13 +10,18 @@ import torch
 from torch.utils.data import Subset
 
 from dpnet import cell_grid, describe, extract_features
+from dpnet.data import PictureData, PictureSet
 from dpnet.features import FeatureCache
 from dpnet.geometry import size_of
-from dpnet.manifest import Manifest, short_hash
+from dpnet.leakage import combined_hash
+from dpnet.manifest import DTYPES, Manifest, short_hash
 from dpnet.settings import PRECISIONS
+from dpnet.sources import DataSource, picture_hashes
+from dpnet.training import Features
 from opticam import Classifier
 from opticam.layers import layer_name
 from opticam.sample import SampleSet, sample_set
+from opticam.sample.pictures import SPLITS, sample_fingerprint
 from reproduce.workspace.workspace import Workspace
 
 
@@ -41,24 +45,28 @@ def part_backbone(workspace: Workspace, backbone: str, layer: str) -> Classifier
 def extract_layer(workspace: Workspace, dataset: str, backbone: str, layer: str, split: str) -> None:
     """Put on disk what `layer_features` reads, unless it is there.
 
-    Of the training pictures the profile's number is used, the first ones; they are ordered class by class in
+    Of the training pictures the profile's number is used, the first ones; drawn ones are ordered class by class in
     turn, so every class keeps the same share. The maps are computed in the profile's precision.
     """
     classifier, folder, manifest = _extraction(workspace, dataset, backbone, layer, split)
     images = Subset(dataset_split(workspace, dataset, split), range(manifest.num_images))
-    extract_features(classifier, images, folder, manifest, progress=workspace.progress)
+    workers = workspace.parts_input.workers
+    extract_features(classifier, images, folder, manifest, workers=workers, progress=workspace.progress)
 
 
 @lru_cache(maxsize=4)
 def layer_features(
     workspace: Workspace, dataset: str, backbone: str, layer: str, split: str
-) -> tuple[torch.Tensor, torch.Tensor]:
+) -> tuple[Features, torch.Tensor]:
     """Feature maps [N,d,h,w] of a layer of the frozen backbone and labels [N], as `extract_layer` has kept them.
 
-    The maps have the profile's precision; they are kept as float32. Raises FileNotFoundError where they are not.
+    The maps have the profile's precision; float64 ones are kept as float32. They are in memory, where its bound does
+    not make them stay on disk. Raises FileNotFoundError where there are none.
     """
     _, folder, manifest = _extraction(workspace, dataset, backbone, layer, split)
-    cache = FeatureCache(folder, manifest)
+    cache = FeatureCache(folder, manifest, workspace.parts_input.memory)
+    if cache.block_size is not None and cache.block_size < len(cache):
+        return cache, cache.labels
     maps = cache[torch.arange(manifest.num_images)]
     return maps.to(PRECISIONS[workspace.parts.precision]), cache.labels
 
@@ -74,18 +82,19 @@ def _extraction(
 ) -> tuple[Classifier, Path, Manifest]:
     """The network that extracts, the folder of the maps, and what they are of."""
     data = dataset_split(workspace, dataset, split)
-    count = len(data) if split == "test" else min(len(data), workspace.parts.train_images)
-    classifier = part_backbone(workspace, backbone, layer)
-    if workspace.parts.precision == "float64":
+    limit = workspace.parts.train_images if split == "train" else None
+    count = min(len(data), limit or len(data))
+    classifier, precision = part_backbone(workspace, backbone, layer), workspace.parts.precision
+    if precision == "float64":
         classifier = classifier.in_float64()
     manifest = describe(
         classifier,
         network=backbone,
-        image_size=size_of(data.images),
+        image_size=image_size(workspace, dataset),
         dataset=f"{dataset}/{split}",
-        dataset_hash=hashlib.sha256(data.images[:count].numpy().tobytes()).hexdigest()[:16],
+        dataset_hash=combined_hash(_hashes(workspace, dataset, split)[:count]),
         num_images=count,
-        dtype="float32",
+        dtype=precision if precision in DTYPES else "float32",
     )
     folder = workspace.cache / "features" / f"{dataset}-{split}-{backbone}-{short_hash(manifest)}"
     return classifier, folder, manifest
@@ -95,7 +104,7 @@ def _extraction(
 @torch.no_grad()
 def map_size(workspace: Workspace, dataset: str, backbone: str, layer: str) -> tuple[int, int]:
     """Rows and columns of the layer's maps on a data set's pictures."""
-    image = torch.zeros(1, 3, *dataset_split(workspace, dataset, "test").images.shape[-2:])
+    image = torch.zeros(1, 3, *image_size(workspace, dataset))
     maps = part_backbone(workspace, backbone, layer).features(image.to(workspace.device))
     return size_of(maps)
 
@@ -106,7 +115,43 @@ def grid(workspace: Workspace, backbone: str, layer: str, image_size: tuple[int,
     return cell_grid(part_backbone(workspace, backbone, layer), image_size)
 
 
+def image_size(workspace: Workspace, dataset: str) -> tuple[int, int]:
+    """Height and width of a data set's pictures, as the backbone sees them."""
+    return size_of(dataset_split(workspace, dataset, "test")[0][0])
+
+
 @lru_cache(maxsize=8)
-def dataset_split(workspace: Workspace, dataset: str, split: str) -> SampleSet:
-    """Images and annotations of a data set of the profile."""
-    return sample_set(dataset, split, workspace.cache)
+def dataset_split(workspace: Workspace, dataset: str, split: str) -> SampleSet | PictureSet:
+    """Images and labels of a data set of the profile; of drawn ones boxes and true parts, too.
+
+    Raises ValueError for a data set without a folder, and as `DataSource.open` does. Training pictures that are also
+    test pictures are left out.
+    """
+    if workspace.parts.source == "sample":
+        return sample_set(dataset, split, workspace.cache)
+    data = _folder_data(workspace, dataset)
+    return data.train if split == "train" else data.test
+
+
+def pictures_digest(workspace: Workspace, dataset: str) -> list[str]:
+    """What changes with the pictures of a data set; of drawn ones with those of all in the profile."""
+    parts = workspace.parts
+    if parts.source == "sample":
+        return [sample_fingerprint(name, split) for name in parts.datasets for split in SPLITS]
+    return [combined_hash(_hashes(workspace, dataset, split)) for split in SPLITS]
+
+
+@lru_cache(maxsize=4)
+def _folder_data(workspace: Workspace, dataset: str) -> PictureData:
+    folders = workspace.parts_input.data
+    if dataset not in folders:
+        raise ValueError(
+            f"parts-data: the profile {workspace.profile.name!r} needs --parts-data {dataset}=DIR"
+        )
+    return DataSource(str(folders[dataset]), drop_shared=True).open(workspace.cache)
+
+
+@lru_cache(maxsize=8)
+def _hashes(workspace: Workspace, dataset: str, split: str) -> list[str]:
+    """A hash of each picture's content."""
+    return picture_hashes(dataset_split(workspace, dataset, split))

@@ -17,7 +17,9 @@ from dpnet.geometry import size_of
 from dpnet.initialisation import initialise_parts
 from dpnet.part_quality import part_localisation, part_purity
 from dpnet.selection import NotOnRecord
+from dpnet.training import Features
 from opticam.data.files import load_tensors, save_tensors
+from opticam.sample import SampleSet
 from opticam.sample.pictures import SPLITS
 from reproduce.parts.choices import (
     SELECTION,
@@ -33,9 +35,11 @@ from reproduce.parts.data import (
     dataset_split,
     extract_layer,
     grid,
+    image_size,
     is_extracted,
     layer_features,
     layers,
+    map_size,
 )
 from reproduce.published.numbers import labelled, split_label
 from reproduce.workspace.processes import share, wait
@@ -136,7 +140,10 @@ def train_missing(workspace: Workspace, runs: Iterable[PartRun]) -> None:
         path = run.weights_file(workspace.results)
         save_tensors(path, model.state_dict())
         keys = workspace.profile.name, EXPERIMENT, run.backbone, run.method, run.image
-        figures |= {f"{LAYER}{plan.layer}": 1.0, DEFINITION: definition(workspace, plan, run.backbone)}
+        figures |= {
+            f"{LAYER}{plan.layer}": 1.0,
+            DEFINITION: definition(workspace, plan, run.backbone, run.dataset),
+        }
         forget(workspace, [run])
         workspace.store.write(Row(*keys, *item) for item in figures.items())
     wait()
@@ -146,14 +153,17 @@ def train_missing(workspace: Workspace, runs: Iterable[PartRun]) -> None:
 def choose_all(workspace: Workspace, runs: tuple[PartRun, ...]) -> None:
     """Bring on record what `planned` reads, the processes sharing the work.
 
-    One step waits for the one before: what is drawn, extracted or chosen once is read by all afterwards.
+    One step waits for the one before: what is drawn, extracted or chosen once is read by all afterwards. Pictures,
+    networks and layers that cannot be used are told of before anything is extracted.
     """
     pairs = list(dict.fromkeys((run.dataset, run.backbone) for run in runs))
-    units = [(*pair, layer) for pair in pairs for layer in layers(workspace, pair[1])]
     datasets = dict.fromkeys(dataset for dataset, _ in pairs)
     for dataset, split in share(itertools.product(datasets, SPLITS)):
         dataset_split(workspace, dataset, split)
     wait()
+    units = [(*pair, layer) for pair in pairs for layer in layers(workspace, pair[1])]
+    for unit in units:
+        map_size(workspace, *unit)
     for (dataset, backbone, layer), split in share(itertools.product(units, SPLITS)):
         extract_layer(workspace, dataset, backbone, layer, split)
     wait()
@@ -179,14 +189,14 @@ def planned(workspace: Workspace, run: PartRun) -> Choice:
     return Choice(layer, replace(plan, settings=plan.settings.with_seed(run.seed)))
 
 
-def run_features(workspace: Workspace, run: PartRun, split: str) -> tuple[torch.Tensor, torch.Tensor]:
+def run_features(workspace: Workspace, run: PartRun, split: str) -> tuple[Features, torch.Tensor]:
     """Feature maps [N,d,h,w] of the layer that the run reads, and labels [N]."""
     return layer_features(workspace, run.dataset, run.backbone, planned(workspace, run).layer, split)
 
 
 def features_and_labels(
     workspace: Workspace, dataset: str, backbone: str, split: str
-) -> tuple[torch.Tensor, torch.Tensor]:
+) -> tuple[Features, torch.Tensor]:
     """`run_features` of the unconstrained part model."""
     return run_features(workspace, PartRun(dataset, backbone, parts_label("none"), 0), split)
 
@@ -226,13 +236,13 @@ def load_model(workspace: Workspace, run: PartRun) -> PartClassifier | GlobalCla
 
 
 def build_model(
-    workspace: Workspace, run: PartRun, features: torch.Tensor, labels: torch.Tensor
+    workspace: Workspace, run: PartRun, features: Features, labels: torch.Tensor
 ) -> PartClassifier | GlobalClassifier:
     """The model of a run before training."""
     plan = planned(workspace, run)
     model = plan.run.recipe.build(features, labels, int(labels.max()) + 1, run.seed)
     if isinstance(model, PartClassifier):
-        size = size_of(dataset_split(workspace, run.dataset, "test").images)
+        size = image_size(workspace, run.dataset)
         model.grid.copy_(grid(workspace, run.backbone, plan.layer, size))
     return model
 
@@ -249,7 +259,7 @@ def _constraints(run: PartRun) -> tuple[str, ...]:
 
 
 def _is_trained(workspace: Workspace, run: PartRun) -> bool:
-    now = definition(workspace, planned(workspace, run), run.backbone)
+    now = definition(workspace, planned(workspace, run), run.backbone, run.dataset)
     return now == _stored_definition(workspace, run) and run.weights_file(workspace.results).exists()
 
 
@@ -269,20 +279,20 @@ def _train_and_test(
     figures = {"accuracy": 100 * accuracy(model, test_features, test_labels), "seconds": record.seconds}
     if isinstance(model, PartClassifier):
         figures |= interpretability(model, test_features, test_labels)
-        figures |= part_quality(workspace, run, model)
-        untrained = part_model(build_model(workspace, run, features, labels))
-        initialise_parts(untrained, "random", seed=run.seed)
-        random = part_quality(workspace, run, untrained)
-        figures |= {f"random_{name}": value for name, value in random.items()}
+        data = dataset_split(workspace, run.dataset, "test")
+        if isinstance(data, SampleSet):  # nobody marked the parts of photographs
+            figures |= part_quality(model, data, test_features)
+            untrained = part_model(build_model(workspace, run, features, labels))
+            initialise_parts(untrained, "random", seed=run.seed)
+            random = part_quality(untrained, data, test_features)
+            figures |= {f"random_{name}": value for name, value in random.items()}
     return model, figures
 
 
-def part_quality(workspace: Workspace, run: PartRun, model: PartClassifier) -> dict[str, float]:
-    """Whether parts show the same true part, and lie on one, in the test pictures; shares in percent."""
-    features, labels = run_features(workspace, run, "test")
-    data = dataset_split(workspace, run.dataset, "test")
-    size = size_of(data.images)
-    purity = part_purity(model, features, data.part_centres, data.part_ids, size).mean().item()
-    found = part_localisation(model, features, labels, data.part_centres, size)
+def part_quality(model: PartClassifier, data: SampleSet, features: Features) -> dict[str, float]:
+    """Whether parts show the same true part, and lie on one, in pictures with feature maps [N,d,h,w]; in percent."""
+    size, labels, maps = size_of(data.images), data.labels, features[torch.arange(len(features))]
+    purity = part_purity(model, maps, data.part_centres, data.part_ids, size).mean().item()
+    found = part_localisation(model, maps, labels, data.part_centres, size)
     shares = {"purity": purity, "hit": found["hit"], "hit_by_chance": found["hit_by_chance"]}
     return {name: 100 * value for name, value in shares.items()} | {"distance": found["distance"]}

@@ -21,9 +21,10 @@ import torch
 from torch import Tensor
 
 from dpnet import ConstraintWeights, PartClassifier, TrainingSettings, prepare, train
+from dpnet.candidates import global_candidates, part_candidates
 from dpnet.evaluation import interpretability, predict
 from dpnet.runs import Run
-from dpnet.selection import FeatureSubset, choose, choose_weights, global_candidates, part_candidates
+from dpnet.selection import FeatureSubset, choose, choose_weights
 from dpnet.sources import BackboneSource, DataSource, open_features
 from reproduce.parts.choices import with_constraints
 from reproduce.parts.models import CONSTRAINTS, parts_label
@@ -73,7 +74,7 @@ class Study:
         """Train on all training pictures; figures on the test pictures."""
         model = run.recipe.build(self.train, self.labels, self.classes, seed)
         record = train(model, prepare(model, self.train), self.labels, replace(run.settings, seed=seed))
-        given = prepare(model, self.test).float()
+        given = prepare(model, self.test)
         hits = predict(model, given).argmax(dim=1) == self.test_labels
         row = {"accuracy": 100 * hits.double().mean().item(), "seconds": record.seconds}
         return row | (

@@ -16,7 +16,8 @@ NOT_READ = ("maps", "tables")  # maps are made from what is hashed, tables are o
 
 def inputs_digest(workspace: Workspace) -> str:
     """Changes with any stored result, any file beside the store, the profile, and any line of code."""
-    digest = hashlib.sha256(repr((workspace.profile, workspace.profile.limit, workspace.real)).encode())
+    given = workspace.profile, workspace.profile.limit, workspace.real, workspace.parts_input
+    digest = hashlib.sha256(repr(given).encode())
     for row in workspace.store.content(workspace.profile.name):
         digest.update(repr(row).encode())
     for path in _beside_the_store(workspace.results):

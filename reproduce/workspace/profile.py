@@ -15,6 +15,7 @@ else:
 
 FOLDER = Path(__file__).parents[1] / "profiles"
 SOURCES = ("sample", "photographs", "folder")
+PART_SOURCES = ("sample", "folder")
 
 
 @dataclass(frozen=True)
@@ -58,13 +59,16 @@ class SaliencyProfile:
 class PartsProfile:
     """Data sets, backbones and sizes of the DP-Net experiments.
 
+    source: "sample" for drawn pictures, which know their true parts, or "folder" for those given as --parts-data.
     datasets, backbones: name -> the published one it stands beside. seeds: how many runs of each model.
-    train_images: how many training pictures of a data set are used at most. layers: layers of a backbone
+    train_images: how many training pictures of a data set are used at most, all where None; explained: how many test
+    pictures have their maps measured. layers: layers of a backbone
     whose maps Global and Parts choose from, where it is not the papers' layer alone. folds: of the
     cross-validation on the training pictures that chooses recipe and rates for each data set, backbone and
     method. constraint_tolerance: points of cross-validated accuracy that a constraint's weight may cost.
+    wide_search: whether it chooses from the wide lists of `dpnet.candidates`.
     selection_epochs: of the candidates in cross-validation; `epochs` where None.
-    precision: "float64" to extract features and train in float64, so that machines agree.
+    precision: of features and training; "float64" so that machines agree.
     """
 
     source: str
@@ -76,16 +80,20 @@ class PartsProfile:
     parts_per_class: int
     epochs: int
     batch_size: int
-    train_images: int
     folds: int
     constraint_tolerance: float
     comparable: bool
+    train_images: int | None = None
+    explained: int = 48
     layers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     precision: str = "float32"
     selection_epochs: int | None = None
+    wide_search: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "constraint_datasets", tuple(self.constraint_datasets))
+        if self.source not in PART_SOURCES:
+            raise ValueError(f"parts.source: expected one of {PART_SOURCES}, got {self.source!r}")
         unknown = set(self.constraint_datasets) - set(self.datasets)
         if unknown or self.constraint_backbone not in self.backbones:
             raise ValueError("parts: constraint_datasets and constraint_backbone must be among the others")

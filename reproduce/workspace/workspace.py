@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +14,7 @@ from urllib.error import URLError
 
 import torch
 
+from dpnet.backbone import load_backbone
 from opticam import Classifier, applicable_methods
 from opticam.data.imagenet_transforms import TRANSFORMS
 from opticam.sample import sample_network
@@ -39,9 +40,33 @@ class RealInput:
     @property
     def fingerprint(self) -> str:
         """Eight characters that differ between inputs whose results must not mix; empty for none."""
-        if self == RealInput():
-            return ""
-        return hashlib.sha256(repr(self).encode()).hexdigest()[:8]
+        return _fingerprint(self)
+
+
+@dataclass(frozen=True)
+class PartsInput:
+    """Picture folders and weights of DP-Net given on the command line.
+
+    data: name of a data set of the profile -> its folder. weights: name of a backbone -> file of its weights, the
+    head not needed; the library's own download where it has none. runs: name of a data set -> folder of runs
+    of `dpnet train`, which take the place of training. workers: processes that read pictures. memory: bytes of feature
+    maps in memory at a time, None without a bound.
+    """
+
+    data: Mapping[str, Path] = field(default_factory=dict)
+    weights: Mapping[str, Path] = field(default_factory=dict)
+    runs: Mapping[str, Path] = field(default_factory=dict)
+    workers: int = field(default=0, compare=False, repr=False)
+    memory: int | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def fingerprint(self) -> str:
+        """As that of `RealInput`."""
+        return _fingerprint(self)
+
+
+def _fingerprint(given: RealInput | PartsInput) -> str:
+    return "" if given == type(given)() else hashlib.sha256(repr(given).encode()).hexdigest()[:8]
 
 
 @dataclass(eq=False)
@@ -61,11 +86,13 @@ class Workspace:
     progress: bool = True
     all_maps: Path | None = None
     optimize: str = "fast"
+    parts_input: PartsInput = field(default_factory=PartsInput)
 
     def __post_init__(self) -> None:
         if self.results is None:
             level = "" if self.optimize == self.profile.optimize else self.optimize
-            name = "-".join(part for part in (self.profile.name, self.real.fingerprint, level) if part)
+            given = self.real.fingerprint, self.parts_input.fingerprint
+            name = "-".join(part for part in (self.profile.name, *given, level) if part)
             self.results = RESULTS / name
         self._digests: dict[tuple[str, bool], str] = {}
         self._methods: dict[str, list[str]] = {}
@@ -158,6 +185,8 @@ class Workspace:
             module, record = sample_network(network, self.cache, progress=self.progress)
             statistics: dict[str, Any] = {"mean": record.mean, "std": record.std, "optimize": self.optimize}
             return Classifier(module, record.target_layer, **statistics).to(self.device)
+        if self.profile.parts and network in self.profile.parts.backbones:
+            return self._backbone(network)
         statistics = {"mean": self.real.mean, "std": self.real.std, "optimize": self.optimize}
         weights = self.real.weights
         if weights == "default":
@@ -168,4 +197,15 @@ class Workspace:
         except URLError as error:
             raise FileNotFoundError(
                 f"weights: those of {network} cannot be downloaded ({error.reason}); give --network, --weights"
+            ) from None
+
+    def _backbone(self, network: str) -> Classifier:
+        """A backbone of DP-Net, whose weights may lack the head."""
+        weights = self.parts_input.weights.get(network, "default")
+        try:
+            return load_backbone(network, weights, mean=self.real.mean, std=self.real.std).to(self.device)
+        except URLError as error:
+            raise FileNotFoundError(
+                f"parts-backbone: the weights of {network} cannot be downloaded ({error.reason}); "
+                f"give --parts-backbone {network}=FILE"
             ) from None

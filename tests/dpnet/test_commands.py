@@ -139,6 +139,26 @@ def test_select_chooses_on_the_training_pictures_and_says_what(world, capsys):
     assert card.settings["learning_rate_parts"] == float(chosen[1])
 
 
+def test_a_users_function_is_trained_on_and_read_only_where_the_user_names_it(world, capsys, monkeypatch):
+    """A model's folder may come from anybody: what it names is not run."""
+    (world / "own_models.py").write_text(
+        "from torchvision.models import squeezenet1_1\ndef build(): return squeezenet1_1(num_classes=7)\n"
+    )
+    monkeypatch.syspath_prepend(world)
+    output = world / "own"
+    named = ("--backbone", "own_models:build", "--layer", "features.5")
+    assert main(train_arguments(world, *named, "--epochs", 1, "--seeds", 0, "--output", output)) == 0
+    model, card = load_model(output / "parts-seed0", "own_models:build")
+    assert card.backbone.target_layer == "features.5" and model.parts.shape == (6, 128)
+    capsys.readouterr()
+    given = on_model(world, "evaluate", model=output / "parts-seed0")
+    assert main([*given, "--network", "own_models:build"]) == 0
+    assert f"{card.results['test_accuracy']:.2f} %" in capsys.readouterr().out
+    for more in ([], ["--network", "other:build"]):
+        assert main([*given, *more]) == 2
+        assert "runs the function own_models:build" in capsys.readouterr().err
+
+
 def test_gallery_writes_a_figure(world, capsys):
     stem = world / "figures" / "gallery"
     assert main(on_model(world, "gallery", "--parts", 2, "--pictures", 3, "-o", stem)) == 0
@@ -156,6 +176,11 @@ def test_gallery_writes_a_figure(world, capsys):
         (
             lambda w: train_arguments(w, "--constraints", "orthogonal=much"),
             "'much' of orthogonal is no number",
+        ),
+        (lambda w: train_arguments(w, "--backbone", "nothing:here"), "nothing:here cannot be found"),
+        (
+            lambda w: train_arguments(w, "--backbone", "sample_vgg", "--layer", "classifier"),
+            "expected [B,K,h,w]",
         ),
         (lambda w: train_arguments(w, "--layer", "features.99"), "has no layer 'features.99'"),
         (lambda w: train_arguments(w, "--regions", "pyramid", "--sizes", "9"), "do not fit a feature map"),

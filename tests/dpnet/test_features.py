@@ -33,6 +33,17 @@ def manifest_of(classifier, **changes):
     return describe(classifier, **arguments)
 
 
+def test_processes_that_read_the_pictures_change_nothing(tmp_path, classifier, dataset):
+    alone, shared = (
+        extract_features(
+            classifier, dataset, tmp_path / str(n), manifest_of(classifier), batch_size=2, workers=n
+        )
+        for n in (0, 2)
+    )
+    indices = torch.arange(11)
+    assert torch.equal(alone[indices], shared[indices]) and torch.equal(alone.labels, shared.labels)
+
+
 def test_the_cache_holds_what_the_backbone_gives(tmp_path, classifier, dataset):
     cache = extract_features(classifier, dataset, tmp_path, manifest_of(classifier), batch_size=3)
     images, labels = dataset.tensors

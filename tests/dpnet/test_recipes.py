@@ -3,6 +3,7 @@ import torch
 
 from dpnet.backbone import load_backbone
 from dpnet.layouts import detect_layout
+from dpnet.manifest import weights_hash
 from dpnet.model import GlobalClassifier, PartClassifier
 from dpnet.recipes import GlobalRecipe, PartRecipe
 from dpnet.regions import RegionScheme
@@ -76,6 +77,10 @@ def test_a_backbone_file_may_lack_the_head_or_have_another_one(tmp_path):
         torch.testing.assert_close(
             load_backbone("squeezenet1_1", tmp_path / "weights.pth").features(images), expected
         )
+        one, other = (load_backbone("squeezenet1_1", tmp_path / "weights.pth") for _ in range(2))
+        assert weights_hash(one.network) == weights_hash(
+            other.network
+        )  # or its features would be taken for others
     torch.save(trunk | {"extra": torch.rand(1)}, tmp_path / "weights.pth")
     with pytest.raises(ValueError, match="'extra'"):
         load_backbone("squeezenet1_1", tmp_path / "weights.pth")

@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 import torch
 
+from dpnet.candidates import global_candidates, part_candidates
 from dpnet.recipes import GlobalRecipe, PartRecipe
 from dpnet.runs import Run
 from dpnet.selection import (
@@ -11,8 +12,6 @@ from dpnet.selection import (
     choose,
     choose_weights,
     cross_validate,
-    global_candidates,
-    part_candidates,
     stratified_folds,
 )
 from dpnet.settings import TrainingSettings

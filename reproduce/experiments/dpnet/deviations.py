@@ -57,7 +57,7 @@ class DpNetDeviations(Experiment):
             return
         features, labels = features_and_labels(workspace, run.dataset, run.backbone, "train")
         model = part_model(build_model(workspace, run, features, labels))
-        values = _measure(model, features[:IMAGES])
+        values = _measure(model, features[torch.arange(min(IMAGES, len(features)))])
         workspace.store.write(
             Row(*keys, method, run.dataset, metric, value) for (method, metric), value in values.items()
         )

@@ -11,6 +11,7 @@ import torch
 from dpnet import ParticipationMap, as_classifier
 from opticam import METHODS
 from opticam.saliency import SaliencyMethod
+from opticam.sample import SampleSet
 from reproduce.experiments.base import Experiment
 from reproduce.experiments.dpnet.main import UNCONSTRAINED
 from reproduce.parts.choices import definition
@@ -27,7 +28,7 @@ from reproduce.workspace.sources import PROTOCOLS, Batch
 from reproduce.workspace.store import batch_rows
 from reproduce.workspace.workspace import Workspace
 
-IMAGES, BATCH = 48, 16
+BATCH = 16
 EXACT, DENSE = labelled("Participation", "exact"), labelled("Participation", "dense, CAM-like")
 METRICS = ("AD", "AG", "AI", "insertion", "deletion", "LE", "SP", "EP")
 DEFINITION = "definition"
@@ -41,8 +42,8 @@ class FaithfulnessTable(Experiment):
     title = "Participation maps beside Opti-CAM and Grad-CAM, explaining DP-Net"
 
     def applies(self, profile: Profile) -> bool:
-        """Wherever the profile has data sets for DP-Net whose pictures have boxes."""
-        return profile.parts is not None and profile.parts.source == "sample"
+        """Wherever the profile has data sets for DP-Net."""
+        return profile.parts is not None
 
     def runs(self, workspace: Workspace) -> list[PartRun]:
         """The unconstrained model of each data set of objects, first seed."""
@@ -54,7 +55,7 @@ class FaithfulnessTable(Experiment):
         """Explain and measure what is missing."""
         train_missing(workspace, self.runs(workspace))
         for run in share(self.runs(workspace)):
-            now = definition(workspace, planned(workspace, run), run.backbone)
+            now = definition(workspace, planned(workspace, run), run.backbone, run.dataset)
             if not self._is_stored(workspace, run, now):
                 self._measure(workspace, run, now)
         wait()
@@ -96,9 +97,8 @@ class FaithfulnessTable(Experiment):
             part_backbone(workspace, run.backbone, planned(workspace, run).layer),
         )
         classifier = as_classifier(backbone, model).to(workspace.device)
-        count = image_count(workspace)
-        for start in range(0, count, BATCH):
-            batch = _batch(workspace, run.dataset, range(start, min(start + BATCH, count)))
+        for indices in explained_pictures(workspace, run).split(BATCH):
+            batch = _batch(workspace, run.dataset, indices.tolist())
             view = View(classifier, batch, classifier(batch.images))
             for name, build in methods(workspace.parts.precision).items():
                 values = _values(view, run.backbone, name, partial(build, classifier))
@@ -109,14 +109,21 @@ class FaithfulnessTable(Experiment):
             workspace.store.write(batch_rows(*keys, [_model_key(workspace, run)], {DEFINITION: [now]}))
 
 
-def image_count(workspace: Workspace) -> int:
-    """How many test pictures are explained; fewer in a first look."""
-    return min(IMAGES, workspace.profile.limit or IMAGES)
+def explained_pictures(workspace: Workspace, run: PartRun) -> torch.Tensor:
+    """Positions of the test pictures that are explained, fewer in a first look; each class has its share.
+
+    The first ones where classes take turns, as in drawn sets; in folders, class by class, pictures at even distances.
+    """
+    data, count = dataset_split(workspace, run.dataset, "test"), workspace.parts.explained
+    count = min(count, workspace.profile.limit or count, len(data))
+    step = 1 if isinstance(data, SampleSet) else len(data) // count
+    return step * torch.arange(count)
 
 
 def _model_key(workspace: Workspace, run: PartRun) -> str:
     """Key in the store's image column of what the results of so many pictures were computed from."""
-    return f"{run.dataset}/model/{image_count(workspace)}/{workspace.parts.precision}"
+    count = len(explained_pictures(workspace, run))
+    return f"{run.dataset}/model/{count}/{workspace.parts.precision}"
 
 
 def methods(precision: str = "float32") -> dict[str, Callable[..., SaliencyMethod]]:
@@ -133,13 +140,15 @@ def methods(precision: str = "float32") -> dict[str, Callable[..., SaliencyMetho
     }
 
 
-def _batch(workspace: Workspace, dataset: str, indices: range) -> Batch:
+def _batch(workspace: Workspace, dataset: str, indices: list[int]) -> Batch:
     data = dataset_split(workspace, dataset, "test")
     images, labels = zip(*(data[index] for index in indices))
-    boxes = [data.boxes[index].float() for index in indices]
     names = [f"{dataset}/test/{index:05d}" for index in indices]
-    batch = Batch(names, torch.stack(images), torch.tensor(labels), dict.fromkeys(PROTOCOLS, boxes))
-    return batch.to(workspace.device)
+    boxes = {}
+    if isinstance(data, SampleSet):
+        drawn = [data.boxes[index].float() for index in indices]
+        boxes = {protocol: drawn for protocol in PROTOCOLS}
+    return Batch(names, torch.stack(images), torch.tensor(labels), boxes).to(workspace.device)
 
 
 def _values(view: View, network: str, name: str, build: partial[SaliencyMethod]) -> dict[str, torch.Tensor]:
@@ -149,6 +158,6 @@ def _values(view: View, network: str, name: str, build: partial[SaliencyMethod])
         view, request, lambda: method, lambda: timed_maps(view, request, lambda: method, None, None)
     )
     found: dict[str, torch.Tensor] = {}
-    for group in ("faithfulness", "causal", "localization"):
+    for group in ("faithfulness", "causal", *(["localization"] if view.batch.boxes else [])):
         found |= GROUPS[group].compute(given)
-    return {metric: found[metric] for metric in METRICS}
+    return {metric: found[metric] for metric in METRICS if metric in found}

@@ -102,7 +102,8 @@ def stand_ins(workspace: Workspace) -> str:
     """Which measured data set and backbone stands beside which published one, in words."""
     profile = workspace.parts
     pairs = [*profile.datasets.items(), *profile.backbones.items()]
-    return ", ".join(f"{name} for {paper}" for name, paper in pairs)
+    words = ", ".join(f"{name} for {paper}" for name, paper in pairs)
+    return f"{words}; runs of dpnet train" if workspace.parts_input.runs else words
 
 
 def published_delta(paper: pd.DataFrame) -> pd.DataFrame:

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from dpnet import PartClassifier
 from dpnet.comparison import compare_settings
+from dpnet.data import PictureSet
 from dpnet.explanation import (
     MAP_KINDS,
     best_boxes,
@@ -36,6 +37,7 @@ from reproduce.parts.models import (
 from reproduce.workspace.profile import Profile
 from reproduce.workspace.workspace import Workspace
 
+Pictures = SampleSet | PictureSet
 PARTS, IMAGES = 5, 6
 SETTINGS = {"no constraint": "none", "orthogonal": "perp", "sparse": "assign", "class specific": "cs"}
 
@@ -84,14 +86,14 @@ def explanation_figure(workspace: Workspace, run: PartRun) -> Figure:
 
 
 @torch.no_grad()
-def _explained(model: PartClassifier, features: torch.Tensor, data: SampleSet, dataset: str) -> Figure:
+def _explained(model: PartClassifier, features: torch.Tensor, data: Pictures, dataset: str) -> Figure:
     correct = model(features).logits.argmax(dim=1) == data.labels
     index = int(correct.nonzero()[0])
     maps, classes = features[index : index + 1], data.labels[index : index + 1]
     output = model(maps)
     added = image_participation(model, output, classes)[0]
     parts = added.argsort(descending=True)[:PARTS]
-    size = size_of(data.images)
+    size = size_of(data[0][0])
     exact, dense = (
         to_pixels(participation_map(model, maps, classes, kind)[0], size, model.grid) for kind in MAP_KINDS
     )
@@ -113,7 +115,7 @@ def gallery_figure(workspace: Workspace, run: PartRun, label: int) -> Figure:
     participation = class_participation(model, features, data.labels).centred[label]
     parts = participation.topk(PARTS).indices
     best = top_images(model, features, IMAGES)
-    all_boxes = model.boxes(size_of(features), size_of(data.images))
+    all_boxes = model.boxes(size_of(features), size_of(data[0][0]))
     boxes = all_boxes[best.regions[parts].cpu().long()]
     rows = [[data[int(i)][0] for i in best.images[part]] for part in parts]
     names = [f"part {int(p)}\nadds {participation[p].item():.2f}" for p in parts]
@@ -129,7 +131,7 @@ def comparison_figure(workspace: Workspace, runs: Mapping[str, PartRun], dataset
     features, data = _features_and_data(workspace, next(iter(runs.values())))
     chosen = (data.labels == label).nonzero().flatten()[:IMAGES]
     models = {words: part_model(load_model(workspace, run)) for words, run in runs.items()}
-    size = size_of(data.images)
+    size = size_of(data[0][0])
     settings = compare_settings(models, features[chosen], label, size, PARTS)
     images = torch.stack([data[int(index)][0] for index in chosen])
     title = f"Top {PARTS} parts of {data.class_names[label]} ({dataset}) under each constraint"
@@ -147,6 +149,6 @@ def classes_figure(workspace: Workspace, runs: Mapping[str, PartRun], dataset: s
     return class_matrices(found, data.class_names, model.parts_per_class, title)
 
 
-def _features_and_data(workspace: Workspace, run: PartRun) -> tuple[torch.Tensor, SampleSet]:
+def _features_and_data(workspace: Workspace, run: PartRun) -> tuple[torch.Tensor, Pictures]:
     features, _ = run_features(workspace, run, "test")
-    return features, dataset_split(workspace, run.dataset, "test")
+    return features[torch.arange(len(features))], dataset_split(workspace, run.dataset, "test")

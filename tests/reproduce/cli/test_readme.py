@@ -73,6 +73,7 @@ NOT_RUN = {
     " --output prepared/": DATA,
     ".venv/bin/python -m reproduce run --profile imagenet --images val/ --labels prepared/labels.csv"
     " --boxes prepared/boxes.csv": DATA,
+    ".venv/bin/python -m reproduce run --profile folders --parts-data birds=birds/ --parts-data scenes=scenes/": DATA,
     ".venv/bin/python -m reproduce plan --profile imagenet": "a minute of measurements; test_plan.py has it shorter",
     ".venv/bin/python -m reproduce check fake-cam-boxes --boxes DIR": DATA,
     ".venv/bin/python -m opticam explain sample:chelsea --network efficientnet_lite0 -o explained.png": (

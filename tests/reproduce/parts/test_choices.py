@@ -246,8 +246,10 @@ def test_a_definition_changes_with_all_that_a_model_depends_on(make_parts_worksp
         choice._replace(run=replace(plan, settings=replace(settings, epochs=8))),
         choice._replace(run=replace(plan, recipe=replace(plan.recipe, parts_per_class=4))),
     ]
-    found = [definition(workspace, one, "tiny") for one in choices]
-    found.append(definition(make_parts_workspace(train_images=11), choice, "tiny"))
+    found = [definition(workspace, one, "tiny", "fine") for one in choices]
+    found.append(definition(make_parts_workspace(train_images=11), choice, "tiny", "fine"))
     assert len(set(found)) == len(found)
-    assert definition(make_parts_workspace(), choice, "tiny") == found[0]
-    assert definition(workspace, choice._replace(run=replace(plan, name="renamed")), "tiny") == found[0]
+    assert definition(make_parts_workspace(), choice, "tiny", "fine") == found[0]
+    assert (
+        definition(workspace, choice._replace(run=replace(plan, name="renamed")), "tiny", "fine") == found[0]
+    )

@@ -6,12 +6,15 @@ from pathlib import Path
 import pytest
 import torch
 
+import dpnet.features
+from dpnet.features import FeatureCache
 from opticam.sample.pictures import SampleSet
 from reproduce.experiments.dpnet import parts as dpnet_parts
 from reproduce.experiments.dpnet.parts import PartFigures, explanation_figure
 from reproduce.parts import data as part_data
 from reproduce.parts import models as part_models
 from reproduce.parts.models import PartRun, train_missing
+from reproduce.workspace.workspace import PartsInput
 
 COUNT, SIDE = 12, 17
 
@@ -56,6 +59,18 @@ def test_a_decision_is_explained_from_what_is_stored(workspace):
     words = [text.get_text() for text in figure.findobj(lambda artist: hasattr(artist, "get_text"))]
     assert any("(fine): logit" in text for text in words)
     assert snapshot(workspace().results) == before and torch.is_grad_enabled()
+
+
+def test_features_larger_than_the_bound_stay_on_disk_from_selection_to_figures(workspace, monkeypatch):
+    monkeypatch.setattr(dpnet.features, "LEAST_BLOCK", 4)
+    given, run = workspace(), PartRun("fine", "tiny", "Parts [none]", 0)
+    picture = 6 * 8 * 8 * 4  # six float32 maps of 8 x 8
+    given.parts_input = PartsInput(memory=(COUNT + 5) * picture)  # the one shard, and blocks of five
+    train_missing(given, [run])
+    features, _ = part_models.run_features(given, run, "train")
+    assert isinstance(features, FeatureCache) and features.block_size == 5 and features.shape[1:] == (6, 8, 8)
+    assert set(given.store.frame("test", "parts", metric="accuracy")["method"]) == {"Parts [none]"}
+    assert explanation_figure(given, run).axes
 
 
 @pytest.mark.parametrize("lost", ["selection", "cache", "parts"])
