@@ -43,7 +43,7 @@ def backend_report() -> list[dict[str, str]]:
 
 def _fastest(parts: torch.Tensor, regions: torch.Tensor) -> str:
     where = regions.device.type, regions.dtype
-    if not cpu.obstacle(*where):
+    if not cpu.obstacle(*where) and cpu.is_faster(parts, regions):
         return "cpp"
     if not cuda.obstacle(*where) and cuda.is_faster(parts, regions):
         return "cuda"
