@@ -17,12 +17,13 @@ BUILDS=(tests/dpnet/similarity/test_cuda_compiles.py)
 
 failed=()
 setting() { # setting NAME VARIABLE=VALUE... -- COMMAND...: run a command as a processor of this setting would
+    # One cache of torch.compile would hand a set the code that was made for another, which corrupts memory.
     local name=$1 variables=()
     shift
     while [ "$1" != -- ]; do variables+=("$1"); shift; done
     shift
     printf '== %s: %s\n' "$name" "$*"
-    env "${variables[@]}" "$@" || failed+=("$name: $*")
+    env "${variables[@]}" TORCHINDUCTOR_CACHE_DIR="$PWD/build/inductor/${name//[^A-Za-z0-9]/-}" "$@" || failed+=("$name: $*")
 }
 
 oldest() { # oldest COMMAND...: make .venv-oldest and run a command in a copy of this tree that is built with it

@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 
 def rounding(exact: Tensor, length: float, dtype: torch.dtype = torch.float32, least: float = 0.0) -> float:
@@ -63,3 +63,18 @@ def similarity_sums(shape: tuple[int, int, int, int], temperature: float) -> tup
     parts, batch, regions, depth = shape
     scale = 1 / temperature**2
     return parts + depth * scale, (parts + batch * regions + depth) * scale
+
+
+def without_kinks(network: nn.Module) -> nn.Module:
+    """The network, changed in place, with smooth activations and pooling.
+
+    At a ReLU whose input is all but zero, and where two cells all but tie for a maximum, rounding decides which of two
+    gradients there is; no bound by eps holds for those.
+    """
+    for name, module in list(network.named_modules()):
+        if isinstance(module, nn.ReLU | nn.ReLU6):
+            network.set_submodule(name, nn.SiLU())
+        elif isinstance(module, nn.MaxPool2d):
+            sizes = module.kernel_size, module.stride, module.padding, module.ceil_mode
+            network.set_submodule(name, nn.AvgPool2d(*sizes))
+    return network

@@ -13,23 +13,23 @@ from opticam.sample.architectures import build_sample_network
 def backbone():
     torch.manual_seed(0)
     trunk = nn.Sequential(nn.Conv2d(3, 8, 3, stride=4), nn.ReLU(inplace=True))
-    return Classifier(nn.Sequential(trunk, nn.AdaptiveAvgPool2d(1), nn.Flatten()), "0")
+    return Classifier(nn.Sequential(trunk, nn.AdaptiveAvgPool2d(1), nn.Flatten()).double(), "0")
 
 
 @pytest.fixture
 def images():
-    return torch.rand(4, 3, 30, 41, generator=torch.Generator().manual_seed(1))
+    return torch.rand(4, 3, 30, 41, generator=torch.Generator().manual_seed(1)).double()
 
 
 def test_the_whole_network_gives_the_logits_of_its_two_halves(backbone, images):
-    parts, baseline = PartClassifier(8, 3, 2), GlobalClassifier(8, 3)
+    parts, baseline = PartClassifier(8, 3, 2).double(), GlobalClassifier(8, 3).double()
     features = backbone.features(images)
     torch.testing.assert_close(as_classifier(backbone, parts)(images), parts(features).logits)
     torch.testing.assert_close(as_classifier(backbone, baseline)(images), baseline(features))
 
 
 def test_gradients_at_the_target_layer_are_those_of_the_part_layer(backbone, images):
-    model = PartClassifier(8, 3, 2)
+    model = PartClassifier(8, 3, 2).double()
     classifier = as_classifier(backbone, model)
     maps, gradients, _ = classifier.gradients(images, lambda logits: logits[:, 1])
     leaf = backbone.features(images).requires_grad_()
@@ -40,7 +40,7 @@ def test_gradients_at_the_target_layer_are_those_of_the_part_layer(backbone, ima
 
 
 def test_opti_cam_raises_the_logit_of_a_part_network(backbone, images):
-    classifier = as_classifier(backbone, PartClassifier(8, 3, 2))
+    classifier = as_classifier(backbone, PartClassifier(8, 3, 2).double())
     targets = torch.tensor([0, 1, 2, 0])
 
     def masked_logits(iterations):
@@ -54,22 +54,22 @@ def test_opti_cam_raises_the_logit_of_a_part_network(backbone, images):
 @pytest.mark.parametrize("name", ["sample_vit", "sample_resnet"])
 def test_sample_networks_of_both_kinds_become_part_networks(name):
     torch.manual_seed(0)
-    backbone = Classifier(build_sample_network(name).eval())
-    images = torch.rand(2, 3, 64, 64)
+    backbone = Classifier(build_sample_network(name).double().eval())
+    images = torch.rand(2, 3, 64, 64, dtype=torch.float64)
     features = backbone.features(images)
-    model = PartClassifier(features.shape[1], 3, 2)
+    model = PartClassifier(features.shape[1], 3, 2).double()
     classifier = as_classifier(backbone, model)
-    torch.testing.assert_close(classifier(images), model(features).logits, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(classifier(images), model(features).logits)
     assert classifier.in_effect.level == (
         "fast" if name == "sample_resnet" else "exact"
     )  # ViT: nothing to fold
-    torch.testing.assert_close(classifier.features(images), features, atol=1e-3, rtol=1e-3)
+    torch.testing.assert_close(classifier.features(images), features)
     assert ParticipationMap(classifier)(images).shape == (2, 64, 64)
 
 
 @pytest.mark.parametrize("kind", ["exact", "dense"])
 def test_participation_maps_run_through_the_metrics_of_saliency_maps(backbone, images, kind):
-    classifier = as_classifier(backbone, PartClassifier(8, 3, 2))
+    classifier = as_classifier(backbone, PartClassifier(8, 3, 2).double())
     targets = torch.tensor([0, 1, 2, 0])
     method = ParticipationMap(classifier, kind)
     maps = method(images, targets)
@@ -82,7 +82,7 @@ def test_participation_maps_run_through_the_metrics_of_saliency_maps(backbone, i
 
 
 def test_the_map_peaks_where_the_only_part_with_a_weight_is_found(backbone, images):
-    model = PartClassifier(8, 3, 2)
+    model = PartClassifier(8, 3, 2).double()
     with torch.no_grad():
         model.classifier.weight.zero_()
         model.classifier.weight[1, 4] = 1.0
@@ -101,4 +101,4 @@ def test_a_network_without_parts_is_refused(backbone):
     with pytest.raises(TypeError, match="need a PartClassifier"):
         ParticipationMap(backbone)
     with pytest.raises(ValueError, match="kind is 'cam'"):
-        ParticipationMap(as_classifier(backbone, PartClassifier(8, 3, 2)), "cam")
+        ParticipationMap(as_classifier(backbone, PartClassifier(8, 3, 2).double()), "cam")

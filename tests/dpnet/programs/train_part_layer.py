@@ -39,7 +39,8 @@ def main(output, checkpoint, last_read):
     model = PartClassifier(13, 3, parts_per_class=3)
     constraints = ConstraintWeights(orthogonality=1.0, assignment=0.5, class_specificity=1.0)
     # 41 images in batches of 10: the last batch holds one image, so one of two processes gets none.
-    settings = TrainingSettings(epochs=6, batch_size=10, learning_rate_parts=1e-2, constraints=constraints)
+    options = {"learning_rate_parts": 1e-2, "precision": "float64"}  # steps amplify rounding
+    settings = TrainingSettings(epochs=6, batch_size=10, constraints=constraints, **options)
     record = train(model, MortalFeatures(maps, last_read), labels, settings, checkpoint=checkpoint or None)
     if not dist.is_initialized() or dist.get_rank() == 0:
         losses = torch.tensor([entry["cross_entropy"] for entry in record.history])

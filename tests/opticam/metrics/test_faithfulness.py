@@ -99,7 +99,7 @@ def test_increase_and_drop_agree_with_grad_cam():
 
     class Network(torch.nn.Module):
         def forward(self, pixels):
-            return linear_classifier()(pixels).float()
+            return linear_classifier()(pixels)
 
     callables = [ClassifierOutputSoftmaxTarget(int(target)) for target in targets]
     drop = DropInConfidence()(images, maps.numpy(), callables, Network())

@@ -17,8 +17,8 @@ def classifier(images):
 
 def inputs(batch=3, height=30, width=26):
     generator = torch.Generator().manual_seed(1)
-    images = torch.rand(batch, 3, height, width, generator=generator)
-    maps = torch.rand(batch, height, width, generator=generator)
+    images = torch.rand(batch, 3, height, width, generator=generator).double()
+    maps = torch.rand(batch, height, width, generator=generator).double()
     return images, maps, torch.arange(batch) % 4
 
 
@@ -69,7 +69,7 @@ def test_max_sensitivity_matches_a_plain_loop():
     noises = [0.1 * (2 * torch.rand(images.shape[1:], generator=generator) - 1) for _ in range(4)]
     for index, image in enumerate(images):
         changes = [((image + noise).clamp(0, 1).mean(0) - maps[index]).norm() for noise in noises]
-        assert scores[index].item() == pytest.approx((max(changes) / maps[index].norm()).item(), rel=1e-5)
+        assert scores[index].item() == pytest.approx((max(changes) / maps[index].norm()).item())
     by_image = max_sensitivity(
         channel_mean, images, maps, targets, radius=0.1, samples=4, seed=7, denominator="image"
     )
@@ -95,7 +95,7 @@ def test_max_sensitivity_is_captums_of_the_same_noise():
         norm_ord=2,  # of each map's difference, over the same norm of the map
     )
     found = max_sensitivity(channel_mean, images, maps, targets, radius=0.1, samples=4, seed=7)
-    torch.testing.assert_close(found, expected, rtol=1e-5, atol=0)
+    torch.testing.assert_close(found, expected)
 
 
 def test_max_sensitivity_of_a_constant_method_is_zero():
@@ -115,10 +115,10 @@ def test_adcc_from_its_parts():
         coherency = (stats.pearsonr(maps[index].numpy().ravel(), second).statistic + 1) / 2
         complexity = maps[index].abs().mean().item()
         p, o = (target_probability(classifier, x, targets)[index].item() for x in (images, masked))
-        parts = coherency, 1 - complexity, 1 - max(0, p - o) / p
-        assert scores["coherency"][index].item() == pytest.approx(100 * coherency, abs=1e-3)
-        assert scores["complexity"][index].item() == pytest.approx(100 * complexity, abs=1e-3)
-        assert scores["ADCC"][index].item() == pytest.approx(100 * stats.hmean(parts), rel=1e-4)
+        parts = coherency, 1 - complexity, 1 - max(0, p - o) / (p + np.finfo(float).eps)
+        assert scores["coherency"][index].item() == pytest.approx(100 * coherency)
+        assert scores["complexity"][index].item() == pytest.approx(100 * complexity)
+        assert scores["ADCC"][index].item() == pytest.approx(100 * stats.hmean(parts))
 
 
 def test_adcc_takes_the_predicted_class_and_bounds_degenerate_maps():

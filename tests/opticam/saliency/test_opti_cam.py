@@ -1,5 +1,6 @@
 import pytest
 import torch
+from tolerances import assert_close
 
 from opticam import GradCAM, OptiCAM
 from opticam.masking import saliency_mask
@@ -72,9 +73,11 @@ def test_a_map_does_not_depend_on_batch_mates(classify, images, targets, name, m
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_single_steps_in_float32_do_not_depend_on_batch_mates(classify, images, targets, name):
+    # Objectives: of a gradient that is all but zero rounding decides the sign, by which Adam's first step goes.
     method = OptiCAM(classify(name), iterations=1)
-    alone = torch.cat([method(images[i : i + 1], targets[i : i + 1]) for i in range(len(images))])
-    torch.testing.assert_close(method(images, targets), alone, rtol=0, atol=1e-4)
+    alone = [method.optimise(images[i : i + 1], targets[i : i + 1]).objectives for i in range(len(images))]
+    terms = 20 * 16  # of the widest linear layer
+    assert_close(method.optimise(images, targets).objectives, torch.cat(alone, 1), terms)
 
 
 def test_whole_runs_in_float32_reach_the_same_objective_in_any_batch(classify, images, targets):
