@@ -14,12 +14,6 @@
 #define HAS_AVX512VNNI 0
 #endif
 
-#if HAS_X86_TARGETS && (defined(__clang__) || __GNUC__ >= 10)
-#define HAS_AVX512BF16 1
-#else
-#define HAS_AVX512BF16 0
-#endif
-
 #define TARGET_AVX2 "avx2,fma,f16c"
 #define TARGET_AVX512 "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma,f16c"
 

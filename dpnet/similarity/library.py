@@ -18,6 +18,6 @@ HAS_CUDA = not LOAD_ERROR and torch._C._dispatch_has_kernel_for_dispatch_key("dp
 
 
 def cpu_instructions() -> str:
-    """The vector instructions that the C++ loops use here: avx512 (then +bf16, +vnni), avx2 or baseline."""
+    """The vector instructions that the C++ loops use here: avx512 (then +vnni), avx2 or baseline."""
     instructions: str = torch.ops.dpnet_kernels.cpu_instructions()
     return instructions

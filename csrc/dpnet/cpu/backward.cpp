@@ -1,5 +1,5 @@
 // Backward operations on the CPU, dU and dX, tensors in and tensors out: the loops are in backward_argmax, _entropy.
-// Every shape; through the entropy bfloat16 regions are multiplied as pairs where the processor can, others in float32.
+// Every shape; half precisions are multiplied in float32.
 #include "backward.h"
 
 #include "../operations.h"
@@ -41,7 +41,7 @@ void join_argmax(Tensor& gradient, double kept, const Tensor& grad_scores, const
   parts_through_argmax(in, write<T>(gradient), std::optional<T>(T(kept)));
 }
 
-template <class T, class F>
+template <class T>
 Gradients through_entropy(const OptionalTensor& grad_scores, const Tensor& grad_entropy, const Tensor& parts,
                           const Tensor& regions, const Tensor& argmax, const Tensor& entropy,
                           const Tensor& log_partition, double temperature, bool need_regions) {
@@ -51,9 +51,8 @@ Gradients through_entropy(const OptionalTensor& grad_scores, const Tensor& grad_
   in.log_partition = read<T>(log_partition);
   in.scale = T(1 / temperature);
   Results results(parts, in.sizes, need_regions);
-  const RegionRows<F> factors(regions);
-  parts_through_entropy(in, factors, write<T>(results.parts));
-  if (need_regions) regions_through_entropy(in, factors, write<T>(results.regions));
+  parts_through_entropy(in, write<T>(results.parts));
+  if (need_regions) regions_through_entropy(in, write<T>(results.regions));
   return {results.parts, results.regions};
 }
 
@@ -76,9 +75,7 @@ void join_argmax_cpu(Tensor gradient, double kept, const Tensor& grad_scores, co
 Gradients backward_entropy_cpu(const OptionalTensor& grad_scores, const Tensor& grad_entropy, const Tensor& parts,
                                const Tensor& regions, const Tensor& argmax, const Tensor& entropy,
                                const Tensor& log_partition, double temperature, bool need_regions) {
-  const auto function = is_double(parts)               ? through_entropy<double, double>
-                        : multiplies_bfloat16(regions) ? through_entropy<float, Pair>
-                                                       : through_entropy<float, float>;
+  const auto function = is_double(parts) ? through_entropy<double> : through_entropy<float>;
   return function(grad_scores, grad_entropy, parts, regions, argmax, entropy, log_partition, temperature,
                   need_regions);
 }

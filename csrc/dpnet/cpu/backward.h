@@ -28,11 +28,10 @@ template <class T>
 void parts_through_argmax(const BackwardInputs<T>& in, T* grad_parts, std::optional<T> kept = std::nullopt);
 template <class T>
 void regions_through_argmax(const BackwardInputs<T>& in, T* grad_regions);
-// F is what the forward pass multiplied: the similarities must be the same again.
-template <class T, class F>
-void parts_through_entropy(const BackwardInputs<T>& in, const RegionRows<F>& factors, T* grad_parts);
-template <class T, class F>
-void regions_through_entropy(const BackwardInputs<T>& in, const RegionRows<F>& factors, T* grad_regions);
+template <class T>
+void parts_through_entropy(const BackwardInputs<T>& in, T* grad_parts);
+template <class T>
+void regions_through_entropy(const BackwardInputs<T>& in, T* grad_regions);
 
 // From the gradient of a unit part to that of the part: drop the radial component, divide by the norm.
 template <class T>

@@ -8,29 +8,25 @@ namespace dpnet {
 namespace {
 
 // What one thread needs to compute dS of some regions against one panel of parts.
-template <class T, class F>
+template <class T>
 class Slopes {
  public:
-  Slopes(const BackwardInputs<T>& in, const RegionRows<F>& factors)
+  explicit Slopes(const BackwardInputs<T>& in)
       : in_(in),
-        factors_(factors),
         chunk_(chunk_rows<T>(in.sizes)),
         tile_(chunk_ * loops<T>().lanes),
         entropies_(chunk_),
-        factor_rows_(factors.buffer_size(chunk_)),
         rows_(in.regions.buffer_size(chunk_)) {}
 
   int64_t chunk() const { return chunk_; }
 
-  // The regions themselves, as T.
-  RowView<T> regions(int64_t image, int64_t first, int64_t rows) {
-    return in_.regions.get(image, first, rows, rows_.data());
-  }
+  // The regions that dS was computed of.
+  const RowView<T>& regions() const { return view_; }
 
   // dS of `rows` regions from `first` on against the panel of the parts from `first_part` on, [rows][lanes].
-  const T* compute(const F* panel, int64_t first_part, int64_t image, int64_t first, int64_t rows) {
-    const RowView<F> view = factors_.get(image, first, rows, factor_rows_.data());
-    similarities(panel, view, rows, in_.sizes.depth, tile_.data());
+  const T* compute(const T* panel, int64_t first_part, int64_t image, int64_t first, int64_t rows) {
+    view_ = in_.regions.get(image, first, rows, rows_.data());
+    similarities(panel, view_, rows, in_.sizes.depth, tile_.data());
     for (int64_t r = 0; r < rows; ++r) {
       const int64_t at = image * in_.sizes.regions + first + r;
       entropies_.data()[r] = {in_.log_partition[at], in_.entropy[at], in_.grad_entropy[at] * in_.scale};
@@ -50,12 +46,11 @@ class Slopes {
   }
 
   const BackwardInputs<T>& in_;
-  const RegionRows<F>& factors_;
   const int64_t chunk_;
   Scratch<T> tile_;
   Scratch<EntropyRow<T>> entropies_;
-  Scratch<F> factor_rows_;
   Scratch<T> rows_;
+  RowView<T> view_{};
 };
 
 // Unit parts [lanes][pitch], zeros where there is none.
@@ -67,22 +62,22 @@ void unit_rows(const UnitParts<T>& parts, int64_t first_part, int64_t pitch, T* 
 }
 
 // The gradient of one panel of parts, [depth][lanes], over all images.
-template <class T, class F>
-void sum_panel(const BackwardInputs<T>& in, Slopes<T, F>& slopes, const F* panel, int64_t first_part, T* sums) {
+template <class T>
+void sum_panel(const BackwardInputs<T>& in, Slopes<T>& slopes, const T* panel, int64_t first_part, T* sums) {
   const Loops<T>& table = loops<T>();
   std::fill_n(sums, table.lanes * in.sizes.depth, T(0));
   for (int64_t image = 0; image < in.sizes.images; ++image)
     for (int64_t first = 0; first < in.sizes.regions; first += slopes.chunk()) {
       const int64_t rows = std::min(slopes.chunk(), in.sizes.regions - first);
       const T* tile = slopes.compute(panel, first_part, image, first, rows);
-      const RowView<T> view = slopes.regions(image, first, rows);
+      const RowView<T>& view = slopes.regions();
       table.multiply(tile, table.lanes, view.data, {1, view.pitch}, in.sizes.depth, rows, sums, table.lanes, true);
     }
 }
 
 // Add to the gradient of one image's regions what comes from one panel of parts.
-template <class T, class F>
-void add_image(const BackwardInputs<T>& in, Slopes<T, F>& slopes, const F* panel, const T* units, int64_t pitch,
+template <class T>
+void add_image(const BackwardInputs<T>& in, Slopes<T>& slopes, const T* panel, const T* units, int64_t pitch,
                int64_t first_part, int64_t image, T* sums, T* gradient) {
   const Loops<T>& table = loops<T>();
   for (int64_t first = 0; first < in.sizes.regions; first += slopes.chunk()) {
@@ -97,13 +92,13 @@ void add_image(const BackwardInputs<T>& in, Slopes<T, F>& slopes, const F* panel
 
 }  // namespace
 
-template <class T, class F>
-void parts_through_entropy(const BackwardInputs<T>& in, const RegionRows<F>& rows, T* grad_parts) {
+template <class T>
+void parts_through_entropy(const BackwardInputs<T>& in, T* grad_parts) {
   const int64_t lanes = loops<T>().lanes;
   const UnitParts<T> parts(in.parts, in.sizes);
   torch::stable::parallel_for(0, divide_up(in.sizes.parts, lanes), 1, [&](int64_t begin, int64_t end) {
-    Slopes<T, F> slopes(in, rows);
-    Scratch<F> panel(lanes * factors<F>(in.sizes.depth));
+    Slopes<T> slopes(in);
+    Scratch<T> panel(lanes * in.sizes.depth);
     Scratch<T> sums(lanes * in.sizes.depth);
     for (int64_t first_part = begin * lanes; first_part < end * lanes; first_part += lanes) {
       pack_panel(parts, first_part, lanes, panel.data());
@@ -113,18 +108,18 @@ void parts_through_entropy(const BackwardInputs<T>& in, const RegionRows<F>& row
   });
 }
 
-template <class T, class F>
-void regions_through_entropy(const BackwardInputs<T>& in, const RegionRows<F>& rows, T* grad_regions) {
+template <class T>
+void regions_through_entropy(const BackwardInputs<T>& in, T* grad_regions) {
   const Sizes sizes = in.sizes;
   const int64_t lanes = loops<T>().lanes, pitch = divide_up(sizes.depth, lanes) * lanes;
   const UnitParts<T> parts(in.parts, sizes);
-  Scratch<F> panel(lanes * factors<F>(sizes.depth));
+  Scratch<T> panel(lanes * sizes.depth);
   Scratch<T> units(lanes * pitch);
   for (int64_t first_part = 0; first_part < sizes.parts; first_part += lanes) {
     pack_panel(parts, first_part, lanes, panel.data());
     unit_rows(parts, first_part, pitch, units.data());
     torch::stable::parallel_for(0, sizes.images, 1, [&](int64_t begin, int64_t end) {
-      Slopes<T, F> slopes(in, rows);
+      Slopes<T> slopes(in);
       Scratch<T> sums(slopes.chunk() * pitch);
       for (int64_t image = begin; image < end; ++image)
         add_image(in, slopes, panel.data(), units.data(), pitch, first_part, image, sums.data(),
@@ -133,11 +128,10 @@ void regions_through_entropy(const BackwardInputs<T>& in, const RegionRows<F>& r
   }
 }
 
-#define DPNET_INSTANTIATE(T, F)                                                                     \
-  template void parts_through_entropy(const BackwardInputs<T>&, const RegionRows<F>&, T*);          \
-  template void regions_through_entropy(const BackwardInputs<T>&, const RegionRows<F>&, T*);
-DPNET_INSTANTIATE(float, float)
-DPNET_INSTANTIATE(float, Pair)
-DPNET_INSTANTIATE(double, double)
+#define DPNET_INSTANTIATE(T)                                      \
+  template void parts_through_entropy(const BackwardInputs<T>&, T*); \
+  template void regions_through_entropy(const BackwardInputs<T>&, T*);
+DPNET_INSTANTIATE(float)
+DPNET_INSTANTIATE(double)
 
 }  // namespace dpnet

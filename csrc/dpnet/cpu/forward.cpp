@@ -1,7 +1,7 @@
 // Scores max_r S_rp, argmax and entropy H_r of softmax_p(S_rp / t) on the CPU; S = X W^T is never stored.
 // Every shape, unless `screened_forward.cpp` or `forward_gradient.cpp` is chosen.
 // A block of unit parts is packed once, then every thread goes through its images; the tile is reduced while it is in
-// cache. Beside an entropy, pairs of bfloat16 or of whole numbers cost half as much where they are exact enough.
+// cache. Beside an entropy, pairs of whole numbers cost half as much where they are exact enough.
 #include <vector>
 
 #include "blocks.h"
@@ -130,7 +130,6 @@ Outputs run(const Tensor& parts, const Tensor& regions, std::optional<double> te
 Outputs forward_cpu(const Tensor& parts, const Tensor& regions, std::optional<double> temperature,
                     bool tf32) {
   if (parts.scalar_type() == ScalarType::Double) return run<double, double>(parts, regions, temperature);
-  if (multiplies_bfloat16(regions)) return run<float, Pair>(parts, regions, temperature);
   if (!temperature && screens(regions)) return screened_forward(parts, regions);
   if (temperature && multiplies_whole(regions, tf32)) return run<float, WholePair>(parts, regions, temperature);
   return run<float, float>(parts, regions, temperature);

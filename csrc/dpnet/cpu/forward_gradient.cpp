@@ -234,7 +234,6 @@ GradientOutputs run(const Tensor& parts, const Tensor& regions, double temperatu
 
 GradientOutputs forward_gradient_cpu(const Tensor& parts, const Tensor& regions, double temperature, bool tf32) {
   if (parts.scalar_type() == ScalarType::Double) return run<double, double>(parts, regions, temperature);
-  if (multiplies_bfloat16(regions)) return run<float, Pair>(parts, regions, temperature);
   if (multiplies_whole(regions, tf32)) return run<float, WholePair>(parts, regions, temperature);
   return run<float, float>(parts, regions, temperature);
 }

@@ -59,34 +59,26 @@ struct Loops {
 template <class T>
 const Loops<T>& loops();
 
-// Two neighbouring bfloat16 of a row.
-struct Pair {
-  uint16_t bits[2];
-};
-
 // Two neighbouring elements of a row as 16-bit whole numbers. Rows and panels of them are cut into runs, and each run
 // has in front, in the place of one pair, the float that a 1 stands for.
 struct WholePair {
   int16_t values[2];
 };
 
-// Products of pairs, two multiplications for one of float32. F is Pair or WholePair. Panels are [factors][lanes],
-// tiles and products float.
-template <class F>
+// Products of pairs, two multiplications for one of float32. Panels are [factors][lanes], tiles and products float.
 struct PairLoops {
   int64_t lanes;
   // One run: out[r][lane] = sum over steps of the two products of vectors[step][lane] and scalars[r * pitch + step].
-  void (*multiply)(const F* vectors, const F* scalars, int64_t pitch, int64_t rows, int64_t steps, float* out,
-                   bool accumulate);
+  void (*multiply)(const WholePair* vectors, const WholePair* scalars, int64_t pitch, int64_t rows, int64_t steps,
+                   float* out, bool accumulate);
   // One run of `count` values of a row; an odd last one is paired with 0.
-  void (*pack)(const float* values, int64_t count, F* run);
-  // One run of each lane, along the rows of a tile, in place; pairs of whole numbers take two rows at least.
+  void (*pack)(const float* values, int64_t count, WholePair* run);
+  // One run of each lane, along the rows of a tile, in place; they take two rows at least.
   void (*pack_lanes)(float* tile, int64_t rows);
 };
 
 // Null where the processor has no such product.
-template <class F>
-const PairLoops<F>* pair_loops();
+const PairLoops* pair_loops();
 
 // What finds, cheaply, the regions that may be the best of a part; `screened_forward.cpp` says how.
 struct ScreenLoops {
@@ -108,7 +100,7 @@ struct ScreenLoops {
 // Null where the processor has no such product.
 const ScreenLoops* screen_loops();
 
-// The instruction set in use, of floats and, after a plus each, of pairs and of the screen.
+// The instruction set in use, of floats and, after a plus, of pairs of whole numbers.
 const char* instruction_names();
 
 }  // namespace dpnet

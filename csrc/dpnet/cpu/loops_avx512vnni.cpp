@@ -179,7 +179,7 @@ float scaled_dot(const float* part, float scale, const float* row, int64_t depth
 
 }  // namespace
 
-PairLoops<WholePair> avx512vnni_loops() {
+PairLoops avx512vnni_loops() {
   return {VECTORS * WIDTH, multiply_units, pack, pack_lanes};
 }
 

@@ -1,5 +1,5 @@
-// Panels of pairs times rows of pairs, sum_k (a_2k b_2k + a_2k+1 b_2k+1), in AVX-512, whatever multiplies a pair.
-// For `loops_avx512bf16.cpp` and `loops_avx512vnni.cpp`; included where their instruction set is on.
+// Panels of pairs times rows of pairs, sum_k (a_2k b_2k + a_2k+1 b_2k+1), in AVX-512, with whatever becomes of the sums.
+// For `loops_avx512vnni.cpp`; included where its instruction set is on.
 
 namespace dpnet {
 namespace {

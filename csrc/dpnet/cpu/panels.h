@@ -40,7 +40,7 @@ void pack_unit(const UnitParts<T>& parts, int64_t part, F* row) {
     for (int64_t k = 0; k < parts.sizes.depth; k += Factor<F>::run, row += run_factors<F>) {
       const int64_t count = std::min(Factor<F>::run, parts.sizes.depth - k);
       for (int64_t i = 0; i < count; ++i) values[i] = from[k + i] * scale;
-      pair_loops<F>()->pack(values, count, row);
+      pair_loops()->pack(values, count, row);
     }
   } else {
     for (int64_t k = 0; k < parts.sizes.depth; ++k) row[k] = from[k] * scale;
@@ -72,18 +72,13 @@ void pack_panels(const UnitParts<T>& parts, int64_t first, int64_t count, F* pac
   });
 }
 
-// Whether regions are multiplied in bfloat16: they are stored so, and the processor can.
-inline bool multiplies_bfloat16(const Tensor& regions) {
-  return regions.scalar_type() == ScalarType::BFloat16 && pair_loops<Pair>() != nullptr;
-}
-
 // Whether regions are multiplied as whole numbers: they are stored in 16 bits, or float32 products need not be more
 // exact than those of TF32, and the processor can.
 inline bool multiplies_whole(const Tensor& regions, bool tf32) {
   constexpr int64_t least_depth = 32;  // below, making them takes longer than is won
   const ScalarType type = regions.scalar_type();
   return type != ScalarType::Double && (tf32 || type != ScalarType::Float) && regions.size(2) >= least_depth &&
-         pair_loops<WholePair>() != nullptr;
+         pair_loops() != nullptr;
 }
 
 // Similarities of a panel to some regions, [rows][lanes].
@@ -94,7 +89,7 @@ void similarities(const F* panel, RowView<F> rows, int64_t count, int64_t depth,
   for (int64_t k = 0; k < depth; k += run, panel += run_factors<F> * lanes, rows.data += run_factors<F>) {
     const int64_t steps = divide_up(std::min(run, depth - k), Factor<F>::elements);
     if constexpr (is_pair<F>)
-      pair_loops<F>()->multiply(panel, rows.data, rows.pitch, count, steps, tile, k > 0);
+      pair_loops()->multiply(panel, rows.data, rows.pitch, count, steps, tile, k > 0);
     else
       loops<T>().multiply(panel, lanes, rows.data, {rows.pitch, 1}, count, steps, tile, lanes, k > 0);
   }

@@ -18,8 +18,6 @@ struct RowView {
 template <class F>
 class RegionRows {
  public:
-  using Element = typename Factor<F>::Element;
-
   explicit RegionRows(const Tensor& regions)
       : base_(static_cast<const char*>(regions.const_data_ptr())),
         type_(regions.scalar_type()),
@@ -28,15 +26,12 @@ class RegionRows {
         row_(regions.stride(1)),
         column_(regions.stride(2)),
         depth_(regions.size(2)) {
-    constexpr ScalarType own = sizeof(Element) == 8   ? ScalarType::Double
-                               : sizeof(Element) == 4 ? ScalarType::Float
-                                                      : ScalarType::BFloat16;
-    in_place_ = type_ == own && (column_ == 1 || depth_ == 1) && row_ % Factor<F>::elements == 0 &&
-                depth_ % Factor<F>::elements == 0;
+    constexpr ScalarType own = sizeof(F) == 8 ? ScalarType::Double : ScalarType::Float;
+    in_place_ = type_ == own && (column_ == 1 || depth_ == 1);
   }
 
   // Rows a whole number of pages apart would share cache sets: a little more keeps them apart.
-  int64_t buffer_pitch() const { return divide_up(factors<F>(depth_), 16) * 16 + 16; }
+  int64_t buffer_pitch() const { return divide_up(depth_, 16) * 16 + 16; }
   int64_t buffer_size(int64_t rows) const { return in_place_ ? 0 : rows * buffer_pitch(); }
 
   // A row of bfloat16 where the columns are neighbours, null for all rows otherwise.
@@ -47,7 +42,7 @@ class RegionRows {
 
   RowView<F> get(int64_t image, int64_t first, int64_t count, F* buffer) const {
     const char* from = base_ + (image * image_ + first * row_) * bytes_;
-    if (in_place_) return {reinterpret_cast<const F*>(from), row_ / Factor<F>::elements};
+    if (in_place_) return {reinterpret_cast<const F*>(from), row_};
     typed(from, [&](const auto* values) { convert(values, count, buffer); });
     return {buffer, buffer_pitch()};
   }
@@ -77,13 +72,8 @@ class RegionRows {
 
   template <class E>
   void convert(const E* from, int64_t count, F* buffer) const {
-    const int64_t padded = factors<F>(depth_) * Factor<F>::elements;
-    for (int64_t r = 0; r < count; ++r) {
-      Element* to = reinterpret_cast<Element*>(buffer + r * buffer_pitch());
-      if (column_ == 1) convert_values(from + r * row_, depth_, to);
-      std::fill(to + depth_, to + padded, Element(0));
-    }
-    if (column_ != 1) convert_columns(from, count, buffer);
+    if (column_ != 1) return convert_columns(from, count, buffer);
+    for (int64_t r = 0; r < count; ++r) convert_values(from + r * row_, depth_, buffer + r * buffer_pitch());
   }
 
   template <class E, class T>
@@ -104,8 +94,8 @@ class RegionRows {
     for (int64_t start = 0; start < depth_; start += 16) {
       const int64_t end = std::min(start + 16, depth_);
       for (int64_t r = 0; r < count; ++r) {
-        Element* to = reinterpret_cast<Element*>(buffer + r * buffer_pitch());
-        for (int64_t k = start; k < end; ++k) to[k] = static_cast<Element>(from[r * row_ + k * column_]);
+        F* to = buffer + r * buffer_pitch();
+        for (int64_t k = start; k < end; ++k) to[k] = static_cast<F>(from[r * row_ + k * column_]);
       }
     }
   }
@@ -117,10 +107,10 @@ class RegionRows {
 };
 
 // A row of `depth` floats as pairs, run by run.
-template <class F>
-void pack_row(const float* values, int64_t depth, F* row) {
-  for (int64_t k = 0; k < depth; k += Factor<F>::run, row += run_factors<F>)
-    pair_loops<F>()->pack(values + k, std::min(Factor<F>::run, depth - k), row);
+inline void pack_row(const float* values, int64_t depth, WholePair* row) {
+  constexpr int64_t run = Factor<WholePair>::run;
+  for (int64_t k = 0; k < depth; k += run, row += run_factors<WholePair>)
+    pair_loops()->pack(values + k, std::min(run, depth - k), row);
 }
 
 // Rows of whole numbers are always made, from rows of floats.

@@ -15,8 +15,7 @@ using namespace common;
 DPNET_DECLARE(baseline)
 DPNET_DECLARE(avx2)
 DPNET_DECLARE(avx512)
-PairLoops<Pair> avx512bf16_loops();
-PairLoops<WholePair> avx512vnni_loops();
+PairLoops avx512vnni_loops();
 ScreenLoops avx512vnni_screen();
 
 namespace {
@@ -56,22 +55,10 @@ const Loops<double>& loops<double>() {
   return chosen;
 }
 
-template <>
-const PairLoops<Pair>* pair_loops<Pair>() {
-#if HAS_AVX512BF16
-  if (extended() && __builtin_cpu_supports("avx512bf16")) {
-    static const PairLoops<Pair> chosen = avx512bf16_loops();
-    return &chosen;
-  }
-#endif
-  return nullptr;
-}
-
-template <>
-const PairLoops<WholePair>* pair_loops<WholePair>() {
+const PairLoops* pair_loops() {
 #if HAS_AVX512VNNI
   if (extended() && __builtin_cpu_supports("avx512vnni")) {
-    static const PairLoops<WholePair> chosen = avx512vnni_loops();
+    static const PairLoops chosen = avx512vnni_loops();
     return &chosen;
   }
 #endif
@@ -80,7 +67,7 @@ const PairLoops<WholePair>* pair_loops<WholePair>() {
 
 const ScreenLoops* screen_loops() {
 #if HAS_AVX512VNNI
-  if (pair_loops<WholePair>()) {
+  if (pair_loops()) {
     static const ScreenLoops chosen = avx512vnni_screen();
     return &chosen;
   }
@@ -89,8 +76,7 @@ const ScreenLoops* screen_loops() {
 }
 
 const char* instruction_names() {
-  static const std::string names = std::string(loops<float>().instructions) + (pair_loops<Pair>() ? "+bf16" : "") +
-                                   (screen_loops() ? "+vnni" : "");
+  static const std::string names = std::string(loops<float>().instructions) + (pair_loops() ? "+vnni" : "");
   return names.c_str();
 }
 

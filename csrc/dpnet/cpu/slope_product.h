@@ -12,7 +12,7 @@ constexpr int64_t SLOPE_RUN = 64;  // regions; an even number
 // numbers take two rows even of a single one.
 template <class F, class T>
 void pack_slopes(T* slopes, int64_t rows) {
-  if constexpr (is_pair<F>) pair_loops<F>()->pack_lanes(slopes, rows);
+  if constexpr (is_pair<F>) pair_loops()->pack_lanes(slopes, rows);
 }
 
 // Some columns of many regions, for as many runs as they make.
@@ -35,7 +35,7 @@ class RegionColumns {
   void add_product(const T* slopes, int64_t first, int64_t rows, T* sums) const {
     const int64_t lanes = loops<T>().lanes;
     if constexpr (is_pair<F>)
-      pair_loops<F>()->multiply(reinterpret_cast<const F*>(slopes), run(first), RUN_FACTORS, width_,
+      pair_loops()->multiply(reinterpret_cast<const F*>(slopes), run(first), RUN_FACTORS, width_,
                                 divide_up(rows, 2), sums, true);
     else
       loops<T>().multiply(slopes, lanes, values_.data() + first * width_, {1, width_}, width_, rows, sums, lanes, true);
@@ -50,7 +50,7 @@ class RegionColumns {
     float column[SLOPE_RUN];
     for (int64_t k = 0; k < width_; ++k) {
       for (int64_t r = 0; r < rows; ++r) column[r] = values_.data()[(first + r) * width_ + k];
-      pair_loops<F>()->pack(column, rows, run(first) + k * RUN_FACTORS);
+      pair_loops()->pack(column, rows, run(first) + k * RUN_FACTORS);
     }
   }
 

@@ -53,17 +53,10 @@ class Scratch {
 // each run may have a header in front of its factors.
 template <class F>
 struct Factor {
-  using Element = F;
   static constexpr int64_t elements = 1, header = 0, run = STEP_BYTES / sizeof(F);
 };
 template <>
-struct Factor<Pair> {
-  using Element = BFloat16;
-  static constexpr int64_t elements = 2, header = 0, run = STEP_BYTES / sizeof(BFloat16);
-};
-template <>
 struct Factor<WholePair> {
-  using Element = float;
   static constexpr int64_t elements = 2, header = 1, run = 128;  // longer ones cost less, and round more
 };
 
