@@ -1,18 +1,29 @@
-"""In which order training reads feature maps: shuffled, and in blocks where memory holds no more than one."""
+"""Feature maps and in which order training reads them: shuffled, in blocks where memory holds no more than one."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from dpnet.training import Features
-
 CHUNK = 16
 """Neighbours on disk that are read together: as many as keep reading sequential and a block's classes mixed."""
+
+
+class Features(Protocol):
+    """Feature maps to train on: a tensor [N,d,h,w], or a `dpnet.features.FeatureCache` on disk."""
+
+    @property
+    def shape(self) -> Sequence[int]:
+        """(N, d, h, w)."""
+
+    def __len__(self) -> int:
+        """Number of images N."""
+
+    def __getitem__(self, indices: Tensor) -> Tensor:
+        """Feature maps [n,d,h,w] of the images with these indices."""
 
 
 def block_size(features: Features) -> int | None:

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, overload
+from typing import overload
 
 import torch
 from torch import Tensor, nn
 
-from dpnet.blocks import in_order
+from dpnet.blocks import Features, in_order
 from dpnet.constraints import own_class_mask
 from dpnet.model import PartClassifier, PartOutput
 from dpnet.regions import normalise_rows
-
-if TYPE_CHECKING:
-    from dpnet.training import Features
 
 
 @overload

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from dpnet.blocks import Features
 from dpnet.evaluation import outputs
 from dpnet.geometry import size_of
 from dpnet.model import PartClassifier, PartOutput
-
-if TYPE_CHECKING:
-    from dpnet.training import Features
 
 MAP_KINDS = ("exact", "dense")
 

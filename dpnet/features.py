@@ -103,7 +103,7 @@ def extract_features(
     else:
         write_manifest(folder, manifest)
     missing = [s for s in range(manifest.num_shards) if not (folder / manifest.shard_name(s)).exists()]
-    for shard in tqdm(missing, desc="features", unit="shard", disable=not progress):
+    for shard in tqdm(missing, desc="features", unit="shard", disable=not progress or not missing):
         indices = manifest.shard_indices(shard)
         images: Subset[tuple[Tensor, int]] = Subset(dataset, indices)  # type: ignore[arg-type]  # reads items alone
         loader = DataLoader(images, batch_size=batch_size, num_workers=workers)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from dpnet.blocks import Features
 from dpnet.evaluation import outputs
 from dpnet.model import PartClassifier
-
-if TYPE_CHECKING:
-    from dpnet.training import Features
 
 
 class Gallery(NamedTuple):

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from dpnet.blocks import in_order
+from dpnet.blocks import Features, in_order
 from dpnet.constraints import own_class_mask
 from dpnet.model import Model, PartClassifier
 from dpnet.regions import normalise_rows
-
-if TYPE_CHECKING:
-    from dpnet.training import Features
 
 PART_METHODS = ("random", "class_regions", "kmeans", "discriminative")
 CLASSIFIER_METHODS = {"default": None, "own_minus_half": -0.5, "own_zero": 0.0}

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from dpnet.blocks import block_size
+from dpnet.blocks import Features, block_size
 from dpnet.model import GlobalClassifier, PartClassifier
-from dpnet.training import Features
 
 
 @torch.no_grad()

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
+from dpnet.blocks import Features
 from dpnet.initialisation import fit_centre, initialise_classifier, initialise_parts
 from dpnet.model import GlobalClassifier, PartClassifier
 from dpnet.regions import RegionScheme
-
-if TYPE_CHECKING:
-    from dpnet.training import Features
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,12 @@ import torch.nn.functional as F
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from dpnet.blocks import block_size
+from dpnet.blocks import Features, block_size
 from dpnet.evaluation import predict
 from dpnet.preparation import prepare
 from dpnet.runs import Run
 from dpnet.settings import ConstraintWeights
-from dpnet.training import Features, train
+from dpnet.training import train
 
 # Tried from the largest down by `choose_weights`.
 WEIGHT_GRIDS = {

@@ -8,13 +8,13 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from dpnet.blocks import block_size, read_batches, shuffled_blocks
+from dpnet.blocks import Features, block_size, read_batches, shuffled_blocks
 from dpnet.checkpoint import load_checkpoint, save_checkpoint
 from dpnet.diagnostics import early_diagnostics
 from dpnet.evaluation import accuracy
@@ -22,20 +22,6 @@ from dpnet.losses import batch_loss
 from dpnet.model import Model
 from dpnet.processes import mean_over_processes, rank, world_size
 from dpnet.settings import TrainingSettings
-
-
-class Features(Protocol):
-    """Feature maps to train on: a tensor [N,d,h,w], or a `dpnet.features.FeatureCache` on disk."""
-
-    @property
-    def shape(self) -> Sequence[int]:
-        """(N, d, h, w)."""
-
-    def __len__(self) -> int:
-        """Number of images N."""
-
-    def __getitem__(self, indices: Tensor) -> Tensor:
-        """Feature maps [n,d,h,w] of the images with these indices."""
 
 
 @dataclass

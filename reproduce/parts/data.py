@@ -10,6 +10,7 @@ import torch
 from torch.utils.data import Subset
 
 from dpnet import cell_grid, describe, extract_features
+from dpnet.blocks import Features
 from dpnet.data import PictureData, PictureSet
 from dpnet.features import FeatureCache
 from dpnet.geometry import size_of
@@ -17,7 +18,6 @@ from dpnet.leakage import combined_hash
 from dpnet.manifest import DTYPES, Manifest, short_hash
 from dpnet.settings import PRECISIONS
 from dpnet.sources import DataSource, picture_hashes
-from dpnet.training import Features
 from opticam import Classifier
 from opticam.layers import layer_name
 from opticam.sample import SampleSet, sample_set
