@@ -4,40 +4,20 @@ from __future__ import annotations
 
 import json
 import math
-import sqlite3
-import time
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
 
+from reproduce.workspace.database import Database
+
 if TYPE_CHECKING:
     import numpy as np
     import torch
 
-SCHEMA_VERSION = 1
-BUSY_SECONDS = 120.0  # how long a writer waits for another process's transaction
-
-_SCHEMA = (
-    """CREATE TABLE IF NOT EXISTS results (
-        profile TEXT NOT NULL, experiment TEXT NOT NULL, network TEXT NOT NULL, method TEXT NOT NULL,
-        image TEXT NOT NULL, metric TEXT NOT NULL, value REAL,
-        PRIMARY KEY (profile, experiment, network, method, image, metric)) WITHOUT ROWID""",
-    """CREATE TABLE IF NOT EXISTS runs (
-        id TEXT PRIMARY KEY, "commit" TEXT NOT NULL, versions TEXT NOT NULL, device TEXT NOT NULL,
-        seed INTEGER NOT NULL, arguments TEXT NOT NULL, start TEXT NOT NULL, "end" TEXT)""",
-    """CREATE TABLE IF NOT EXISTS skips (
-        profile TEXT NOT NULL, experiment TEXT NOT NULL, image TEXT NOT NULL, reason TEXT NOT NULL,
-        PRIMARY KEY (profile, experiment, image)) WITHOUT ROWID""",
-    f"PRAGMA user_version = {SCHEMA_VERSION}",
-)
-# Later than version 1, which has all it needs without it: made wherever it is missing.
-_STAGES = """CREATE TABLE IF NOT EXISTS stages (
-    run TEXT NOT NULL, stage TEXT NOT NULL, seconds REAL NOT NULL, PRIMARY KEY (run, stage))"""
 _FILTERS = ("network", "method", "image", "metric")
 _TABLES = ("results", "runs", "skips", "stages")
 
@@ -73,88 +53,13 @@ def batch_rows(
     ]
 
 
-class Store:
+class Store(Database):
     """Results, runs, their stages and skipped images in one SQLite file (write-ahead log).
 
-    Every writing call is one transaction: a killed process loses at most the call in flight. Several
-    processes may write the same file; each waits up to `BUSY_SECONDS` for the others. A NaN (a metric that
-    is undefined for an image) is stored as NULL, counts as done, and is read back as NaN; infinities are
+    Every writing call is one transaction: a killed process loses at most the call in flight. A NaN (a metric
+    that is undefined for an image) is stored as NULL, counts as done, and is read back as NaN; infinities are
     kept as they are.
-
-    Raises ValueError when `path` is not such a file or was written with another schema version.
     """
-
-    def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self._naming_the_file():
-            # isolation_level=None: transactions are begun here, explicitly, never by the driver.
-            self.connection = sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None)
-            try:
-                self._prepare()
-            except (sqlite3.DatabaseError, ValueError) as error:
-                self.connection.close()
-                if isinstance(error, ValueError | sqlite3.OperationalError):
-                    raise
-                raise ValueError(f"path {str(self.path)!r} is not a results file: {error}") from error
-
-    @contextmanager
-    def _naming_the_file(self) -> Iterator[None]:
-        """What SQLite cannot do inside says in which file."""
-        try:
-            yield
-        except sqlite3.OperationalError as error:
-            if str(error).startswith(str(self.path)):
-                raise
-            raise sqlite3.OperationalError(f"{self.path}: {error}") from error
-
-    def _prepare(self) -> None:
-        version = self._version()
-        self._use_write_ahead_log()
-        # NORMAL cannot lose or damage a finished transaction when a process dies, only at a power cut.
-        self.connection.execute("PRAGMA synchronous = NORMAL")
-        if version == 0:
-            with self._transaction():
-                for statement in _SCHEMA:
-                    self.connection.execute(statement)
-        if not self.connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'stages'").fetchone():
-            with self._transaction():
-                self.connection.execute(_STAGES)
-
-    def _version(self) -> int:
-        """Of the schema, 0 where nothing is there yet.
-
-        Raises ValueError for another program's file, before anything is written to it.
-        """
-        self.connection.execute("BEGIN")  # one view of what another process may just be making
-        version: int = self.connection.execute("PRAGMA user_version").fetchone()[0]
-        columns = {row[1] for row in self.connection.execute("PRAGMA table_info(results)")}
-        tables = self.connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()[0]
-        self.connection.execute("COMMIT")
-        if version not in (0, SCHEMA_VERSION):
-            raise ValueError(
-                f"path {str(self.path)!r} has schema {version}; this code reads {SCHEMA_VERSION}"
-            )
-        if columns != set(Row._fields) if version else tables:
-            raise ValueError(
-                f"path {str(self.path)!r} is not a results file: it is another program's database"
-            )
-        return version
-
-    def _use_write_ahead_log(self) -> None:
-        # SQLite's busy timeout does not cover this switch: two processes creating one file collide at once.
-        deadline = time.monotonic() + BUSY_SECONDS
-        while self.connection.execute("PRAGMA journal_mode").fetchone() != ("wal",):
-            try:
-                self.connection.execute("PRAGMA journal_mode = WAL")
-            except sqlite3.OperationalError as error:
-                if "locked" not in str(error) or time.monotonic() > deadline:
-                    raise
-                time.sleep(0.01)
-
-    def close(self) -> None:
-        """Close the file; a second call does nothing."""
-        self.connection.close()
 
     def __enter__(self) -> Store:
         return self
@@ -162,25 +67,10 @@ class Store:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        with self._naming_the_file():
-            if not self.path.exists():  # SQLite would go on writing to what no longer has a name
-                raise sqlite3.OperationalError("was removed while it was in use")
-            try:
-                # IMMEDIATE takes the write lock at once: a reader that becomes a writer later cannot wait its turn.
-                self.connection.execute("BEGIN IMMEDIATE")
-                yield
-                self.connection.execute("COMMIT")
-            except BaseException:
-                if self.connection.in_transaction:  # a full disk has ended it already
-                    self.connection.execute("ROLLBACK")
-                raise
-
     def write(self, rows: Iterable[Row]) -> None:
         """Insert the rows, replacing values already stored under the same key, in one transaction."""
         checked = [_checked(row) for row in rows]
-        with self._transaction():
+        with self.transaction():
             self.connection.executemany(
                 "INSERT OR REPLACE INTO results VALUES (?, ?, ?, ?, ?, ?, ?)", checked
             )
@@ -220,7 +110,7 @@ class Store:
     def delete(self, profile: str, experiment: str, **filters: str | Iterable[str]) -> int:
         """Remove an experiment's results, without filters its skips too; return how many values went."""
         where, parameters = _where(profile, experiment, filters)
-        with self._transaction():
+        with self.transaction():
             count = self.connection.execute(f"DELETE FROM results WHERE {where}", parameters).rowcount
             if not filters:
                 self.connection.execute(
@@ -230,14 +120,14 @@ class Store:
 
     def skip(self, profile: str, experiment: str, image: str, reason: str) -> None:
         """Record an image that cannot be measured (corrupt file, label out of range, no boxes) and why."""
-        with self._transaction():
+        with self.transaction():
             self.connection.execute(
                 "INSERT OR REPLACE INTO skips VALUES (?, ?, ?, ?)", (profile, experiment, image, reason)
             )
 
     def forget_skips(self, profile: str, experiment: str) -> None:
         """Forget which images were skipped, so that they are tried again."""
-        with self._transaction():
+        with self.transaction():
             self.connection.execute(
                 "DELETE FROM skips WHERE profile = ? AND experiment = ?", (profile, experiment)
             )
@@ -271,20 +161,20 @@ class Store:
             _now(),
             None,
         )
-        with self._transaction():
+        with self.transaction():
             self.connection.execute("INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?)", record)
         return run
 
     def end_run(self, run: str) -> None:
         """Record the time a run ended; a run without an end was interrupted."""
-        with self._transaction():
+        with self.transaction():
             cursor = self.connection.execute('UPDATE runs SET "end" = ? WHERE id = ?', (_now(), run))
             if cursor.rowcount == 0:
                 raise ValueError(f"run {run!r} is not in {str(self.path)!r}")
 
     def add_stage(self, run: str, stage: str, seconds: float) -> None:
         """Record how long a stage of a run took."""
-        with self._transaction():
+        with self.transaction():
             self.connection.execute("INSERT OR REPLACE INTO stages VALUES (?, ?, ?)", (run, stage, seconds))
 
     def stages(self) -> pd.DataFrame:
@@ -317,7 +207,7 @@ class Store:
         Store(other).close()  # refuses anything that is not a results file
         self.connection.execute("ATTACH DATABASE ? AS other", (str(other),))
         try:
-            with self._transaction():
+            with self.transaction():
                 for table in _TABLES:
                     self.connection.execute(
                         f"INSERT OR REPLACE INTO main.{table} SELECT * FROM other.{table}"
