@@ -127,12 +127,8 @@ class Classifier(nn.Module):
             "mean": self.mean.flatten().tolist(),
             "std": self.std.flatten().tolist(),
         }
-        options: dict[str, Any] = {
-            "reshape": self.reshape,
-            "pixel_range": self.pixel_range,
-            "optimize": "exact",
-        }
-        options |= {"probability": self.probabilities, "call": self.call}
+        options: dict[str, Any] = {"reshape": self.reshape, "pixel_range": self.pixel_range}
+        options |= {"optimize": "exact", "probability": self.probabilities, "call": self.call}
         layer = layer_name(self.network, self.target_layer)
         return Classifier(network, network.get_submodule(layer), **statistics, **options)
 
@@ -285,8 +281,6 @@ class Classifier(nn.Module):
 
     def _as_map(self, output: Any, images: torch.Tensor) -> torch.Tensor:
         """Feature maps [B,K,h,w] from the output of a layer, at least float32."""
-        height, width = images.shape[-2:]
-        size = height, width
         if self.reshape is not None:
             output = self.reshape(output)
         elif not isinstance(output, torch.Tensor):
@@ -295,7 +289,7 @@ class Classifier(nn.Module):
                 "to [B,K,h,w]"
             )
         else:
-            output = laid_out(output, self.network, size)
+            output = laid_out(output, self.network, (images.shape[-2], images.shape[-1]))
         if output.dim() != 4:
             raise ValueError(
                 f"target_layer: its output has shape {tuple(output.shape)}; expected [B,K,h,w] or tokens "

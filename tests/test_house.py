@@ -106,3 +106,12 @@ def test_both_kernels_have_the_same_files_for_the_same_role() -> None:
     roles = {"api", "backends", "cpu", "cuda", "inputs", "ops", "reference"}
     for folder in ("opticam/masking", "dpnet/similarity"):
         assert roles <= {path.stem for path in (ROOT / folder).glob("*.py")}, folder
+
+
+def test_no_file_is_longer_than_300_lines() -> None:
+    kinds = ("opticam/**/*.py", "dpnet/**/*.py", "reproduce/**/*.py", "csrc/**/*.*")
+    lengths = {
+        path: path.read_text(encoding="utf-8").count("\n") for kind in kinds for path in ROOT.glob(kind)
+    }
+    assert len(lengths) > 300
+    assert {path.relative_to(ROOT).as_posix(): n for path, n in lengths.items() if n > 300} == {}

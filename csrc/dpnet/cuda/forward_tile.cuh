@@ -2,18 +2,10 @@
 // For `forward.cu`, any shape; `tile_layout.h` cuts it into blocks.
 #pragma once
 
-#include "device.cuh"
+#include "reductions.cuh"
 #include "tile_layout.h"
 
 namespace dpnet {
-
-// Softmax over some parts of one region: the largest logit, and sums of e^(logit - peak) and of
-// (logit - peak) e^(logit - peak).
-struct Share {
-  float peak;
-  float mass;
-  float moment;
-};
 
 struct ForwardArguments {
   const char* units;    // unit parts, rows of row_bytes
@@ -33,19 +25,6 @@ struct ForwardArguments {
 // tf32x3 keeps a second set of sums, for half as many columns.
 template <Math math>
 constexpr int TILE = math == Math::tf32x3 ? 64 : 128;
-
-__device__ __forceinline__ bool is_better(float value, int region, float best, int best_region) {
-  if (value != value || best != best) return value != value && (best == best || region < best_region);
-  return value > best || (value == best && region < best_region);
-}
-
-__device__ __forceinline__ Share merge(Share a, Share b) {
-  const float peak = fmaxf(a.peak, b.peak);
-  const float shift_a = a.mass == 0 ? 0 : a.peak - peak, shift_b = b.mass == 0 ? 0 : b.peak - peak;
-  const float factor_a = exponential(shift_a), factor_b = exponential(shift_b);
-  return {peak, a.mass * factor_a + b.mass * factor_b,
-          (a.moment + a.mass * shift_a) * factor_a + (b.moment + b.mass * shift_b) * factor_b};
-}
 
 template <Math math>
 struct ForwardTile {
