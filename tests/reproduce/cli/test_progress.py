@@ -2,6 +2,7 @@
 
 import os
 import pty
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -24,9 +25,10 @@ def shell(script, tmp_path, **options):
 def test_a_stage_is_one_line_with_its_time_and_the_expected_one(tmp_path):
     done = shell(f'stage "build the extensions" "$2" -c "{WORK}"', tmp_path)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == [
+    lines = re.sub(r"(?<=extensions: done in )\d+", "N", done.stdout).splitlines()  # seconds of this machine
+    assert lines == [
         "   a: done in 2.0 s, expected up to 3 s",
-        "== build the extensions: done in 0 s, expected 40 s",
+        "== build the extensions: done in N s, expected 40 s",
     ]
     assert "noise" in (tmp_path / "log").read_text()
 
@@ -46,7 +48,8 @@ def test_on_a_terminal_the_line_is_there_from_the_beginning(tmp_path):
     shown = os.read(ours, 10_000).decode()
     os.close(ours)
     first, last = shown.rstrip().split("\r\033[K")
-    assert first == "== experiments, expected 180 s" and last == "== experiments: done in 0 s, expected 180 s"
+    assert first == "== experiments, expected 180 s"
+    assert re.fullmatch(r"== experiments: done in \d+ s, expected 180 s", last)
 
 
 def test_the_end_says_where_to_look_and_what_the_verdicts_are(tmp_path):
