@@ -31,8 +31,8 @@ class FeatureCache:
     """Feature maps and labels of one data set, read from a folder that `extract_features` filled.
 
     ``cache[indices]`` gives the maps [n,d,h,w] of an int64 tensor of image indices, in the stored dtype; only
-    the pages that hold them are read, and no shard stays mapped. ``labels`` is int64 [N]. ``memory``: bytes that
-    training may hold at a time, ``block_size`` the number of images that this is; None for both without a bound.
+    the pages that hold them are read. ``labels`` is int64 [N]. ``memory``: bytes that training may hold at a time,
+    ``block_size`` the number of images that this is; None for both without a bound. Under one no shard stays mapped.
     Raises FileNotFoundError when the folder has no manifest or lacks a shard, ValueError when the manifest differs
     from the one ``expected``, or a shard and a batch do not fit into ``memory``.
     """
@@ -40,7 +40,8 @@ class FeatureCache:
     def __init__(
         self, folder: str | Path, expected: Manifest | None = None, memory: int | None = None
     ) -> None:
-        self._folder = Path(folder)
+        self._folder, self._bounded = Path(folder), memory is not None
+        self._mapped: dict[int, dict[str, Tensor]] = {}
         self.manifest = read_manifest(self._folder)
         if expected is not None:
             self.manifest.require(expected, self._folder)
@@ -65,7 +66,12 @@ class FeatureCache:
 
     def _shard(self, shard: int) -> dict[str, Tensor]:
         """A shard's tensors in a memory map, whose pages count as this process's until they are dropped."""
-        return _load_shard(self._folder, self.manifest, shard)
+        if shard in self._mapped:
+            return self._mapped[shard]
+        tensors = _load_shard(self._folder, self.manifest, shard)
+        if not self._bounded:
+            self._mapped[shard] = tensors
+        return tensors
 
     def _images_in(self, memory: int, nbytes: int) -> int:
         """How many images fit beside the pages of one shard, which are mapped while a block is read."""
