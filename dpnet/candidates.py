@@ -65,19 +65,20 @@ def part_candidates(
         )
         for name, scheme, initialisation, rate in choices
     ]
-    return runs + (_variants(runs[2], sides, parts_per_class) if wide else [])
+    return runs + (_variants(runs[2], sides) if wide else [])
 
 
-def _variants(run: Run, sides: list[int], parts_per_class: int) -> list[Run]:
-    """The run with one thing changed at a time."""
-    base = PartRecipe(parts_per_class, RegionScheme("pyramid", tuple(sides[:1])), initialisation="random")
+def _variants(run: Run, sides: list[int]) -> list[Run]:
+    """The run of parts with one thing changed at a time."""
+    base = run.recipe
+    assert isinstance(base, PartRecipe)
     recipes = {
         "kmeans": replace(base, initialisation="kmeans"),
         "discriminative": replace(base, initialisation="discriminative"),
         "raw": replace(base, scheme=replace(base.scheme, x_norm="none")),
         "plain": replace(base, centre=False),
-        "half the parts": replace(base, parts_per_class=max(1, parts_per_class // 2)),
-        "twice the parts": replace(base, parts_per_class=2 * parts_per_class),
+        "half the parts": replace(base, parts_per_class=max(1, base.parts_per_class // 2)),
+        "twice the parts": replace(base, parts_per_class=2 * base.parts_per_class),
         "own classes first": replace(base, classifier_initialisation="own_minus_half"),
         "cells and all windows": replace(base, scheme=RegionScheme("pyramid", (1, *sides))),
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from dpnet.blocks import Features, block_size
+from dpnet.blocks import Features, block_size, in_order
 from dpnet.model import GlobalClassifier, PartClassifier
 
 
@@ -22,5 +22,5 @@ def prepare(
     if block_size(features) is not None:
         return features
     make = model.regions if isinstance(model, PartClassifier) else model.pooled
-    batches = torch.arange(len(features)).split(batch_size)
+    batches = in_order(features, batch_size)
     return torch.cat([make(features[batch].to(model.centre.device)).cpu() for batch in batches])

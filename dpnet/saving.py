@@ -55,14 +55,15 @@ def load_model(folder: str | Path, own_backbone: str | None = None) -> tuple[Mod
     ValueError when its files cannot be read, or name a function that is not ``own_backbone``.
     """
     folder = Path(folder)
-    card = read_card(folder)
+    content = _content(folder)
+    card = _card_in(content, folder)
     named = card.backbone.name
     if is_users_function(named) and named != own_backbone:
         raise ValueError(
             f"model: {folder} runs the function {named}; if it is yours, give --backbone {named}"
         )
     with _readable(folder):
-        model = _build(_content(folder)["model"])
+        model = _build(content["model"])
         model.load_state_dict(safetensors.torch.load_file(folder / WEIGHTS_NAME))
     return model.eval(), card
 
@@ -70,11 +71,12 @@ def load_model(folder: str | Path, own_backbone: str | None = None) -> tuple[Mod
 def read_card(folder: str | Path) -> ModelCard:
     """The card of the model in a folder, which runs nothing; errors as in `load_model`."""
     folder = Path(folder)
-    for name in (WEIGHTS_NAME, CARD_NAME):
-        if not (folder / name).is_file():
-            raise FileNotFoundError(f"model: there is no {folder / name}; `python -m dpnet train` writes it")
+    return _card_in(_content(folder), folder)
+
+
+def _card_in(content: dict[str, Any], folder: Path) -> ModelCard:
     with _readable(folder):
-        return _card(_content(folder)["card"])
+        return _card(content["card"])
 
 
 @contextmanager
@@ -87,7 +89,12 @@ def _readable(folder: Path) -> Iterator[None]:
 
 
 def _content(folder: Path) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads((folder / CARD_NAME).read_text())
+    """What the card's file says, where both files of a model are there."""
+    for name in (WEIGHTS_NAME, CARD_NAME):
+        if not (folder / name).is_file():
+            raise FileNotFoundError(f"model: there is no {folder / name}; `python -m dpnet train` writes it")
+    with _readable(folder):
+        content: dict[str, Any] = json.loads((folder / CARD_NAME).read_text())
     return content
 
 

@@ -18,7 +18,7 @@ from reproduce.cli.options import command_line
 from reproduce.cli.selection import select
 from reproduce.experiments.opticam.saliency_experiment import SaliencyExperiment
 from reproduce.saliency.evaluation import due_groups
-from reproduce.saliency.passes import Passes, of_group, of_map
+from reproduce.saliency.passes import Passes, of_images
 from reproduce.saliency.requests import Request, by_network
 from reproduce.workspace.workspace import Workspace
 
@@ -121,11 +121,10 @@ def _row(
     everything = range(len(planned.source.names))
     for wanted in (wanted for methods in by_network(requests).values() for wanted in methods.values()):
         request, due = wanted[0], due_groups(wanted, everything)
-        speed, extent = speeds[request.network], max(due.values(), default=0)
-        passes = of_map(request, speed.channels) * extent
-        for group, count in due.items():
-            passes = passes + of_group(request, group, speed.channels) * count
-        total, images, seconds = total + passes, max(images, extent), seconds + speed.seconds(passes)
+        speed = speeds[request.network]
+        passes = of_images(request, due, speed.channels)
+        total, seconds = total + passes, seconds + speed.seconds(passes)
+        images = max([images, *due.values()])
     millions = {"forward": total.forward / 1e6, "backward": total.backward / 1e6}
     printed = {f"{kind} passes, millions": f"{value:,.2f}" for kind, value in millions.items()}
     return {"experiment": name, "images": images, **printed, "hours": f"{seconds / 3600:.1f}"}

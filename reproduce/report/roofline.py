@@ -16,12 +16,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
 from reproduce.benchmarks.masking.cases import CHANNELS, COLOURS, PIXELS, SHAPES, STEPS
+from reproduce.benchmarks.similarity.cases import PRECISIONS
 from reproduce.report.kernel_figures import MASKING, SIMILARITY, WIDTH, Kernel, fastest, save
 
 BILINEAR, RANGE, SOFTMAX = 7, 2, 4
 """Operations: a pixel from four cells; less the least, times a factor; one weight."""
 
-ENTRY = {"float32": 4, "tf32": 4, "bfloat16": 2, "float16": 2}
+ENTRY = {precision.name: precision.dtype.itemsize for precision in PRECISIONS}
 """Bytes of one number of the regions."""
 
 COLOUR = {"ours": "#0072b2", "eager": "#d55e00"}
@@ -31,7 +32,7 @@ MARKS = "osD^vPX*"
 class Roofs(NamedTuple):
     """Gigabytes a second of a copy of the largest work's bytes, and GFLOP a second of bare products by precision."""
 
-    bandwidth: float
+    bandwidth: float | None
     products: dict[str, float]
 
 
@@ -83,10 +84,8 @@ def points(kernel: Kernel, rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def roofs(masking: pd.DataFrame, similarity: pd.DataFrame) -> Roofs:
-    """What was measured beside the kernels of one device; NaN and nothing where a benchmark has no rows."""
-    bandwidth = float("nan")
-    if len(masking):
-        bandwidth = float(masking.sort_values("moved_mb").iloc[-1]["copy_gb_s"])
+    """What was measured beside the kernels of one device; None and nothing where a benchmark has no rows."""
+    bandwidth = float(masking.sort_values("moved_mb").iloc[-1]["copy_gb_s"]) if len(masking) else None
     if not len(similarity):
         return Roofs(bandwidth, {})
     sizes = similarity[["B", "R", "P", "d"]].astype(float)
@@ -111,7 +110,7 @@ def draw(table: pd.DataFrame, roofs: Roofs, title: str, path: Path) -> None:
                 label=name if side == "ours" else None,
             )
     reach = table["intensity"].min() / 2, table["intensity"].max() * 2
-    if roofs.bandwidth == roofs.bandwidth:
+    if roofs.bandwidth is not None:
         axis.plot(reach, [roofs.bandwidth * x for x in reach], color="black", linewidth=0.8)
         _say(axis, f"copy: {roofs.bandwidth:,.0f} GB/s", reach[0], roofs.bandwidth * reach[0])
     for names, rate in _told_apart(roofs.products):

@@ -15,7 +15,7 @@ from opticam.saliency import SaliencyMethod
 from reproduce.saliency.explained_batch import Evaluated, View, timed_maps
 from reproduce.saliency.label_check import LabelCheck
 from reproduce.saliency.metric_groups import GROUPS
-from reproduce.saliency.passes import of_group, of_map
+from reproduce.saliency.passes import of_images
 from reproduce.saliency.requests import Request, by_network
 from reproduce.workspace.processes import share
 from reproduce.workspace.sources import Batch, load_batch
@@ -123,10 +123,7 @@ def _missing(workspace: Workspace, methods: Mapping[str, list[Request]]) -> dict
 
 def _work(wanted: list[Request], batch: range) -> float:
     """About how long a method takes on a batch: passes, of which one backward counts as two forward."""
-    due = due_groups(wanted, batch)
-    passes = of_map(wanted[0], CHANNELS) * max(due.values(), default=0)
-    for group, count in due.items():
-        passes += of_group(wanted[0], group, CHANNELS) * count
+    passes = of_images(wanted[0], due_groups(wanted, batch), CHANNELS)
     slower = 2 if wanted[0].options.get("precision") == "float64" else 1
     return slower * (passes.forward + 2 * passes.backward)
 

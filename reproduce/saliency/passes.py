@@ -73,6 +73,14 @@ def of_map(request: Request, channels: int) -> Passes:
     return Passes(1) if count is None else count(channels, request.options)
 
 
+def of_images(request: Request, due: Mapping[str, int], channels: int) -> Passes:
+    """Passes of a method's maps, each made once, and of the groups of metrics on so many of the images each."""
+    passes = of_map(request, channels) * max(due.values(), default=0)
+    for group, count in due.items():
+        passes += of_group(request, group, channels) * count
+    return passes
+
+
 def of_group(request: Request, group: str, channels: int) -> Passes:
     """Passes of one group of metrics on one map, the map itself apart."""
     again, own = OF_A_METRIC.get(group, (0, Passes()))

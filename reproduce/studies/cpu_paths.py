@@ -30,9 +30,11 @@ from dpnet.similarity import part_similarity
 from opticam import Classifier, OptiCAM
 from reproduce.benchmarks.environment import environment
 from reproduce.benchmarks.masking import cases as masking
+from reproduce.benchmarks.reports import table_lines
 from reproduce.benchmarks.similarity import cases as similarity
 from reproduce.benchmarks.similarity.__main__ import step
 from reproduce.benchmarks.timing import take_turns
+from reproduce.studies.instruction_sets import processor_flags
 from reproduce.workspace.paths import ROOT
 
 FILE = "cpu_paths.csv"
@@ -217,8 +219,7 @@ def measure(route: Route) -> dict[str, Any]:
 def markdown(table: pd.DataFrame) -> str:
     """The rows as CONTRIBUTING.md shows them."""
     shown = ["path", "lines", "reached by", "best work", "gain"]
-    lines = [shown, ["---", "---:", "---", "---", "---:"], *table[shown].astype(str).values.tolist()]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return "\n".join(table_lines(table[shown], lambda column, value: str(value)))
 
 
 def main() -> None:
@@ -233,17 +234,12 @@ def main() -> None:
     path = options.output / FILE
     table = pd.read_csv(path, dtype=str) if path.exists() else pd.DataFrame({"path": []})
     for route in ROUTES:
-        if route.flag and route.flag not in _flags():
+        if route.flag and route.flag not in (processor_flags() or ()):
             print(f"{route.name}: left out, the processor has no {route.flag}", file=sys.stderr)
         elif route.name not in set(table["path"]):
             table = pd.concat([table, pd.DataFrame([measure(route)])])
             table.to_csv(path, index=False)
     print(markdown(table))
-
-
-def _flags() -> set[str]:
-    information = Path("/proc/cpuinfo")
-    return set(information.read_text().split()) if information.exists() else set()
 
 
 if __name__ == "__main__":

@@ -52,10 +52,15 @@ SETTINGS = (
 """The last takes whatever the processor adds to AVX-512: VNNI, bfloat16, AMX."""
 
 
+def processor_flags() -> set[str] | None:
+    """What the processor has, as the kernel names it; None where it cannot be asked."""
+    information = Path("/proc/cpuinfo")
+    return set(information.read_text().split()) if information.exists() else None
+
+
 def available(settings: tuple[Setting, ...]) -> list[Setting]:
     """The settings that this processor has; all of them where it cannot be asked."""
-    information = Path("/proc/cpuinfo")
-    flags = set(information.read_text().split()) if information.exists() else None
+    flags = processor_flags()
     return [setting for setting in settings if not setting.flag or flags is None or setting.flag in flags]
 
 

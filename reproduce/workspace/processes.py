@@ -7,6 +7,7 @@ import random
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from operator import itemgetter
 from typing import TypeVar
 
 import torch
@@ -62,9 +63,9 @@ def share(items: Iterable[Item], work: Callable[[Item], float] = lambda item: 1.
     random.Random(0).shuffle(items)
     loads = [0.0] * dist.get_world_size()
     own = []
-    for item in sorted(items, key=work, reverse=True):
+    for length, item in sorted(((work(item), item) for item in items), key=itemgetter(0), reverse=True):
         least = loads.index(min(loads))
-        loads[least] += work(item)
+        loads[least] += length
         if least == dist.get_rank():
             own.append(item)
     return own

@@ -49,18 +49,13 @@ def kernels_at_a_glance(measured: Path, folder: Path) -> Iterator[Block]:
         "what stays in the processor's cache."
     )
     for device in DEVICES:
-        tables = {kernel.name: _rows(path) for kernel, where, path in found if where == device}
-        machines = dict.fromkeys(name for table in tables.values() for name in table.get("device", ()))
+        paths = {kernel.name: path for kernel, where, path in found if where == device and path.is_file()}
+        tables = {kernel: pd.read_csv(path) for kernel, path in paths.items()}
+        machines = dict.fromkeys(name for table in tables.values() for name in table["device"])
         for number, machine in enumerate(map(str, machines), 1):
-            own = {
-                kernel: table[table["device"] == machine] for kernel, table in tables.items() if len(table)
-            }
+            own = {kernel: table[table["device"] == machine] for kernel, table in tables.items()}
             target = folder / f"kernel_roofline_{device}{'' if number == 1 else f'_{number}'}.svg"
-            yield _roofline({kernel: table for kernel, table in own.items() if len(table)}, machine, target)
-
-
-def _rows(path: Path) -> pd.DataFrame:
-    return pd.read_csv(path) if path.is_file() else pd.DataFrame()
+            yield _roofline({kernel: rows for kernel, rows in own.items() if len(rows)}, machine, target)
 
 
 def _speedups(kernel: Kernel, path: Path, folder: Path) -> Picture:
@@ -83,7 +78,7 @@ def _roofline(tables: dict[str, pd.DataFrame], device: str, target: Path) -> Pic
     own = table.loc[table["side"] == "ours", "gflops"]
     told = f"ours at {own.min():,.3g} to {own.max():,.3g} GFLOP a second"
     unknown = [] if measured.products else ["the product"]
-    unknown += [] if measured.bandwidth == measured.bandwidth else ["the copy"]
+    unknown += [] if measured.bandwidth is not None else ["the copy"]
     lacking = f"; not measured: {' and '.join(unknown)}" if unknown else ""
     return Picture(target, f"{title}: {told}", f"{title}: {told}{lacking}.", narrow=True)
 

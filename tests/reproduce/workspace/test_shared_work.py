@@ -44,15 +44,21 @@ def test_two_processes_share_dpnets_models_and_give_the_tables_of_one(tmp_path):
         pd.testing.assert_frame_equal(found[name], expected[name], check_exact=True)
 
 
-@given(items=st.lists(st.integers(), unique=True), world=st.integers(2, 5))
-def test_every_item_falls_to_one_process(items, world):
+def shares_of(world, items, *work):
+    """What each of so many processes is given."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(dist, "is_initialized", lambda: True)
         patch.setattr(dist, "get_world_size", lambda: world)
         shares = []
         for number in range(world):
             patch.setattr(dist, "get_rank", lambda number=number: number)
-            shares.append(processes.share(iter(items)))
+            shares.append(processes.share(iter(items), *work))
+    return shares
+
+
+@given(items=st.lists(st.integers(), unique=True), world=st.integers(2, 5))
+def test_every_item_falls_to_one_process(items, world):
+    shares = shares_of(world, items)
     assert sorted(item for share in shares for item in share) == sorted(items)
     assert max(map(len, shares)) - min(map(len, shares)) <= 1
 
@@ -60,14 +66,8 @@ def test_every_item_falls_to_one_process(items, world):
 @given(works=st.lists(st.integers(1, 1000), min_size=1), world=st.integers(2, 5))
 def test_no_process_is_late_by_more_than_the_item_that_it_took_last(works, world):
     """The bound of list scheduling: the mean, and of the longest item all but a share (Graham, 1966)."""
-    items = list(enumerate(works))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(dist, "is_initialized", lambda: True)
-        patch.setattr(dist, "get_world_size", lambda: world)
-        loads = []
-        for number in range(world):
-            patch.setattr(dist, "get_rank", lambda number=number: number)
-            loads.append([work for _, work in processes.share(items, lambda item: item[1])])
+    shares = shares_of(world, list(enumerate(works)), lambda item: item[1])
+    loads = [[work for _, work in share] for share in shares]
     assert sorted(work for load in loads for work in load) == sorted(works)
     for load in loads:
         assert sum(load) - min(load, default=0) <= min(map(sum, loads))
