@@ -1,13 +1,13 @@
-from .features import FeatureCache, extract_features
-from .geometry import cell_grid
-from .image_network import ParticipationMap, as_classifier
-from .manifest import describe
-from .model import GlobalClassifier, PartClassifier, PartOutput
-from .preparation import prepare
-from .recipes import GlobalRecipe, PartRecipe
-from .regions import RegionScheme
-from .settings import ConstraintWeights, TrainingSettings
-from .training import TrainingRecord, train, train_seeds
+from .data.features import FeatureCache, extract_features
+from .data.geometry import cell_grid
+from .data.manifest import describe
+from .explain.image_network import ParticipationMap, as_classifier
+from .model.evaluation import prepare
+from .model.part_layer import GlobalClassifier, PartClassifier, PartOutput
+from .model.recipes import GlobalRecipe, PartRecipe
+from .model.regions import RegionScheme
+from .training.loop import TrainingRecord, train, train_seeds
+from .training.settings import ConstraintWeights, TrainingSettings
 
 __all__ = [
     "ConstraintWeights",

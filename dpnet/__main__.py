@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from opticam.ending import interrupted, raise_on_sigterm, run_to_end, while_loading
+from opticam.cli.ending import interrupted, raise_on_sigterm, run_to_end, while_loading
 
 COMMANDS = {
     "train": "train Global and Parts on frozen features",
@@ -18,7 +18,7 @@ COMMANDS = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a subcommand; what goes wrong ends in one line on stderr and the status of `opticam.ending`."""
+    """Run a subcommand; what goes wrong ends in one line on stderr and the status of `opticam.cli.ending`."""
     arguments = sys.argv[1:] if arguments is None else arguments
     options = build_parser(arguments).parse_args(arguments)
     raise_on_sigterm()
@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     def work() -> None:
         with while_loading(interrupted(command)):
-            from dpnet import commands  # here: what they load takes seconds, which --help need not spend
+            from dpnet.cli import commands  # here: what they load takes seconds, which --help need not spend
 
         getattr(commands, options.command)(options)
 
@@ -42,7 +42,7 @@ def build_parser(words: Sequence[str] = tuple(COMMANDS)) -> argparse.ArgumentPar
     for name, text in COMMANDS.items():
         subparser = subparsers.add_parser(name, help=text)
         if name in words:
-            from dpnet.command_line import add_options
+            from dpnet.cli.options import add_options
 
             add_options(name, subparser)
     return parser

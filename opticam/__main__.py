@@ -6,22 +6,24 @@ import argparse
 import sys
 from pathlib import Path
 
-from opticam.command_line import add_device_option, add_optimize_option, add_pixel_options
-from opticam.ending import interrupted, raise_on_sigterm, run_to_end, while_loading
-from opticam.photo import RESIZES
+from opticam.cli.ending import interrupted, raise_on_sigterm, run_to_end, while_loading
+from opticam.cli.options import add_device_option, add_optimize_option, add_pixel_options
+from opticam.data.photo import RESIZES
 
 PROBABILITIES = ("softmax", "sigmoid")  # those of `opticam.probability`, which takes a second to load
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a subcommand; what goes wrong ends in one line on stderr and the status of `opticam.ending`."""
+    """Run a subcommand; what goes wrong ends in one line on stderr and the status of `opticam.cli.ending`."""
     options = build_parser().parse_args(arguments)
     raise_on_sigterm()
     command = f"opticam {options.command}"
 
     def work() -> None:
         with while_loading(interrupted(command)):
-            from opticam import commands  # here: what they load takes seconds, which --help need not spend
+            from opticam.cli import (
+                commands,  # here: what they load takes seconds, which --help need not spend
+            )
 
         getattr(commands, options.command)(options)
 

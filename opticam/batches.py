@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import overload
+
 import torch
 
 
@@ -13,3 +15,18 @@ def default_batch(images: torch.Tensor) -> int:
     """
     at_224 = 8 if images.device.type == "cpu" else 64
     return max(1, at_224 * 224 * 224 // max(1, images.shape[2] * images.shape[3]))
+
+
+@overload
+def check_max_batch(max_batch: int) -> int: ...
+
+
+@overload
+def check_max_batch(max_batch: int | None) -> int | None: ...
+
+
+def check_max_batch(max_batch: int | None) -> int | None:
+    """`max_batch` itself; ValueError unless it is None, or 1 or more."""
+    if max_batch is not None and max_batch < 1:
+        raise ValueError(f"max_batch: must be 1 or more, got {max_batch}")
+    return max_batch

@@ -11,13 +11,13 @@ from typing import Any
 import torch
 from torch import nn
 
+from opticam.acceleration.prepared_network import LEVELS, PreparedNetwork, fingerprint, prepare
+from opticam.hooks import only_output, recording, replacing
 from opticam.layers import find_layer, layer_name
 from opticam.networks import IMAGENET_MEAN, IMAGENET_STD, build_network, pixel_statistics
-from opticam.optimization import LEVELS, PreparedNetwork, fingerprint, prepare
 from opticam.outputs import check_network, gradient_of, in_eval_mode, lock_of, logits_of
 from opticam.probability import Probability, probability_of
-from opticam.recording import only_output, recording, replacing
-from opticam.tokens import laid_out
+from opticam.vit.tokens import laid_out
 
 
 class Classifier(nn.Module):

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from opticam.outputs import in_eval_mode, is_grid, logits_of
-from opticam.tokens import laid_out
+from opticam.vit.tokens import laid_out
 
 COMMON_SIZES = ((224, 224), (28, 28), (32, 32), (64, 64), (96, 96), (299, 299))
 """Sizes (H, W) of pictures that are tried where a network does not say which it takes."""

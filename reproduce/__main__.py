@@ -9,10 +9,11 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 
 import reproduce.workspace.interruption as interruption  # first, before anything slow is loaded
-from opticam.ending import run_to_end, while_loading
+from opticam.cli.ending import run_to_end, while_loading
 from reproduce.cli.benchmark import MODULES
-from reproduce.cli.checks import ALL, CHECKS
 from reproduce.cli.options import (
+    CHECK_ALL,
+    CHECKS,
     add_comparison_option,
     add_input_options,
     add_process_option,
@@ -22,7 +23,7 @@ from reproduce.cli.options import (
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a subcommand; what goes wrong ends in one line on stderr and the status of `opticam.ending`."""
+    """Run a subcommand; what goes wrong ends in one line on stderr and the status of `opticam.cli.ending`."""
     options = _parse(arguments)
     return run_to_end(
         f"reproduce {options.command}",
@@ -71,7 +72,7 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
         if name == "run":
             add_process_option(subparser)
         if name == "check":
-            subparser.add_argument("what", nargs="?", choices=CHECKS, default=ALL)
+            subparser.add_argument("what", nargs="?", choices=CHECKS, default=CHECK_ALL)
         if name == "compare":
             add_comparison_option(subparser)
         if name in ("run", "report"):

@@ -13,8 +13,7 @@ FASTER_FROM_REGIONS = 118
 
 def is_faster(regions: torch.Tensor) -> bool:
     """Whether the gather can run on these regions and is expected to beat a dense product."""
-    can_run = regions.is_cuda and regions.dtype != torch.float64 and library.HAS_CUDA
-    return can_run and regions.shape[1] >= FASTER_FROM_REGIONS
+    return library.has_kernel_for(regions) and regions.shape[1] >= FASTER_FROM_REGIONS
 
 
 def backward(

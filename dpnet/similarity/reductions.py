@@ -10,7 +10,7 @@ from dpnet.similarity.reference import accumulation_dtype
 
 def best_region(product: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Largest similarity of each part [b, P] in the accumulation dtype, and the region that reaches it, int32."""
-    if _fused(product):
+    if library.has_kernel_for(product):
         best: tuple[torch.Tensor, torch.Tensor] = torch.ops.dpnet_kernels.best_region(product)
         return best
     scores, argmax = product.max(dim=1)
@@ -19,7 +19,7 @@ def best_region(product: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 def assignment(product: torch.Tensor, temperature: float) -> tuple[torch.Tensor, torch.Tensor]:
     """Entropy [b, R] of each region's softmax over parts, and its log-partition [b, R]."""
-    if _fused(product):
+    if library.has_kernel_for(product):
         found: tuple[torch.Tensor, torch.Tensor] = torch.ops.dpnet_kernels.assignment(product, temperature)
         return found
     logits = product.to(accumulation_dtype(product.dtype)) / temperature
@@ -37,7 +37,7 @@ def entropy_slope(
 ) -> torch.Tensor:
     """dL/dS [b, R, P] through the entropy, dH/dS_p = -π_p (log π_p + H) / τ, in the dtype of `product`."""
     weight = (grad_entropy / temperature).contiguous()
-    if _fused(product):
+    if library.has_kernel_for(product):
         torch.ops.dpnet_kernels.entropy_slope_(product, weight, entropy, log_partition, temperature)
         return product
     log_share = product.to(weight.dtype) / temperature - log_partition.unsqueeze(2)
@@ -49,7 +49,3 @@ def add_at_best(slope: torch.Tensor, argmax: torch.Tensor, grad_scores: torch.Te
     """Add the gradient of the scores to dL/dS [b, R, P] where each part found its best region, in place."""
     index = argmax.long().unsqueeze(1)
     slope.scatter_(1, index, slope.gather(1, index) + grad_scores.unsqueeze(1).to(slope.dtype))
-
-
-def _fused(product: torch.Tensor) -> bool:
-    return product.is_cuda and product.dtype != torch.float64 and library.HAS_CUDA

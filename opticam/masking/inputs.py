@@ -1,4 +1,4 @@
-"""What the masking operations accept, checked before any work starts."""
+"""What the masking operations accept, checked before any work starts; and how images lie in memory."""
 
 from __future__ import annotations
 
@@ -102,6 +102,13 @@ def check_floating(name: str, tensor: Tensor, dims: int, shape: str) -> None:
         raise TypeError(f"{name} is {tensor.dtype}; accepted: float32, bfloat16, float16, float64")
     if tensor.dim() != dims:
         raise ValueError(f"{name} has shape {tuple(tensor.shape)}; accepted: {shape}")
+
+
+def layout(images: Tensor) -> torch.memory_format:
+    """channels_last for images stored so, else contiguous: the layout of the masked images."""
+    last = torch.channels_last
+    is_last = images.is_contiguous(memory_format=last) and not images.is_contiguous()
+    return last if is_last else torch.contiguous_format
 
 
 def _same_device(name: str, tensor: Tensor, images: Tensor) -> None:

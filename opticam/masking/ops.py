@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.library import Library
 
 from opticam.masking import closed_form, cpu, cuda, reference
-from opticam.masking.layout import layout
+from opticam.masking.inputs import layout
 
 LIBRARY = Library("opticam", "DEF")
 SCHEMAS = {

@@ -1,23 +1,23 @@
 """Saliency methods, one per file, all with one protocol."""
 
 from opticam.classifier import Classifier
-from opticam.saliency.ablation_cam import AblationCAM
-from opticam.saliency.attention_rollout import AttentionRollout
 from opticam.saliency.base import SaliencyMethod
-from opticam.saliency.cam import CAM
-from opticam.saliency.extremal_perturbation import ExtremalPerturbation
-from opticam.saliency.fake_cam import FakeCAM
-from opticam.saliency.grad_cam import GradCAM
-from opticam.saliency.grad_cam_plus_plus import GradCAMPlusPlus
-from opticam.saliency.gradient_shap import GradientSHAP
-from opticam.saliency.hires_cam import HiResCAM
-from opticam.saliency.layer_cam import LayerCAM
-from opticam.saliency.lime import LIME
-from opticam.saliency.opti_cam import OptiCAM
-from opticam.saliency.raw_attention import RawAttention
-from opticam.saliency.score_cam import ScoreCAM
-from opticam.saliency.transformer_attribution import TransformerAttribution
-from opticam.saliency.xgrad_cam import XGradCAM
+from opticam.saliency.methods.ablation_cam import AblationCAM
+from opticam.saliency.methods.attention_rollout import AttentionRollout
+from opticam.saliency.methods.cam import CAM
+from opticam.saliency.methods.extremal_perturbation import ExtremalPerturbation
+from opticam.saliency.methods.fake_cam import FakeCAM
+from opticam.saliency.methods.grad_cam import GradCAM
+from opticam.saliency.methods.grad_cam_plus_plus import GradCAMPlusPlus
+from opticam.saliency.methods.gradient_shap import GradientSHAP
+from opticam.saliency.methods.hires_cam import HiResCAM
+from opticam.saliency.methods.layer_cam import LayerCAM
+from opticam.saliency.methods.lime import LIME
+from opticam.saliency.methods.opti_cam import OptiCAM
+from opticam.saliency.methods.raw_attention import RawAttention
+from opticam.saliency.methods.score_cam import ScoreCAM
+from opticam.saliency.methods.transformer_attribution import TransformerAttribution
+from opticam.saliency.methods.xgrad_cam import XGradCAM
 
 METHODS: dict[str, type[SaliencyMethod]] = {
     "Fake-CAM": FakeCAM,

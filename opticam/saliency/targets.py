@@ -60,3 +60,8 @@ class ClassScore:
     def __call__(self, logits: torch.Tensor) -> torch.Tensor:
         """Scores [B] of logits [B,C]."""
         return SELECTORS[self.selector](logits, self.ids)
+
+
+def score_variants(score: Score, logits: torch.Tensor) -> torch.Tensor:
+    """Scores [B,k] of the logits [B,k,C] of k variants of each image."""
+    return torch.stack([score(variant) for variant in logits.unbind(1)], 1)

@@ -19,9 +19,9 @@ import pandas as pd
 import torch
 
 from dpnet import ConstraintWeights, PartClassifier, TrainingSettings
-from dpnet.features import FeatureCache
-from dpnet.manifest import Manifest, write_manifest
-from dpnet.training import build_optimiser, train_epoch
+from dpnet.data.features import FeatureCache
+from dpnet.data.manifest import Manifest, write_manifest
+from dpnet.training.loop import build_optimiser, train_epoch
 from opticam.data.files import save_tensors
 from reproduce.benchmarks.bar_plots import plot_bars
 from reproduce.benchmarks.harness import Record, benchmark_parser

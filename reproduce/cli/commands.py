@@ -6,31 +6,28 @@ import argparse
 import sys
 from collections.abc import Sequence
 from functools import partial
+from importlib import import_module
 
 from reproduce.benchmarks.environment import commit, environment
 from reproduce.claims.summary import claim_line, contradicted_first, headline
 from reproduce.claims.writing import current_claims
 from reproduce.cli import compare
 from reproduce.cli.benchmark import MODULES, compile_reports, run_benchmark
-from reproduce.cli.checks import run_check
 from reproduce.cli.launching import launch
-from reproduce.cli.opening import output_folder, workspace
-from reproduce.cli.options import command_line
+from reproduce.cli.opening import output_folder, select, workspace
+from reproduce.cli.options import CHECKS, command_line
 from reproduce.cli.publishing import check_one_origin, check_publishable, clear_published
-from reproduce.cli.selection import select
 from reproduce.experiments import EXPERIMENTS, Experiment
-from reproduce.experiments.computing import Stages, compute
-from reproduce.experiments.outcome import Outcome, outcomes
+from reproduce.experiments.computing import Stages, compute, expected_seconds
+from reproduce.experiments.outcome import Outcome, compare_outcomes, outcomes
 from reproduce.experiments.outputs import Outputs
-from reproduce.experiments.published_run import committed_tables, compare_outcomes
 from reproduce.parts.entered_runs import enter_runs
 from reproduce.report import HTML, Given, write_report
 from reproduce.report.content import MEASURED
 from reproduce.saliency.evaluation import EXPERIMENT as SALIENCY
 from reproduce.saliency.evaluation import WITHOUT_BOXES
-from reproduce.workspace.expected import expected_seconds
 from reproduce.workspace.fingerprint import file_digest, inputs_digest
-from reproduce.workspace.paths import PUBLISHABLE, PUBLISHED
+from reproduce.workspace.paths import PUBLISHABLE, PUBLISHED, committed_tables
 from reproduce.workspace.processes import inside_group, is_first
 from reproduce.workspace.workspace import Workspace
 
@@ -87,7 +84,7 @@ def _check_before_launch(given: Workspace, chosen: Sequence[Experiment]) -> None
 
 def check(options: argparse.Namespace) -> int:
     """Judge every table and claim, or recompute one published row; the exit status is that of the check."""
-    return run_check(options.what, options)
+    return import_module(CHECKS[options.what]).run(options)
 
 
 def report(options: argparse.Namespace) -> int:
@@ -158,7 +155,7 @@ def _publish(given: Workspace, outputs: Outputs, options: argparse.Namespace) ->
 
 def _compare(given: Workspace, outputs: Outputs) -> None:
     """Say how many cells are as in the last published run, where the profile has one that is the same everywhere."""
-    folder = committed_tables(given.profile)
+    folder = committed_tables(given.profile.name)
     if folder and folder.is_dir() and given.profile.same_everywhere:
         print(compare.summary(compare_outcomes(outputs.told, folder)))
 

@@ -6,13 +6,12 @@ import argparse
 
 import pandas as pd
 
-from reproduce.cli.opening import workspace
-from reproduce.cli.selection import select
-from reproduce.experiments.outcome import outcomes
-from reproduce.experiments.published_run import committed_tables, compare_outcomes
+from reproduce.cli.opening import select, workspace
+from reproduce.experiments.outcome import compare_outcomes, outcomes
 from reproduce.tables.cells import KEYS
 from reproduce.tables.comparison import COMPARED
 from reproduce.tables.metric_names import METRICS, printed
+from reproduce.workspace.paths import committed_tables
 
 EQUAL, DIFFERENT, NOTHING = 0, 1, 3
 
@@ -24,7 +23,7 @@ def run(options: argparse.Namespace) -> int:
     outside. 3: nothing can be compared.
     """
     given = workspace(options)
-    folder = options.folder or committed_tables(given.profile)
+    folder = options.folder or committed_tables(given.profile.name)
     if folder is None or not folder.is_dir():
         raise FileNotFoundError(
             f"folder: the profile {given.profile.name!r} needs one with tables, got {folder}"

@@ -8,7 +8,7 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from opticam.ending import INTERRUPTED, TERMINATED, Terminated, while_loading
+from opticam.cli.ending import INTERRUPTED, TERMINATED, Terminated, while_loading
 from reproduce.workspace import interruption
 
 

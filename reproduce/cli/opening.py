@@ -1,4 +1,4 @@
-"""The workspace and the output folder that command-line options describe."""
+"""The workspace, the experiments and the output folder that command-line options describe."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from typing import Any
 
 import torch
 
-from opticam.command_line import pixel_options
+from opticam import METHODS
+from opticam.cli.options import pixel_options
 from reproduce.cli.parts_options import parts_input, with_parts_options
+from reproduce.experiments import EXPERIMENTS, Experiment
 from reproduce.published.numbers import published
-from reproduce.workspace.paths import FIRST_LOOK
+from reproduce.workspace.paths import outputs_of
 from reproduce.workspace.processes import is_first
 from reproduce.workspace.profile import Profile, SaliencyProfile, load_profile
 from reproduce.workspace.workspace import RealInput, Workspace
@@ -54,9 +56,24 @@ def workspace(options: argparse.Namespace) -> Workspace:
 
 
 def output_folder(options: argparse.Namespace, given: Workspace) -> Path:
-    """Where tables, figures and report go: beside the results; those of a first look in a folder of their own."""
-    first_look = [] if options.limit is None else [f"{FIRST_LOOK}{options.limit}"]
-    return options.output or given.results.joinpath(*first_look)
+    """Where tables, figures and report go: the folder asked for, or the one of `outputs_of`."""
+    return options.output or outputs_of(given.results, options.limit)
+
+
+def select(only: list[str] | None, profile: Profile) -> list[Experiment]:
+    """The experiments named, or all that the profile has. Raises ValueError for an unknown name."""
+    unknown = set(only or ()) - set(EXPERIMENTS)
+    if unknown:
+        raise ValueError(f"only: no experiment {sorted(unknown)}; accepted: {', '.join(EXPERIMENTS)}")
+    counted = set(profile.saliency.counts) if profile.saliency else set()
+    uncounted = {part for name in counted for part in name.split("/")} - set(EXPERIMENTS) - set(METHODS)
+    if uncounted:
+        raise ValueError(f"count: no experiment or method {sorted(uncounted)}; accepted: their names")
+    chosen = [EXPERIMENTS[name] for name in only or EXPERIMENTS]
+    outside = [experiment.name for experiment in chosen if not experiment.applies(profile)]
+    if only and outside:
+        raise ValueError(f"only: the profile {profile.name!r} has no {', '.join(outside)}")
+    return [experiment for experiment in chosen if experiment.applies(profile)]
 
 
 def _profile(options: argparse.Namespace) -> Profile:

@@ -7,12 +7,16 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from opticam.command_line import add_device_option, add_memory_options, add_optimize_option, add_pixel_options
+from opticam.cli.options import add_device_option, add_memory_options, add_optimize_option, add_pixel_options
 from opticam.data.imagenet_transforms import TRANSFORMS
 from reproduce.workspace.profile import profile_names
 
 UNREPEATED = ("only", "force", "publish", "allow_skips", "quiet", "map_cache", "workers", "memory")
 """Options that a command printed for the reader does not repeat: they change no number of another experiment."""
+
+CHECK_ALL = "everything"
+CHECKS = {CHECK_ALL: "reproduce.cli.check_everything", "fake-cam-boxes": "reproduce.saliency.fake_cam_boxes"}
+"""By name: the module whose `run` prints what it finds and returns 0 where the published numbers are met."""
 
 
 def add_selection_options(parser: argparse.ArgumentParser) -> None:
@@ -103,6 +107,12 @@ def _add_parts_options(group: argparse._ArgumentGroup) -> None:
         group.add_argument(
             f"--parts-{name}", action="append", type=_named, default=[], metavar=metavar, help=text
         )
+    group.add_argument(
+        "--parts-size",
+        type=_positive,
+        metavar="N",
+        help="side of the pictures in place of the profile's 224 pixels",
+    )
     add_memory_options(group)
 
 

@@ -13,9 +13,8 @@ import torch
 from opticam import Classifier
 from opticam.networks import build_network, pixel_statistics
 from reproduce.benchmarks.timing import take_turns
-from reproduce.cli.opening import workspace
+from reproduce.cli.opening import select, workspace
 from reproduce.cli.options import command_line
-from reproduce.cli.selection import select
 from reproduce.experiments.opticam.saliency_experiment import SaliencyExperiment
 from reproduce.saliency.evaluation import due_groups
 from reproduce.saliency.passes import Passes, of_images

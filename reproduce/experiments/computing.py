@@ -8,9 +8,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 
+import pandas as pd
+
 from reproduce.experiments import Experiment
 from reproduce.saliency.evaluation import discard_outdated, evaluate
 from reproduce.saliency.requests import Request
+from reproduce.workspace.paths import PROFILES
 from reproduce.workspace.processes import gather, merge_ranks, process_group, several, share, wait
 from reproduce.workspace.workspace import Workspace
 
@@ -18,6 +21,8 @@ NETWORKS = "networks: trained or read"
 MAPS = "saliency maps and their metrics"
 Record = Callable[[str, float], None]
 """Takes the name of a stage that is done, and the seconds it took."""
+MEASURED = PROFILES / "stage_seconds.csv"
+"""Seconds by profile, limit and stage, on 2 cores of an Intel Xeon with AVX-512; `environment.sh` reads it, too."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,21 @@ class Stages:
         if self.speaks:
             print(f"stage {name}: done in {seconds:.1f} s{limit}", flush=True)
             self.record(name, seconds)
+
+
+def expected_seconds(workspace: Workspace) -> Mapping[str, float]:
+    """Seconds by stage. Of this store's runs of the same profile and limit the longest counts: it did the work."""
+    name, limit = workspace.profile.name, str(workspace.profile.limit or "")
+    table = pd.read_csv(MEASURED, dtype={"limit": str}, keep_default_na=False)
+    chosen = table[(table["profile"] == name) & (table["limit"] == limit)]
+    runs, stages = workspace.store.runs(), workspace.store.stages()
+    same = [
+        run["id"]
+        for run in runs.to_dict("records")
+        if (run["arguments"].get("profile"), run["arguments"].get("limit", "")) == (name, limit)
+    ]
+    here = stages[stages["run"].isin(same)].groupby("stage")["seconds"].max()
+    return dict(zip(chosen["stage"], chosen["seconds"].astype(float))) | here.to_dict()
 
 
 def compute(

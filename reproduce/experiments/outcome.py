@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
+
+import pandas as pd
 
 from reproduce.experiments import Experiment
 from reproduce.experiments.base import Deviation
+from reproduce.tables.comparison import compare_tables, read_tables
 from reproduce.tables.layout import Table
 from reproduce.workspace.workspace import Workspace
 
@@ -34,3 +38,9 @@ class Outcome:
 def outcomes(workspace: Workspace, experiments: Iterable[Experiment]) -> list[Outcome]:
     """The outcome of each experiment."""
     return [Outcome(workspace, experiment) for experiment in experiments]
+
+
+def compare_outcomes(told: Iterable[Outcome], folder: Path) -> pd.DataFrame:
+    """The cells of these experiments beside those in a folder of tables; see `compare_tables`."""
+    ours = {name: table.cells for outcome in told for name, table in outcome.tables.items()}
+    return compare_tables(ours, {name: cells for name, cells in read_tables(folder).items() if name in ours})

@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from dpnet import ConstraintWeights, TrainingSettings
-from dpnet.candidates import global_candidates, part_candidates
-from dpnet.runs import Run
-from dpnet.selection import (
+from dpnet.training.candidates import global_candidates, part_candidates
+from dpnet.training.runs import Run
+from dpnet.training.selection import (
     choose,
     choose_weights,
     recorded_choice,
@@ -64,7 +64,7 @@ def chosen(
     """Layer, recipe and rates of Global or of Parts on one data set and backbone, without constraints.
 
     Both methods have the same layers to choose from, or `only_layer`, and as many candidates on each
-    (`dpnet.selection`). The best in cross-validation on the training pictures is used for every seed and every
+    (`dpnet.training.selection`). The best in cross-validation on the training pictures is used for every seed and every
     set of constraints.
     """
     tables, runs = {}, {}

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from reproduce.workspace.profile import FOLDER
+from reproduce.workspace.paths import PROFILES
 
 
 def selection_file(profile: str) -> Path:
     """Where the tables of a profile lie."""
-    return FOLDER / "selection" / f"{profile}.csv"
+    return PROFILES / "selection" / f"{profile}.csv"
 
 
 def bring_selection(profile: str, record: Path) -> None:

@@ -10,18 +10,19 @@ import torch
 from torch.utils.data import Subset
 
 from dpnet import cell_grid, describe, extract_features
-from dpnet.blocks import Features
-from dpnet.data import PictureData, PictureSet
-from dpnet.features import FeatureCache
-from dpnet.geometry import size_of
-from dpnet.leakage import combined_hash
-from dpnet.manifest import DTYPES, Manifest, short_hash
-from dpnet.settings import PRECISIONS
-from dpnet.sources import DataSource, picture_hashes
+from dpnet.data.blocks import Features
+from dpnet.data.features import FeatureCache
+from dpnet.data.geometry import size_of
+from dpnet.data.leakage import combined_hash
+from dpnet.data.manifest import DTYPES, Manifest, short_hash
+from dpnet.data.pictures import PictureData, PictureSet
+from dpnet.data.sources import DataSource, picture_hashes
+from dpnet.training.settings import PRECISIONS
 from opticam import Classifier
 from opticam.layers import layer_name
 from opticam.sample import SampleSet, sample_set
 from opticam.sample.pictures import SPLITS, sample_fingerprint
+from reproduce.workspace.profile import PICTURE_SIZE
 from reproduce.workspace.workspace import Workspace
 
 
@@ -111,7 +112,7 @@ def map_size(workspace: Workspace, dataset: str, backbone: str, layer: str) -> t
 
 @lru_cache(maxsize=8)
 def grid(workspace: Workspace, backbone: str, layer: str, image_size: tuple[int, int]) -> torch.Tensor:
-    """Where the cells of the layer's maps are centred, see `dpnet.geometry.cell_grid`."""
+    """Where the cells of the layer's maps are centred, see `dpnet.data.geometry.cell_grid`."""
     return cell_grid(part_backbone(workspace, backbone, layer), image_size)
 
 
@@ -138,7 +139,9 @@ def pictures_digest(workspace: Workspace, dataset: str) -> list[str]:
     parts = workspace.parts
     if parts.source == "sample":
         return [sample_fingerprint(name, split) for name in parts.datasets for split in SPLITS]
-    return [combined_hash(_hashes(workspace, dataset, split)) for split in SPLITS]
+    digests = [combined_hash(_hashes(workspace, dataset, split)) for split in SPLITS]
+    # Of the usual size nothing is said: what was chosen before there was another stays found.
+    return digests if parts.picture_size == PICTURE_SIZE else [*digests, f"{parts.picture_size} pixels"]
 
 
 @lru_cache(maxsize=4)
@@ -148,7 +151,8 @@ def _folder_data(workspace: Workspace, dataset: str) -> PictureData:
         raise ValueError(
             f"parts-data: the profile {workspace.profile.name!r} needs --parts-data {dataset}=DIR"
         )
-    return DataSource(str(folders[dataset]), drop_shared=True).open(workspace.cache)
+    source = DataSource(str(folders[dataset]), size=workspace.parts.picture_size, drop_shared=True)
+    return source.open(workspace.cache)
 
 
 @lru_cache(maxsize=8)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from dpnet.saving import CARD_NAME, ModelCard, read_card
+from dpnet.training.saving import CARD_NAME, ModelCard, read_card
 from reproduce.parts.models import CONSTRAINTS, EXPERIMENT, PartRun, forget, parts_label
 from reproduce.workspace.store import Row
 from reproduce.workspace.workspace import Workspace

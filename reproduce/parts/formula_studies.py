@@ -7,9 +7,9 @@ import math
 import torch
 
 from dpnet import PartClassifier
-from dpnet.constraints import assignment, class_specificity, orthogonality, own_class_mask
-from dpnet.model import in_precision_of
-from dpnet.regions import normalise_rows
+from dpnet.model.constraints import assignment, class_specificity, orthogonality, own_class_mask
+from dpnet.model.part_layer import in_precision_of
+from dpnet.model.regions import normalise_rows
 from dpnet.similarity import part_similarity
 
 STEPS = 200
@@ -38,7 +38,7 @@ def assignment_at(
 ) -> tuple[float, float]:
     """Entropy of the assignment as a share of its maximum ln P, and the norm of its gradient in the parts.
 
-    features [B,d,h,w]. reduction: over the regions of an image, see `dpnet.constraints.assignment`. A mean share
+    features [B,d,h,w]. reduction: over the regions of an image, see `dpnet.model.constraints.assignment`. A mean share
     near 1 means that no region prefers any part, and the constraint cannot act.
     """
     regions = model.regions(features)

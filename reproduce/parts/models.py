@@ -12,12 +12,12 @@ import torch
 from tqdm.auto import tqdm
 
 from dpnet import GlobalClassifier, PartClassifier, prepare, train
-from dpnet.blocks import Features
-from dpnet.evaluation import accuracy, interpretability
-from dpnet.geometry import size_of
-from dpnet.initialisation import initialise_parts
-from dpnet.part_quality import part_localisation, part_purity
-from dpnet.selection import NotOnRecord
+from dpnet.data.blocks import Features
+from dpnet.data.geometry import size_of
+from dpnet.explain.part_quality import part_localisation, part_purity
+from dpnet.model.evaluation import accuracy, interpretability
+from dpnet.model.initialisation import initialise_parts
+from dpnet.training.selection import NotOnRecord
 from opticam.data.files import load_tensors, save_tensors
 from opticam.sample import SampleSet
 from opticam.sample.pictures import SPLITS

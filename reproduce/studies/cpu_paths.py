@@ -130,7 +130,7 @@ ROUTES = (
     ),
     Route(
         "packed convolutions",
-        ("opticam/packed_convolution.py",),
+        ("opticam/acceleration/packed_convolution.py",),
         "levels fast (the default) and half",
         "",
         (PACKED,),
@@ -166,7 +166,7 @@ def _similarities(name: str, way: str) -> Callable[[], object]:
 
 def _optimise() -> Callable[[], object]:
     if UNPACKED in os.environ:
-        patch("opticam.optimization.pack_convolutions", lambda network: 0).start()
+        patch("opticam.acceleration.prepared_network.pack_convolutions", lambda network: 0).start()
     torch.manual_seed(0)
     method = OptiCAM(Classifier(resnet50(), optimize="fast"), iterations=5)
     image = torch.rand(1, 3, 224, 224)

@@ -27,8 +27,8 @@ from torch.nn import functional
 from torchvision.transforms import functional as transforms
 
 from opticam import Classifier, OptiCAM
+from opticam.acceleration.prepared_network import LEVELS
 from opticam.metrics import faithfulness_scores, target_probability
-from opticam.optimization import LEVELS
 from reproduce.benchmarks.environment import environment
 
 SIDE, BATCH, ITERATIONS = 224, 8, 100

@@ -21,11 +21,11 @@ import torch
 from torch import Tensor
 
 from dpnet import ConstraintWeights, PartClassifier, TrainingSettings, prepare, train
-from dpnet.candidates import global_candidates, part_candidates
-from dpnet.evaluation import interpretability, predict
-from dpnet.runs import Run
-from dpnet.selection import FeatureSubset, choose, choose_weights
-from dpnet.sources import BackboneSource, DataSource, open_features
+from dpnet.data.sources import BackboneSource, DataSource, open_features
+from dpnet.model.evaluation import interpretability, predict
+from dpnet.training.candidates import global_candidates, part_candidates
+from dpnet.training.runs import Run
+from dpnet.training.selection import FeatureSubset, choose, choose_weights
 from reproduce.parts.choices import with_constraints
 from reproduce.parts.models import CONSTRAINTS, parts_label
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
 from reproduce.published.numbers import split_label
 from reproduce.tables.metric_names import METRICS
-from reproduce.tables.statistics import Estimate, bootstrap, over_seeds, verdict
+from reproduce.tables.statistics import VERDICTS, Estimate, bootstrap, over_seeds, verdict
 
 KEYS = ["dataset", "network", "method", "metric"]
 _ESTIMATE = ["measured", "sd", "n", "low", "high"]
@@ -134,3 +135,19 @@ def _judge(cell: pd.Series, comparable: bool | Callable[[pd.Series], bool], why:
     if result == "not comparable" and not same:
         return result, why
     return result, cell["tolerance_reason"]
+
+
+def count_verdicts(tables: Iterable[pd.DataFrame]) -> Counter[str]:
+    """How many cells have each verdict, of tables of cells (`Table.cells`)."""
+    return sum((Counter(cells["verdict"]) for cells in tables), Counter())
+
+
+def verdict_words(counts: Counter[str]) -> str:
+    """The counts in words: "3 reproduced, 1 differs, 20 not comparable, 4 not run"."""
+    return ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS)
+
+
+def reasons(cells: pd.DataFrame) -> list[str]:
+    """Why cells have no verdict of agreement or difference, with how many each reason is of."""
+    counts = cells[~cells["verdict"].isin(["reproduced", "differs"])].groupby(["verdict", "reason"]).size()
+    return [f"{count} {verdict}: {reason}" for (verdict, reason), count in counts.items()]

@@ -6,7 +6,7 @@ import os
 import sys
 from types import TracebackType
 
-from opticam.ending import interruption_status, raise_on_sigterm
+from opticam.cli.ending import interruption_status, raise_on_sigterm
 
 MESSAGE = "\ninterrupted; nothing stored is lost, the same command goes on from here"
 LAUNCHED = "REPRODUCE_LAUNCHED"  # in the environment: a process that started this one says the line for all

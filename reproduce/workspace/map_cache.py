@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import torch
 
-from dpnet.manifest import weights_hash
+from dpnet.data.manifest import weights_hash
 from opticam import Classifier
 from opticam.data.files import load_tensors, save_tensors
 from opticam.layers import layer_name

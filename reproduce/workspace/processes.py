@@ -13,7 +13,7 @@ from typing import TypeVar
 import torch
 import torch.distributed as dist
 
-from dpnet.processes import alone
+from dpnet.training.processes import alone
 from reproduce.workspace.workspace import Workspace
 
 Item = TypeVar("Item")

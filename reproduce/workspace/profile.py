@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from pathlib import Path
 from typing import Any, TypeVar
 
 if sys.version_info >= (3, 11):
@@ -13,9 +12,12 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-FOLDER = Path(__file__).parents[1] / "profiles"
+from reproduce.workspace.paths import PROFILES
+
 SOURCES = ("sample", "photographs", "folder")
 PART_SOURCES = ("sample", "folder")
+PICTURE_SIZE = 224
+"""Pixels a side of the pictures that the networks of ImageNet were trained on."""
 
 
 @dataclass(frozen=True)
@@ -60,13 +62,14 @@ class PartsProfile:
     """Data sets, backbones and sizes of the DP-Net experiments.
 
     source: "sample" for drawn pictures, which know their true parts, or "folder" for those given as --parts-data.
+    picture_size: side of the squares that pictures in folders are squashed to; drawn ones have their own.
     datasets, backbones: name -> the published one it stands beside. seeds: how many runs of each model.
     train_images: how many training pictures of a data set are used at most, all where None; explained: how many test
     pictures have their maps measured. layers: layers of a backbone
     whose maps Global and Parts choose from, where it is not the papers' layer alone. folds: of the
     cross-validation on the training pictures that chooses recipe and rates for each data set, backbone and
     method. constraint_tolerance: points of cross-validated accuracy that a constraint's weight may cost.
-    wide_search: whether it chooses from the wide lists of `dpnet.candidates`.
+    wide_search: whether it chooses from the wide lists of `dpnet.training.candidates`.
     selection_epochs: of the candidates in cross-validation; `epochs` where None.
     precision: of features and training; "float64" so that machines agree.
     """
@@ -83,6 +86,7 @@ class PartsProfile:
     folds: int
     constraint_tolerance: float
     comparable: bool
+    picture_size: int = PICTURE_SIZE
     train_images: int | None = None
     explained: int = 48
     layers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -141,7 +145,7 @@ class Profile:
 
 def first_pictures(name: str) -> list[str]:
     """Names of pictures in a file of `profiles/`: one in a line, lines that begin with "#" apart."""
-    lines = (FOLDER / name).read_text(encoding="utf-8").splitlines()
+    lines = (PROFILES / name).read_text(encoding="utf-8").splitlines()
     return [line for line in lines if line and not line.startswith("#")]
 
 
@@ -150,14 +154,14 @@ Section = TypeVar("Section", SaliencyProfile, PartsProfile)
 
 def profile_names() -> list[str]:
     """The profiles that `--profile` accepts."""
-    return sorted(path.stem for path in FOLDER.glob("*.toml"))
+    return sorted(path.stem for path in PROFILES.glob("*.toml"))
 
 
 def load_profile(name: str) -> Profile:
     """Read a profile by name. Raises ValueError for an unknown name, key or value."""
     if name not in profile_names():
         raise ValueError(f"profile: expected one of {', '.join(profile_names())}, got {name!r}")
-    with (FOLDER / f"{name}.toml").open("rb") as file:
+    with (PROFILES / f"{name}.toml").open("rb") as file:
         content = tomllib.load(file)
     saliency, parts = content.get("saliency"), content.get("parts")
     return Profile(

@@ -11,8 +11,8 @@ from typing import Protocol
 import torch
 
 from opticam.data.imagenet import CorruptImageError, ImageNetSet
+from opticam.data.photo import read_photo
 from opticam.data.photographs import PHOTOGRAPHS
-from opticam.photo import read_photo
 from opticam.sample import sample_set
 
 PROTOCOLS = ("paper", "legacy")

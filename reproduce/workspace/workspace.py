@@ -14,13 +14,13 @@ from urllib.error import URLError
 
 import torch
 
-from dpnet.backbone import load_backbone
+from dpnet.data.backbone import load_backbone
 from opticam import Classifier, applicable_methods
 from opticam.data.imagenet_transforms import TRANSFORMS
 from opticam.sample import sample_network
 from reproduce.workspace.map_cache import MapCache, classifier_digest
 from reproduce.workspace.paths import RESULTS, ROOT
-from reproduce.workspace.profile import PartsProfile, Profile, SaliencyProfile, first_pictures
+from reproduce.workspace.profile import PICTURE_SIZE, PartsProfile, Profile, SaliencyProfile, first_pictures
 from reproduce.workspace.sources import FolderSource, ImageSource, PhotographSource, SampleSource
 from reproduce.workspace.store import Store
 
@@ -92,7 +92,9 @@ class Workspace:
         if self.results is None:
             level = "" if self.optimize == self.profile.optimize else self.optimize
             given = self.real.fingerprint, self.parts_input.fingerprint
-            name = "-".join(part for part in (self.profile.name, *given, level) if part)
+            size = self.profile.parts.picture_size if self.profile.parts else PICTURE_SIZE
+            pixels = "" if size == PICTURE_SIZE else f"{size}px"
+            name = "-".join(part for part in (self.profile.name, *given, pixels, level) if part)
             self.results = RESULTS / name
         self._digests: dict[tuple[str, bool], str] = {}
         self._methods: dict[str, list[str]] = {}

@@ -10,12 +10,13 @@ from torch import nn
 from torchvision.models import resnet18, swin_t
 
 import opticam.__main__ as opticam_main
-from opticam import METHODS, Classifier, ExtremalPerturbation, GradCAM, OptiCAM, command_line
+from opticam import METHODS, Classifier, ExtremalPerturbation, GradCAM, OptiCAM
+from opticam.acceleration.prepared_network import LEVELS
+from opticam.cli import options as command_line
 from opticam.layers import default_layer, layer_name
 from opticam.metrics import faithfulness, target_probability
-from opticam.optimization import LEVELS
 from opticam.probability import PROBABILITIES
-from opticam.tokens import prefix_tokens
+from opticam.vit.tokens import prefix_tokens
 
 IMAGES = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
 

@@ -6,7 +6,7 @@ from torch import nn
 
 from opticam import Classifier
 from opticam.layers import default_layer, find_layer
-from opticam.tokens import patch_grid, prefix_tokens, tokens_to_map
+from opticam.vit.tokens import patch_grid, prefix_tokens, tokens_to_map
 
 on_meta = torch.device("meta")
 

@@ -8,7 +8,7 @@ import safetensors.torch
 import torch
 from torchvision.models import squeezenet1_1
 
-from dpnet.backbone import load_backbone
+from dpnet.data.backbone import load_backbone
 from opticam import Classifier
 from opticam.data.imagenet import ImageNetSet
 from opticam.networks import build_network, pixel_statistics

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, nullcontext
 import torch
 from torch import Tensor
 
-from opticam.masking.layout import layout
+from opticam.masking.inputs import layout
 from opticam.masking.triton import plans
 
 HERE = nullcontext()

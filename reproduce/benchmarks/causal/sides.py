@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from opticam.acceleration.prepared_network import LEVELS
 from opticam.batches import default_batch
 from opticam.classifier import Classifier
 from opticam.metrics import deletion, insertion, rise_blur
 from opticam.networks import build_network
-from opticam.optimization import LEVELS
 from opticam.sample import SAMPLE_NETWORKS
 from opticam.sample.architectures import build_sample_network
 

@@ -41,11 +41,11 @@ from reproduce.benchmarks.timing import Spent, stopwatch
 
 SOURCES = (
     "opticam/classifier.py",
-    "opticam/folding.py",
+    "opticam/acceleration/folding.py",
     "opticam/masking",
-    "opticam/optimization.py",
-    "opticam/packed_convolution.py",
-    "opticam/recording.py",
+    "opticam/acceleration/prepared_network.py",
+    "opticam/acceleration/packed_convolution.py",
+    "opticam/hooks.py",
     "opticam/saliency",
     "csrc/common",
     "csrc/opticam",

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from opticam import Classifier, GradCAM, OptiCAM, ScoreCAM
-from opticam.saliency.ascent import Ascent
-from opticam.saliency.objectives import OBJECTIVES
+from opticam.saliency.optimisation.ascent import Ascent
+from opticam.saliency.optimisation.objectives import OBJECTIVES
 from opticam.saliency.targets import ClassScore
 from reproduce.benchmarks.loop import rivals
 

@@ -8,9 +8,10 @@ import torch
 from matplotlib.figure import Figure
 
 from dpnet import PartClassifier
-from dpnet.comparison import compare_settings
-from dpnet.data import PictureSet
-from dpnet.explanation import (
+from dpnet.data.geometry import size_of, to_pixels
+from dpnet.data.pictures import PictureSet
+from dpnet.explain.comparison import compare_settings
+from dpnet.explain.explanation import (
     MAP_KINDS,
     best_boxes,
     class_participation,
@@ -18,9 +19,8 @@ from dpnet.explanation import (
     part_heat_map,
     participation_map,
 )
-from dpnet.gallery import top_images
-from dpnet.geometry import size_of, to_pixels
-from dpnet.plotting import class_matrices, constraint_comparison, part_gallery, photo_explanation
+from dpnet.explain.gallery import top_images
+from dpnet.explain.plotting import class_matrices, constraint_comparison, part_gallery, photo_explanation
 from opticam.sample import SampleSet
 from reproduce.experiments.base import Experiment
 from reproduce.experiments.dpnet.constraints import ConstraintTable

@@ -7,11 +7,10 @@ from collections.abc import Iterable, Sequence
 import pandas as pd
 
 from reproduce.experiments.base import Deviation, Effect
-from reproduce.experiments.comparisons import means
 from reproduce.experiments.opticam.boxes import BOX_ROWS, BoxTable
 from reproduce.experiments.opticam.iterations import IterationFigure, setting_label
 from reproduce.experiments.opticam.localization import WHOLE, LocalizationTables, measured_scores
-from reproduce.experiments.opticam.saliency_experiment import SaliencyExperiment
+from reproduce.experiments.opticam.saliency_experiment import SaliencyExperiment, means
 from reproduce.published.numbers import labelled
 from reproduce.saliency.deviation_groups import (
     ALIGNED,

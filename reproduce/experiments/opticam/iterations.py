@@ -7,12 +7,12 @@ from collections.abc import Mapping
 import pandas as pd
 from matplotlib.figure import Figure
 
-from reproduce.experiments.comparisons import of_network
 from reproduce.experiments.line_plots import line_figure
 from reproduce.experiments.opticam.saliency_experiment import (
     SaliencyExperiment,
     beside_published,
     image_counts,
+    of_network,
 )
 from reproduce.experiments.opticam.variants import opticam_request
 from reproduce.published.numbers import labelled, split_label

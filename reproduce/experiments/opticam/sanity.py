@@ -7,13 +7,13 @@ from collections.abc import Mapping
 import pandas as pd
 from matplotlib.figure import Figure
 
-from reproduce.experiments.comparisons import of_network
 from reproduce.experiments.line_plots import line_figure
 from reproduce.experiments.opticam.saliency_experiment import (
     SaliencyExperiment,
     beside_published,
     image_counts,
     in_order,
+    of_network,
 )
 from reproduce.saliency.metric_groups import GROUPS, RANDOMISED_BLOCKS
 from reproduce.saliency.requests import Request

@@ -8,8 +8,7 @@ from reproduce.claims.expectations import box_row
 from reproduce.claims.measured import stored_results
 from reproduce.claims.numbers import number_counts, numbers
 from reproduce.claims.summary import KINDS, counts, part_cells, run_papers, scope
-from reproduce.experiments.published_run import committed_tables, compare_outcomes
-from reproduce.experiments.verdicts import count_verdicts
+from reproduce.experiments.outcome import compare_outcomes
 from reproduce.report.content import Given
 from reproduce.report.document import (
     MARKS,
@@ -26,8 +25,10 @@ from reproduce.report.document import (
     Tiles,
 )
 from reproduce.report.sections.claims import claim_anchor
+from reproduce.tables.cells import count_verdicts
 from reproduce.tables.comparison import COMPARED
 from reproduce.tables.statistics import VERDICTS
+from reproduce.workspace.paths import committed_tables
 
 TITLE = "Opti-CAM and DP-Net: published beside measured"
 
@@ -69,7 +70,7 @@ def _tiles(given: Given) -> Iterator[Tile]:
             f"{len(rows)} published numbers",
             f"from the boxes of {images} ImageNet pictures",
         )
-    committed = committed_tables(given.workspace.profile)
+    committed = committed_tables(given.workspace.profile.name)
     if committed and committed.is_dir() and committed != given.folder / "tables":
         states = compare_outcomes(given.told, committed)["state"]
         whole, equal = states.isin(COMPARED).sum(), (states == "equal").sum()

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from reproduce.experiments.outcome import Outcome
-from reproduce.experiments.verdicts import count_verdicts, reasons, verdict_words
 from reproduce.published.numbers import published, tables
 from reproduce.report.cell_grid import anchor, cell_grid, judged
 from reproduce.report.content import Given
 from reproduce.report.document import Banner, Block, Cell, Command, Grid, Heading, Items, Legend, Paragraph
 from reproduce.report.downloads import as_files
 from reproduce.report.sections.making import how_made
+from reproduce.tables.cells import count_verdicts, reasons, verdict_words
 from reproduce.tables.layout import Table, cells, stand_ins, to_csv, to_latex
 from reproduce.tables.metric_names import METRICS
 from reproduce.tables.statistics import CONFIDENCE, RESAMPLES

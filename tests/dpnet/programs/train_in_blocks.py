@@ -8,7 +8,7 @@ import sys
 import torch
 
 from dpnet import GlobalClassifier, TrainingSettings, train
-from dpnet.features import FeatureCache
+from dpnet.data.features import FeatureCache
 
 
 def peak() -> int:

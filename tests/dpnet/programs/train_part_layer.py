@@ -7,9 +7,9 @@ import sys
 import torch
 import torch.distributed as dist
 
-from dpnet.model import PartClassifier
-from dpnet.settings import ConstraintWeights, TrainingSettings
-from dpnet.training import train
+from dpnet.model.part_layer import PartClassifier
+from dpnet.training.loop import train
+from dpnet.training.settings import ConstraintWeights, TrainingSettings
 
 
 class MortalFeatures:

@@ -5,9 +5,9 @@ import torch
 
 from opticam import Classifier
 from opticam.__main__ import main
+from opticam.data.photo import read_photo
 from opticam.data.photographs import PHOTOGRAPHS, Photograph, sample_photograph
 from opticam.networks import class_names
-from opticam.photo import read_photo
 
 
 def test_every_photograph_is_a_picture_with_credit_and_licence():

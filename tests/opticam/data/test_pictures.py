@@ -6,8 +6,8 @@ import torch
 from PIL import Image
 
 from opticam.data.imagenet import CorruptImageError, open_image
+from opticam.data.photo import read_photo
 from opticam.data.pictures import open_picture
-from opticam.photo import read_photo
 
 UPRIGHT = np.array(
     [[[200, 0, 0], [0, 200, 0], [0, 0, 200]], [[9, 9, 9], [90, 90, 90], [250, 250, 250]]], np.uint8

@@ -4,12 +4,12 @@ import torch
 from torch import nn
 
 from opticam import AttentionRollout, Classifier, RawAttention, TransformerAttribution
-from opticam.attention import recording_attention
+from opticam.hooks import recording_calls
 from opticam.masking import upsample_and_normalize
-from opticam.recording import recording_calls
-from opticam.relevance import balance, through_linear, through_product, through_sum
-from opticam.saliency.transformer_attribution import through_block
-from opticam.transformers import transformer_blocks
+from opticam.saliency.methods.transformer_attribution import through_block
+from opticam.vit.attention import recording_attention
+from opticam.vit.blocks import transformer_blocks
+from opticam.vit.relevance import balance, through_linear, through_product, through_sum
 
 METHODS = (RawAttention, AttentionRollout, TransformerAttribution)
 

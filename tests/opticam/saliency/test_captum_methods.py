@@ -8,9 +8,9 @@ import torch
 from sklearn.linear_model import Ridge
 
 from opticam import LIME, Classifier, GradientSHAP
-from opticam.saliency.captum_support import seeded
-from opticam.saliency.lime import mean_colours, superpixels
-from opticam.saliency.weighted_ridge import WeightedRidge
+from opticam.saliency.methods.captum_support import seeded
+from opticam.saliency.methods.lime import mean_colours, superpixels
+from opticam.saliency.methods.weighted_ridge import WeightedRidge
 
 METHODS = {"lime": lambda c: LIME(c, samples=60), "shap": GradientSHAP}
 methods = pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)

@@ -2,8 +2,8 @@ import pytest
 import torch
 
 from opticam import OptiCAM
-from opticam.saliency.captured_ascent import CapturedAscent
-from opticam.saliency.objectives import OBJECTIVES
+from opticam.saliency.optimisation.captured_ascent import CapturedAscent
+from opticam.saliency.optimisation.objectives import OBJECTIVES
 from opticam.saliency.targets import ClassScore
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="CUDA graphs need a GPU")

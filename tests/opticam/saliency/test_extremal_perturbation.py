@@ -4,8 +4,8 @@ import scipy.ndimage
 import torch
 
 from opticam import Classifier, ExtremalPerturbation
-from opticam.saliency.perturbation import PerturbedImages, blur
-from opticam.saliency.smooth_masks import SmoothMasks
+from opticam.saliency.methods.perturbation import PerturbedImages, blur
+from opticam.saliency.methods.smooth_masks import SmoothMasks
 
 SMALL = {"step": 2, "sigma": 4.0}  # of 35 pixels, about what the defaults are of 224
 

@@ -3,7 +3,7 @@ import torch
 from torch.nn import functional as F
 
 from opticam import OptiCAM
-from opticam.saliency.objectives import OBJECTIVES
+from opticam.saliency.optimisation.objectives import OBJECTIVES
 from opticam.saliency.selectors import SELECTORS
 
 

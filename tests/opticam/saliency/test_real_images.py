@@ -9,7 +9,7 @@ import torch
 from opticam import METHODS, Classifier, ExtremalPerturbation, OptiCAM, applicable_methods
 from opticam.data.imagenet import ImageNetSet
 from opticam.metrics import faithfulness, target_probability
-from opticam.saliency.perturbation import PerturbedImages
+from opticam.saliency.methods.perturbation import PerturbedImages
 
 DATA = Path(os.environ.get("OPTICAM_DATA", "no-such-folder"))
 pytestmark = pytest.mark.skipif(

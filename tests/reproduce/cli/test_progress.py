@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from reproduce.workspace.expected import MEASURED, expected_seconds
+from reproduce.experiments.computing import MEASURED, expected_seconds
 
 ROOT = Path(__file__).parents[3]
 BEGIN = "set -euo pipefail\nsource reproduce/environment.sh\nLOG=$1\n"

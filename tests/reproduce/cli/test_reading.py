@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-import dpnet.selection
+import dpnet.training.selection
 from reproduce.__main__ import main
 from reproduce.cli import check_everything, commands, compare
 from reproduce.parts import models
@@ -29,7 +29,7 @@ def given(make_workspace, make_parts_workspace, monkeypatch, tmp_path):
         (models, "train"),
         (models, "extract_layer"),
         (models, "try_candidates"),
-        (dpnet.selection, "cross_validate"),
+        (dpnet.training.selection, "cross_validate"),
     ):
         monkeypatch.setattr(module, name, lambda *given, **options: pytest.fail("it computes"))
     return workspace

@@ -8,8 +8,8 @@ from opticam.data.photographs import PHOTOGRAPHS
 from reproduce.experiments import EXPERIMENTS
 from reproduce.experiments.computing import compute
 from reproduce.experiments.opticam.photographs import CLASS, MASKED
-from reproduce.experiments.published_run import committed_tables
 from reproduce.report.sections import photographs as section
+from reproduce.workspace.paths import committed_tables
 from reproduce.workspace.profile import load_profile
 from reproduce.workspace.workspace import Workspace
 
@@ -34,7 +34,7 @@ def test_the_profile_has_its_own_experiments_alone():
     applied = {name for name, experiment in EXPERIMENTS.items() if experiment.applies(profile)}
     assert applied == {"opticam-main", "photographs"}
     assert not EXPERIMENTS["photographs"].applies(load_profile("sample"))
-    assert committed_tables(profile) != committed_tables(load_profile("sample"))
+    assert committed_tables(profile.name) != committed_tables("sample")
     assert load_profile("sample").same_everywhere and not profile.same_everywhere
 
 

@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 import torch
 
-import dpnet.selection
+import dpnet.training.selection
 from dpnet import ConstraintWeights
-from dpnet.selection import NotOnRecord
+from dpnet.training.selection import NotOnRecord
 from reproduce.parts import choices as part_choices
 from reproduce.parts import committed_selection
 from reproduce.parts.choices import (
@@ -41,7 +41,7 @@ class Validation:
 @pytest.fixture
 def validation(monkeypatch):
     found = Validation()
-    monkeypatch.setattr(dpnet.selection, "cross_validate", found)
+    monkeypatch.setattr(dpnet.training.selection, "cross_validate", found)
     sides = {"features.3": 6, "features.5": 7}
 
     def features(workspace, dataset, backbone, layer, split):
@@ -220,7 +220,7 @@ def test_weights_are_the_largest_within_the_tolerance_of_the_stored_table(make_p
         weights = chosen_weights(workspace, "fine", "tiny")
         table = pd.read_csv(path, index_col="candidate")["accuracy"]
         least = table[choice.run.name] - tolerance
-        for constraint, grid in dpnet.selection.WEIGHT_GRIDS.items():
+        for constraint, grid in dpnet.training.selection.WEIGHT_GRIDS.items():
             cheap = (w for w in grid if table.get(f"{choice.run.name}, {constraint} {w:g}", -1.0) >= least)
             assert getattr(weights, constraint) == next(cheap, min(grid))
     rows = workspace.store.frame("test", SELECTION, method="Constraints")

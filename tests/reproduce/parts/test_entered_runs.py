@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from dpnet import ConstraintWeights, PartClassifier, TrainingSettings
-from dpnet.saving import ModelCard, save_model
-from dpnet.sources import BackboneSource, DataSource
+from dpnet.data.sources import BackboneSource, DataSource
+from dpnet.training.saving import ModelCard, save_model
 from reproduce.experiments.dpnet.main import MainTable
 from reproduce.parts.entered_runs import enter_runs
 from reproduce.parts.models import EXPERIMENT
@@ -16,7 +16,7 @@ from reproduce.workspace.workspace import PartsInput
 def save(
     folder: Path, method: str, seed: int, accuracy: float, backbone: str = "tiny", **weights: float
 ) -> None:
-    """A run as `dpnet.runs.train_runs` leaves it."""
+    """A run as `dpnet.training.runs.train_runs` leaves it."""
     settings = TrainingSettings(seed=seed, constraints=ConstraintWeights(**weights))
     results = {
         "method": method,

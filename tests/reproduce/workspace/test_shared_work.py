@@ -14,7 +14,7 @@ import torch.distributed as dist
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dpnet.processes import alone, rank, world_size
+from dpnet.training.processes import alone, rank, world_size
 from reproduce.__main__ import main
 from reproduce.workspace import processes
 

@@ -15,7 +15,7 @@ import torch
 from scipy import stats
 from test_batches import METHODS, method_for
 
-from dpnet.model import PartClassifier
+from dpnet.model.part_layer import PartClassifier
 
 BATCH, PAGE = 8, 4096
 

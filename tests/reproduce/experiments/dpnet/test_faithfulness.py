@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from dpnet import PartClassifier, TrainingSettings
-from dpnet.geometry import to_pixels
-from dpnet.recipes import PartRecipe
-from dpnet.runs import Run
+from dpnet.data.geometry import to_pixels
+from dpnet.model.recipes import PartRecipe
+from dpnet.training.runs import Run
 from opticam.sample.pictures import SampleSet
 from reproduce.benchmarks.causal.sides import plain
 from reproduce.claims.judging import frame, judge

@@ -25,7 +25,7 @@ def fill(workspace) -> None:
 
 def test_the_baseline_is_planned_on_the_layer_that_parts_have_chosen(make_parts_workspace, monkeypatch):
     workspace = make_parts_workspace()
-    monkeypatch.setattr("dpnet.selection.cross_validate", lambda *given, **device: FIGURES)
+    monkeypatch.setattr("dpnet.training.selection.cross_validate", lambda *given, **device: FIGURES)
     choose_all(workspace, tuple(LayerTable().runs(workspace)))
     asked = []
     true_chosen = models.chosen

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-import dpnet.features
-from dpnet.features import FeatureCache
+import dpnet.data.features
+from dpnet.data.features import FeatureCache
 from opticam.sample.pictures import SampleSet
 from reproduce.experiments.dpnet import parts as dpnet_parts
 from reproduce.experiments.dpnet.parts import PartFigures, explanation_figure
@@ -62,7 +62,7 @@ def test_a_decision_is_explained_from_what_is_stored(workspace):
 
 
 def test_features_larger_than_the_bound_stay_on_disk_from_selection_to_figures(workspace, monkeypatch):
-    monkeypatch.setattr(dpnet.features, "LEAST_BLOCK", 4)
+    monkeypatch.setattr(dpnet.data.features, "LEAST_BLOCK", 4)
     given, run = workspace(), PartRun("fine", "tiny", "Parts [none]", 0)
     picture = 6 * 8 * 8 * 4  # six float32 maps of 8 x 8
     given.parts_input = PartsInput(memory=(COUNT + 5) * picture)  # the one shard, and blocks of five

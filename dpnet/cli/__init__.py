@@ -1,0 +1,1 @@
+"""The commands of dpnet and their options."""

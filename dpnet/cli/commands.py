@@ -1,0 +1,230 @@
+"""What the commands train, evaluate, explain and gallery do."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from dpnet.cli.options import backbone_source, data_source, runs
+from dpnet.data.features import FeatureCache
+from dpnet.data.geometry import cell_grid, size_of, to_pixels
+from dpnet.data.pictures import PictureData
+from dpnet.data.sources import open_features
+from dpnet.explain.explanation import (
+    MAP_KINDS,
+    best_boxes,
+    class_participation,
+    image_participation,
+    part_heat_map,
+    participation_map,
+)
+from dpnet.explain.gallery import top_images
+from dpnet.explain.plotting import part_gallery, photo_explanation, save_figure
+from dpnet.model.evaluation import accuracy, interpretability
+from dpnet.model.part_layer import PartClassifier
+from dpnet.model.recipes import GlobalRecipe
+from dpnet.similarity import backend_report
+from dpnet.training.candidates import global_candidates, part_candidates
+from dpnet.training.processes import first_process_first, join_processes, leave_processes, rank, world_size
+from dpnet.training.runs import Run, summary, train_runs
+from dpnet.training.saving import ModelCard, load_model
+from dpnet.training.selection import choose
+from opticam.classifier import Classifier
+from opticam.data.photo import read_photo
+
+
+def train(options: argparse.Namespace) -> None:
+    """Train Global and Parts with every seed; print the table and where everything lies."""
+    planned = runs(options)
+    device = join_processes(options.device)
+    data_from, backbone_from = data_source(options), backbone_source(options)
+    with first_process_first():
+        data = data_from.open(options.cache)
+        backbone = backbone_from.open(options.cache).to(device)
+        features = open_features(
+            backbone,
+            backbone_from,
+            data,
+            options.cache,
+            dtype=options.feature_dtype,
+            workers=options.workers,
+            memory=options.memory,
+            progress=rank() == 0,
+        )
+    if options.select:
+        planned = _select(planned, features[0], options)
+    card = ModelCard(backbone_from, data_from, tuple(data.train.class_names), {}, {}, options.feature_dtype)
+    results = train_runs(
+        planned,
+        options.seeds,
+        *features,
+        card,
+        options.output,
+        device=device,
+        grid=cell_grid(backbone, size_of(data.train[0][0])),
+        progress=rank() == 0,
+    )
+    if rank() == 0:
+        _print_summary(summary(results), options.output)
+    leave_processes()
+
+
+def _select(planned: list[Run], features: FeatureCache, options: argparse.Namespace) -> list[Run]:
+    """The planned runs with the recipe and rates that cross-validation on the training pictures prefers."""
+    if world_size() > 1:
+        raise ValueError("select: choose in one process, then train in several with the options it found")
+    chosen = []
+    for run in planned:
+        if isinstance(run.recipe, GlobalRecipe):
+            candidates = global_candidates(run.settings)
+        else:
+            candidates = part_candidates(run.settings, min(features.shape[-2:]), run.recipe.parts_per_class)
+        best, table = choose(
+            candidates,
+            features,
+            features.labels,
+            int(features.labels.max()) + 1,
+            folds=options.select,
+            device=options.device,
+            record=options.output / f"selection-{run.name}.csv",
+            progress=True,
+        )
+        print(f"{run.name}: {best.name}, {table.loc[best.name, 'accuracy']:.2f} % in cross-validation")
+        chosen.append(Run(run.name, best.recipe, best.settings))
+    return chosen
+
+
+def evaluate(options: argparse.Namespace) -> None:
+    """Print accuracy and interpretability of a model on the test pictures of its data set."""
+    model, card = load_model(options.model, options.backbone)
+    _, (_, test) = _open(card, options)
+    model.to(options.device)
+    print(f"test accuracy      {100 * accuracy(model, test, test.labels):.2f} % of {len(test)} pictures")
+    if isinstance(model, PartClassifier):
+        for name, value in interpretability(model, test, test.labels).items():
+            print(f"{name.replace('_', ' '):18s} {value:.4g}")
+
+
+def explain(options: argparse.Namespace) -> None:
+    """Write the figure of a photo's top parts and print what each adds to the logit."""
+    model, card = _load_parts(options)
+    photo = read_photo(options.photo, card.data.size, card.data.resize)
+    backbone = card.backbone.open(options.cache).to(options.device)
+    features = backbone.features(photo[None].to(options.device))
+    with torch.no_grad():
+        output = model(features)
+        label = _class_id(options.class_ or "predicted", card.class_names, output.logits)
+        classes = torch.tensor([label], device=features.device)
+        added = image_participation(model, output, classes)[0]
+    parts = added.abs().argsort(descending=True)[: options.parts]
+    with torch.no_grad():
+        heat = part_heat_map(model, features, parts)[0]
+        maps = [participation_map(model, features, classes, kind)[0] for kind in MAP_KINDS]
+    size = size_of(photo)
+    heat, exact, dense = (to_pixels(found, size, model.grid).cpu() for found in (heat, *maps))
+    boxes = best_boxes(model, output, size_of(features), size)[0, parts].cpu()
+    names = [_part_name(model, card, int(part)) for part in parts]
+    probability = output.logits.softmax(dim=1)[0, label].item()
+    sums = {"bias": model.classifier.bias[label].item(), "logit": output.logits[0, label].item()}
+    title = f"{card.class_names[label]}, p = {probability:.3f}, logit {sums['logit']:.2f}"
+    figure = photo_explanation(photo, exact, dense, heat, boxes, added[parts], names, title, **sums)
+    paths = save_figure(figure, options.output)
+    _print_explanation(model, card, label, output.logits[0], added, parts, boxes)
+    _print_paths(paths)
+
+
+def gallery(options: argparse.Namespace) -> None:
+    """Write the figure of the pictures in which the parts of a class, or the most used ones, respond most."""
+    model, card = _load_parts(options)
+    data, (features, _) = _open(card, options)
+    participation = class_participation(model, features, features.labels).participation
+    label = None if options.class_ is None else _class_id(options.class_, card.class_names)
+    importance = participation.abs().amax(dim=0) if label is None else participation[label]
+    parts = importance.topk(min(options.parts, len(importance))).indices.cpu()
+    best = top_images(model, features, options.pictures)
+    image_size = size_of(data.train[0][0])
+    boxes = model.boxes(features.shape[-2:], image_size)[best.regions[parts].cpu()]
+    images = [[data.train[int(index)][0] for index in row] for row in best.images[parts]]
+    names = [_part_name(model, card, int(part)) for part in parts]
+    figure = part_gallery(images, boxes, best.responses[parts].cpu(), names, f"best pictures in {data.name}")
+    _print_paths(save_figure(figure, options.output))
+
+
+def info(options: argparse.Namespace) -> None:
+    """Print each backend of part similarity: whether it can run here, on what, or why not."""
+    for row in backend_report():
+        detail = f" ({row['detail']})" if row["detail"] else ""
+        print(f"part_similarity, {row['backend']}: {row['available']}{detail}")
+
+
+def _load_parts(options: argparse.Namespace) -> tuple[PartClassifier, ModelCard]:
+    model, card = load_model(options.model, options.backbone)
+    if not isinstance(model, PartClassifier):
+        raise ValueError(f"model: {options.model} holds the global baseline, which has no parts")
+    return model.to(options.device), card
+
+
+def _open(
+    card: ModelCard, options: argparse.Namespace
+) -> tuple[PictureData, tuple[FeatureCache, FeatureCache]]:
+    """The data set of a model and its features, extracted again where the cache lacks them."""
+    data = card.data.open(options.cache)
+    backbone: Classifier = card.backbone.open(options.cache).to(options.device)
+    return data, open_features(
+        backbone, card.backbone, data, options.cache, dtype=card.feature_dtype, progress=True
+    )
+
+
+def _class_id(text: str, names: tuple[str, ...], logits: torch.Tensor | None = None) -> int:
+    if text == "predicted" and logits is not None:
+        return int(logits[0].argmax())
+    if text.isdigit() and int(text) < len(names):
+        return int(text)
+    matches = [index for index, name in enumerate(names) if name.lower() == text.lower()]
+    if len(matches) != 1:
+        accepted = f"an id below {len(names)} or a name such as {names[0]!r}"
+        raise ValueError(f"class: {text!r} is no class of this model; accepted: {accepted}")
+    return matches[0]
+
+
+def _part_name(model: PartClassifier, card: ModelCard, part: int) -> str:
+    return f"{card.class_names[int(model.owner[part])]} #{part % model.parts_per_class}"
+
+
+def _print_explanation(
+    model: PartClassifier,
+    card: ModelCard,
+    label: int,
+    logits: torch.Tensor,
+    added: torch.Tensor,
+    parts: torch.Tensor,
+    boxes: torch.Tensor,
+) -> None:
+    logit, probability = logits[label].item(), logits.softmax(dim=0)[label].item()
+    print(f"class        {label} ({card.class_names[label]})")
+    print(f"probability  {probability:.4f}")
+    print(f"logit        {logit:.4f}")
+    for part, box in zip(parts.tolist(), boxes.round().int().tolist()):
+        print(f"{added[part].item():+12.4f}  {_part_name(model, card, part)}, pixels {box}")
+    others = added.sum().item() - added[parts].sum().item()
+    print(f"{others:+12.4f}  the other {len(added) - len(parts)} parts")
+    print(f"{logit - added.sum().item():+12.4f}  bias")
+
+
+def _print_summary(table: pd.DataFrame, folder: Path) -> None:
+    for _, row in table.iterrows():
+        spread = "" if row["seeds"] == 1 else f" +- {row['test_accuracy std']:.2f}"
+        accuracy_text = f"{row['test_accuracy mean']:.2f}{spread} %"
+        print(
+            f"{row['method']:8s} test {accuracy_text}, {row['seeds']} seeds, {row['seconds mean']:.0f} s each"
+        )
+    print(f"written  {folder / 'results.csv'}")
+    print(f"models   {folder}/METHOD-seedN")
+
+
+def _print_paths(paths: list[Path]) -> None:
+    for path in paths:
+        print(f"written      {path}")

@@ -1,0 +1,138 @@
+"""Frozen feature maps on disk: the backbone runs once, training reads them through memory maps, in blocks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Subset
+from tqdm.auto import tqdm
+
+from dpnet.data.manifest import DTYPES, MANIFEST_NAME, Manifest, read_manifest, write_manifest
+from opticam.classifier import Classifier
+from opticam.data.files import load_tensors, save_tensors
+
+LEAST_BLOCK = 64  # images; fewer would be no shuffling
+
+
+class Pictures(Protocol):
+    """A data set of (image [3,H,W] in [0,1], label) whose size is known."""
+
+    def __len__(self) -> int:
+        """Number of images N."""
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        """One image and its label."""
+
+
+class FeatureCache:
+    """Feature maps and labels of one data set, read from a folder that `extract_features` filled.
+
+    ``cache[indices]`` gives the maps [n,d,h,w] of an int64 tensor of image indices, in the stored dtype; only
+    the pages that hold them are read. ``labels`` is int64 [N]. ``memory``: bytes that training may hold at a time,
+    ``block_size`` the number of images that this is; None for both without a bound. Under one no shard stays mapped.
+    Raises FileNotFoundError when the folder has no manifest or lacks a shard, ValueError when the manifest differs
+    from the one ``expected``, or a shard and a batch do not fit into ``memory``.
+    """
+
+    def __init__(
+        self, folder: str | Path, expected: Manifest | None = None, memory: int | None = None
+    ) -> None:
+        self._folder, self._bounded = Path(folder), memory is not None
+        self._mapped: dict[int, dict[str, Tensor]] = {}
+        self.manifest = read_manifest(self._folder)
+        if expected is not None:
+            self.manifest.require(expected, self._folder)
+        labels = [self._shard(shard)["labels"].clone() for shard in range(self.manifest.num_shards)]
+        self.labels = torch.cat(labels)
+        like = self._shard(0)["features"]
+        self.shape, self.dtype = (len(self.labels), *like.shape[1:]), like.dtype
+        self.block_size = None if memory is None else self._images_in(memory, like[0].nbytes)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, indices: Tensor) -> Tensor:
+        """Feature maps [n,d,h,w] of the images with these indices, copied out of the memory maps."""
+        out = torch.empty(len(indices), *self.shape[1:], dtype=self.dtype)
+        shards, rows = indices // self.manifest.shard_size, indices % self.manifest.shard_size
+        for shard in shards.unique().tolist():
+            maps = self._shard(shard)["features"]
+            for position in torch.nonzero(shards == shard).flatten().tolist():
+                out[position] = maps[rows[position]]
+        return out
+
+    def _shard(self, shard: int) -> dict[str, Tensor]:
+        """A shard's tensors in a memory map, whose pages count as this process's until they are dropped."""
+        if shard in self._mapped:
+            return self._mapped[shard]
+        tensors = _load_shard(self._folder, self.manifest, shard)
+        if not self._bounded:
+            self._mapped[shard] = tensors
+        return tensors
+
+    def _images_in(self, memory: int, nbytes: int) -> int:
+        """How many images fit beside the pages of one shard, which are mapped while a block is read."""
+        shard = min(self.manifest.shard_size, len(self)) * nbytes
+        least = shard + LEAST_BLOCK * nbytes
+        if memory < least:
+            raise ValueError(f"memory is {memory:,} bytes; these maps need at least {least:,}")
+        return (memory - shard) // nbytes
+
+
+def extract_features(
+    classifier: Classifier,
+    dataset: Pictures,
+    folder: str | Path,
+    manifest: Manifest,
+    *,
+    batch_size: int = 32,
+    workers: int = 0,
+    memory: int | None = None,
+    progress: bool = False,
+) -> FeatureCache:
+    """Run the frozen backbone over a data set of (image [3,H,W] in [0,1], label) once, and open the cache.
+
+    Shards already in the folder are kept, so an interrupted call goes on where it stopped; each shard appears
+    under its name only when complete. ``workers`` processes read the pictures, this one where 0; ``memory`` as in
+    `FeatureCache`. ``manifest`` comes from `dpnet.data.manifest.describe`.
+    Raises ValueError when the folder holds features of something else, or the data set has another length.
+    """
+    folder = Path(folder)
+    if len(dataset) != manifest.num_images:
+        raise ValueError(f"dataset has {len(dataset)} images; the manifest names {manifest.num_images}")
+    folder.mkdir(parents=True, exist_ok=True)
+    if (folder / MANIFEST_NAME).exists():
+        read_manifest(folder).require(manifest, folder)
+    else:
+        write_manifest(folder, manifest)
+    missing = [s for s in range(manifest.num_shards) if not (folder / manifest.shard_name(s)).exists()]
+    for shard in tqdm(missing, desc="features", unit="shard", disable=not progress or not missing):
+        indices = manifest.shard_indices(shard)
+        images: Subset[tuple[Tensor, int]] = Subset(dataset, indices)  # type: ignore[arg-type]  # reads items alone
+        loader = DataLoader(images, batch_size=batch_size, num_workers=workers)
+        _write_shard(folder / manifest.shard_name(shard), classifier, loader, DTYPES[manifest.dtype])
+    return FeatureCache(folder, manifest, memory)
+
+
+def _write_shard(
+    path: Path, classifier: Classifier, loader: DataLoader[tuple[Tensor, int]], dtype: torch.dtype
+) -> None:
+    device = classifier.mean.device
+    maps, labels = [], []
+    for images, classes in loader:
+        maps.append(classifier.features(images.to(device)).to(dtype).cpu())
+        labels.append(torch.as_tensor(classes))
+    save_tensors(path, {"features": torch.cat(maps), "labels": torch.cat(labels).long()})
+
+
+def _load_shard(folder: Path, manifest: Manifest, shard: int) -> dict[str, Tensor]:
+    path = folder / manifest.shard_name(shard)
+    if not path.exists():
+        raise FileNotFoundError(f"feature cache {folder} lacks {path.name}: run the extraction again")
+    tensors, _ = load_tensors(path)
+    if len(tensors["labels"]) != len(manifest.shard_indices(shard)):
+        raise ValueError(f"{path} holds {len(tensors['labels'])} images; the manifest says otherwise")
+    return tensors

@@ -1,0 +1,1 @@
+"""What parts add to a class's logit, where they were found, and figures of both."""

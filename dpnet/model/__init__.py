@@ -1,0 +1,1 @@
+"""Regions, the part layer, its constraints and starting points, and what a model gives on features."""

@@ -1,0 +1,137 @@
+"""Keep a trained model in a folder, with all that is needed to use it again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+from safetensors import SafetensorError
+
+from dpnet.data.sources import BackboneSource, DataSource
+from dpnet.model.part_layer import GlobalClassifier, Model, PartClassifier
+from dpnet.model.regions import RegionScheme
+from opticam.data.files import save_tensors, whole_file
+from opticam.networks import is_users_function
+
+WEIGHTS_NAME, CARD_NAME = "model.safetensors", "model.json"
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What a model was trained on and how; ``results`` holds what was measured then."""
+
+    backbone: BackboneSource
+    data: DataSource
+    class_names: tuple[str, ...]
+    settings: dict[str, Any]
+    results: dict[str, Any]
+    feature_dtype: str = "bfloat16"
+
+    def with_run(self, settings: dict[str, Any], results: dict[str, Any]) -> ModelCard:
+        """The card of one run on the same data."""
+        return replace(self, settings=settings, results=results)
+
+
+def save_model(folder: str | Path, model: Model, card: ModelCard) -> Path:
+    """Write weights and card into a folder, making it; returns the folder."""
+    folder = Path(folder)
+    save_tensors(folder / WEIGHTS_NAME, model.state_dict())
+    text = json.dumps({"model": _shape(model), "card": asdict(card)}, indent=2)
+    with whole_file(folder / CARD_NAME) as temporary:
+        temporary.write_text(text + "\n")
+    return folder
+
+
+def load_model(folder: str | Path, own_backbone: str | None = None) -> tuple[Model, ModelCard]:
+    """The model in a folder, in evaluation mode, and its card.
+
+    A card may name a function, "package.module:function", as the backbone: opening it would run code that a file
+    chose. ``own_backbone`` is that name, said by the user. Raises FileNotFoundError when the folder holds no model,
+    ValueError when its files cannot be read, or name a function that is not ``own_backbone``.
+    """
+    folder = Path(folder)
+    content = _content(folder)
+    card = _card_in(content, folder)
+    named = card.backbone.name
+    if is_users_function(named) and named != own_backbone:
+        raise ValueError(
+            f"model: {folder} runs the function {named}; if it is yours, give --backbone {named}"
+        )
+    with _readable(folder):
+        model = _build(content["model"])
+        model.load_state_dict(safetensors.torch.load_file(folder / WEIGHTS_NAME))
+    return model.eval(), card
+
+
+def read_card(folder: str | Path) -> ModelCard:
+    """The card of the model in a folder, which runs nothing; errors as in `load_model`."""
+    folder = Path(folder)
+    return _card_in(_content(folder), folder)
+
+
+def _card_in(content: dict[str, Any], folder: Path) -> ModelCard:
+    with _readable(folder):
+        return _card(content["card"])
+
+
+@contextmanager
+def _readable(folder: Path) -> Iterator[None]:
+    """What goes wrong inside is a file of the folder that cannot be read."""
+    try:
+        yield
+    except (KeyError, TypeError, RuntimeError, json.JSONDecodeError, SafetensorError) as error:
+        raise ValueError(f"model: {folder} cannot be read: {str(error).splitlines()[0]}") from None
+
+
+def _content(folder: Path) -> dict[str, Any]:
+    """What the card's file says, where both files of a model are there."""
+    for name in (WEIGHTS_NAME, CARD_NAME):
+        if not (folder / name).is_file():
+            raise FileNotFoundError(f"model: there is no {folder / name}; `python -m dpnet train` writes it")
+    with _readable(folder):
+        content: dict[str, Any] = json.loads((folder / CARD_NAME).read_text())
+    return content
+
+
+def _shape(model: Model) -> dict[str, Any]:
+    """The arguments that build an empty model like this one."""
+    shape = {
+        "feature_dim": len(model.centre),
+        "num_classes": model.num_classes,
+        "bias": model.classifier.bias is not None,
+    }
+    if isinstance(model, GlobalClassifier):
+        return {"kind": "global", **shape, "x_norm": model.x_norm}
+    scheme, temperature = asdict(model.scheme), model.temperature
+    return {
+        "kind": "parts",
+        **shape,
+        "parts_per_class": model.parts_per_class,
+        "scheme": scheme,
+        "temperature": temperature,
+    }
+
+
+def _build(shape: dict[str, Any]) -> Model:
+    arguments = dict(shape)
+    if arguments.pop("kind") == "global":
+        return GlobalClassifier(**arguments)
+    scheme = arguments.pop("scheme")
+    return PartClassifier(
+        **arguments, scheme=RegionScheme(scheme["name"], tuple(scheme["sizes"]), scheme["x_norm"])
+    )
+
+
+def _card(content: dict[str, Any]) -> ModelCard:
+    backbone: dict[str, Any] = {
+        name: tuple(v) if isinstance(v, list) else v for name, v in content["backbone"].items()
+    }
+    values = {field.name: content[field.name] for field in fields(ModelCard)}
+    values |= {"backbone": BackboneSource(**backbone), "data": DataSource(**content["data"])}
+    values["class_names"] = tuple(content["class_names"])
+    return ModelCard(**values)

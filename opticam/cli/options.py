@@ -1,0 +1,84 @@
+"""Command-line options that the commands of opticam, dpnet and reproduce share; loads nothing slow, for --help."""
+
+from __future__ import annotations
+
+import argparse
+
+UNITS = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
+LEVELS = (
+    "exact",
+    "fast",
+    "half",
+)  # those of `opticam.acceleration.prepared_network`, which takes a second to load
+
+
+def add_pixel_options(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
+    """Options for weights that were trained with a pixel normalisation of their own."""
+    parser.add_argument("--mean", type=_triple, help="pixel mean R,G,B; default: the library's")
+    parser.add_argument("--std", type=_triple, help="pixel standard deviation R,G,B; default: the library's")
+    parser.add_argument(
+        "--pixel-range",
+        type=float,
+        default=1,
+        help="value of white that --mean and --std refer to (default 1)",
+    )
+
+
+def add_optimize_option(parser: argparse.ArgumentParser) -> None:
+    """How the network runs, as in `Classifier(optimize=...)`."""
+    parser.add_argument(
+        "--optimize",
+        choices=LEVELS,
+        default="fast",
+        help="run the network as it is (exact), with batch norms folded in and packed weights (fast, the "
+        "default), or so in bfloat16 (half)",
+    )
+
+
+def add_device_option(parser: argparse.ArgumentParser) -> None:
+    """Where to compute; `options.device` is the name of a device."""
+    parser.add_argument(
+        "--device", type=_device, default="auto", help="cpu, cuda, ...; default: a GPU if there is one"
+    )
+
+
+def add_memory_options(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
+    """How pictures and frozen features are read."""
+    parser.add_argument("--workers", type=int, default=0, help="processes that read pictures; default 0")
+    parser.add_argument(
+        "--memory",
+        type=_bytes,
+        metavar="BYTES",
+        help="feature maps in memory at a time, such as 2G; training reads them in shuffled blocks of that size",
+    )
+
+
+def pixel_options(options: argparse.Namespace) -> dict[str, tuple[float, ...]]:
+    """The given ones of mean and std, in units where white is 1."""
+    if options.pixel_range <= 0:
+        raise ValueError(f"pixel-range: must be positive, got {options.pixel_range}")
+    given = {"mean": options.mean, "std": options.std}
+    return {name: tuple(v / options.pixel_range for v in values) for name, values in given.items() if values}
+
+
+def _device(name: str) -> str:
+    """The name, or what "auto" means here; asked only where a command is carried out."""
+    import torch
+
+    return ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
+
+
+def _bytes(text: str) -> int:
+    """A number of bytes, with K, M, G or T for powers of 1024."""
+    unit = text[-1:].upper()
+    try:
+        return int(float(text[:-1] if unit in UNITS else text) * UNITS.get(unit, 1))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected bytes such as 500M or 2G, got {text!r}") from None
+
+
+def _triple(text: str) -> tuple[float, ...]:
+    values = tuple(float(part) for part in text.split(","))
+    if len(values) != 3:
+        raise argparse.ArgumentTypeError(f"expected R,G,B, got {text!r}")
+    return values

@@ -1,0 +1,1 @@
+"""One file per saliency method, and what families of methods share."""

@@ -1,0 +1,15 @@
+"""Layer-CAM: every position weighted by its own positive gradient."""
+
+from __future__ import annotations
+
+import torch
+
+from opticam.saliency.methods.gradient_weights import GradientWeights
+
+
+class LayerCAM(GradientWeights):
+    """n(up(relu(sum_k relu(g^k) A^k))) with g = dy/dA^k at each position (Jiang et al., 2021)."""
+
+    def weights(self, features: torch.Tensor, gradients: torch.Tensor) -> torch.Tensor:
+        """Weights [B,K,h,w] from A and g, of the same shape."""
+        return gradients.relu()

@@ -1,0 +1,164 @@
+"""Opti-CAM: the map whose masked image keeps the class score, found by optimisation for each image."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from opticam.classifier import Classifier
+from opticam.layers import layer_name
+from opticam.masking.reference import NORMALIZATIONS
+from opticam.saliency.base import SaliencyMethod
+from opticam.saliency.optimisation.ascent import Ascent
+from opticam.saliency.optimisation.captured_ascent import CapturedAscent
+from opticam.saliency.optimisation.objectives import OBJECTIVES
+from opticam.saliency.selectors import SELECTORS
+from opticam.saliency.targets import ClassScore, Score, Targets
+
+ITERATES = ("last", "best")
+PATIENCE = 10
+"""Iterations between looks at whether all images have stopped; a look makes a GPU wait."""
+
+
+@dataclass(frozen=True)
+class Optimisation:
+    """What Opti-CAM found. maps [B,H,W]; logits_u [B,K], the u of the maps.
+
+    objectives [T+1,B]: F before each of the T iterations and after the last. steps [B]: updates of each
+    image's u, T unless it stopped early.
+    """
+
+    maps: torch.Tensor
+    logits_u: torch.Tensor
+    objectives: torch.Tensor
+    steps: torch.Tensor
+
+
+class OptiCAM(SaliencyMethod):
+    """Softmax weights of the feature maps, optimised so that the masked image scores high (Opti-CAM, section 3).
+
+    S = sum_k softmax(u)_k A^k (eq. 8); the map is n(up(S)); u maximises g(f(x * n(up(S)))) (eq. 10, "Mask")
+    by Adam from u = 0, which is the mean of the channels. The loss is a sum over images and Adam works
+    element by element, so batching changes no image's map.
+
+    iterations: Adam steps; the papers use 100 (50 in some tables). learning_rate: 0.1 in the paper.
+    objective: "Mask", "Diff", "IOMask" or "IODiff" (Table A.12). selector: g, "logit", "margin" (the logit
+        minus the largest other), "log-probability" or "probability"; a callable target brings its own.
+    normalization: n, "range" (eq. 4), "max" or "sigmoid" (Table 6).
+    relu_features: clip the feature maps at zero first, as the authors' code does; the paper does not.
+    layers: several layers, names or modules, in place of the target layer; their maps are resized to the
+        largest grid and share one softmax.
+    stop_change: an image stops when its objective changes by less than this between iterations (1e-10 in
+        App. A); None runs all iterations. Other than in the authors' code, no image stops another.
+    iterate: "last", or "best" for the largest objective seen.
+    precision: "float64" to compute on a float64 copy of the network, so that machines agree; None for its own.
+    cuda_graph: on a GPU, record the iteration once and replay it for this and smaller batches; the graph
+        keeps the memory of one iteration. Callable targets run without.
+    """
+
+    def __init__(
+        self,
+        classifier: Classifier,
+        *,
+        iterations: int = 100,
+        learning_rate: float = 0.1,
+        objective: str = "Mask",
+        selector: str = "logit",
+        normalization: str = "range",
+        relu_features: bool = False,
+        layers: Sequence[nn.Module | str] | None = None,
+        stop_change: float | None = None,
+        iterate: str = "last",
+        cuda_graph: bool = True,
+        precision: str | None = None,
+    ) -> None:
+        super().__init__(classifier, precision=precision)
+        if iterations < 0:
+            raise ValueError(f"iterations: must be 0 or more, got {iterations}")
+        if learning_rate <= 0:
+            raise ValueError(f"learning_rate: must be positive, got {learning_rate}")
+        _check_choice("objective", objective, OBJECTIVES)
+        _check_choice("selector", selector, SELECTORS)
+        _check_choice("normalization", normalization, NORMALIZATIONS)
+        _check_choice("iterate", iterate, ITERATES)
+        self.iterations = iterations
+        self.learning_rate = learning_rate
+        self.objective = objective
+        self.selector = selector
+        self.normalization = normalization
+        self.relu_features = relu_features
+        named = [] if layers is None else [layer_name(classifier.network, layer) for layer in layers]
+        self.layers: list[nn.Module | str] = [*named] or [self.classifier.target_layer]
+        self.stop_change = stop_change
+        self.iterate = iterate
+        self.cuda_graph = cuda_graph
+        self._captured: CapturedAscent | None = None
+
+    def compute(self, images: torch.Tensor, score: Score) -> torch.Tensor:
+        """Maps [B,H,W] of the iterate asked for."""
+        ascent = self._ascent(images, score)
+        self._climb(ascent)
+        if self.iterate == "best":
+            ascent.finish()
+        return ascent.maps(self._chosen(ascent))[: len(images)]
+
+    def optimise(self, images: torch.Tensor, targets: Targets = None) -> Optimisation:
+        """The maps with the course of the objective; arguments and errors as in calling the method."""
+        with self.explaining(images, targets) as (prepared, score):
+            ascent = self._ascent(prepared, score)
+            before = self._climb(ascent)
+            ascent.finish()
+        objectives = torch.stack([*before, ascent.values])
+        logits_u, count = self._chosen(ascent), len(images)  # a captured batch may be padded
+        parts = (ascent.maps(logits_u), logits_u, objectives.T, ascent.steps)
+        maps, logits_u, objectives, steps = (part[:count].clone() for part in parts)
+        return Optimisation(maps, logits_u, objectives.T, steps)
+
+    def _climb(self, ascent: Ascent) -> list[torch.Tensor]:
+        """Run the iterations; the objective [B] before each of them."""
+        objectives = []
+        for iteration in range(self.iterations):
+            ascent.step()
+            objectives.append(ascent.values.clone())
+            if self.stop_change is not None and iteration % PATIENCE == 0 and not ascent.running.any():
+                break
+        return objectives
+
+    def _chosen(self, ascent: Ascent) -> torch.Tensor:
+        return ascent.best_u if self.iterate == "best" else ascent.logits_u
+
+    def _ascent(self, images: torch.Tensor, score: Score) -> Ascent:
+        features = self._features(images)
+        options: dict[str, Any] = {
+            "objective": OBJECTIVES[self.objective],
+            "learning_rate": self.learning_rate,
+            "normalization": self.normalization,
+            "stop_change": self.stop_change,
+        }
+        if not (self.cuda_graph and images.is_cuda and isinstance(score, ClassScore)):
+            return Ascent(self.classifier, features, images, score, **options)
+        if self._captured is None or not self._captured.fits(features, images):
+            self._captured = CapturedAscent(self.classifier, features, images, score, **options)
+        self._captured.restart(features, images, score.ids)
+        return self._captured
+
+    def _features(self, images: torch.Tensor) -> torch.Tensor:
+        """The feature maps [B,K,h,w] that u weighs."""
+        by_layer, _ = self.classifier.features_of(images, self.layers)
+        size = max((tuple(maps.shape[2:]) for maps in by_layer), key=lambda size: size[0] * size[1])
+        resized = [
+            F.interpolate(maps, size, mode="bilinear") if maps.shape[2:] != size else maps
+            for maps in by_layer
+        ]
+        features = torch.cat(resized, 1) if len(resized) > 1 else resized[0]
+        return features.relu() if self.relu_features else features
+
+
+def _check_choice(name: str, value: str, choices: Collection[str]) -> None:
+    if value not in choices:
+        raise ValueError(f"{name}: expected one of {', '.join(choices)}, got {value!r}")

@@ -1,0 +1,1 @@
+"""Vision transformers of any library: their blocks, tokens, attention and relevance."""

@@ -1,0 +1,129 @@
+import dataclasses
+import json
+
+import pytest
+import torch
+from torch import nn
+from torch.utils.data import TensorDataset
+
+from dpnet.data.features import FeatureCache, extract_features
+from dpnet.data.manifest import describe, read_manifest
+from dpnet.model.part_layer import PartClassifier
+from dpnet.training.loop import train
+from dpnet.training.settings import TrainingSettings
+from opticam.classifier import Classifier
+
+
+@pytest.fixture
+def classifier():
+    torch.manual_seed(0)
+    trunk = nn.Sequential(nn.Conv2d(3, 6, 3, stride=4), nn.ReLU())
+    return Classifier(nn.Sequential(trunk, nn.AdaptiveAvgPool2d(1), nn.Flatten()), "0")
+
+
+@pytest.fixture
+def dataset():
+    generator = torch.Generator().manual_seed(0)
+    return TensorDataset(torch.rand(11, 3, 21, 29, generator=generator), torch.arange(11) % 3)
+
+
+def manifest_of(classifier, **changes):
+    arguments = {"network": "tiny", "image_size": (21, 29), "dataset": "noise", "dataset_hash": "0"}
+    arguments |= {"num_images": 11, "dtype": "float32", "shard_size": 4} | changes
+    return describe(classifier, **arguments)
+
+
+def test_processes_that_read_the_pictures_change_nothing(tmp_path, classifier, dataset):
+    alone, shared = (
+        extract_features(
+            classifier, dataset, tmp_path / str(n), manifest_of(classifier), batch_size=2, workers=n
+        )
+        for n in (0, 2)
+    )
+    indices = torch.arange(11)
+    assert torch.equal(alone[indices], shared[indices]) and torch.equal(alone.labels, shared.labels)
+
+
+def test_the_cache_holds_what_the_backbone_gives(tmp_path, classifier, dataset):
+    cache = extract_features(classifier, dataset, tmp_path, manifest_of(classifier), batch_size=3)
+    images, labels = dataset.tensors
+    indices = torch.tensor([10, 0, 5, 5, 3])
+    torch.testing.assert_close(cache[indices], classifier.features(images[indices]))
+    assert torch.equal(cache.labels, labels)
+    assert len(cache) == 11 and cache.shape == (11, 6, 5, 7)
+    assert len(list(tmp_path.glob("*.safetensors"))) == 3
+
+
+def test_bfloat16_maps_are_the_rounded_ones(tmp_path, classifier, dataset):
+    cache = extract_features(classifier, dataset, tmp_path, manifest_of(classifier, dtype="bfloat16"))
+    maps = cache[torch.arange(11)]
+    assert maps.dtype == torch.bfloat16
+    torch.testing.assert_close(maps, classifier.features(dataset.tensors[0]).bfloat16())
+
+
+def test_an_interrupted_extraction_goes_on_and_leaves_no_partial_files(tmp_path, classifier, dataset):
+    class Failing(TensorDataset):
+        def __getitem__(self, index):
+            if index == 6:
+                raise OSError("the disk went away")
+            return super().__getitem__(index)
+
+    manifest = manifest_of(classifier)
+    with pytest.raises(OSError, match="went away"):
+        extract_features(classifier, Failing(*dataset.tensors), tmp_path, manifest)
+    first = next(tmp_path.glob("*.safetensors"))
+    written = first.stat().st_mtime_ns
+    with pytest.raises(FileNotFoundError, match="run the extraction again"):
+        FeatureCache(tmp_path)
+    cache = extract_features(classifier, dataset, tmp_path, manifest)
+    assert len(cache) == 11 and first.stat().st_mtime_ns == written
+    assert not list(tmp_path.glob("*.part"))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"dtype": "bfloat16"}, {"image_size": (21, 21)}, {"dataset_hash": "1"}, {"network": "other"}],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_a_cache_of_something_else_is_refused(tmp_path, classifier, dataset, changes):
+    extract_features(classifier, dataset, tmp_path, manifest_of(classifier))
+    with pytest.raises(ValueError, match=f"made with {next(iter(changes))}"):
+        extract_features(classifier, dataset, tmp_path, manifest_of(classifier, **changes))
+
+
+def test_other_weights_and_another_layer_are_refused(tmp_path, classifier, dataset):
+    manifest = manifest_of(classifier)
+    extract_features(classifier, dataset, tmp_path, manifest)
+    other_layer = Classifier(classifier.network, "0.0")
+    with pytest.raises(ValueError, match="made with layer '0'"):
+        FeatureCache(tmp_path, manifest_of(other_layer))
+    with torch.no_grad():
+        classifier.network[0][0].weight[0, 0, 0, 0] += 1e-6
+    with pytest.raises(ValueError, match="made with weights_hash"):
+        FeatureCache(tmp_path, manifest_of(classifier))
+
+
+def test_another_release_of_torch_is_recorded_but_not_refused(tmp_path, classifier, dataset):
+    manifest = manifest_of(classifier)
+    extract_features(classifier, dataset, tmp_path, manifest)
+    FeatureCache(tmp_path, dataclasses.replace(manifest, versions={"torch": "1.0"}))
+    assert read_manifest(tmp_path).versions["torch"] == torch.__version__
+
+
+def test_a_folder_without_a_readable_manifest_is_refused(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"there is no .*manifest\.json"):
+        FeatureCache(tmp_path)
+    (tmp_path / "manifest.json").write_text(json.dumps({"network": "tiny"}))
+    with pytest.raises(ValueError, match="cannot be read"):
+        FeatureCache(tmp_path)
+
+
+def test_training_reads_the_cache_like_a_tensor(tmp_path, classifier, dataset):
+    cache = extract_features(classifier, dataset, tmp_path, manifest_of(classifier))
+    results = []
+    for features in (cache, cache[torch.arange(11)]):
+        torch.manual_seed(0)
+        model = PartClassifier(6, 3, parts_per_class=2)
+        train(model, features, cache.labels, TrainingSettings(epochs=2, batch_size=4))
+        results.append(model.parts.detach())
+    assert torch.equal(*results)

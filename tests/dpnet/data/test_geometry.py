@@ -1,0 +1,72 @@
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from dpnet.data.geometry import EVEN_GRID, cell_grid, to_pixels
+from dpnet.model.part_layer import PartClassifier
+from dpnet.model.regions import RegionScheme
+from opticam import Classifier
+from opticam.networks import build_network
+from opticam.sample.architectures import build_sample_network
+from opticam.sample.networks import TARGET_LAYERS
+
+
+def response_centres(classifier, side):
+    """Where the response to a small patch lies by the grid of the cells, less where the patch is, in pixels."""
+    grid = cell_grid(classifier, (side, side))
+    plain = torch.full((1, 3, side, side), 0.5)
+    base, offsets = classifier.features(plain), []
+    for x, y in ((0.4, 0.45), (0.55, 0.4), (0.5, 0.6), (0.45, 0.55)):
+        left, top = int(x * side), int(y * side)
+        image = plain.clone()
+        image[..., top : top + 4, left : left + 4] = torch.rand(3, 4, 4)
+        energy = (classifier.features(image) - base).square().sum(dim=1)[0].double()
+        energy /= energy.sum()
+        cells = torch.arange(len(energy)).double()
+        stride = side / len(energy)
+        found = [
+            (energy.sum(dim=axis) * (grid[axis, 0] + grid[axis, 1] * cells) * stride).sum() for axis in (0, 1)
+        ]
+        offsets.append([float(found[0]) - (left + 2), float(found[1]) - (top + 2)])
+    return torch.tensor(offsets)
+
+
+@pytest.mark.parametrize(("name", "side"), [("sample_resnet", 192), ("sample_vgg", 64)])
+def test_a_patch_is_seen_where_the_grid_says(name, side):
+    torch.manual_seed(0)
+    classifier = Classifier(build_sample_network(name).eval(), TARGET_LAYERS[name])
+    assert response_centres(classifier, side).mean(dim=0).abs().max() < 1.5
+
+
+def test_strided_convolutions_look_half_a_cell_left_of_an_even_grid():
+    for name, image, first in (("resnet18", 224, 0.5 / 32), ("vgg11", 224, 0.5), ("vit_b_32", 224, 0.5)):
+        grid = cell_grid(Classifier(build_network(name)), (image, image))
+        torch.testing.assert_close(grid, torch.tensor([[first, 1.0]] * 2))
+
+
+def test_rows_and_columns_have_their_own_grid():
+    trunk = nn.Conv2d(3, 4, (3, 2), stride=(4, 2), padding=(1, 0))
+    classifier = Classifier(nn.Sequential(trunk, nn.AdaptiveAvgPool2d(1), nn.Flatten()), "0")
+    rows, columns = 16 / 4, 32 / 16
+    expected = torch.tensor([[1.0 / columns, 1.0], [0.5 / rows, 1.0]])
+    torch.testing.assert_close(cell_grid(classifier, (16, 32)), expected)
+
+
+def test_boxes_follow_the_grid_and_end_at_the_image():
+    model = PartClassifier(4, 2, 1, scheme=RegionScheme("pyramid", (1, 2)))
+    even = model.boxes((3, 4), (30, 80))
+    model.grid.copy_(torch.tensor([[0.0, 1.0], [0.5, 1.0]]))
+    shifted = model.boxes((3, 4), (30, 80))
+    assert torch.equal(shifted[:, [1, 3]], even[:, [1, 3]])
+    torch.testing.assert_close(shifted[:, [0, 2]], (even[:, [0, 2]] - 10).clamp(min=0))
+
+
+def test_upsampled_maps_peak_at_the_centre_of_their_cell():
+    maps = torch.zeros(2, 4, 5)
+    maps[0, 1, 2] = maps[1, 3, 4] = 1.0
+    even = to_pixels(maps, (40, 50))
+    torch.testing.assert_close(even, F.interpolate(maps[None], size=(40, 50), mode="bicubic")[0])
+    grid = torch.tensor([[0.05, 1.0], EVEN_GRID[0]])
+    peak = to_pixels(maps, (40, 50), grid)[0].flatten().argmax().item()
+    assert (peak // 50, peak % 50) in {(14, 20), (15, 20)}

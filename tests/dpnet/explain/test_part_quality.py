@@ -1,0 +1,109 @@
+import pytest
+import torch
+
+from dpnet.explain.comparison import class_parts, compare_settings
+from dpnet.explain.part_quality import part_localisation, part_purity
+from dpnet.model.evaluation import interpretability
+from dpnet.model.part_layer import PartClassifier
+from dpnet.model.regions import RegionScheme
+
+
+def known_parts(num_images=12):
+    """Two true parts per image at known cells of a 4 x 6 map of 40 x 60 pixels; part 7 looks like e0, 9 like e1."""
+    generator = torch.Generator().manual_seed(0)
+    features = 0.05 * torch.rand(num_images, 5, 4, 6, generator=generator)
+    features[:, 4] = 1.0
+    centres, ids = [], []
+    for image in range(num_images):
+        cells = torch.randperm(24, generator=generator)[:2]
+        rows, columns = cells // 6, cells % 6
+        features[image, [0, 1], rows, columns] = 20.0
+        centres.append(torch.stack([columns * 10 + 3.0, rows * 10 + 6.0], dim=1))
+        ids.append(torch.tensor([7, 9]))
+    return features, torch.arange(num_images) % 2, centres, ids
+
+
+def part_model(*directions):
+    model = PartClassifier(5, 2, parts_per_class=len(directions) // 2)
+    with torch.no_grad():
+        model.parts.copy_(torch.eye(5)[list(directions)])
+    return model
+
+
+def test_parts_that_follow_a_true_part_are_pure_and_background_parts_are_not():
+    features, _, centres, ids = known_parts()
+    purity = part_purity(part_model(0, 1, 4, 4), features, centres, ids, (40, 60), k=8)
+    assert purity[:2].tolist() == [1.0, 1.0]
+    assert purity[2:].max() < 0.5
+
+
+def test_purity_counts_the_most_frequent_true_part_over_k():
+    features, _, centres, ids = known_parts(num_images=4)
+    ids = [torch.tensor([part, 9]) for part in (7, 7, 8, 7)]
+    purity = part_purity(part_model(0, 1), features, centres, ids, (40, 60), k=4)
+    assert purity.tolist() == [0.75, 1.0]
+
+
+def test_the_nearest_true_part_counts_when_a_box_holds_several():
+    features, _, _, _ = known_parts(num_images=3)
+    model = part_model(0, 1)
+    model.scheme = RegionScheme("pyramid", (4,))
+    output = model(features)
+    middle = model.scheme.boxes(4, 6, (40, 60))[output.argmax_region[:, 0].long()]
+    x = (middle[:, 0] + middle[:, 2]) / 2
+    centres = [torch.tensor([[value + 9.0, 20.0], [value - 2.0, 20.0]]) for value in x.tolist()]
+    ids = [torch.tensor([5, 6])] * 3
+    assert part_purity(model, features, centres, ids, (40, 60), k=3)[0].item() == 1.0
+    far = [torch.tensor([5, 5]), torch.tensor([5, 6]), torch.tensor([6, 5])]
+    assert part_purity(model, features, centres, far, (40, 60), k=3)[0].item() == pytest.approx(2 / 3)
+
+
+def test_localisation_of_perfect_parts_and_of_chance():
+    features, labels, centres, _ = known_parts()
+    found = part_localisation(part_model(0, 0), features, labels, centres, (40, 60))
+    assert found["hit"] == 1.0
+    assert found["hit_by_chance"] == pytest.approx(2 / 24)
+    assert found["distance"] == pytest.approx((2**2 + 1**2) ** 0.5)
+    missed = part_localisation(part_model(4, 4), features, labels, centres, (40, 60))
+    assert missed["hit"] < 0.3 and missed["distance"] > 5
+
+
+def test_figures_of_a_class_agree_with_a_count_by_hand():
+    features, _, _, _ = known_parts()
+    model = part_model(0, 1, 0, 1)
+    with torch.no_grad():
+        model.classifier.weight.copy_(torch.tensor([[3.0, 1, 0, 0], [0, 0, 1, 2]]))
+    result = class_parts(model, features, 0, (40, 60), num_parts=2)
+    assert sorted(result.parts.tolist()) == [0, 1]
+    assert result.boxes.shape == (12, 2, 4)
+    assert result.figures["distinct_regions"] == 2.0 and result.figures["box_iou"] == 0.0
+    assert result.figures["own_share"] == 1.0 and result.figures["parts_90"] == 2.0
+    both = compare_settings({"a": model, "b": part_model(0, 0, 1, 1)}, features, 0, (40, 60), 2)
+    assert list(both) == ["a", "b"] and both["b"].figures["box_iou"] >= 0.0
+
+
+def test_interpretability_agrees_with_loops_over_images():
+    features, labels, _, _ = known_parts()
+    torch.manual_seed(0)
+    model = PartClassifier(5, 2, parts_per_class=3)
+    figures = interpretability(model, features, labels)
+    output = model(features, with_entropy=True)
+    weight = model.classifier.weight.detach()
+    a = torch.stack([weight[y] * b for y, b in zip(labels, output.bag_of_parts)]).detach()
+    mean = torch.stack([a[labels == c].mean(dim=0).abs() for c in (0, 1)])
+    share = mean / mean.sum(dim=1, keepdim=True)
+    assert figures["own_class_mass"] == pytest.approx((share[0, :3].sum() + share[1, 3:].sum()).item() / 2)
+    effective = torch.exp(-(share * share.log()).sum(dim=1)).mean().item()
+    assert figures["effective_parts"] == pytest.approx(effective)
+    own = [set(row[3 * y : 3 * y + 3].tolist()) for y, row in zip(labels, output.argmax_region)]
+    assert figures["distinct_regions"] == pytest.approx(sum(map(len, own)) / 12)
+    counts = []
+    for row in a.abs():
+        total, taken = 0.0, 0
+        for value in sorted(row.tolist(), reverse=True):
+            if total >= 0.9 * row.sum().item():
+                break
+            total, taken = total + value, taken + 1
+        counts.append(taken)
+    assert figures["parts_90"] == pytest.approx(sum(counts) / 12)
+    assert figures["entropy"] == pytest.approx(output.entropy.mean().item(), rel=1e-5)

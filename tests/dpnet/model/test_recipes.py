@@ -1,0 +1,96 @@
+import pytest
+import torch
+
+from dpnet.data.backbone import load_backbone
+from dpnet.data.layouts import detect_layout
+from dpnet.data.manifest import weights_hash
+from dpnet.data.sources import BackboneSource, DataSource
+from dpnet.model.part_layer import GlobalClassifier, PartClassifier
+from dpnet.model.recipes import GlobalRecipe, PartRecipe
+from dpnet.model.regions import RegionScheme
+from dpnet.training.saving import ModelCard, load_model, save_model
+from opticam.networks import build_network
+
+
+@pytest.fixture
+def features():
+    return torch.rand(12, 9, 3, 4, generator=torch.Generator().manual_seed(0))
+
+
+LABELS = torch.arange(12) % 3
+RECIPES = [PartRecipe(2, RegionScheme("pyramid", (1, 3)), initialisation="kmeans"), GlobalRecipe("none")]
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=["parts", "global"])
+def test_a_recipe_gives_the_same_model_for_the_same_seed_whatever_was_drawn_before(recipe, features):
+    first = recipe.build(features, LABELS, 3, seed=4)
+    torch.rand(7)
+    state = torch.get_rng_state()
+    second, other = recipe.build(features, LABELS, 3, seed=4), recipe.build(features, LABELS, 3, seed=5)
+    assert torch.equal(torch.get_rng_state(), state)
+    for name, value in first.state_dict().items():
+        assert torch.equal(value, second.state_dict()[name])
+    assert not torch.equal(first.classifier.weight, other.classifier.weight)
+    torch.testing.assert_close(first.centre, features.mean(dim=(0, 2, 3)))
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=["parts", "global"])
+def test_a_saved_model_gives_the_same_logits_and_card(tmp_path, recipe, features):
+    model = recipe.build(features, LABELS, 3)
+    card = ModelCard(
+        BackboneSource("resnet50", "w.pth", mean=(0.1, 0.2, 0.3)),
+        DataSource("pictures", size=96),
+        ("a", "b", "c"),
+        {"epochs": 3},
+        {"test_accuracy": 50.0},
+    )
+    again, read = load_model(save_model(tmp_path / "model", model, card))
+    assert read == card and type(again) is type(model)
+    expected, found = model(features), again(features)
+    if isinstance(model, PartClassifier):
+        expected, found = expected.logits, found.logits
+    assert torch.equal(found, expected)
+
+
+def test_a_damaged_model_folder_is_named(tmp_path, features):
+    card = ModelCard(BackboneSource("a"), DataSource("b"), ("c",), {}, {})
+    folder = save_model(tmp_path / "model", GlobalClassifier(9, 3), card)
+    (folder / "model.safetensors").write_bytes(b"12345678")
+    with pytest.raises(ValueError, match="cannot be read"):
+        load_model(folder)
+    (folder / "model.json").unlink()
+    with pytest.raises(FileNotFoundError, match=r"model\.json"):
+        load_model(folder)
+
+
+def test_a_backbone_file_may_lack_the_head_or_have_another_one(tmp_path):
+    network = build_network("squeezenet1_1")
+    images = torch.rand(2, 3, 64, 64)
+    state = network.state_dict()
+    reference = load_backbone("squeezenet1_1", None)
+    reference.network.load_state_dict(state)
+    expected = reference.features(images)
+    trunk = {name: value for name, value in state.items() if not name.startswith("classifier")}
+    other_head = trunk | {"classifier.1.weight": torch.rand(5, 512, 1, 1), "classifier.1.bias": torch.rand(5)}
+    for content in (trunk, other_head):
+        torch.save(content, tmp_path / "weights.pth")
+        torch.testing.assert_close(
+            load_backbone("squeezenet1_1", tmp_path / "weights.pth").features(images), expected
+        )
+        one, other = (load_backbone("squeezenet1_1", tmp_path / "weights.pth") for _ in range(2))
+        assert weights_hash(one.network) == weights_hash(
+            other.network
+        )  # or its features would be taken for others
+    torch.save(trunk | {"extra": torch.rand(1)}, tmp_path / "weights.pth")
+    with pytest.raises(ValueError, match="'extra'"):
+        load_backbone("squeezenet1_1", tmp_path / "weights.pth")
+    del trunk["features.0.weight"]
+    torch.save(trunk, tmp_path / "weights.pth")
+    with pytest.raises(ValueError, match=r"'features\.0\.weight'"):
+        load_backbone("squeezenet1_1", tmp_path / "weights.pth")
+
+
+def test_sample_pictures_open_by_name_and_other_names_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="variant='rooms'"):
+        DataSource("sample:rooms").open(tmp_path)
+    assert detect_layout(tmp_path) == "folders"

@@ -1,0 +1,191 @@
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import LogisticRegression
+
+from dpnet.model.evaluation import accuracy, interpretability, predict
+from dpnet.model.part_layer import GlobalClassifier, PartClassifier
+from dpnet.training.loop import train, train_seeds
+from dpnet.training.settings import ConstraintWeights, TrainingSettings
+
+QUICK = {"epochs": 15, "batch_size": 16, "learning_rate_parts": 3e-2, "learning_rate_classifier": 3e-2}
+
+
+def planted_parts(num_images=150, classes=3, dim=16, seed=0):
+    """Noise maps; 5 of 35 cells hold the class's direction, the others hide it from the average."""
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.arange(num_images) % classes
+    cells = torch.rand(num_images, 35, generator=generator).argsort(dim=1) < 5
+    strength = torch.where(cells, 6.0, -1.0)[:, None, :] * torch.eye(dim)[labels][:, :, None]
+    noise = torch.randn(num_images, dim, 35, generator=generator)
+    return (strength + noise).unflatten(2, (5, 7)), labels
+
+
+def build_parts(classes=3, dim=16):
+    torch.manual_seed(0)
+    return PartClassifier(dim, classes, parts_per_class=4)
+
+
+def test_parts_find_what_the_average_hides():
+    features, labels = planted_parts()
+    test = planted_parts(seed=1)
+    settings = TrainingSettings(**QUICK)
+    parts, baseline = build_parts(), GlobalClassifier(16, 3)
+    record = train(parts, features, labels, settings, validation=test)
+    train(baseline, features, labels, settings)
+    assert record.validation_accuracy > 0.9 > accuracy(baseline, *test) + 0.4
+    assert record.history[-1]["cross_entropy"] < 0.5 * record.history[0]["cross_entropy"]
+    assert len(record.history) == 15 and record.problems == []
+
+
+def test_the_baseline_reaches_the_optimum_of_logistic_regression():
+    torch.manual_seed(0)
+    features, labels = planted_parts(num_images=120)
+    model = GlobalClassifier(16, 3)
+    train(model, features, labels, TrainingSettings(epochs=400, learning_rate_classifier=0.3, batch_size=120))
+    pooled = torch.nn.functional.normalize(features.mean(dim=(2, 3))).numpy().astype(np.float64)
+    peer = LogisticRegression(C=1e6, max_iter=5000).fit(pooled, labels.numpy())
+    ours = torch.nn.functional.cross_entropy(predict(model, features), labels).item()
+    theirs = -np.log(peer.predict_proba(pooled)[np.arange(120), labels.numpy()]).mean()
+    assert ours < theirs * 1.02 + 1e-3
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others():
+    features, labels = planted_parts(num_images=70)
+
+    def run(seed):
+        model = build_parts()
+        train(model, features, labels, TrainingSettings(epochs=2, batch_size=16, seed=seed))
+        return model.parts.detach()
+
+    assert torch.equal(run(3), run(3)) and not torch.equal(run(3), run(4))
+
+
+def test_seeds_are_independent_of_each_other_and_leave_the_global_generator_alone():
+    features, labels = planted_parts(num_images=60)
+    state = torch.get_rng_state()
+
+    def run(model, seed):
+        return train(model, features, labels, TrainingSettings(epochs=1, seed=seed))
+
+    both = train_seeds(lambda seed: PartClassifier(16, 3, 2), (5, 6), run)
+    alone = train_seeds(lambda seed: PartClassifier(16, 3, 2), (6,), run)
+    assert torch.equal(both[1][0].parts, alone[0][0].parts)
+    assert torch.equal(state, torch.get_rng_state())
+
+
+@pytest.mark.parametrize(
+    "name, weight, figure",
+    [
+        ("orthogonality", 3.0, "rms_cosine"),
+        ("assignment", 1.0, "entropy"),
+        ("class_specificity", 10.0, "off_class_mass"),
+    ],
+)
+def test_each_constraint_alone_lowers_the_figure_it_is_named_after(name, weight, figure):
+    features, labels = planted_parts()
+    free, constrained = build_parts(), build_parts()
+    train(free, features, labels, TrainingSettings(**QUICK))
+    train(
+        constrained,
+        features,
+        labels,
+        TrainingSettings(**QUICK, constraints=ConstraintWeights(**{name: weight})),
+    )
+    before, after = (interpretability(model, features, labels) for model in (free, constrained))
+    assert after[figure] < 0.9 * before[figure]
+    assert accuracy(constrained, features, labels) > accuracy(free, features, labels) - 0.05
+
+
+def test_bfloat16_features_train_to_about_the_same_loss():
+    features, labels = planted_parts(num_images=90)
+    losses = []
+    for precision in ("float32", "bfloat16"):
+        settings = TrainingSettings(epochs=8, learning_rate_parts=1e-2, precision=precision)
+        record = train(build_parts(), features, labels, settings)
+        losses.append(record.history[-1]["cross_entropy"])
+    assert losses[1] == pytest.approx(losses[0], rel=0.02)
+
+
+def test_a_resumed_run_ends_with_the_same_weights(tmp_path):
+    features, labels = planted_parts(num_images=60)
+    settings = TrainingSettings(epochs=5, batch_size=16)
+    whole = build_parts()
+    record = train(whole, features, labels, settings)
+
+    class Killed(Exception):
+        pass
+
+    class DyingFeatures:
+        """Features that fail in the middle of the third epoch."""
+
+        reads = 0
+
+        def __len__(self):
+            return len(features)
+
+        def __getitem__(self, indices):
+            self.reads += 1
+            if self.reads == 10:
+                raise Killed
+            return features[indices]
+
+    path = tmp_path / "run" / "checkpoint.pt"
+    with pytest.raises(Killed):
+        train(build_parts(), DyingFeatures(), labels, settings, checkpoint=path)
+    torch.manual_seed(99)
+    resumed = PartClassifier(16, 3, parts_per_class=4)
+    again = train(resumed, features, labels, settings, checkpoint=path)
+    assert torch.equal(resumed.parts, whole.parts)
+    assert torch.equal(resumed.classifier.weight, whole.classifier.weight)
+    losses = [[entry["cross_entropy"] for entry in r.history] for r in (record, again)]
+    assert losses[0] == losses[1]
+
+
+def test_a_checkpoint_of_another_run_is_refused(tmp_path):
+    features, labels = planted_parts(num_images=30)
+    path = tmp_path / "checkpoint.pt"
+    train(build_parts(), features, labels, TrainingSettings(epochs=1), checkpoint=path)
+    with pytest.raises(ValueError, match="another epochs"):
+        train(build_parts(), features, labels, TrainingSettings(epochs=2), checkpoint=path)
+    with pytest.raises(ValueError, match="another model"):
+        other = PartClassifier(16, 3, parts_per_class=5)
+        train(other, features, labels, TrainingSettings(epochs=1), checkpoint=path)
+    path.write_bytes(b"not a checkpoint")
+    with pytest.raises(ValueError, match="cannot be read"):
+        train(build_parts(), features, labels, TrainingSettings(epochs=1), checkpoint=path)
+
+
+def test_early_diagnostics_name_a_run_that_cannot_work():
+    features, labels = planted_parts(num_images=60)
+    settings = TrainingSettings(epochs=3, learning_rate_classifier=50.0, diagnose_after=3)
+    with pytest.warns(UserWarning, match="above chance"):
+        record = train(build_parts(), features, labels, settings)
+    assert len(record.problems) == 1
+    inert = PartClassifier(16, 3, parts_per_class=4, temperature=100.0)
+    settings = TrainingSettings(**QUICK, constraints=ConstraintWeights(assignment=1.0))
+    with pytest.warns(UserWarning, match="cannot act at temperature 100"):
+        record = train(inert, features, labels, settings)
+    assert len(record.problems) == 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        train(build_parts(), features, labels, TrainingSettings(epochs=3, learning_rate_classifier=3e-2))
+
+
+@pytest.mark.parametrize(
+    "call, message",
+    [
+        (lambda f, y: train(build_parts(), f, y[:-1], TrainingSettings()), "30 feature maps and 29 labels"),
+        (lambda f, y: train(build_parts(), f, y.float(), TrainingSettings()), "dtype torch.float32"),
+        (lambda f, y: train(build_parts(2), f, y, TrainingSettings()), "the model has 2 classes"),
+        (lambda f, y: TrainingSettings(precision="int8"), "precision is 'int8'"),
+        (lambda f, y: TrainingSettings(epochs=0), "epochs 0"),
+        (lambda f, y: ConstraintWeights(assignment=-1), "assignment is -1"),
+        (lambda f, y: ConstraintWeights.named("sparse"), "constraint 'sparse' is unknown"),
+    ],
+)
+def test_bad_arguments_are_named(call, message):
+    with pytest.raises(ValueError, match=message):
+        call(*planted_parts(num_images=30))

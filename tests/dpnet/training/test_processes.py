@@ -1,0 +1,50 @@
+"""Training across processes: two share the work of one, and a killed run goes on to the same weights."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+PROGRAM = Path(__file__).parents[1] / "programs" / "train_part_layer.py"
+ROOT = Path(__file__).parents[3]
+
+
+def run(output, checkpoint="", last_read=-1, processes=1):
+    launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+    command = [sys.executable, *(launcher if processes > 1 else []), str(PROGRAM)]
+    arguments = [str(output), str(checkpoint), str(last_read)]
+    environment = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "PATH": "/usr/bin:/bin"}
+    return subprocess.run(
+        [*command, *arguments], env=environment, capture_output=True, text=True, timeout=120
+    )
+
+
+@pytest.fixture(scope="module")
+def one_process(tmp_path_factory):
+    output = tmp_path_factory.mktemp("one") / "weights.pt"
+    done = run(output)
+    assert done.returncode == 0, done.stderr
+    return torch.load(output)
+
+
+def test_two_processes_give_the_weights_of_one(tmp_path, one_process):
+    done = run(tmp_path / "weights.pt", processes=2)
+    assert done.returncode == 0, done.stderr
+    both = torch.load(tmp_path / "weights.pt")
+    assert both.keys() == one_process.keys()
+    for name, expected in one_process.items():
+        torch.testing.assert_close(both[name], expected)
+
+
+def test_a_run_killed_in_the_middle_of_an_epoch_ends_with_the_same_weights(tmp_path, one_process):
+    output, checkpoint = tmp_path / "weights.pt", tmp_path / "checkpoint.pt"
+    killed = run(output, checkpoint, last_read=18)
+    assert killed.returncode == -signal.SIGKILL and checkpoint.exists() and not output.exists()
+    done = run(output, checkpoint)
+    assert done.returncode == 0, done.stderr
+    resumed = torch.load(output)
+    for name, expected in one_process.items():
+        assert torch.equal(resumed[name], expected), name

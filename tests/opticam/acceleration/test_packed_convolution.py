@@ -1,0 +1,172 @@
+"""Packed convolutions against `torch.nn.functional` in float64, at shapes that do and do not divide evenly."""
+
+import copy
+import pickle
+
+import pytest
+import torch
+import torchvision
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tolerances import assert_as_accurate, without_kinks
+from torch import nn
+
+from opticam import Classifier
+from opticam.acceleration.packed_convolution import PackedConvolution, can_pack, pack_convolutions
+
+pytestmark = pytest.mark.skipif(
+    not can_pack(torch.float32), reason="this build of PyTorch has no packed convolutions"
+)
+
+
+def frozen(convolution):
+    return convolution.requires_grad_(False).to(memory_format=torch.channels_last)
+
+
+def check(packed, images):
+    """Output and gradient of two calls, the second of which has the weights packed, against float64."""
+    plain = nn.Conv2d(
+        packed.in_channels,
+        packed.out_channels,
+        packed.kernel_size,
+        packed.stride,
+        packed.padding,
+        packed.dilation,
+        bias=packed.bias is not None,
+        dtype=packed.weight.dtype,
+    )
+    plain.load_state_dict(packed.state_dict())
+
+    def results(convolution, pixels):
+        pixels = pixels.clone().requires_grad_()
+        output = convolution(pixels)
+        upstream = torch.randn(output.shape, generator=torch.Generator().manual_seed(2))
+        return output, torch.autograd.grad(output, pixels, upstream.to(output))[0]
+
+    eager, found = results(plain, images.to(plain.weight)), [results(packed, images) for _ in range(2)]
+    exact = results(plain.double(), images.double())
+    terms = plain.weight.numel() // min(plain.in_channels, plain.out_channels)
+    for call in found:
+        for triple in zip(call, eager, exact):
+            assert_as_accurate(*triple, terms, least=float(plain.weight.abs().max()))
+
+
+@settings(max_examples=40, deadline=None)
+@given(data=st.data())
+def test_output_and_gradient_are_those_of_the_convolution(data):
+    draw = data.draw
+    kernel = draw(st.tuples(st.integers(1, 4), st.integers(1, 4)))
+    dilation = draw(st.tuples(st.integers(1, 2), st.integers(1, 2)))
+    stride = draw(st.tuples(st.integers(1, 3), st.integers(1, 3)))
+    padding = tuple(draw(st.integers(0, d * (k - 1))) for d, k in zip(dilation, kernel))
+    sizes = draw(st.integers(1, 20)), draw(st.integers(1, 20))
+    torch.manual_seed(0)
+    convolution = nn.Conv2d(*sizes, kernel, stride, padding, dilation, bias=draw(st.booleans()))
+    shape = draw(st.integers(1, 3)), sizes[0], draw(st.integers(7, 16)), draw(st.integers(7, 16))
+    layout = draw(st.sampled_from([torch.contiguous_format, torch.channels_last]))
+    check(PackedConvolution(frozen(convolution)), torch.randn(shape).contiguous(memory_format=layout))
+
+
+@pytest.mark.skipif(not can_pack(torch.bfloat16), reason="this processor has no bfloat16 convolutions")
+@pytest.mark.parametrize("stride", [1, 2])
+def test_bfloat16_rounds_to_bfloat16(stride):
+    convolution = frozen(nn.Conv2d(16, 24, 3, stride, 1).bfloat16())
+    check(PackedConvolution(convolution), torch.randn(2, 16, 11, 13).bfloat16().float())
+
+
+def test_changing_shapes_and_a_late_backward():
+    """A batch that differs in size, and a graph whose backward comes after the weights were packed anew."""
+    packed = PackedConvolution(frozen(nn.Conv2d(5, 7, 3, 2, 1)))
+    first = torch.randn(2, 5, 9, 9, requires_grad=True)
+    early = packed(first)
+    for batch in (3, 3, 1, 3, 1, 1):
+        check(packed, torch.randn(batch, 5, 12, 10))
+    (gradient,) = torch.autograd.grad(early.sum(), first)
+    (expected,) = torch.autograd.grad(nn.functional.conv2d(first, packed.weight, None, 2, 1).sum(), first)
+    torch.testing.assert_close(gradient, expected)
+
+
+@given(before=st.lists(st.integers(1, 5), max_size=4))
+def test_what_comes_out_does_not_depend_on_what_came_before(before):
+    """To the last bit: a run that goes on, or goes beside another, sees other batches first."""
+    convolution = frozen(nn.Conv2d(64, 64, 3, 1, 1))
+    images, upstream = torch.randn(
+        2, 1, 64, 16, 16
+    )  # one image: of more, these kernels' bits are the plain ones
+
+    def results(packed):
+        given = images.contiguous(memory_format=torch.channels_last).requires_grad_()
+        output = packed(given)
+        return output, *torch.autograd.grad(output, given, upstream)
+
+    packed = PackedConvolution(convolution)
+    for batch in before:
+        packed(torch.randn(batch, 64, 16, 16))
+    for found, expected in zip(results(packed), results(PackedConvolution(convolution))):
+        assert torch.equal(found, expected)
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_gradients_of_gradients(stride):
+    packed = PackedConvolution(frozen(nn.Conv2d(3, 4, 3, stride, 1)))
+    images = torch.randn(2, 3, 8, 8, requires_grad=True)
+
+    def penalty(convolve, pixels):
+        (gradient,) = torch.autograd.grad(convolve(pixels).square().sum(), pixels, create_graph=True)
+        return torch.autograd.grad(gradient.square().sum(), pixels)[0]
+
+    def plain(pixels):
+        return nn.functional.conv2d(pixels, packed.weight.to(pixels), packed.bias.to(pixels), stride, 1)
+
+    exact = penalty(plain, images.detach().double().requires_grad_())
+    assert_as_accurate(penalty(packed, images), penalty(plain, images), exact, 3 * 4 * 9)
+
+
+def test_copies_and_pickles_pack_anew():
+    packed = PackedConvolution(frozen(nn.Conv2d(3, 4, 3)))
+    images = torch.randn(1, 3, 6, 6)
+    expected = packed(images)
+    for other in (copy.deepcopy(packed), pickle.loads(pickle.dumps(packed))):
+        torch.testing.assert_close(other(images), expected)
+
+
+def test_what_cannot_be_packed_stays():
+    network = nn.Sequential(
+        nn.Conv2d(4, 4, 3, groups=2),
+        nn.Conv2d(4, 4, 3, padding="same"),
+        nn.Conv2d(4, 4, 3, padding=1, padding_mode="reflect"),
+        nn.Conv2d(4, 4, 1, padding=1),
+        nn.Conv2d(4, 4, 3).double(),
+        nn.Conv2d(4, 4, 3, padding=1),
+    )
+    assert pack_convolutions(network.requires_grad_(False)) == 1
+    assert [type(module) is nn.Conv2d for module in network] == [True] * 5 + [False]
+
+
+@pytest.mark.parametrize("name", ["resnet50", "vgg11_bn", "squeezenet1_1", "mobilenet_v2"])
+def test_networks_keep_logits_and_gradients(name):
+    torch.manual_seed(0)
+    network = without_kinks(torchvision.models.get_model(name, num_classes=7).eval().requires_grad_(False))
+    network.to(memory_format=torch.channels_last)
+    packed = copy.deepcopy(network)
+    assert pack_convolutions(packed) > 0
+    images = torch.rand(2, 3, 96, 80).contiguous(memory_format=torch.channels_last)
+    wide = copy.deepcopy(network).double()
+    for batch in (images, images[:1], images[:1]):
+        results = []
+        for version in (packed, network, wide):
+            pixels = batch.to(next(version.parameters()), copy=True).requires_grad_()
+            logits = version(pixels)
+            results.append((logits.detach(), torch.autograd.grad(logits[:, 3].sum(), pixels)[0]))
+        for triple in zip(*results):
+            assert_as_accurate(*triple, 9 * 512)  # terms of the widest convolutions
+
+
+def test_fast_runs_packed_on_the_cpu():
+    network = torchvision.models.resnet18(num_classes=7).eval()
+    classifier = Classifier(network, optimize="fast")
+    classifier(torch.rand(1, 3, 64, 64))
+    assert classifier.in_effect.level == "fast"
+    running = classifier.in_effect.network.modules()
+    assert sum(isinstance(module, PackedConvolution) for module in running) == 20
+    assert not any(isinstance(module, PackedConvolution) for module in network.modules())

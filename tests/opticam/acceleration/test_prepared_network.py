@@ -1,0 +1,234 @@
+import pytest
+import torch
+import torchvision
+from tolerances import assert_as_accurate, without_kinks
+from torch import nn
+
+from opticam import Classifier, GradCAM
+from opticam.acceleration.folding import convolution_batch_norm_pairs, fold_batch_norms
+from opticam.acceleration.prepared_network import LOGIT_TOLERANCE, fingerprint, prepare
+
+TERMS = 9 * 512  # of the ResNet's longest sum, in its last convolutions
+
+
+def randomised(network):
+    torch.manual_seed(5)
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.uniform_(module.weight, 0.5, 1.5)
+            nn.init.normal_(module.bias, std=0.2)
+            module.running_mean.normal_(std=0.1)
+            module.running_var.uniform_(0.5, 1.5)
+    return network.eval()
+
+
+def small_resnet():
+    torch.manual_seed(4)
+    return without_kinks(randomised(torchvision.models.resnet18(num_classes=9)))
+
+
+def images(batch=3):
+    return torch.rand(batch, 3, 41, 45, generator=torch.Generator().manual_seed(1))
+
+
+class Forked(nn.Module):
+    """Its first convolution feeds two layers, its last batch norm runs twice."""
+
+    def __init__(self):
+        super().__init__()
+        self.fork, self.norm = nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)
+        self.twice, self.shared = nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4)
+        self.head = nn.Sequential(
+            nn.Conv2d(4, 5, 1), nn.BatchNorm2d(5), nn.AdaptiveAvgPool2d(1), nn.Flatten()
+        )
+
+    def forward(self, images):
+        maps = self.fork(images)
+        maps = self.norm(maps) + maps
+        return self.head(self.shared(self.twice(maps)) + self.shared(maps))
+
+
+class Branching(nn.Module):
+    """Its control flow depends on the pixels, so it cannot be traced."""
+
+    def __init__(self):
+        super().__init__()
+        first = (nn.Conv2d(3, 4, 3, bias=False), nn.BatchNorm2d(4), nn.ReLU(inplace=True))
+        self.trunk = nn.Sequential(*first, nn.Conv2d(4, 4, 1))
+        self.head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 5))
+
+    def forward(self, images):
+        return self.head(self.trunk(images)) * (1 if images.sum() > 0 else 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "pairs"),
+    [("resnet50", 53), ("vgg16_bn", 13), ("mobilenet_v2", 52), ("densenet121", 59), ("squeezenet1_1", 0)],
+)
+def test_every_batch_norm_behind_one_convolution_is_found(name, pairs):
+    with torch.device("meta"):
+        network = torchvision.models.get_model(name).eval()
+    assert len(convolution_batch_norm_pairs(network)) == pairs
+
+
+def test_shared_and_forked_layers_are_left_alone():
+    assert convolution_batch_norm_pairs(Forked().eval()) == [("head.0", "head.1")]
+
+
+@pytest.mark.parametrize("network", [small_resnet, Forked, Branching])
+def test_folding_changes_no_logit(network):
+    network = randomised(network()).double()
+    pixels = images().double()
+    expected = network(pixels)
+    assert fold_batch_norms(network) > 0
+    torch.testing.assert_close(network(pixels), expected, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("layer", ["layer4.1.conv2", "layer4.1.bn2", "layer4.1", "layer3.0.conv1"])
+def test_the_target_layer_keeps_its_output_and_gradient(layer):
+    network = small_resnet()
+    exact, fast = (Classifier(network, layer, optimize=level) for level in ("exact", "fast"))
+
+    def score(logits):
+        return logits[:, 2]
+
+    wide = exact.in_float64().gradients(images().double(), score)
+    for results in zip(fast.gradients(images(), score), exact.gradients(images(), score), wide):
+        assert_as_accurate(*results, TERMS)
+    assert fast.in_effect.level == "fast"
+    assert fast.in_effect.difference <= LOGIT_TOLERANCE
+
+
+def test_further_layers_are_read_unfolded():
+    network = small_resnet()
+    exact, fast = (Classifier(network, optimize=level) for level in ("exact", "fast"))
+    fast(images())
+    layers = ["layer1.0.conv1", network.layer2]
+    wide = exact.in_float64().features_of(images().double(), ["layer1.0.conv1", "layer2"])[0]
+    for maps in zip(fast.features_of(images(), layers)[0], exact.features_of(images(), layers)[0], wide):
+        assert_as_accurate(*maps, TERMS)
+
+
+def test_the_users_network_is_not_touched():
+    network = small_resnet().train()
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    classifier = Classifier(network)
+    classifier(images())
+    assert classifier.in_effect.level == "fast"
+    assert network.training
+    assert network.conv1.weight.is_contiguous()
+    assert isinstance(network.bn1, nn.BatchNorm2d)
+    assert network.state_dict().keys() == classifier.network.state_dict().keys()
+    assert len(list(classifier.parameters())) == len(list(network.parameters()))
+    torch.testing.assert_close(dict(network.state_dict()), before, rtol=0, atol=0)
+
+
+def write_through_data(network):
+    network.layer2[0].conv1.weight.data.mul_(0.5)
+
+
+def write_in_place(network):
+    with torch.no_grad():
+        network.layer2[0].conv1.weight[1:].mul_(0.5)
+
+
+def replace_a_layer(network):
+    network.layer2[0].conv1 = nn.Conv2d(64, 128, 3, 2, 1)
+
+
+def train_statistics(network):
+    network.train()
+    network(images())
+
+
+@pytest.mark.parametrize("change", [write_through_data, write_in_place, replace_a_layer, train_statistics])
+def test_changes_of_the_network_are_seen(change):
+    network = small_resnet()
+    exact, fast = (Classifier(network, optimize=level) for level in ("exact", "fast"))
+    before = fast(images())
+    change(network)
+    after = fast(images())
+    assert (after - before).abs().max() > 1e-3
+    assert_as_accurate(after, exact(images()), exact.in_float64()(images().double()), TERMS)
+
+
+def test_an_unchanged_network_is_prepared_once():
+    classifier = Classifier(small_resnet())
+    classifier(images())
+    prepared = classifier.in_effect
+    GradCAM(classifier)(images(), 1)
+    classifier.features(images(1))
+    assert classifier.in_effect is prepared
+
+
+def test_a_network_with_hooks_runs_itself():
+    network, calls = small_resnet(), []
+    handle = network.layer1.register_forward_hook(lambda module, inputs, output: calls.append(1))
+    classifier = Classifier(network)
+    classifier(images())
+    assert calls
+    assert classifier.in_effect.reason == "the network carries hooks"
+    handle.remove()
+    classifier(images())
+    assert classifier.in_effect.level == "fast"
+
+
+class CopyChanges(nn.Module):
+    """A network whose copy computes something else."""
+
+    def __init__(self, scale=1.0):
+        super().__init__()
+        self.network, self.scale = Branching(), scale
+
+    def forward(self, images):
+        return self.network(images) * self.scale
+
+    def __deepcopy__(self, memo):
+        return CopyChanges(1.01)
+
+
+def test_a_copy_that_disagrees_is_not_used():
+    network = CopyChanges().eval()
+    classifier = Classifier(network, "network.trunk", mean=(0,) * 3, std=(1,) * 3)
+    torch.testing.assert_close(classifier(images()), network(images()), rtol=0, atol=0)
+    assert classifier.in_effect.level == "exact"
+    assert "logits change by" in classifier.in_effect.reason
+
+
+def test_a_network_that_cannot_be_copied_runs_itself():
+    network = Branching().eval()
+    network.stream = (i for i in range(3))
+    classifier = Classifier(network, "trunk")
+    assert classifier(images()).shape == (3, 5)
+    assert "TypeError" in classifier.in_effect.reason
+
+
+def test_half_gives_float32_logits_near_the_exact_ones():
+    network = small_resnet()
+    exact, half = (Classifier(network, optimize=level) for level in ("exact", "half"))
+    expected, found = exact(images()), half(images())
+    assert half.in_effect.level == "half"
+    assert found.dtype == torch.float32
+    difference = (found - expected).abs().max() / expected.abs().max()
+    assert 1e-5 < difference < 0.05
+    assert half.in_effect.difference == pytest.approx(float(difference), rel=1)
+    assert half.features(images()).dtype == torch.float32
+
+
+def test_an_unknown_level_is_refused():
+    with pytest.raises(ValueError, match="optimize: expected one of exact, fast, half"):
+        Classifier(small_resnet(), optimize="faster")
+
+
+def test_fingerprint_is_stable():
+    network = small_resnet()
+    assert fingerprint(network) == fingerprint(network)
+    assert prepare(network, "exact", images()).network is network
+
+
+def test_a_transformer_gains_nothing_from_fast():
+    network = torchvision.models.VisionTransformer(20, 5, 1, 2, 8, 12).eval()
+    classifier = Classifier(network)
+    classifier(torch.rand(1, 3, 20, 20))
+    assert classifier.in_effect.network is network
+    assert classifier.in_effect.reason == "there are no convolutions to gain from"

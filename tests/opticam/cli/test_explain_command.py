@@ -1,0 +1,114 @@
+"""`python -m opticam explain`: the picture is written, the printed probabilities are the network's."""
+
+import re
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from opticam import Classifier, GradCAM
+from opticam.__main__ import main
+from opticam.data.photo import read_photo
+from opticam.networks import build_network
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("explain")
+    pixels = np.random.default_rng(0).integers(0, 256, (150, 201, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(folder / "photo.png")
+    torch.manual_seed(0)
+    torch.save(build_network("squeezenet1_1", num_classes=5).state_dict(), folder / "weights.pth")
+    (folder / "broken.jpg").write_bytes(b"\xff\xd8 not a picture")
+    (folder / "names.txt").write_text("ant\nbee\ncat\ndog\neel\n")
+    return folder
+
+
+def explain(files, *arguments, photo="photo.png", output="out.png"):
+    return main(
+        [
+            *("explain", str(files / photo), "--network", "squeezenet1_1", "-o", str(files / output)),
+            *(
+                "--weights",
+                str(files / "weights.pth"),
+                "--num-classes",
+                "5",
+                "--size",
+                "96",
+                "--device",
+                "cpu",
+            ),
+            *arguments,
+        ]
+    )
+
+
+def test_prints_the_probabilities_of_the_network(files, capsys):
+    names = ["--class-names", str(files / "names.txt"), "--class", "cat", "--method", "grad-cam"]
+    assert explain(files, *names) == 0
+    printed = capsys.readouterr().out
+    assert "2 (cat)" in printed
+    classifier = Classifier.from_name("squeezenet1_1", files / "weights.pth", num_classes=5)
+    image = read_photo(files / "photo.png", 96)[None]
+    maps = GradCAM(classifier)(image, 2)
+    with torch.no_grad():
+        expected = [classifier(x).softmax(1)[0, 2].item() for x in (image, image * maps)]
+    found = [float(value) for value in re.findall(r"probability +([0-9.]+)", printed)]
+    assert found == pytest.approx(expected, abs=1e-4)
+    assert Image.open(files / "out.png").size[0] > 300
+
+
+def test_opti_cam_raises_the_masked_probability(files, capsys):
+    assert explain(files, "--class", "1", "--iterations", "0") == 0
+    start = float(re.search(r"masked probability +([0-9.]+)", capsys.readouterr().out)[1])
+    assert explain(files, "--class", "1", "--iterations", "15") == 0
+    end = float(re.search(r"masked probability +([0-9.]+)", capsys.readouterr().out)[1])
+    assert end > start
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "message"),
+    [
+        ([], {"photo": "missing.jpg"}, "photo: there is no file"),
+        ([], {"photo": "broken.jpg"}, "is not a readable picture"),
+        ([], {"output": "no/folder/out.png"}, "output:"),
+        (["--class", "zebra"], {}, "class: 'zebra' is no class"),
+        (["--class", "7"], {}, "class: '7' is no class"),
+        (["--layer", "layer9"], {}, "target_layer: SqueezeNet has no layer 'layer9'"),
+        (["--network", "resnet18"], {}, "does not fit ResNet"),
+        (["--network", "nonet"], {}, "network: torchvision has no classifier called 'nonet'"),
+        (["--weights", "absent.pth"], {}, "weights: there is no file"),
+        (["--method", "grad-cam", "--iterations", "3"], {}, "iterations: Grad-CAM has none"),
+        (["--pixel-range", "0"], {}, "pixel-range: must be positive"),
+    ],
+)
+def test_user_errors_are_one_line(files, capsys, arguments, options, message):
+    assert explain(files, *arguments, **options) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+
+
+def test_weights_that_are_no_state_dictionary(files, capsys):
+    torch.save([1, 2], files / "list.pth")
+    assert explain(files, "--weights", str(files / "list.pth")) == 2
+    assert "holds no state dictionary" in capsys.readouterr().err
+    (files / "text.pth").write_text("hello")
+    assert explain(files, "--weights", str(files / "text.pth")) == 2
+    assert "weights:" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("resize", ["crop", "squash"])
+def test_photo_is_square_and_in_range(files, resize):
+    photo = read_photo(files / "photo.png", 64, resize)
+    assert photo.shape == (3, 64, 64)
+    assert 0 <= photo.min() < photo.max() <= 1
+
+
+def test_squash_keeps_the_borders_that_crop_cuts(tmp_path):
+    pixels = np.zeros((60, 120, 3), dtype=np.uint8)
+    pixels[:, :20] = 255
+    Image.fromarray(pixels).save(tmp_path / "wide.png")
+    assert read_photo(tmp_path / "wide.png", 32, "squash")[:, 16, 0].min() > 0.9
+    assert read_photo(tmp_path / "wide.png", 32, "crop").max() < 0.1

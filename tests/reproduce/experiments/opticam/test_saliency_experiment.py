@@ -1,0 +1,35 @@
+"""Means are compared over the images that all methods were measured on."""
+
+import pandas as pd
+
+from reproduce.experiments.opticam.saliency_experiment import means, of_network
+
+
+def rows(**methods: dict[str, float]) -> pd.DataFrame:
+    return pd.DataFrame(
+        [
+            ("net", method, image, "AG", value)
+            for method, values in methods.items()
+            for image, value in values.items()
+        ],
+        columns=["network", "method", "image", "metric", "value"],
+    )
+
+
+ROWS = rows(ours={"a": 10, "b": 50}, slow={"b": 40}, fast={"a": 30, "b": 20})
+
+
+def test_methods_without_a_common_image_have_no_means():
+    apart = rows(ours={"a": 1}, other={"b": 2})
+    assert means(apart, "AG", ("ours", "other")) is None
+
+
+def test_means_are_over_images_common_to_all():
+    found = means(ROWS, "AG", ("ours", "slow", "fast"))
+    assert found.to_dict() == {"ours": 50, "slow": 40, "fast": 20}
+    assert means(ROWS, "AG", ("ours", "absent")) is None
+
+
+def test_networks_are_kept_apart():
+    both = pd.concat([ROWS, ROWS.assign(network="other", value=0.0)])
+    assert (of_network(both, "net")["value"] > 0).all()
