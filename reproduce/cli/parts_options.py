@@ -10,7 +10,7 @@ from typing import Any
 from reproduce.workspace.profile import PartsProfile, Profile
 from reproduce.workspace.workspace import PartsInput
 
-GIVEN = ("parts_data", "parts_runs", "parts_backbone", "parts_layer")
+GIVEN = ("parts_data", "parts_runs", "parts_backbone", "parts_layer", "parts_size")
 
 
 def parts_input(options: argparse.Namespace) -> PartsInput:
@@ -32,7 +32,8 @@ def with_parts_options(profile: Profile, options: argparse.Namespace) -> Profile
     if profile.parts is None or profile.parts.source != "folder":
         raise ValueError(f"{given[0]}: the profile {profile.name!r} has its own; use --profile folders")
     parts = _with_backbones(_with_data(profile.parts, options), dict(options.parts_backbone))
-    return replace(profile, parts=_with_layers(parts, options.parts_layer))
+    size = options.parts_size or parts.picture_size
+    return replace(profile, parts=replace(_with_layers(parts, options.parts_layer), picture_size=size))
 
 
 def _with_data(parts: PartsProfile, options: argparse.Namespace) -> PartsProfile:

@@ -1,5 +1,6 @@
 """DP-Net on folders of pictures: what the options say, what they refuse, and a whole table from small pictures."""
 
+import json
 import shutil
 from functools import partial
 
@@ -47,7 +48,7 @@ def test_the_data_sets_and_backbones_given_are_those_that_run(pictures, tmp_path
     file.touch()
     words = ["--parts-data", f"scenes={pictures}", "--parts-backbone", f"mobilenet_v2={file}"]
     words += ["--parts-backbone", "resnet50", "--parts-layer", "resnet50=layer3"]
-    words += ["--parts-layer", "resnet50=layer4", "--workers", 2, "--memory", "1.5G"]
+    words += ["--parts-layer", "resnet50=layer4", "--workers", 2, "--memory", "1.5G", "--parts-size", 448]
     given = workspace(parsed(*words))
     parts, found = given.parts, given.parts_input
     assert parts.datasets == {"scenes": "MIT-67"} and parts.constraint_datasets == ("scenes",)
@@ -55,7 +56,8 @@ def test_the_data_sets_and_backbones_given_are_those_that_run(pictures, tmp_path
     assert parts.constraint_backbone == "mobilenet_v2" and parts.layers["resnet50"] == ("layer3", "layer4")
     assert (found.data, found.weights) == ({"scenes": pictures}, {"mobilenet_v2": file})
     assert (found.workers, found.memory) == (2, 3 * 2**29)
-    assert given.results.name != workspace(parsed()).results.name
+    assert given.results.name != workspace(parsed()).results.name and "448px" in given.results.name
+    assert (parts.picture_size, workspace(parsed()).parts.picture_size) == (448, 224)
     line = command_line(parsed(*words), "tables").split()
     again = workspace(_parse(line[3:]))
     assert (again.parts, again.parts_input) == (parts, found)
@@ -102,6 +104,16 @@ def test_a_folder_and_a_users_function_fill_the_main_table(pictures, tmp_path, m
     assert own.loc["Global", "measured"] == 100 and own.loc["Parts", "measured"] > 60
     (features,) = (tmp_path / "cache/features").glob("birds-train-*")
     assert '"num_images": 12' in (features / "manifest.json").read_text()  # without the shared picture
+
+
+def test_pictures_of_another_size_have_maps_and_choices_of_their_own(pictures, tmp_path, monkeypatch):
+    words = words_for(pictures, tmp_path, monkeypatch)
+    assert main(words) == main([*words, "--parts-size", "320"]) == 0
+    facts = [
+        json.loads(file.read_text()) for file in (tmp_path / "cache/features").glob("*-train-*/manifest.json")
+    ]
+    assert sorted(fact["image_size"] for fact in facts) == [[224, 224], [320, 320]]
+    assert len(list((tmp_path / "results/selection").glob("*-Global-*.csv"))) == 2
 
 
 def test_a_broken_picture_and_a_layer_without_a_map_end_the_run_before_training(
