@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Collection, Iterator
 from itertools import pairwise
 from typing import Any
@@ -11,19 +11,24 @@ import torch
 from torch import fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+_CONVOLUTIONS = {("torch.nn.modules.conv", "Conv2d"), ("timm.layers.conv2d_same", "Conv2dSame")}
+_BATCH_NORMS = {("torch.nn.modules.batchnorm", "BatchNorm2d"), ("timm.layers.norm_act", "BatchNormAct2d")}
+"""By module and name, so that timm need not be loaded: other subclasses may do more than their base."""
+
 
 def fold_batch_norms(network: nn.Module, keep: Collection[str] = ()) -> int:
     """Fold every batch norm that follows one convolution into it, in place; returns how many.
 
-    The batch norm becomes an identity, so its name and its output stay. `keep`: names of convolutions whose
-    own output somebody reads, which are left alone. `network` must be in eval mode.
+    The batch norm becomes an identity, or the activation that timm's has inside, so that its name and its output stay.
+    `keep`: names of convolutions whose own output somebody reads, which are left alone. `network` must be in eval
+    mode.
     """
     pairs = [pair for pair in convolution_batch_norm_pairs(network) if pair[0] not in keep]
     for convolution, batch_norm in pairs:
         layers: list[Any] = [network.get_submodule(name) for name in (convolution, batch_norm)]
         fused: nn.Module = fuse_conv_bn_eval(*layers)
         network.set_submodule(convolution, fused)
-        network.set_submodule(batch_norm, nn.Identity())
+        network.set_submodule(batch_norm, _remainder(layers[1]))
     return len(pairs)
 
 
@@ -33,7 +38,7 @@ def convolution_batch_norm_pairs(network: nn.Module) -> list[tuple[str, str]]:
     Read off the traced graph; for networks whose control flow cannot be traced, neighbours in Sequentials.
     """
     try:
-        graph = fx.Tracer().trace(network)
+        graph = _Tracer().trace(network)
     except Exception:  # tracing runs the network's own code on proxies, which can fail in any way
         return list(_neighbours(network))
     calls = Counter(node.target for node in graph.nodes if node.op == "call_module")
@@ -67,10 +72,30 @@ def _neighbours(network: nn.Module) -> Iterator[tuple[str, str]]:
 
 
 def _foldable(convolution: nn.Module, batch_norm: nn.Module) -> bool:
-    # Subclasses may do more than their base, such as timm's batch norm with an activation inside.
     return (
-        type(convolution) is nn.Conv2d
-        and type(batch_norm) is nn.BatchNorm2d
+        _origin(convolution) in _CONVOLUTIONS
+        and isinstance(batch_norm, nn.BatchNorm2d)
+        and _origin(batch_norm) in _BATCH_NORMS
         and batch_norm.running_mean is not None
         and not torch.nn.utils.parametrize.is_parametrized(convolution)
     )
+
+
+def _origin(module: nn.Module) -> tuple[str, str]:
+    return type(module).__module__, type(module).__qualname__
+
+
+def _remainder(batch_norm: nn.Module) -> nn.Module:
+    """What a batch norm does beside the normalisation: nothing, but for timm's; its parts keep their names."""
+    return (
+        nn.Sequential(OrderedDict(batch_norm.named_children())) if len(batch_norm._modules) else nn.Identity()
+    )
+
+
+class _Tracer(fx.Tracer):
+    """Looks into no convolution and no batch norm, whosever they are."""
+
+    def is_leaf_module(self, module: nn.Module, module_qualified_name: str) -> bool:
+        return isinstance(module, nn.Conv2d | nn.BatchNorm2d) or super().is_leaf_module(
+            module, module_qualified_name
+        )

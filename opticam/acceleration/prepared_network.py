@@ -17,6 +17,8 @@ from opticam.outputs import logits_of
 LEVELS = ("exact", "fast", "half")
 LOGIT_TOLERANCE = 1e-4
 """Largest change of a logit that "fast" may make, relative to the largest logit of the probe."""
+_KEEP_THEIR_INPUT = (nn.Hardtanh, nn.Hardswish, nn.SiLU, nn.Mish)
+"""Activations whose gradient reads their input: in place they copy it first, which costs more than a new output."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,9 @@ def _copy(network: nn.Module, level: str, keep: Collection[str], half_dtype: tor
         for module in prepared.modules():
             if isinstance(module, nn.Conv2d | nn.Linear):
                 module.to(half_dtype)  # once here instead of by autocast in every pass
+    for module in prepared.modules():
+        if isinstance(module, _KEEP_THEIR_INPUT):
+            module.inplace = False
     prepared.to(memory_format=torch.channels_last)
     pack_convolutions(prepared)
     return prepared

@@ -1,4 +1,5 @@
 import pytest
+import timm
 import torch
 import torchvision
 from tolerances import assert_as_accurate, without_kinks
@@ -71,11 +72,47 @@ def test_every_batch_norm_behind_one_convolution_is_found(name, pairs):
     assert len(convolution_batch_norm_pairs(network)) == pairs
 
 
+@pytest.mark.parametrize(("name", "pairs"), [("tf_efficientnet_lite0", 49), ("mobilenetv3_small_050", 34)])
+def test_batch_norms_of_timm_with_an_activation_inside_are_found(name, pairs):
+    with torch.device("meta"):
+        network = timm.create_model(name).eval()
+    assert len(convolution_batch_norm_pairs(network)) == pairs
+    assert pairs == sum(isinstance(module, nn.BatchNorm2d) for module in network.modules())
+
+
+def outputs_of(network, layers, pixels):
+    found = {}
+    hooks = [
+        network.get_submodule(layer).register_forward_hook(
+            lambda module, inputs, output, layer=layer: found.update({layer: output.clone()})
+        )
+        for layer in layers
+    ]
+    network(pixels)
+    for hook in hooks:
+        hook.remove()
+    return found
+
+
+def test_what_a_folded_batch_norm_did_beside_keeps_its_names_and_values():
+    network = randomised(timm.create_model("tf_efficientnet_lite0", num_classes=5)).double()
+    layers, pixels = ("blocks.0.0.bn1", "blocks.0.0.bn1.act", "blocks.2.1.bn3", "bn2"), images().double()
+    before = outputs_of(network, layers, pixels)
+    assert fold_batch_norms(network) == 49
+    after = outputs_of(network, layers, pixels)
+    for layer in layers:
+        torch.testing.assert_close(after[layer], before[layer], rtol=1e-9, atol=1e-9)
+
+
 def test_shared_and_forked_layers_are_left_alone():
     assert convolution_batch_norm_pairs(Forked().eval()) == [("head.0", "head.1")]
 
 
-@pytest.mark.parametrize("network", [small_resnet, Forked, Branching])
+def small_lite():
+    return timm.create_model("tf_efficientnet_lite0", num_classes=5)
+
+
+@pytest.mark.parametrize("network", [small_resnet, small_lite, Forked, Branching])
 def test_folding_changes_no_logit(network):
     network = randomised(network()).double()
     pixels = images().double()
