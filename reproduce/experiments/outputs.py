@@ -5,10 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import matplotlib
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
 from reproduce.benchmarks.environment import commit
 from reproduce.experiments.outcome import Outcome
 from reproduce.tables.layout import to_csv, to_latex, to_markdown
 from reproduce.workspace.provenance import Drawn
+
+DPI = 100
 
 
 class Outputs:
@@ -42,13 +48,14 @@ class Outputs:
         """Draw every figure that is out of date, as PNG and PDF; yields the paths."""
         for outcome in self._outdated("figures"):
             files = []
-            for name, figure in outcome.experiment.figures(outcome.workspace).items():
-                for suffix in ("png", "pdf"):
-                    files.append(self.folder / f"{name}.{suffix}")
-                    # No creation date in the file: the same store gives the same bytes.
-                    metadata = {"CreationDate": None} if suffix == "pdf" else None
-                    figure.savefig(files[-1], dpi=100, bbox_inches="tight", metadata=metadata)
-                    yield files[-1]
+            # Where no title may have to give way to ticks above its axes, matplotlib need not measure them all.
+            with matplotlib.rc_context({"axes.titley": 1.0}):
+                figures = outcome.experiment.figures(outcome.workspace)
+            for name, figure in figures.items():
+                drawn = [self.folder / f"{name}.png", self.folder / f"{name}.pdf"]
+                _save(figure, *drawn)
+                files += drawn
+                yield from drawn
             self._record(outcome, "figures", files)
 
     def _outdated(self, kind: str) -> Iterator[Outcome]:
@@ -58,3 +65,15 @@ class Outputs:
 
     def _record(self, outcome: Outcome, kind: str, files: list[Path]) -> None:
         self.drawn.record(outcome.experiment.name, kind, self.digest, self.commit, files)
+
+
+def _save(figure: Figure, png: Path, pdf: Path) -> None:
+    """Draw a figure into both files, laid out once: `bbox_inches="tight"` alone would do it anew for each, twice."""
+    figure.set_dpi(DPI)
+    FigureCanvasAgg(figure)
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    tight = figure.get_tightbbox().padded(matplotlib.rcParams["savefig.pad_inches"])
+    figure.savefig(png, dpi=DPI, bbox_inches=tight)
+    # No creation date in the file: the same store gives the same bytes.
+    figure.savefig(pdf, dpi=DPI, bbox_inches=tight, metadata={"CreationDate": None})
