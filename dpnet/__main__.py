@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def build_parser(words: Sequence[str] = tuple(COMMANDS)) -> argparse.ArgumentParser:
-    """The parser; only the subcommands among `words` get their options, whose defaults take seconds to load."""
+    """The parser; only the subcommands among `words` get their options."""
     parser = argparse.ArgumentParser(
         prog="python -m dpnet", description="Learn parts on a frozen network and explain by them."
     )

@@ -22,6 +22,8 @@ HELP = [
     ("opticam", "--help"),
     ("opticam", "explain", "--help"),
     ("dpnet", "--help"),
+    ("dpnet", "train", "--help"),
+    ("dpnet", "explain", "--help"),
     ("reproduce", "--help"),
     ("reproduce", "run", "--help"),
     ("reproduce", "compare", "--help"),

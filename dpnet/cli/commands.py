@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from dpnet.cli.options import backbone_source, data_source, runs
+from dpnet.cli.requests import backbone_source, data_source, runs
 from dpnet.data.features import FeatureCache
 from dpnet.data.geometry import cell_grid, size_of, to_pixels
 from dpnet.data.pictures import PictureData

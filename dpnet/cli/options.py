@@ -1,20 +1,24 @@
-"""The options of `python -m dpnet`, and the objects they stand for."""
+"""The options of `python -m dpnet`; loads nothing slow, for --help.
+
+Where an option is left out its value is None, and the default is that of the object it stands for.
+"""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
 
 from dpnet.data.layouts import LAYOUTS
-from dpnet.data.sources import BackboneSource, DataSource
-from dpnet.model.initialisation import CLASSIFIER_METHODS, PART_METHODS
-from dpnet.model.recipes import GlobalRecipe, PartRecipe
-from dpnet.model.regions import NORMS, SCHEMES, RegionScheme
-from dpnet.training.runs import Run
-from dpnet.training.settings import PRECISIONS, ConstraintWeights, TrainingSettings
-from opticam.cli.options import add_device_option, add_memory_options, add_pixel_options, pixel_options
-from opticam.data.photo import RESIZES
+from opticam.cli.options import add_device_option, add_memory_options, add_pixel_options
+
+# The names that these modules accept, which load PyTorch: dpnet.model.regions and .initialisation,
+# dpnet.training.settings, opticam.data.photo.
+SCHEMES = ("cells", "squares", "pyramid")
+NORMS = ("none", "l2")
+PART_METHODS = ("random", "class_regions", "kmeans", "discriminative")
+CLASSIFIER_METHODS = ("default", "own_minus_half", "own_zero")
+PRECISIONS = ("float32", "bfloat16", "float64")
+RESIZES = ("crop", "squash")
 
 CONSTRAINT_NAMES = {
     "orthogonal": "orthogonality",
@@ -30,63 +34,6 @@ def add_options(name: str, command: argparse.ArgumentParser) -> None:
         _add_train(command)
     elif name != "info":
         _add_reading(name, command)
-
-
-def data_source(options: argparse.Namespace) -> DataSource:
-    """The data set of the options."""
-    return DataSource(options.data, options.layout, options.size, options.resize, options.drop_shared)
-
-
-def backbone_source(options: argparse.Namespace) -> BackboneSource:
-    """The frozen network of the options."""
-    weights = None if options.weights is None else str(options.weights)
-    return BackboneSource(options.backbone, weights or "default", options.layer, **pixel_options(options))
-
-
-def runs(options: argparse.Namespace) -> list[Run]:
-    """Global, unless left out, and Parts; ValueError for values that do not fit."""
-    settings = TrainingSettings(
-        epochs=options.epochs,
-        batch_size=options.batch_size,
-        learning_rate_parts=options.lr_parts,
-        learning_rate_classifier=options.lr_classifier,
-        weight_decay=options.weight_decay,
-        label_smoothing=options.label_smoothing,
-        precision=options.precision,
-    )
-    parts = Run(
-        "parts", part_recipe(options), settings.with_constraints(constraint_weights(options.constraints))
-    )
-    if options.no_baseline:
-        return [parts]
-    return [Run("global", GlobalRecipe(options.x_norm, options.centre), settings), parts]
-
-
-def part_recipe(options: argparse.Namespace) -> PartRecipe:
-    """The part layer of the options."""
-    return PartRecipe(
-        parts_per_class=options.parts_per_class,
-        scheme=RegionScheme(options.regions, options.sizes, options.x_norm),
-        temperature=options.temperature,
-        centre=options.centre,
-        initialisation=options.initialisation,
-        classifier_initialisation=options.classifier_initialisation,
-    )
-
-
-def constraint_weights(text: str) -> ConstraintWeights:
-    """Weights of "NAME,NAME" or "NAME=WEIGHT,..."; ValueError for an unknown name or a weight that is none."""
-    weights: dict[str, Any] = {}
-    for item in filter(None, text.split(",")):
-        name, _, weight = item.partition("=")
-        if name not in CONSTRAINT_NAMES:
-            raise ValueError(f"constraints: {name!r} is unknown; accepted: {', '.join(CONSTRAINT_NAMES)}")
-        field = CONSTRAINT_NAMES[name]
-        try:
-            weights[field] = float(weight) if weight else getattr(ConstraintWeights.named(field), field)
-        except ValueError:
-            raise ValueError(f"constraints: the weight {weight!r} of {name} is no number") from None
-    return ConstraintWeights(**weights)
 
 
 def _add_train(parser: argparse.ArgumentParser) -> None:
@@ -131,31 +78,29 @@ def _add_reading(name: str, command: argparse.ArgumentParser) -> None:
 
 
 def _add_part_options(group: argparse._ArgumentGroup) -> None:
-    default = PartRecipe()
     add = group.add_argument
-    add("--parts-per-class", type=int, default=default.parts_per_class)
-    add("--regions", choices=SCHEMES, default=default.scheme.name)
+    add("--parts-per-class", type=int)
+    add("--regions", choices=SCHEMES)
     add("--sizes", type=_integers, default=(), help="window sizes of a pyramid, for example 1,3,5")
-    add("--x-norm", choices=NORMS, default=default.scheme.x_norm)
+    add("--x-norm", choices=NORMS)
     add("--centre", action=argparse.BooleanOptionalAction, default=True, help="subtract the mean cell")
-    add("--temperature", type=float, default=default.temperature, help="of the assignment entropy")
-    add("--initialisation", choices=PART_METHODS, default=default.initialisation)
-    add("--classifier-initialisation", choices=CLASSIFIER_METHODS, default=default.classifier_initialisation)
+    add("--temperature", type=float, help="of the assignment entropy")
+    add("--initialisation", choices=PART_METHODS)
+    add("--classifier-initialisation", choices=CLASSIFIER_METHODS)
     names = ", ".join(CONSTRAINT_NAMES)
     add("--constraints", default="", help=f"NAME or NAME=WEIGHT, comma-separated: {names}")
 
 
 def _add_training_options(group: argparse._ArgumentGroup) -> None:
-    default = TrainingSettings()
     add = group.add_argument
-    add("--epochs", type=int, default=default.epochs)
-    add("--batch-size", type=int, default=default.batch_size)
-    add("--lr-parts", type=float, default=default.learning_rate_parts)
-    add("--lr-classifier", type=float, default=default.learning_rate_classifier)
-    add("--weight-decay", type=float, default=default.weight_decay)
-    add("--label-smoothing", type=float, default=default.label_smoothing)
+    add("--epochs", type=int)
+    add("--batch-size", type=int)
+    add("--lr-parts", type=float)
+    add("--lr-classifier", type=float)
+    add("--weight-decay", type=float)
+    add("--label-smoothing", type=float)
     add("--seeds", type=_integers, default=(0,), help="comma-separated, one run each")
-    add("--precision", choices=PRECISIONS, default=default.precision)
+    add("--precision", choices=PRECISIONS)
     add("--feature-dtype", choices=PRECISIONS, default="bfloat16", help="of the feature cache")
     add(
         "--select",

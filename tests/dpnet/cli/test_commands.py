@@ -9,11 +9,16 @@ import torch
 import torchvision
 from PIL import Image
 
-from dpnet.__main__ import main
-from dpnet.cli.options import constraint_weights
+from dpnet.__main__ import build_parser, main
+from dpnet.cli import options
+from dpnet.cli.requests import constraint_weights, runs
+from dpnet.model import initialisation, regions
+from dpnet.model.recipes import GlobalRecipe, PartRecipe
 from dpnet.similarity import BACKENDS
+from dpnet.training.runs import Run
 from dpnet.training.saving import load_model
-from dpnet.training.settings import DEFAULT_WEIGHTS
+from dpnet.training.settings import DEFAULT_WEIGHTS, PRECISIONS, TrainingSettings
+from opticam.data.photo import RESIZES
 
 
 @pytest.fixture(scope="module")
@@ -214,3 +219,33 @@ def test_info_has_a_line_for_every_backend(capsys):
     lines = capsys.readouterr().out.splitlines()
     assert [re.match(r"part_similarity, (\w+): (yes|no)", line)[1] for line in lines] == list(BACKENDS)
     assert all("(" in line for line in lines if ": no" in line)  # it says why not
+
+
+def test_the_names_that_options_offer_are_those_that_the_modules_accept():
+    assert options.SCHEMES == regions.SCHEMES and options.NORMS == regions.NORMS
+    assert options.PART_METHODS == initialisation.PART_METHODS
+    assert tuple(initialisation.CLASSIFIER_METHODS) == options.CLASSIFIER_METHODS
+    assert tuple(PRECISIONS) == options.PRECISIONS and options.RESIZES == RESIZES
+
+
+def test_options_that_are_left_out_are_the_defaults_of_what_they_stand_for():
+    words = ["train", "--data", "sample:fine", "--backbone", "sample_vgg"]
+    found = runs(build_parser(words).parse_args(words))
+    assert found == [
+        Run("global", GlobalRecipe(), TrainingSettings()),
+        Run("parts", PartRecipe(), TrainingSettings()),
+    ]
+    more = [
+        *words,
+        "--epochs",
+        "7",
+        "--x-norm",
+        "none",
+        "--no-centre",
+        "--regions",
+        "squares",
+        "--no-baseline",
+    ]
+    (given,) = runs(build_parser(more).parse_args(more))
+    assert given.settings == TrainingSettings(epochs=7)
+    assert given.recipe == PartRecipe(scheme=regions.RegionScheme("squares", x_norm="none"), centre=False)
