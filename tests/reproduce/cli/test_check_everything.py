@@ -53,7 +53,7 @@ def given(monkeypatch, tmp_path):
             folder = tmp_path / "committed"
             folder.mkdir()
             (folder / "opticam_table1.csv").write_text(to_csv(Told(committed).tables(None)["opticam_table1"]))
-        profile = SimpleNamespace(same_everywhere=same_everywhere)
+        profile = SimpleNamespace(name="test", same_everywhere=same_everywhere)
         monkeypatch.setattr(everything, "workspace", lambda options: SimpleNamespace(profile=profile))
         monkeypatch.setattr(everything, "output_folder", lambda options, workspace: tmp_path / "out")
         monkeypatch.setattr(everything, "select", lambda only, profile: [told])

@@ -196,7 +196,7 @@ def test_a_kept_selection_is_read_in_place_of_training(
     make_parts_workspace, validation, tmp_path, monkeypatch
 ):
     """The project's file gives the choices that made it; under another name, or of other settings, nothing."""
-    monkeypatch.setattr(committed_selection, "FOLDER", tmp_path)
+    monkeypatch.setattr(committed_selection, "PROFILES", tmp_path)
     whole = choose_both(make_parts_workspace())
     committed_selection.keep_selection("test", records(make_parts_workspace()))
     for path in records(make_parts_workspace()):
