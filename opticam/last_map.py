@@ -125,7 +125,8 @@ def _hangs_on(logits: torch.Tensor, output: torch.Tensor, network: nn.Module, si
         return False
     if not logits.requires_grad or not output.requires_grad or output.is_meta:
         return True  # nothing can be told
-    (gradient,) = torch.autograd.grad(logits[:, 0].sum(), output, retain_graph=True, allow_unused=True)
+    with torch.inference_mode(False), torch.enable_grad():
+        (gradient,) = torch.autograd.grad(logits[:, 0].sum(), output, retain_graph=True, allow_unused=True)
     places = None if gradient is None else _map_of(gradient, network, size)
     return places is not None and bool(places.any())
 

@@ -141,6 +141,16 @@ def test_the_default_layer_is_the_last_map_that_the_logits_hang_on(library, name
     assert logits.shape == (1, 10)
 
 
+@pytest.mark.parametrize("state", [torch.no_grad, torch.inference_mode], ids=lambda state: state.__name__)
+def test_the_default_layer_is_found_where_the_caller_has_gradients_off(state):
+    # One of the families that are known by their parts would not need the forward pass.
+    network = _build("timm", "tf_efficientnet_lite0")
+    with state():
+        found = Classifier(network, mean=(0.5,) * 3, std=(0.5,) * 3)
+    expected = Classifier(network, mean=(0.5,) * 3, std=(0.5,) * 3)
+    assert layer_name(network, found.target_layer) == layer_name(network, expected.target_layer) == "bn2"
+
+
 def _build(library: str, name: str) -> nn.Module:
     """With noise on every parameter: some networks start with a head or residual branches of zeros."""
     torch.manual_seed(0)
