@@ -16,6 +16,8 @@ KINDS = {
     "own statement": "own statements",
 }
 NUMBERS = ("published", "measured", "low", "high", "p", "needed")
+ROUNDING = 1e-9
+"""Below this a difference of percentages or points is one of rounding, and is printed as zero."""
 
 
 def scope(profile: Profile, paper: str) -> str:
@@ -144,5 +146,6 @@ def _number(claim: pd.Series, name: str) -> str:
     digits = METRICS[metric].digits if metric in METRICS else 2
     if pd.isna(claim[name]):
         return "\N{EN DASH}"
-    text = printed(claim[name], digits, "+")
-    return text if float(text) or not claim[name] else f"{claim[name]:+.1g}"
+    value = claim[name] if abs(claim[name]) >= ROUNDING else 0.0
+    text = printed(value, digits, "+")
+    return text if float(text) or not value else f"{value:+.1g}"

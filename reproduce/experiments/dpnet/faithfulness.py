@@ -71,8 +71,13 @@ class FaithfulnessTable(Experiment):
         found = cells(published("dpnet_main")[:0], summarise(rows) if len(rows) else None)
         order = [name for name in methods() if name in set(found["method"])]
         found = found.set_index("method").loc[order].reset_index() if len(found) else found
+        which = (
+            "the first test pictures"
+            if workspace.parts.source == "sample"
+            else "some test pictures of every class"
+        )
         caption = (
-            "Maps of the same DP-Net classifier under the metrics of Opti-CAM on the first test pictures; "
+            f"Maps of the same DP-Net classifier under the metrics of Opti-CAM on {which}; "
             "Fake-CAM is the whole image"
         )
         return {"dpnet_faithfulness": Table(found, caption, groups=("dataset", "network"))}

@@ -44,3 +44,12 @@ def test_a_paper_that_the_profile_does_not_run_is_not_counted(claims):
     text = "\n".join(headline(claims, dataclasses.replace(load_profile("sample"), parts=None)))
     assert "DP-Net" not in text
     assert "Opti-CAM, orderings of the tables: 1 contradicts" in text
+
+
+@pytest.mark.parametrize(
+    ("measured", "text"),
+    [(1e-15, "+0.0"), (-3e-16, "+0.0"), (0.0, "+0.0"), (0.04, "+0.04"), (-0.0021, "-0.002")],
+)
+def test_a_difference_of_rounding_is_printed_as_zero_and_a_small_one_is_not(claims, measured, text):
+    cell = part_cells(claims.assign(measured=measured))[0]
+    assert f"measured {text} [" in cell
