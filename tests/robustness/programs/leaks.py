@@ -26,6 +26,15 @@ def resident() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * PAGE
 
 
+def growth(step: Callable[[], object], steps: int, per_step: int) -> dict[str, float]:
+    """The slope, measured again up to twice while it is above zero: a leak goes on, memory that is kept once does not."""
+    for _ in range(3):
+        found = slope(step, steps, per_step)
+        if found["low"] <= 0:
+            break
+    return found
+
+
 def slope(step: Callable[[], object], steps: int, per_step: int) -> dict[str, float]:
     """Growth per picture with a 95 % interval, over the steps after the first quarter, which warm up."""
     seen: list[int] = []
@@ -45,7 +54,7 @@ def methods(pictures: int) -> Iterator[tuple[str, dict[str, float]]]:
         if method is not None:
             method.classifier.network.float()
             draw = lambda method=method: method(torch.rand(BATCH, 3, 32, 32), torch.arange(BATCH) % 4)  # noqa: E731
-            yield name, slope(draw, pictures // BATCH, BATCH)
+            yield name, growth(draw, pictures // BATCH, BATCH)
 
 
 def training(steps: int) -> Iterator[tuple[str, dict[str, float]]]:
@@ -62,7 +71,7 @@ def training(steps: int) -> Iterator[tuple[str, dict[str, float]]]:
         loss.backward()
         optimizer.step()
 
-    yield "part training", slope(step, steps, 1)
+    yield "part training", growth(step, steps, 1)
 
 
 def main(pictures: int) -> None:
