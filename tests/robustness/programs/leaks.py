@@ -27,7 +27,7 @@ def resident() -> int:
 
 
 def growth(step: Callable[[], object], steps: int, per_step: int) -> dict[str, float]:
-    """The slope, measured again up to twice while it is above zero: a leak goes on, memory that is kept once does not."""
+    """The slope, measured again up to twice while above zero: a leak goes on, memory that is kept once does not."""
     for _ in range(3):
         found = slope(step, steps, per_step)
         if found["low"] <= 0:
