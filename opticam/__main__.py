@@ -21,9 +21,8 @@ def main(arguments: list[str] | None = None) -> int:
 
     def work() -> None:
         with while_loading(interrupted(command)):
-            from opticam.cli import (
-                commands,  # here: what they load takes seconds, which --help need not spend
-            )
+            # Here: what they load takes seconds, which --help need not spend.
+            from opticam.cli import commands
 
         getattr(commands, options.command)(options)
 

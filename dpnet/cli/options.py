@@ -10,15 +10,15 @@ from pathlib import Path
 
 from dpnet.data.layouts import LAYOUTS
 from opticam.cli.options import add_device_option, add_memory_options, add_pixel_options
+from opticam.data.photo import RESIZES
 
 # The names that these modules accept, which load PyTorch: dpnet.model.regions and .initialisation,
-# dpnet.training.settings, opticam.data.photo.
+# dpnet.training.settings.
 SCHEMES = ("cells", "squares", "pyramid")
 NORMS = ("none", "l2")
 PART_METHODS = ("random", "class_regions", "kmeans", "discriminative")
 CLASSIFIER_METHODS = ("default", "own_minus_half", "own_zero")
 PRECISIONS = ("float32", "bfloat16", "float64")
-RESIZES = ("crop", "squash")
 
 CONSTRAINT_NAMES = {
     "orthogonal": "orthogonality",

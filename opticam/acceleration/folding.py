@@ -87,9 +87,8 @@ def _origin(module: nn.Module) -> tuple[str, str]:
 
 def _remainder(batch_norm: nn.Module) -> nn.Module:
     """What a batch norm does beside the normalisation: nothing, but for timm's; its parts keep their names."""
-    return (
-        nn.Sequential(OrderedDict(batch_norm.named_children())) if len(batch_norm._modules) else nn.Identity()
-    )
+    beside = OrderedDict(batch_norm.named_children())
+    return nn.Sequential(beside) if beside else nn.Identity()
 
 
 class _Tracer(fx.Tracer):

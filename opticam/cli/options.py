@@ -5,11 +5,8 @@ from __future__ import annotations
 import argparse
 
 UNITS = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
-LEVELS = (
-    "exact",
-    "fast",
-    "half",
-)  # those of `opticam.acceleration.prepared_network`, which takes a second to load
+LEVELS = ("exact", "fast", "half")
+"""Those of `opticam.acceleration.prepared_network`, which takes a second to load."""
 
 
 def add_pixel_options(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:

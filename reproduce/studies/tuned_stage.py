@@ -20,11 +20,11 @@ from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
+from dpnet.data.backbone import load_backbone
 from dpnet.data.pictures import PictureSet
 from dpnet.data.sources import DataSource
 from opticam.data.files import save_tensors
-from opticam.networks import build_network, pixel_statistics
-from opticam.weights import load_weights
+from opticam.sample import SampleSet
 
 BATCH, EPOCHS, RATE, DECAY = 16, 15, 1e-4, 1e-4
 CACHE = Path("cache")
@@ -52,7 +52,13 @@ def parameters_from(network: nn.Module, stage: str) -> list[nn.Parameter]:
 
 
 def tune(
-    network: nn.Module, stage: str, pictures: PictureSet, mean: Tensor, std: Tensor, *, epochs: int = EPOCHS
+    network: nn.Module,
+    stage: str,
+    pictures: PictureSet | SampleSet,
+    mean: Tensor,
+    std: Tensor,
+    *,
+    epochs: int = EPOCHS,
 ) -> list[float]:
     """Train the network in place, half of the pictures mirrored; mean cross entropy of each epoch.
 
@@ -93,14 +99,10 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=EPOCHS)
     options = parser.parse_args()
     pictures = DataSource(options.data, drop_shared=True).open(CACHE).train
-    assert isinstance(pictures, PictureSet)
-    network = build_network(options.network, None if options.weights else "default")
-    if options.weights:
-        load_weights(network, options.weights, without_head=True)
+    backbone = load_backbone(options.network, options.weights or "default")
     torch.manual_seed(0)  # of the new head
-    network = with_new_head(network, len(pictures.class_names))
-    mean, std = (torch.tensor(each).view(1, 3, 1, 1) for each in pixel_statistics(options.network))
-    losses = tune(network, options.stage, pictures, mean, std, epochs=options.epochs)
+    network = with_new_head(backbone.network, len(pictures.class_names))
+    losses = tune(network, options.stage, pictures, backbone.mean, backbone.std, epochs=options.epochs)
     save_tensors(options.output, network.state_dict())
     print("cross entropy by epoch:", *(f"{loss:.3f}" for loss in losses))
 
