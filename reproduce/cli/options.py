@@ -32,7 +32,8 @@ def add_selection_options(parser: argparse.ArgumentParser) -> None:
         type=_count,
         default=[],
         metavar="NAME=N",
-        help="only N images for an experiment or a method (opticam-causal=50, Score-CAM=100); may be repeated",
+        help="only N images for an experiment or a method (opticam-causal=50, Score-CAM=100), none of them with 0; "
+        "may be repeated",
     )
     parser.add_argument("--force", action="store_true", help="compute again what is stored")
     parser.add_argument("--allow-skips", action="store_true", help="exit 0 although images could not be read")
@@ -147,10 +148,10 @@ def _repeated(action: argparse.Action, value: Any) -> list[str]:
     return [name, ",".join(map(str, value)) if isinstance(value, tuple) else str(value)]
 
 
-def _positive(text: str) -> int:
+def _positive(text: str, least: int = 1) -> int:
     value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, got {value}")
+    if value < least:
+        raise argparse.ArgumentTypeError(f"must be at least {least}, got {value}")
     return value
 
 
@@ -163,4 +164,4 @@ def _count(text: str) -> tuple[str, int]:
     name, _, number = text.partition("=")
     if not name or not number:
         raise argparse.ArgumentTypeError(f"expected NAME=N, got {text!r}")
-    return name, _positive(number)
+    return name, _positive(number, least=0)

@@ -53,6 +53,20 @@ def test_limit_must_be_positive():
     assert error.value.code == 2
 
 
+def test_a_count_may_leave_a_method_out_but_not_be_negative(tmp_path):
+    parser = argparse.ArgumentParser()
+    add_selection_options(parser)
+    add_input_options(parser)
+    results = ["--results", str(tmp_path)]
+    given = workspace(
+        parser.parse_args([*results, "--count", "opticam-robustness/LIME=0", "--count", "LIME=3"])
+    )
+    assert given.profile.image_count("opticam-robustness/LIME", "LIME") == 0
+    assert given.profile.image_count("LIME") == 3
+    with pytest.raises(SystemExit):
+        parser.parse_args(["--count", "LIME=-1"])
+
+
 def test_list_names_every_experiment(capsys):
     assert main(["list", "--profile", "imagenet"]) == 0
     lines = capsys.readouterr().out.splitlines()
