@@ -115,20 +115,21 @@ class Classifier(nn.Module):
 
     def exact(self) -> Classifier:
         """A classifier of the same network, layer and pixels that always runs the network itself."""
-        return self._exactly(self.network)
+        return self._of(self.network, "exact")
 
     def in_float64(self) -> Classifier:
-        """A classifier of a float64 copy of the network, with the same layer and pixels, for exact arithmetic."""
-        return self._exactly(copy.deepcopy(self.network).double())
+        """A classifier of a float64 copy of the network, with the same layer and pixels, "fast" unless "exact"."""
+        level = "exact" if self.optimize == "exact" else "fast"
+        return self._of(copy.deepcopy(self.network).double(), level)
 
-    def _exactly(self, network: nn.Module) -> Classifier:
-        """This classifier with the network, or a copy of it, run as it is."""
+    def _of(self, network: nn.Module, optimize: str) -> Classifier:
+        """This classifier with the network, or a copy of it, at a level of speed."""
         statistics: dict[str, Any] = {
             "mean": self.mean.flatten().tolist(),
             "std": self.std.flatten().tolist(),
         }
         options: dict[str, Any] = {"reshape": self.reshape, "pixel_range": self.pixel_range}
-        options |= {"optimize": "exact", "probability": self.probabilities, "call": self.call}
+        options |= {"optimize": optimize, "probability": self.probabilities, "call": self.call}
         layer = layer_name(self.network, self.target_layer)
         return Classifier(network, network.get_submodule(layer), **statistics, **options)
 

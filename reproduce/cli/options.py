@@ -144,7 +144,7 @@ def _repeated(action: argparse.Action, value: Any) -> list[str]:
     """An option with its value as it was given."""
     name = action.option_strings[-1]
     if isinstance(value, list):
-        return [text for pair in value for text in (name, "=".join(map(str, filter(None, pair))))]
+        return [text for pair in value for text in (name, "=".join(str(word) for word in pair if word != ""))]
     return [name, ",".join(map(str, value)) if isinstance(value, tuple) else str(value)]
 
 

@@ -19,6 +19,7 @@ from reproduce.experiments.opticam.saliency_experiment import SaliencyExperiment
 from reproduce.saliency.evaluation import due_groups
 from reproduce.saliency.passes import Passes, of_images
 from reproduce.saliency.requests import Request, by_network
+from reproduce.workspace.profile import PICTURE_SIZE
 from reproduce.workspace.workspace import Workspace
 
 WHOLE = 50_000
@@ -31,6 +32,7 @@ class Names:
     """Stands for pictures that are not there: the number and names of ImageNet's validation set."""
 
     has_boxes = has_labels = True
+    size = (PICTURE_SIZE, PICTURE_SIZE)
     class_names = None
     fingerprint = "planned"
 
@@ -93,8 +95,7 @@ def run(options: argparse.Namespace) -> int:
 def measure(planned: Workspace, network: str, seconds: float) -> Speed:
     """The speed of one network on random pictures, the best of as many batches as fit into the time."""
     classifier = planned.classifier(network)
-    side = 64 if network.startswith("sample_") else 224
-    images = torch.rand(planned.saliency.batch_size, 3, side, side, device=planned.device)
+    images = torch.rand(planned.saliency.batch_size, 3, *planned.source.size, device=planned.device)
     channels = classifier.features(images[:1]).shape[1]
 
     @torch.no_grad()
@@ -121,7 +122,7 @@ def _row(
     for wanted in (wanted for methods in by_network(requests).values() for wanted in methods.values()):
         request, due = wanted[0], due_groups(wanted, everything)
         speed = speeds[request.network]
-        passes = of_images(request, due, speed.channels)
+        passes = of_images(request, due, speed.channels, planned.source.size[-1])
         total, seconds = total + passes, seconds + speed.seconds(passes)
         images = max([images, *due.values()])
     millions = {"forward": total.forward / 1e6, "backward": total.backward / 1e6}

@@ -15,6 +15,8 @@ from reproduce.workspace.paths import PUBLISHABLE, PUBLISHED, ROOT
 RECORD = "published.json"
 OWN = ("tables/*", "*.png", "*.pdf", "*.svg", "*.html", "*.md", RECORD)
 """What a publication replaces; benchmarks, checks and studies are measured and committed apart."""
+NO_SOURCES = (PUBLISHED.name, "docs", "tests", "*.md")
+"""What no result comes from: a commit of these alone leaves the results of a run what they are."""
 
 
 def check_publishable(options: argparse.Namespace) -> None:
@@ -37,10 +39,13 @@ def check_publishable(options: argparse.Namespace) -> None:
 
 
 def check_one_origin(runs: pd.DataFrame) -> dict[str, object]:
-    """Commit, device and versions of the runs in a store. Raises ValueError where they are not all the same."""
+    """Commit, device and versions of the runs in a store.
+
+    Raises ValueError where they are not all the same, or the sources have changed since that commit.
+    """
     origins = {json.dumps(_origin(run), sort_keys=True) for run in runs.to_dict("records")}
     now = commit()
-    if len(origins) != 1 or json.loads(next(iter(origins)))["commit"] != now:
+    if len(origins) != 1 or not _same_sources(json.loads(next(iter(origins)))["commit"], now):
         told = "; ".join(sorted(origins)) or "none"
         raise ValueError(
             f"publish: needs results of one commit ({now}), machine and set of versions, not {told}; "
@@ -60,6 +65,15 @@ def clear_published(origin: dict[str, object], folder: Path) -> None:
 
 def _origin(run: dict[str, object]) -> dict[str, object]:
     return {name: run[name] for name in ("commit", "device", "versions")}
+
+
+def _same_sources(measured: str, now: str) -> bool:
+    """Whether two commits differ in what no result comes from, at most."""
+    if measured == now:
+        return True
+    apart = (f":!{pattern}" for pattern in NO_SOURCES)
+    line = ["git", "diff", "--quiet", measured, now, "--", ".", *apart]
+    return subprocess.run(line, cwd=ROOT, capture_output=True).returncode == 0
 
 
 def _git(*arguments: str) -> str:

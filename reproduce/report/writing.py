@@ -32,6 +32,8 @@ SECTIONS = (
     studies_section,
     environment_section,
 )
+NOT_OF_EXCERPTS = (benchmarks_section, studies_section)
+"""Sections that no run fills; they belong to the reports of whole papers."""
 HTML, MARKDOWN = "report.html", "REPORT.md"
 
 
@@ -45,5 +47,7 @@ def write_report(given: Given) -> list[Path]:
 
 
 def _blocks(given: Given) -> Iterator[Block]:
+    excerpt = given.workspace.profile.is_excerpt
     for section in SECTIONS:
-        yield from section(given)
+        if not (excerpt and section in NOT_OF_EXCERPTS):
+            yield from section(given)

@@ -102,7 +102,9 @@ def _definition(workspace: Workspace, request: Request, classifier: str) -> floa
 def _missing(workspace: Workspace, methods: Mapping[str, list[Request]]) -> dict[range, list[Lacking]]:
     """What each batch of this process lacks."""
     done = lru_cache(maxsize=None)(partial(_done, workspace))
-    own = set(share(product(batches(workspace), methods), lambda item: _work(methods[item[1]], item[0])))
+    own = set(
+        share(product(batches(workspace), methods), lambda item: _work(workspace, methods[item[1]], item[0]))
+    )
     todo = {}
     for batch in batches(workspace):
         names = [workspace.source.names[index] for index in batch]
@@ -123,10 +125,10 @@ def _missing(workspace: Workspace, methods: Mapping[str, list[Request]]) -> dict
     return todo
 
 
-def _work(wanted: list[Request], batch: range) -> float:
+def _work(workspace: Workspace, wanted: list[Request], batch: range) -> float:
     """About how long a method takes on a batch: passes; one backward is as long as one forward, as no weight has a
     gradient."""
-    passes = of_images(wanted[0], due_groups(wanted, batch), CHANNELS)
+    passes = of_images(wanted[0], due_groups(wanted, batch), CHANNELS, workspace.source.size[-1])
     slower = 2 if wanted[0].options.get("precision") == "float64" else 1
     return slower * BESIDE_PASSES.get(wanted[0].method, 1) * (passes.forward + passes.backward)
 

@@ -48,12 +48,11 @@ OF_A_MAP: dict[str, Callable[[int, Mapping[str, Any]], Passes]] = {
 }
 """Of one map, from the target layer's number of channels and the method's options; one pass for all others."""
 
-STAGES = 225
+CURVES = {"causal": 2, "grey deletion": 1, "causal of prediction": 2}
+"""Curves of a group of metrics; each takes as many steps as a picture is wide."""
 OF_A_METRIC: dict[str, tuple[int, Passes]] = {
     "faithfulness": (0, Passes(1)),
-    "causal": (0, Passes(2 * STAGES)),
-    "grey deletion": (0, Passes(STAGES)),
-    "causal of prediction": (1, Passes(2 * STAGES)),
+    "causal of prediction": (1, Passes()),
     "box study": (0, Passes(4)),
     "box": (0, Passes(4)),
     "robustness": (12, Passes(14)),
@@ -63,8 +62,8 @@ OF_A_METRIC: dict[str, tuple[int, Passes]] = {
     "rectified features": (1, Passes(1)),
     "sanity": (RANDOMISED_BLOCKS, Passes()),
 }
-"""Of each group of metrics: how often it makes the map again, and its own passes; nothing for all others. Curves are
-those of "causal", which every map with curves is asked for."""
+"""Of each group of metrics: how often it makes the map again, and its own passes, those of `CURVES` apart; nothing for
+all others. The group of points on curves reads those of "causal", which every map with curves is asked for."""
 
 
 def of_map(request: Request, channels: int) -> Passes:
@@ -73,15 +72,16 @@ def of_map(request: Request, channels: int) -> Passes:
     return Passes(1) if count is None else count(channels, request.options)
 
 
-def of_images(request: Request, due: Mapping[str, int], channels: int) -> Passes:
+def of_images(request: Request, due: Mapping[str, int], channels: int, side: int) -> Passes:
     """Passes of a method's maps, each made once, and of the groups of metrics on so many of the images each."""
     passes = of_map(request, channels) * max(due.values(), default=0)
     for group, count in due.items():
-        passes += of_group(request, group, channels) * count
+        passes += of_group(request, group, channels, side) * count
     return passes
 
 
-def of_group(request: Request, group: str, channels: int) -> Passes:
-    """Passes of one group of metrics on one map, the map itself apart."""
+def of_group(request: Request, group: str, channels: int, side: int) -> Passes:
+    """Passes of one group of metrics on one map of a picture `side` pixels wide, the map itself apart."""
     again, own = OF_A_METRIC.get(group, (0, Passes()))
-    return of_map(request, channels) * again + own
+    curves = Passes(CURVES.get(group, 0) * (side + 1))
+    return of_map(request, channels) * again + own + curves

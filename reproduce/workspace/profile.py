@@ -126,6 +126,11 @@ class Profile:
         return options.get("precision") == "float64"
 
     @property
+    def is_excerpt(self) -> bool:
+        """Whether it names its experiments: a look at some pictures, beside the profiles of whole papers."""
+        return bool(self.saliency and self.saliency.experiments)
+
+    @property
     def optimize(self) -> str:
         """How the networks to explain run where nothing else is asked for."""
         return self.saliency.optimize if self.saliency else "fast"

@@ -14,6 +14,8 @@ from opticam.data.imagenet import CorruptImageError, ImageNetSet
 from opticam.data.photo import read_photo
 from opticam.data.photographs import PHOTOGRAPHS
 from opticam.sample import sample_set
+from opticam.sample.pictures import SAMPLE_SIZE
+from reproduce.workspace.profile import PICTURE_SIZE
 
 PROTOCOLS = ("paper", "legacy")
 
@@ -53,10 +55,11 @@ class ImageSource(Protocol):
     """Named, labelled images in a fixed order.
 
     has_boxes: whether any has object boxes. has_labels: whether the class ids are the pictures' own, and not what a
-    network predicts. fingerprint: differs where the same names mean other pictures.
+    network predicts. fingerprint: differs where the same names mean other pictures. size: (H, W) of each image.
     """
 
     names: list[str]
+    size: tuple[int, int]
     fingerprint: str
     class_names: list[str] | None
     has_boxes: bool
@@ -73,6 +76,7 @@ class SampleSource:
     """The test split of the built-in sample set "many"."""
 
     has_boxes = has_labels = True
+    size = (SAMPLE_SIZE, SAMPLE_SIZE)
 
     def __init__(self, cache_dir: Path, limit: int | None) -> None:
         self._set = sample_set("many", "test", cache_dir)
@@ -94,6 +98,7 @@ class PhotographSource:
     """The photographs that installed packages carry; each is "labelled" with the class that is explained."""
 
     has_boxes = has_labels = False
+    size = (PICTURE_SIZE, PICTURE_SIZE)
     class_names: list[str] | None = None
 
     def __init__(self, limit: int | None) -> None:
@@ -118,6 +123,7 @@ class FolderSource:
     """
 
     has_labels = True
+    size = (PICTURE_SIZE, PICTURE_SIZE)
 
     def __init__(
         self,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from opticam.masking import upsample_map
@@ -31,19 +33,40 @@ class SmoothMasks:
         columns, dx = self._neighbours(size[1], step, like)
         self.cells = rows[:, None] * self.grid[1] + columns  # of each point, in the flattened grid
         distance = torch.hypot(dy[:, None, :, None], dx[None, :, None, :]) / sigma
-        self.kernel = torch.exp(-2 * (distance - 0.5).clamp(min=0).square()).flatten(0, 1)
+        self.kernel = torch.exp(-2 * (distance - 0.5).clamp(min=0).square()).flatten(2).flatten(0, 1)
 
     def __call__(self, parameters: torch.Tensor) -> torch.Tensor:
         """Masks [B,H,W] in [0,1] of parameters [B,h,w] in [0,1]; differentiable."""
         patches = F.unfold(parameters[:, None], 2 * self.radius + 1, padding=self.radius)
-        lifted = patches[:, :, self.cells] * (COLDNESS * self.kernel)
-        smooth_maximum = (lifted * lifted.softmax(1)).sum(1) / COLDNESS
-        return upsample_map(smooth_maximum, self.size)
+        first = patches.shape[2] * torch.arange(len(patches), device=patches.device)[:, None]
+        # As a table of patches, whose gradient is summed row by row; that of an indexed tensor takes far longer.
+        around = F.embedding(first + self.cells.flatten(), patches.mT.flatten(0, 1))
+        smooth_maximum = _SmoothMaximum.apply(around * (COLDNESS * self.kernel)) / COLDNESS
+        return upsample_map(smooth_maximum.unflatten(1, self.cells.shape), self.size)
 
     def _neighbours(self, side: int, step: int, like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Along one axis: the cell [n] of each point, and the points' distances [2r+1,n] to the cells around."""
+        """Along one axis: the cell [n] of each point, and the points' distances [n,2r+1] to the cells around."""
         points = torch.arange(math.ceil(side / STRIDE)).add(0.5).mul(side / math.ceil(side / STRIDE)).sub(0.5)
         cells = (points / step).floor().long()
-        around = cells + torch.arange(-self.radius, self.radius + 1)[:, None]
+        around = cells[:, None] + torch.arange(-self.radius, self.radius + 1)
         centres = around * step + (step - 1) / 2
-        return cells.to(like.device), (points - centres).to(like)
+        return cells.to(like.device), (points[:, None] - centres).to(like)
+
+
+class _SmoothMaximum(torch.autograd.Function):
+    """sum f exp(f) / sum exp(f) over the last axis, of f in [0, c]: no exponential is too large for float32."""
+
+    @staticmethod
+    def forward(ctx: Any, values: torch.Tensor) -> torch.Tensor:
+        weights = values.exp()
+        total = weights.sum(-1)
+        found: torch.Tensor = torch.linalg.vecdot(weights, values) / total
+        ctx.save_for_backward(values, weights, total, found)
+        return found
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:
+        values, weights, total, found = ctx.saved_tensors
+        slope: torch.Tensor = (values - (found - 1)[..., None]) * weights / total[..., None]
+        return slope * gradient[..., None]

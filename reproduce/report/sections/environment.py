@@ -32,9 +32,9 @@ def environment_section(given: Given) -> Iterator[Block]:
     yield Heading(3, "Runs in the store")
     if runs.empty:
         yield Paragraph("None.")
-        return
-    heads = ("start (UTC)", "end (UTC)", "commit", "device", "versions", "arguments")
-    yield Grid([[(name, 1) for name in heads]], [_run(run) for run in runs.to_dict("records")], "words")
+    else:
+        heads = ("start (UTC)", "end (UTC)", "commit", "device", "versions", "arguments")
+        yield Grid([[(name, 1) for name in heads]], [_run(run) for run in runs.to_dict("records")], "words")
     yield Heading(3, "Run time of each stage", "run-times")
     if stages.empty:
         yield Paragraph("Not recorded.")

@@ -38,7 +38,7 @@ NEEDS = {
 
 
 def tables_section(given: Given) -> Iterator[Block]:
-    """Every table of every experiment, then the published tables that none of them measures."""
+    """Every table of every experiment, then, in a report of whole papers, the published ones that none measures."""
     yield Heading(2, "Tables", "tables")
     yield Paragraph(
         "Published beside measured; below it the "
@@ -51,16 +51,23 @@ def tables_section(given: Given) -> Iterator[Block]:
     for outcome in given.told:
         for name, table in outcome.tables.items():
             yield from _table(given, outcome, name, table)
-    yield from _unmeasured(given)
-    yield from _metrics(given)
+    left = _left(given)
+    for name in left:
+        yield from _unmeasured(given, name)
+    yield from _metrics(given, left)
 
 
-def _metrics(given: Given) -> Iterator[Block]:
+def _left(given: Given) -> list[str]:
+    """Published tables that no experiment of the profile stands beside; none where it only looks at some pictures."""
+    shown = {name for outcome in given.told for name in outcome.tables}
+    return [name for name in tables() if name not in shown and not given.workspace.profile.is_excerpt]
+
+
+def _metrics(given: Given, left: list[str]) -> Iterator[Block]:
     """One line for each metric of the tables: what it is, and which end of it is good."""
     yield Heading(3, "Metrics", "metrics")
-    shown = {
-        name for outcome in given.told for table in outcome.tables.values() for name in table.cells["metric"]
-    }
+    frames = [table.cells for outcome in given.told for table in outcome.tables.values()]
+    shown = {name for frame in (*frames, *map(published, left)) for name in frame["metric"]}
     words = {"up": "higher is better", "down": "lower is better", "neither": "a baseline"}
     lines = [
         [
@@ -114,18 +121,14 @@ def _notes(table: Table, name: str) -> list[str]:
     return [note for note in notes if note]
 
 
-def _unmeasured(given: Given) -> Iterator[Block]:
-    """Published tables that no experiment of the profile stands beside, all cells "not run"."""
-    shown = {name for outcome in given.told for name in outcome.tables}
-    for name in tables():
-        if name in shown:
-            continue
-        frame = published(name)
-        why = NEEDS.get(name, f"not part of the profile {given.workspace.profile.name!r}, or not asked for")
-        yield Heading(3, f"Published, not measured: {name}", f"table-{name}")
-        yield Paragraph(f"Not run: {why}.")
-        groups = ("dataset", "network") if frame["dataset"].nunique() > 1 else ("network",)
-        table = Table(cells(frame), f"Published, not measured: {name}", groups=groups)
-        yield replace(cell_grid(table), files=as_files(name, to_csv(table), to_latex(table)))
-        yield Paragraph("Nothing was run for it: no images, no seeds, no time.", small=True)
-        yield Items([f"Published: {source}." for source in frame["source"].unique()], small=True)
+def _unmeasured(given: Given, name: str) -> Iterator[Block]:
+    """A published table that nothing is measured for, all cells "not run"."""
+    frame = published(name)
+    why = NEEDS.get(name, f"not part of the profile {given.workspace.profile.name!r}, or not asked for")
+    yield Heading(3, f"Published, not measured: {name}", f"table-{name}")
+    yield Paragraph(f"Not run: {why}.")
+    groups = ("dataset", "network") if frame["dataset"].nunique() > 1 else ("network",)
+    table = Table(cells(frame), f"Published, not measured: {name}", groups=groups)
+    yield replace(cell_grid(table), files=as_files(name, to_csv(table), to_latex(table)))
+    yield Paragraph("Nothing was run for it: no images, no seeds, no time.", small=True)
+    yield Items([f"Published: {source}." for source in frame["source"].unique()], small=True)

@@ -40,6 +40,12 @@ def test_smooth_masks_equal_the_formula(size):
     torch.testing.assert_close(smooth(parameters), expected)
 
 
+def test_smooth_masks_have_the_gradient_of_their_differences():
+    smooth = SmoothMasks((15, 22), 4, 7.0, torch.zeros(1, dtype=torch.float64))
+    parameters = torch.rand(2, *smooth.grid, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    assert torch.autograd.gradcheck(smooth, parameters.requires_grad_())
+
+
 def test_one_cell_lifts_a_disc_of_the_radius_to_one():
     smooth = SmoothMasks((63, 63), 3, 12.0, torch.zeros(1, dtype=torch.float64))
     parameters = torch.zeros(1, *smooth.grid, dtype=torch.float64)

@@ -58,8 +58,9 @@ def test_a_map_takes_the_planned_passes(name):
 
 def test_metrics_add_their_passes_and_the_maps_that_they_make_again():
     request = Request("n", "Score-CAM", ("seconds", "faithfulness", "robustness"))
-    total = sum((of_group(request, group, 10) for group in request.groups), of_map(request, 10))
+    total = sum((of_group(request, group, 10, 19) for group in request.groups), of_map(request, 10))
     assert total == Passes(11 + 1 + 12 * 11 + 14, 0)
+    assert of_group(request, "causal of prediction", 10, 19) == Passes(2 * 20 + 11, 0)
     assert set(OF_A_MAP) <= {*METHODS, "Image centre"}
 
 

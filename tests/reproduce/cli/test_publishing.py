@@ -12,14 +12,18 @@ from reproduce.cli.opening import output_folder, workspace
 from reproduce.workspace.paths import PUBLISHED
 
 
+def git(folder, *arguments):
+    author = ["-c", "user.name=n", "-c", "user.email=e@example.org"]
+    return subprocess.run(
+        ["git", *author, *arguments], cwd=folder, check=True, capture_output=True, text=True
+    )
+
+
 @pytest.fixture
 def checkout(tmp_path, monkeypatch):
     """A git repository with one commit in place of the project's."""
-    for arguments in (
-        ["init", "-q"],
-        ["-c", "user.name=n", "-c", "user.email=e@example.org", "commit", "-q", "--allow-empty", "-m", "m"],
-    ):
-        subprocess.run(["git", *arguments], cwd=tmp_path, check=True)
+    git(tmp_path, "init", "-q")
+    git(tmp_path, "commit", "-q", "--allow-empty", "-m", "m")
     monkeypatch.setattr(publishing, "ROOT", tmp_path)
     return tmp_path
 
@@ -57,6 +61,35 @@ def test_results_of_one_origin_are_published_and_others_are_not():
         publishing.check_one_origin(runs()[:0])
     with pytest.raises(ValueError, match="one commit"):
         publishing.check_one_origin(runs(commit="0")[1:])
+
+
+@pytest.mark.parametrize(
+    ("file", "accepted"),
+    [
+        ("figures/studies/new.csv", True),
+        ("docs/page.md", True),
+        ("README.md", True),
+        ("tests/test_new.py", True),
+        ("opticam/new.py", False),
+        ("reproduce/profiles/sample.toml", False),
+        ("requirements.lock", False),
+    ],
+)
+def test_results_outlive_commits_of_studies_texts_and_tests(file, accepted, checkout, monkeypatch):
+    def head():
+        return git(checkout, "rev-parse", "--short=12", "HEAD").stdout.strip()
+
+    monkeypatch.setattr(publishing, "commit", head)
+    of_one_run = runs(commit=head())[1:]
+    (checkout / file).parent.mkdir(parents=True, exist_ok=True)
+    (checkout / file).write_text("new\n")
+    git(checkout, "add", file)
+    git(checkout, "commit", "-q", "-m", "later")
+    if accepted:
+        assert publishing.check_one_origin(of_one_run)["commit"] == of_one_run["commit"].iloc[0] != head()
+    else:
+        with pytest.raises(ValueError, match="one commit"):
+            publishing.check_one_origin(of_one_run)
 
 
 def test_a_publication_replaces_its_own_files_only(tmp_path):

@@ -14,6 +14,7 @@ import pytest
 from reproduce.__main__ import main
 from reproduce.claims.summary import STATES
 from reproduce.cli import commands
+from reproduce.cli.opening import workspace
 from reproduce.experiments.computing import MAPS
 from reproduce.experiments.dpnet.main import MainTable
 from reproduce.parts.models import EXPERIMENT, run_key
@@ -105,6 +106,27 @@ def test_the_page_is_one_file_without_external_resource(page):
         for name in ("src", "href", "srcset", "data"):
             if name in attributes:
                 assert attributes[name].startswith(("data:", "#")), (tag, attributes[name][:60])
+
+
+def _broken_links(page):
+    anchors = {attributes["id"] for _, attributes in page.tags if "id" in attributes}
+    links = [attributes["href"] for tag, attributes in page.tags if tag == "a" and "href" in attributes]
+    return [link for link in links if link.startswith("#") and link[1:] not in anchors]
+
+
+def test_every_link_within_the_page_has_an_end(page):
+    assert not _broken_links(page)
+
+
+def test_a_look_at_photographs_tells_of_them_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr(commands, "workspace", workspace)
+    place = ["--profile", "photographs", "--results", str(tmp_path / "results"), "--output", str(tmp_path)]
+    assert main(["report", *place]) == 0
+    page = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
+    anchors = {attributes.get("id") for _, attributes in page.tags}
+    assert "table-opticam_table1" in anchors
+    assert not anchors & {"benchmarks", "studies", "table-opticam_table2", "table-dpnet_main"}
+    assert not _broken_links(page)
 
 
 def test_every_published_table_is_there(page):
