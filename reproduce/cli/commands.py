@@ -28,7 +28,7 @@ from reproduce.saliency.evaluation import EXPERIMENT as SALIENCY
 from reproduce.saliency.evaluation import WITHOUT_BOXES
 from reproduce.workspace.fingerprint import file_digest, inputs_digest
 from reproduce.workspace.paths import PUBLISHABLE, PUBLISHED, committed_tables
-from reproduce.workspace.processes import inside_group, is_first
+from reproduce.workspace.processes import check_no_other_group, inside_group, is_first
 from reproduce.workspace.workspace import Workspace
 
 
@@ -48,9 +48,11 @@ def run(options: argparse.Namespace) -> int:
         check_publishable(options)
     given = workspace(options)
     chosen = select(options.only, given.profile)
-    if options.processes > 1 and not inside_group():
-        _check_before_launch(given, chosen)
-        return launch(options.arguments, options.processes)
+    if not inside_group():
+        check_no_other_group(given)
+        if options.processes > 1:
+            _check_before_launch(given, chosen)
+            return launch(options.arguments, options.processes)
     record = _start(given, options) if is_first() else ""
     stages = Stages(partial(given.store.add_stage, record), expected_seconds(given))
     if given.parts_input.runs:

@@ -17,7 +17,7 @@ from reproduce.saliency.label_check import LabelCheck
 from reproduce.saliency.metric_groups import GROUPS
 from reproduce.saliency.passes import of_images
 from reproduce.saliency.requests import Request, by_network
-from reproduce.workspace.processes import share
+from reproduce.workspace.processes import share, wait
 from reproduce.workspace.sources import Batch, load_batch
 from reproduce.workspace.store import batch_rows
 from reproduce.workspace.workspace import Workspace
@@ -53,11 +53,12 @@ def evaluate(workspace: Workspace, requests: Iterable[Request]) -> None:
 
     Batches are cut from the image list at fixed places, and their maps are made together even where some
     metrics of them are stored; so a resumed run sees the same batches as an uninterrupted one and ends with the
-    same numbers. Several processes share the methods of the batches. Images that cannot be read, with a label
+    same numbers. Several processes share what is missing. Images that cannot be read, with a label
     that the network does not know, or without the boxes that a metric needs are recorded as skips.
     """
-    for methods in by_network(requests).values():
-        todo = _missing(workspace, methods)
+    missing = [_missing(workspace, methods) for methods in by_network(requests).values()]
+    wait()  # nobody stores before all have looked
+    for todo in missing:
         if todo:
             _evaluate_network(workspace, todo)
 
@@ -100,28 +101,25 @@ def _definition(workspace: Workspace, request: Request, classifier: str) -> floa
 
 
 def _missing(workspace: Workspace, methods: Mapping[str, list[Request]]) -> dict[range, list[Lacking]]:
-    """What each batch of this process lacks."""
+    """What each batch lacks and this process is to make."""
     done = lru_cache(maxsize=None)(partial(_done, workspace))
-    own = set(
-        share(product(batches(workspace), methods), lambda item: _work(workspace, methods[item[1]], item[0]))
-    )
-    todo = {}
-    for batch in batches(workspace):
+    lacking = {}
+    for batch, method in product(batches(workspace), methods):
         names = [workspace.source.names[index] for index in batch]
-        lacking = []
-        for method, wanted in methods.items():
-            if (batch, method) not in own:
-                continue
-            due = due_groups(wanted, batch)
-            left = {
-                group: count
-                for group, count in due.items()
-                if not done(wanted[0].stored_network, method, group).issuperset(names[:count])
-            }
-            if left:
-                lacking.append(Lacking(wanted[0], max(due.values()), left))
-        if lacking:
-            todo[batch] = lacking
+        wanted = methods[method]
+        due = due_groups(wanted, batch)
+        left = {
+            group: count
+            for group, count in due.items()
+            if not done(wanted[0].stored_network, method, group).issuperset(names[:count])
+        }
+        if left:
+            lacking[batch, method] = Lacking(wanted[0], max(due.values()), left)
+    own = set(share(lacking, lambda item: _work(workspace, methods[item[1]], item[0])))
+    todo: dict[range, list[Lacking]] = {}
+    for batch, method in lacking:
+        if (batch, method) in own:
+            todo.setdefault(batch, []).append(lacking[batch, method])
     return todo
 
 

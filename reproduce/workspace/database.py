@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 SCHEMA_VERSION = 1
@@ -123,3 +123,13 @@ class Database:
                 if self.connection.in_transaction:  # a full disk has ended it already
                     self.connection.execute("ROLLBACK")
                 raise
+
+
+def in_use(path: Path) -> bool:
+    """Whether another connection, of any process, has a file open: only its last user can leave the write-ahead log."""
+    with closing(sqlite3.connect(path, timeout=0)) as connection:
+        try:
+            mode: str = connection.execute("PRAGMA journal_mode = DELETE").fetchone()[0]
+            return mode != "delete"
+        except sqlite3.OperationalError:  # locked
+            return True

@@ -8,12 +8,14 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from operator import itemgetter
+from pathlib import Path
 from typing import TypeVar
 
 import torch
 import torch.distributed as dist
 
 from dpnet.training.processes import alone
+from reproduce.workspace.database import in_use
 from reproduce.workspace.workspace import Workspace
 
 Item = TypeVar("Item")
@@ -90,6 +92,19 @@ def gather(workspace: Workspace) -> None:
 
 def merge_ranks(workspace: Workspace) -> None:
     """Merge and drop the files of other ranks: at the end of a run, and at the start after a killed one."""
-    for path in sorted(workspace.results.glob("results.rank*.sqlite")):
+    for path in _rank_files(workspace):
         workspace.store.merge(path)
         path.unlink()
+
+
+def check_no_other_group(workspace: Workspace) -> None:
+    """Raise ValueError where processes of another run write into the same folder: this one would take their rows."""
+    if any(map(in_use, _rank_files(workspace))):
+        raise ValueError(
+            f"results: several processes of another run are writing into {workspace.results}; wait until it has "
+            "ended, or take another folder"
+        )
+
+
+def _rank_files(workspace: Workspace) -> list[Path]:
+    return sorted(workspace.results.glob("results.rank*.sqlite"))

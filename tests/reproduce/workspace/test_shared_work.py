@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -16,7 +17,11 @@ from hypothesis import strategies as st
 
 from dpnet.training.processes import alone, rank, world_size
 from reproduce.__main__ import main
+from reproduce.saliency.evaluation import _missing, batches, evaluate
+from reproduce.saliency.requests import Request, by_network
 from reproduce.workspace import processes
+from reproduce.workspace.database import in_use
+from reproduce.workspace.store import Row, Store
 
 PROGRAM = Path(__file__).parents[1] / "programs" / "tiny_parts_run.py"
 ROOT = Path(__file__).parents[3]
@@ -72,6 +77,45 @@ def test_no_process_is_late_by_more_than_the_item_that_it_took_last(works, world
     for load in loads:
         assert sum(load) - min(load, default=0) <= min(map(sum, loads))
     assert max(map(sum, loads)) <= sum(works) / world + (1 - 1 / world) * max(works) + 1e-9 * sum(works)
+
+
+def test_what_a_resumed_run_lacks_is_shared_anew(make_workspace):
+    """Half of the batches are stored: the others are shared as if they were all, whoever was to make the first."""
+    workspace = make_workspace(count=30)
+    requests = [
+        Request("tiny", "Grad-CAM", ("faithfulness",)),
+        Request("tiny", "Opti-CAM", ("faithfulness",)),
+    ]
+    evaluate(workspace, [replace(request, images=15) for request in requests])
+    left = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(dist, "is_initialized", lambda: True)
+        patch.setattr(dist, "get_world_size", lambda: 2)
+        for number in (0, 1):
+            patch.setattr(dist, "get_rank", lambda number=number: number)
+            (methods,) = by_network(requests).values()
+            todo = _missing(workspace, methods)
+            left.append([(batch, lacking.request.method) for batch, own in todo.items() for lacking in own])
+    assert not set(left[0]) & set(left[1])
+    assert set(left[0]) | set(left[1]) == {
+        (batch, request.method) for batch in batches(workspace) if batch.start >= 15 for request in requests
+    }
+    long = [sum(method == "Opti-CAM" for _, method in own) for own in left]
+    assert sorted(long) == [2, 3]  # of five batches
+
+
+def test_a_second_run_leaves_the_rows_of_a_running_group_alone(tmp_path, capsys):
+    path = tmp_path / "results.rank1.sqlite"
+    line = ["run", "--profile", "photographs", "--results", str(tmp_path), "--limit", "1", "--quiet"]
+    with Store(path) as store:
+        store.write([Row("p", "e", "n", "m", "i", "AD", 1.0)])
+        assert in_use(path)
+        assert main(line) == 2
+        assert "another run are writing" in capsys.readouterr().err
+        store.write([Row("p", "e", "n", "m", "j", "AD", 2.0)])
+    assert not in_use(path)
+    with Store(path) as store:
+        assert len(store.frame("p", "e")) == 2
 
 
 def test_one_process_does_all_in_the_order_given():
