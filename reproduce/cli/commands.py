@@ -48,11 +48,11 @@ def run(options: argparse.Namespace) -> int:
         check_publishable(options)
     given = workspace(options)
     chosen = select(options.only, given.profile)
-    if not inside_group():
+    if is_first():  # before the group is joined: none of its own processes writes yet
         check_no_other_group(given)
-        if options.processes > 1:
-            _check_before_launch(given, chosen)
-            return launch(options.arguments, options.processes)
+    if options.processes > 1 and not inside_group():
+        _check_before_launch(given, chosen)
+        return launch(options.arguments, options.processes)
     record = _start(given, options) if is_first() else ""
     stages = Stages(partial(given.store.add_stage, record), expected_seconds(given))
     if given.parts_input.runs:

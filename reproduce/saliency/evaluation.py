@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache, partial
-from itertools import product
 from typing import NamedTuple
 
 import torch
@@ -104,22 +103,22 @@ def _missing(workspace: Workspace, methods: Mapping[str, list[Request]]) -> dict
     """What each batch lacks and this process is to make."""
     done = lru_cache(maxsize=None)(partial(_done, workspace))
     lacking = {}
-    for batch, method in product(batches(workspace), methods):
+    for batch in batches(workspace):
         names = [workspace.source.names[index] for index in batch]
-        wanted = methods[method]
-        due = due_groups(wanted, batch)
-        left = {
-            group: count
-            for group, count in due.items()
-            if not done(wanted[0].stored_network, method, group).issuperset(names[:count])
-        }
-        if left:
-            lacking[batch, method] = Lacking(wanted[0], max(due.values()), left)
+        for method, wanted in methods.items():
+            due = due_groups(wanted, batch)
+            left = {
+                group: count
+                for group, count in due.items()
+                if not done(wanted[0].stored_network, method, group).issuperset(names[:count])
+            }
+            if left:
+                lacking[batch, method] = Lacking(wanted[0], max(due.values()), left)
     own = set(share(lacking, lambda item: _work(workspace, methods[item[1]], item[0])))
     todo: dict[range, list[Lacking]] = {}
-    for batch, method in lacking:
-        if (batch, method) in own:
-            todo.setdefault(batch, []).append(lacking[batch, method])
+    for place, one in lacking.items():
+        if place in own:
+            todo.setdefault(place[0], []).append(one)
     return todo
 
 

@@ -33,7 +33,8 @@ class SmoothMasks:
         columns, dx = self._neighbours(size[1], step, like)
         self.cells = rows[:, None] * self.grid[1] + columns  # of each point, in the flattened grid
         distance = torch.hypot(dy[:, None, :, None], dx[None, :, None, :]) / sigma
-        self.kernel = torch.exp(-2 * (distance - 0.5).clamp(min=0).square()).flatten(2).flatten(0, 1)
+        kernel = torch.exp(-2 * (distance - 0.5).clamp(min=0).square())
+        self.cold_kernel = COLDNESS * kernel.flatten(2).flatten(0, 1)
 
     def __call__(self, parameters: torch.Tensor) -> torch.Tensor:
         """Masks [B,H,W] in [0,1] of parameters [B,h,w] in [0,1]; differentiable."""
@@ -41,7 +42,7 @@ class SmoothMasks:
         first = patches.shape[2] * torch.arange(len(patches), device=patches.device)[:, None]
         # As a table of patches, whose gradient is summed row by row; that of an indexed tensor takes far longer.
         around = F.embedding(first + self.cells.flatten(), patches.mT.flatten(0, 1))
-        smooth_maximum = _SmoothMaximum.apply(around * (COLDNESS * self.kernel)) / COLDNESS
+        smooth_maximum = _SmoothMaximum.apply(around * self.cold_kernel) / COLDNESS
         return upsample_map(smooth_maximum.unflatten(1, self.cells.shape), self.size)
 
     def _neighbours(self, side: int, step: int, like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
