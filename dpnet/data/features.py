@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -93,39 +94,80 @@ def extract_features(
     memory: int | None = None,
     progress: bool = False,
 ) -> FeatureCache:
-    """Run the frozen backbone over a data set of (image [3,H,W] in [0,1], label) once, and open the cache.
+    """Keep the maps of one layer of the frozen backbone, as `extract_layers` does, and open the cache.
 
-    Shards already in the folder are kept, so an interrupted call goes on where it stopped; each shard appears
-    under its name only when complete. ``workers`` processes read the pictures, this one where 0; ``memory`` as in
-    `FeatureCache`. ``manifest`` comes from `dpnet.data.manifest.describe`.
-    Raises ValueError when the folder holds features of something else, or the data set has another length.
+    ``manifest`` comes from `dpnet.data.manifest.describe`; ``memory`` as in `FeatureCache`.
     """
-    folder = Path(folder)
-    if len(dataset) != manifest.num_images:
-        raise ValueError(f"dataset has {len(dataset)} images; the manifest names {manifest.num_images}")
+    folders = {Path(folder): manifest}
+    extract_layers(classifier, dataset, folders, batch_size=batch_size, workers=workers, progress=progress)
+    return FeatureCache(folder, manifest, memory)
+
+
+def extract_layers(
+    classifier: Classifier,
+    dataset: Pictures,
+    folders: Mapping[Path, Manifest],
+    *,
+    batch_size: int = 32,
+    workers: int = 0,
+    progress: bool = False,
+) -> None:
+    """Run the frozen backbone over a data set of (image [3,H,W] in [0,1], label) once; each folder gets the maps of the
+    layer that its manifest names.
+
+    Shards already in a folder are kept, so an interrupted call goes on where it stopped; each shard appears
+    under its name only when complete. ``workers`` processes read the pictures, this one where 0.
+    Raises ValueError when a folder holds features of something else, the data set has another length, or the manifests
+    cut it differently.
+    """
+    cuts = {(manifest.num_images, manifest.shard_size) for manifest in folders.values()}
+    if len(cuts) > 1:
+        raise ValueError(
+            f"folders: the manifests have different numbers of images or shard sizes: {sorted(cuts)}"
+        )
+    missing: dict[int, dict[Path, Manifest]] = {}
+    for folder, manifest in folders.items():
+        _claim_folder(folder, manifest, len(dataset))
+        for shard in range(manifest.num_shards):
+            if not (folder / manifest.shard_name(shard)).exists():
+                missing.setdefault(shard, {})[folder] = manifest
+    bar = tqdm(sorted(missing), desc="features", unit="shard", disable=not progress or not missing)
+    for shard in bar:
+        indices = next(iter(missing[shard].values())).shard_indices(shard)
+        images: Subset[tuple[Tensor, int]] = Subset(dataset, indices)  # type: ignore[arg-type]  # reads items alone
+        loader = DataLoader(images, batch_size=batch_size, num_workers=workers)
+        _write_shards(classifier, loader, missing[shard], shard)
+
+
+def _claim_folder(folder: Path, manifest: Manifest, count: int) -> None:
+    """Put the manifest into a new folder; in an old one it must be the same."""
+    if count != manifest.num_images:
+        raise ValueError(f"dataset has {count} images; the manifest names {manifest.num_images}")
     folder.mkdir(parents=True, exist_ok=True)
     if (folder / MANIFEST_NAME).exists():
         read_manifest(folder).require(manifest, folder)
     else:
         write_manifest(folder, manifest)
-    missing = [s for s in range(manifest.num_shards) if not (folder / manifest.shard_name(s)).exists()]
-    for shard in tqdm(missing, desc="features", unit="shard", disable=not progress or not missing):
-        indices = manifest.shard_indices(shard)
-        images: Subset[tuple[Tensor, int]] = Subset(dataset, indices)  # type: ignore[arg-type]  # reads items alone
-        loader = DataLoader(images, batch_size=batch_size, num_workers=workers)
-        _write_shard(folder / manifest.shard_name(shard), classifier, loader, DTYPES[manifest.dtype])
-    return FeatureCache(folder, manifest, memory)
 
 
-def _write_shard(
-    path: Path, classifier: Classifier, loader: DataLoader[tuple[Tensor, int]], dtype: torch.dtype
+def _write_shards(
+    classifier: Classifier,
+    loader: DataLoader[tuple[Tensor, int]],
+    folders: Mapping[Path, Manifest],
+    shard: int,
 ) -> None:
-    device = classifier.mean.device
-    maps, labels = [], []
+    """Write one shard into each folder, from one pass."""
+    device, layers = classifier.mean.device, [manifest.layer for manifest in folders.values()]
+    maps: dict[Path, list[Tensor]] = {folder: [] for folder in folders}
+    labels = []
     for images, classes in loader:
-        maps.append(classifier.features(images.to(device)).to(dtype).cpu())
+        found, _ = classifier.features_of(images.to(device), layers)
+        for (folder, manifest), features in zip(folders.items(), found):
+            maps[folder].append(features.to(DTYPES[manifest.dtype]).cpu())
         labels.append(torch.as_tensor(classes))
-    save_tensors(path, {"features": torch.cat(maps), "labels": torch.cat(labels).long()})
+    for folder, manifest in folders.items():
+        tensors = {"features": torch.cat(maps.pop(folder)), "labels": torch.cat(labels).long()}
+        save_tensors(folder / manifest.shard_name(shard), tensors)
 
 
 def _load_shard(folder: Path, manifest: Manifest, shard: int) -> dict[str, Tensor]:

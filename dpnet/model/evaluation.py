@@ -62,12 +62,17 @@ def outputs(
 
 @torch.no_grad()
 def prepare(
-    model: PartClassifier | GlobalClassifier, features: Features, *, batch_size: int = 256
+    model: PartClassifier | GlobalClassifier,
+    features: Features,
+    *,
+    batch_size: int = 256,
+    dtype: torch.dtype | None = None,
 ) -> Features:
-    """What the model makes of feature maps [N,d,h,w] before its first parameter, in the maps' dtype, on the CPU.
+    """What the model makes of feature maps [N,d,h,w] before its first parameter, on the CPU.
 
     Regions [N,R,d] for a part model, descriptors [N,d] for the baseline. The model takes them in place of the
-    maps, in training and after it, and gives the same logits; its centre must not change in between. They
+    maps, in training and after it, and gives the same logits; its centre must not change in between. The maps are
+    cast to ``dtype`` first, or have their own where it is None. They
     stay in memory: with one region a cell as much as the maps, with windows of all sizes a multiple. Features with
     a bound on memory come back as they are.
     """
@@ -75,7 +80,7 @@ def prepare(
         return features
     make = model.regions if isinstance(model, PartClassifier) else model.pooled
     batches = in_order(features, batch_size)
-    return torch.cat([make(features[batch].to(model.centre.device)).cpu() for batch in batches])
+    return torch.cat([make(features[batch].to(model.centre.device, dtype)).cpu() for batch in batches])
 
 
 def predict(model: nn.Module, features: Features, *, dtype: torch.dtype | None = None) -> Tensor:

@@ -28,7 +28,7 @@ from reproduce.saliency.evaluation import EXPERIMENT as SALIENCY
 from reproduce.saliency.evaluation import WITHOUT_BOXES
 from reproduce.workspace.fingerprint import file_digest, inputs_digest
 from reproduce.workspace.paths import PUBLISHABLE, PUBLISHED, committed_tables
-from reproduce.workspace.processes import check_no_other_group, inside_group, is_first
+from reproduce.workspace.processes import check_no_other_group, inside_group, is_first, process_group, wait
 from reproduce.workspace.workspace import Workspace
 
 
@@ -55,14 +55,16 @@ def run(options: argparse.Namespace) -> int:
         return launch(options.arguments, options.processes)
     record = _start(given, options) if is_first() else ""
     stages = Stages(partial(given.store.add_stage, record), expected_seconds(given))
-    if given.parts_input.runs:
-        print(f"entered {enter_runs(given)} runs of dpnet train; nothing is trained")
-    elif not compute(given, chosen, options.force, stages):
+    with process_group():
+        _compute(given, chosen, options, stages)
+        if is_first():
+            given.store.end_run(record)
+        wait()  # the store is at rest from here on
+        outputs = _outputs(given, outcomes(given, chosen), options)
+        with stages.stage("tables and figures"):
+            _write(outputs, ("tables", "figures") if is_first() else ("figures",))
+    if not is_first():
         return 0
-    given.store.end_run(record)
-    outputs = _outputs(given, outcomes(given, chosen), options)
-    with stages.stage("tables and figures"):
-        _write(outputs, ("tables", "figures"))
     if options.only:
         print(f"the whole report: {command_line(options, 'report')}")
     else:
@@ -72,6 +74,15 @@ def run(options: argparse.Namespace) -> int:
     if options.publish:
         _publish(given, outputs, options)
     return _report_skips(given, options)
+
+
+def _compute(
+    given: Workspace, chosen: Sequence[Experiment], options: argparse.Namespace, stages: Stages
+) -> None:
+    if not given.parts_input.runs:
+        compute(given, chosen, options.force, stages)
+    elif is_first():
+        print(f"entered {enter_runs(given)} runs of dpnet train; nothing is trained")
 
 
 def _check_before_launch(given: Workspace, chosen: Sequence[Experiment]) -> None:

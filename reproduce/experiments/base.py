@@ -43,11 +43,15 @@ class Deviation:
 
 
 class Experiment(ABC):
-    """One published table or figure. All that it tells is a function of the store alone."""
+    """One published table or figure. All that it tells is a function of the store alone.
+
+    drawing: about how long its figures take, beside a figure of lines.
+    """
 
     name: str
     paper: str
     title: str
+    drawing = 1.0
 
     def applies(self, profile: Profile) -> bool:
         """Whether the profile has what this experiment runs on."""

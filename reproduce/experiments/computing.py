@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import pandas as pd
 
@@ -14,7 +14,7 @@ from reproduce.experiments import Experiment
 from reproduce.saliency.evaluation import discard_outdated, evaluate
 from reproduce.saliency.requests import Request
 from reproduce.workspace.paths import PROFILES
-from reproduce.workspace.processes import gather, merge_ranks, process_group, several, share, wait
+from reproduce.workspace.processes import gather, is_first, merge_ranks, several, share, wait
 from reproduce.workspace.workspace import Workspace
 
 NETWORKS = "networks: trained or read"
@@ -31,24 +31,23 @@ class Stages:
     """Tells when each stage begins and ends, in lines that `reproduce/environment.sh` reads.
 
     record: told of every stage that is done. expected: seconds that a stage takes at most where all is to be
-    computed. speaks: false in all processes of a run but the first.
+    computed. Of several processes the first one tells.
     """
 
     record: Record = lambda stage, seconds: None
     expected: Mapping[str, float] = field(default_factory=dict)
-    speaks: bool = True
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
         """What is done inside is the stage of that name."""
         known = name in self.expected
         limit = f", expected up to {math.ceil(self.expected[name])} s" if known else ""
-        if self.speaks:
+        if is_first():
             print(f"stage {name}: begins{limit}", flush=True)
         start = time.perf_counter()
         yield
         seconds = time.perf_counter() - start
-        if self.speaks:
+        if is_first():
             print(f"stage {name}: done in {seconds:.1f} s{limit}", flush=True)
             self.record(name, seconds)
 
@@ -73,35 +72,33 @@ def compute(
     experiments: Sequence[Experiment],
     force: bool = False,
     stages: Stages | None = None,
-) -> bool:
-    """Compute and store what is missing; true in the process whose store holds everything afterwards.
+) -> None:
+    """Compute and store what is missing; inside a `process_group` the processes share it.
 
-    force: forget first what the experiments have stored. stages: told of every stage, in the first process.
+    force: forget first what the experiments have stored. stages: told of every stage.
     """
-    with process_group() as rank:
-        if rank == 0:
-            merge_ranks(workspace)
-            for experiment in experiments if force else ():
-                experiment.forget(workspace)
-        stages = replace(stages or Stages(), speaks=rank == 0)
-        with stages.stage(NETWORKS):
-            requests = _requests(workspace, experiments, rank)
-        with stages.stage(MAPS) if requests else nullcontext():
-            evaluate(workspace, requests)
-            wait()  # figures read the maps that other processes made
-        for experiment in experiments:
-            own = type(experiment).run is not Experiment.run
-            with stages.stage(experiment.name) if own else nullcontext():
-                experiment.run(workspace)
-        gather(workspace)
-    return rank == 0
+    stages = stages or Stages()
+    if is_first():
+        merge_ranks(workspace)
+        for experiment in experiments if force else ():
+            experiment.forget(workspace)
+    with stages.stage(NETWORKS):
+        requests = _requests(workspace, experiments)
+    with stages.stage(MAPS) if requests else nullcontext():
+        evaluate(workspace, requests)
+        wait()  # figures read the maps that other processes made
+    for experiment in experiments:
+        own = type(experiment).run is not Experiment.run
+        with stages.stage(experiment.name) if own else nullcontext():
+            experiment.run(workspace)
+    gather(workspace)
 
 
-def _requests(workspace: Workspace, experiments: Sequence[Experiment], rank: int) -> list[Request]:
+def _requests(workspace: Workspace, experiments: Sequence[Experiment]) -> list[Request]:
     """The saliency maps of all experiments, so that each is made once."""
     _bring_networks(workspace, experiments)
     requests = [request for experiment in experiments for request in experiment.requests(workspace)]
-    if rank == 0:
+    if is_first():
         discard_outdated(workspace, requests)
     wait()  # nobody asks what is stored before
     return requests

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from reproduce.benchmarks.environment import commit
 from reproduce.experiments.outcome import Outcome
 from reproduce.tables.layout import to_csv, to_latex, to_markdown
+from reproduce.workspace.processes import share, turn
 from reproduce.workspace.provenance import Drawn
 
 DPI = 100
@@ -45,18 +46,28 @@ class Outputs:
             self._record(outcome, "tables", files)
 
     def figures(self) -> Iterator[Path]:
-        """Draw every figure that is out of date, as PNG and PDF; yields the paths."""
-        for outcome in self._outdated("figures"):
-            files = []
-            # Where no title may have to give way to ticks above its axes, matplotlib need not measure them all.
-            with matplotlib.rc_context({"axes.titley": 1.0}):
-                figures = outcome.experiment.figures(outcome.workspace)
-            for name, figure in figures.items():
-                drawn = [self.folder / f"{name}.png", self.folder / f"{name}.pdf"]
-                _save(figure, *drawn)
-                files += drawn
-                yield from drawn
-            self._record(outcome, "figures", files)
+        """Draw every figure that is out of date, as PNG and PDF; yields the paths.
+
+        The processes of a group share them, and when one has drawn its own it waits for the others.
+        """
+        drawn = {}
+        for outcome in share(self._outdated("figures"), lambda outcome: outcome.experiment.drawing):
+            files = drawn[outcome] = list(self._draw(outcome))
+            yield from files
+        with turn():
+            self.drawn.read()
+            for outcome, files in drawn.items():
+                self._record(outcome, "figures", files)
+        self.drawn.read()
+
+    def _draw(self, outcome: Outcome) -> Iterator[Path]:
+        # Where no title may have to give way to ticks above its axes, matplotlib need not measure them all.
+        with matplotlib.rc_context({"axes.titley": 1.0}):
+            figures = outcome.experiment.figures(outcome.workspace)
+        for name, figure in figures.items():
+            files = self.folder / f"{name}.png", self.folder / f"{name}.pdf"
+            _save(figure, *files)
+            yield from files
 
     def _outdated(self, kind: str) -> Iterator[Outcome]:
         for outcome in self.told:

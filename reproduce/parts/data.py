@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch.utils.data import Subset
 
-from dpnet import cell_grid, describe, extract_features
+from dpnet import cell_grid, describe
 from dpnet.data.blocks import Features
-from dpnet.data.features import FeatureCache
+from dpnet.data.features import FeatureCache, extract_layers
 from dpnet.data.geometry import size_of
 from dpnet.data.leakage import combined_hash
 from dpnet.data.manifest import DTYPES, Manifest, short_hash
@@ -43,23 +43,31 @@ def part_backbone(workspace: Workspace, backbone: str, layer: str) -> Classifier
     return Classifier(classifier.network, layer, **statistics).to(workspace.device)
 
 
-def extract_layer(workspace: Workspace, dataset: str, backbone: str, layer: str, split: str) -> None:
-    """Put on disk what `layer_features` reads, unless it is there.
+def picture_count(workspace: Workspace, dataset: str, split: str) -> int:
+    """How many pictures of a split are used: all, or as many training pictures as the profile takes."""
+    available, limit = len(dataset_split(workspace, dataset, split)), workspace.parts.train_images
+    return min(available, limit) if split == "train" and limit else available
 
-    Of the training pictures the profile's number is used, the first ones; drawn ones are ordered class by class in
-    turn, so every class keeps the same share. The maps are computed in the profile's precision.
+
+def extract(workspace: Workspace, dataset: str, backbone: str, split: str) -> None:
+    """Put on disk what `layer_features` reads of all `layers`, unless it is there.
+
+    Of the training pictures the first ones are used; drawn ones are ordered class by class in turn, so every class
+    keeps the same share. The maps are computed in the profile's precision.
     """
-    classifier, folder, manifest = _extraction(workspace, dataset, backbone, layer, split)
+    found = [_extraction(workspace, dataset, backbone, layer, split) for layer in layers(workspace, backbone)]
+    folders = {folder: manifest for _, folder, manifest in found}
+    classifier, _, manifest = found[0]
     images = Subset(dataset_split(workspace, dataset, split), range(manifest.num_images))
     workers = workspace.parts_input.workers
-    extract_features(classifier, images, folder, manifest, workers=workers, progress=workspace.progress)
+    extract_layers(classifier, images, folders, workers=workers, progress=workspace.progress)
 
 
 @lru_cache(maxsize=4)
 def layer_features(
     workspace: Workspace, dataset: str, backbone: str, layer: str, split: str
 ) -> tuple[Features, torch.Tensor]:
-    """Feature maps [N,d,h,w] of a layer of the frozen backbone and labels [N], as `extract_layer` has kept them.
+    """Feature maps [N,d,h,w] of a layer of the frozen backbone and labels [N], as `extract` has kept them.
 
     The maps have the profile's precision; float64 ones are kept as float32. They are in memory, where its bound does
     not make them stay on disk. Raises FileNotFoundError where there are none.
@@ -82,9 +90,7 @@ def _extraction(
     workspace: Workspace, dataset: str, backbone: str, layer: str, split: str
 ) -> tuple[Classifier, Path, Manifest]:
     """The network that extracts, the folder of the maps, and what they are of."""
-    data = dataset_split(workspace, dataset, split)
-    limit = workspace.parts.train_images if split == "train" else None
-    count = min(len(data), limit or len(data))
+    count = picture_count(workspace, dataset, split)
     classifier, precision = part_backbone(workspace, backbone, layer), workspace.parts.precision
     if precision == "float64":
         classifier = classifier.in_float64()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 import torch
@@ -13,7 +14,6 @@ from tqdm.auto import tqdm
 
 from dpnet import GlobalClassifier, PartClassifier, prepare, train
 from dpnet.data.blocks import Features
-from dpnet.data.geometry import size_of
 from dpnet.explain.part_quality import part_localisation, part_purity
 from dpnet.model.evaluation import accuracy, interpretability
 from dpnet.model.initialisation import initialise_parts
@@ -33,13 +33,14 @@ from reproduce.parts.choices import (
 )
 from reproduce.parts.data import (
     dataset_split,
-    extract_layer,
+    extract,
     grid,
     image_size,
     is_extracted,
     layer_features,
     layers,
     map_size,
+    picture_count,
 )
 from reproduce.published.numbers import labelled, split_label
 from reproduce.workspace.processes import share, wait
@@ -134,7 +135,7 @@ def train_missing(workspace: Workspace, runs: Iterable[PartRun]) -> None:
     missing = [run for run in runs if not _is_trained(workspace, run)]
     wait()  # nobody stores before all have looked
     bar = {"desc": "part models", "unit": "model", "disable": not workspace.progress or not missing}
-    for run in tqdm(share(missing), **bar):
+    for run in tqdm(share(missing, partial(_work, workspace)), **bar):
         plan = planned(workspace, run)
         model, figures = _train_and_test(workspace, run, plan)
         path = run.weights_file(workspace.results)
@@ -164,8 +165,9 @@ def choose_all(workspace: Workspace, runs: tuple[PartRun, ...]) -> None:
     units = [(*pair, layer) for pair in pairs for layer in layers(workspace, pair[1])]
     for unit in units:
         map_size(workspace, *unit)
-    for (dataset, backbone, layer), split in share(itertools.product(units, SPLITS)):
-        extract_layer(workspace, dataset, backbone, layer, split)
+    splits = [(*pair, split) for pair in pairs for split in SPLITS]
+    for place in share(splits, lambda place: picture_count(workspace, place[0], place[2])):
+        extract(workspace, *place)
     wait()
     methods = dict.fromkeys(run.is_global for run in runs)
     for (dataset, backbone, layer), is_global in share(itertools.product(units, methods)):
@@ -254,6 +256,11 @@ def part_model(model: PartClassifier | GlobalClassifier) -> PartClassifier:
     return model
 
 
+def _work(workspace: Workspace, run: PartRun) -> int:
+    """About how long a run takes: parts are sought in all regions of a picture, the baseline has one descriptor."""
+    return picture_count(workspace, run.dataset, "train") * (1 if run.is_global else 10)
+
+
 def _constraints(run: PartRun) -> tuple[str, ...]:
     return () if run.is_global else CONSTRAINTS[split_label(run.method)[1]]
 
@@ -273,26 +280,34 @@ def _train_and_test(
     workspace: Workspace, run: PartRun, plan: Choice
 ) -> tuple[torch.nn.Module, dict[str, float]]:
     features, labels = run_features(workspace, run, "train")
-    test_features, test_labels = run_features(workspace, run, "test")
     model = build_model(workspace, run, features, labels)
+    untrained = copy.deepcopy(model)
     record = train(model, prepare(model, features), labels, plan.run.settings)
-    figures = {"accuracy": 100 * accuracy(model, test_features, test_labels), "seconds": record.seconds}
+    maps, test_labels = run_features(workspace, run, "test")
+    test = prepare(model, maps, dtype=torch.float32)  # a trained model's own
+    figures = {"accuracy": 100 * accuracy(model, test, test_labels), "seconds": record.seconds}
     if isinstance(model, PartClassifier):
-        figures |= interpretability(model, test_features, test_labels)
+        figures |= interpretability(model, test, test_labels)
         data = dataset_split(workspace, run.dataset, "test")
         if isinstance(data, SampleSet):  # nobody marked the parts of photographs
-            figures |= part_quality(model, data, test_features)
-            untrained = part_model(build_model(workspace, run, features, labels))
-            initialise_parts(untrained, "random", seed=run.seed)
-            random = part_quality(untrained, data, test_features)
-            figures |= {f"random_{name}": value for name, value in random.items()}
+            cells = map_size(workspace, run.dataset, run.backbone, plan.layer)
+            boxes = model.boxes(cells, image_size(workspace, run.dataset))
+            figures |= part_quality(model, data, test, boxes)
+            random = part_model(untrained)
+            initialise_parts(random, "random", seed=run.seed)
+            by_chance = part_quality(random, data, test, boxes)
+            figures |= {f"random_{name}": value for name, value in by_chance.items()}
     return model, figures
 
 
-def part_quality(model: PartClassifier, data: SampleSet, features: Features) -> dict[str, float]:
-    """Whether parts show the same true part, and lie on one, in pictures with feature maps [N,d,h,w]; in percent."""
-    size, labels, maps = size_of(data.images), data.labels, features[torch.arange(len(features))]
-    purity = part_purity(model, maps, data.part_centres, data.part_ids, size).mean().item()
-    found = part_localisation(model, maps, labels, data.part_centres, size)
+def part_quality(
+    model: PartClassifier, data: SampleSet, features: Features, boxes: torch.Tensor
+) -> dict[str, float]:
+    """Whether parts show the same true part, and lie on one, in pictures with these features; in percent.
+
+    features, boxes: as `part_purity` takes them.
+    """
+    purity = part_purity(model, features, boxes, data.part_centres, data.part_ids).mean().item()
+    found = part_localisation(model, features, data.labels, boxes, data.part_centres)
     shares = {"purity": purity, "hit": found["hit"], "hit_by_chance": found["hit_by_chance"]}
     return {name: 100 * value for name, value in shares.items()} | {"distance": found["distance"]}

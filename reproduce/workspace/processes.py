@@ -79,6 +79,17 @@ def wait() -> None:
         dist.barrier()
 
 
+@contextmanager
+def turn() -> Iterator[None]:
+    """What is inside is done by one process of the group after the other; all have done it when this ends."""
+    before = dist.get_rank() if several() else 0
+    for _ in range(before):
+        wait()
+    yield
+    for _ in range(before, dist.get_world_size() if several() else 0):
+        wait()
+
+
 def gather(workspace: Workspace) -> None:
     """Wait for all processes; rank 0 merges the rows of the others into the store."""
     if not dist.is_initialized():

@@ -24,8 +24,12 @@ class Drawn:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.read()
+
+    def read(self) -> None:
+        """Take what is in the file, where other processes write, too."""
         try:
-            content = json.loads((folder / NAME).read_text(encoding="utf-8"))
+            content = json.loads((self.folder / NAME).read_text(encoding="utf-8"))
             self._entries = {name: Entry(**{**e, "files": tuple(e["files"])}) for name, e in content.items()}
         except (OSError, ValueError, TypeError, KeyError, AttributeError):
             self._entries = {}

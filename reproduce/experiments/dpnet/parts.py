@@ -47,6 +47,7 @@ class PartFigures(Experiment):
 
     name = "dpnet-parts"
     paper = "DP-Net"
+    drawing = 30.0
     title = "Figures: what parts add to a decision, where they are found, and what the constraints change"
 
     def applies(self, profile: Profile) -> bool:

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.utils.data import TensorDataset
 
-from dpnet.data.features import FeatureCache, extract_features
+from dpnet.data.features import FeatureCache, extract_features, extract_layers
 from dpnet.data.manifest import describe, read_manifest
 from dpnet.model.part_layer import PartClassifier
 from dpnet.training.loop import train
@@ -52,6 +52,27 @@ def test_the_cache_holds_what_the_backbone_gives(tmp_path, classifier, dataset):
     assert torch.equal(cache.labels, labels)
     assert len(cache) == 11 and cache.shape == (11, 6, 5, 7)
     assert len(list(tmp_path.glob("*.safetensors"))) == 3
+
+
+def test_layers_of_one_pass_are_those_of_a_pass_each(tmp_path, classifier, dataset):
+    passes = []
+    classifier.network.register_forward_hook(lambda *_: passes.append(1))
+    classifiers = {name: Classifier(classifier.network, name, optimize="exact") for name in ("0.0", "0.1")}
+    folders = {tmp_path / name: manifest_of(one) for name, one in classifiers.items()}
+    extract_layers(next(iter(classifiers.values())), dataset, folders, batch_size=4)
+    assert len(passes) == 3
+    for name, one in classifiers.items():
+        images, labels = dataset.tensors
+        cache = FeatureCache(tmp_path / name, manifest_of(one))
+        torch.testing.assert_close(cache[torch.arange(11)], one.features(images))
+        assert torch.equal(cache.labels, labels)
+
+
+def test_layers_cut_into_other_shards_are_refused(tmp_path, classifier, dataset):
+    folders = {tmp_path / str(size): manifest_of(classifier, shard_size=size) for size in (4, 5)}
+    with pytest.raises(ValueError, match=r"shard sizes: \[\(11, 4\), \(11, 5\)\]"):
+        extract_layers(classifier, dataset, folders)
+    assert not list(tmp_path.iterdir())
 
 
 def test_bfloat16_maps_are_the_rounded_ones(tmp_path, classifier, dataset):

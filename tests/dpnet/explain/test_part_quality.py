@@ -3,7 +3,7 @@ import torch
 
 from dpnet.explain.comparison import class_parts, compare_settings
 from dpnet.explain.part_quality import part_localisation, part_purity
-from dpnet.model.evaluation import interpretability
+from dpnet.model.evaluation import interpretability, prepare
 from dpnet.model.part_layer import PartClassifier
 from dpnet.model.regions import RegionScheme
 
@@ -30,9 +30,14 @@ def part_model(*directions):
     return model
 
 
+def boxes(model):
+    return model.boxes((4, 6), (40, 60))
+
+
 def test_parts_that_follow_a_true_part_are_pure_and_background_parts_are_not():
     features, _, centres, ids = known_parts()
-    purity = part_purity(part_model(0, 1, 4, 4), features, centres, ids, (40, 60), k=8)
+    model = part_model(0, 1, 4, 4)
+    purity = part_purity(model, features, boxes(model), centres, ids, k=8)
     assert purity[:2].tolist() == [1.0, 1.0]
     assert purity[2:].max() < 0.5
 
@@ -40,8 +45,11 @@ def test_parts_that_follow_a_true_part_are_pure_and_background_parts_are_not():
 def test_purity_counts_the_most_frequent_true_part_over_k():
     features, _, centres, ids = known_parts(num_images=4)
     ids = [torch.tensor([part, 9]) for part in (7, 7, 8, 7)]
-    purity = part_purity(part_model(0, 1), features, centres, ids, (40, 60), k=4)
+    model = part_model(0, 1)
+    purity = part_purity(model, features, boxes(model), centres, ids, k=4)
     assert purity.tolist() == [0.75, 1.0]
+    of_regions = part_purity(model, prepare(model, features), boxes(model), centres, ids, k=4)
+    assert torch.equal(purity, of_regions)
 
 
 def test_the_nearest_true_part_counts_when_a_box_holds_several():
@@ -53,18 +61,19 @@ def test_the_nearest_true_part_counts_when_a_box_holds_several():
     x = (middle[:, 0] + middle[:, 2]) / 2
     centres = [torch.tensor([[value + 9.0, 20.0], [value - 2.0, 20.0]]) for value in x.tolist()]
     ids = [torch.tensor([5, 6])] * 3
-    assert part_purity(model, features, centres, ids, (40, 60), k=3)[0].item() == 1.0
+    assert part_purity(model, features, boxes(model), centres, ids, k=3)[0].item() == 1.0
     far = [torch.tensor([5, 5]), torch.tensor([5, 6]), torch.tensor([6, 5])]
-    assert part_purity(model, features, centres, far, (40, 60), k=3)[0].item() == pytest.approx(2 / 3)
+    assert part_purity(model, features, boxes(model), centres, far, k=3)[0].item() == pytest.approx(2 / 3)
 
 
 def test_localisation_of_perfect_parts_and_of_chance():
     features, labels, centres, _ = known_parts()
-    found = part_localisation(part_model(0, 0), features, labels, centres, (40, 60))
+    model, other = part_model(0, 0), part_model(4, 4)
+    found = part_localisation(model, features, labels, boxes(model), centres)
     assert found["hit"] == 1.0
     assert found["hit_by_chance"] == pytest.approx(2 / 24)
     assert found["distance"] == pytest.approx((2**2 + 1**2) ** 0.5)
-    missed = part_localisation(part_model(4, 4), features, labels, centres, (40, 60))
+    missed = part_localisation(other, features, labels, boxes(other), centres)
     assert missed["hit"] < 0.3 and missed["distance"] > 5
 
 

@@ -27,7 +27,7 @@ def given(make_workspace, make_parts_workspace, monkeypatch, tmp_path):
     for module, name in (
         (evaluation, "_measure"),
         (models, "train"),
-        (models, "extract_layer"),
+        (models, "extract"),
         (models, "try_candidates"),
         (dpnet.training.selection, "cross_validate"),
     ):

@@ -17,6 +17,7 @@ from reproduce.experiments.outcome import outcomes
 from reproduce.experiments.outputs import Outputs
 from reproduce.parts import data as part_data
 from reproduce.parts import models as part_models
+from reproduce.workspace.processes import is_first, process_group
 
 CHOSEN = [MainTable(), ConstraintTable()]
 TESTS = Path(__file__).parents[1]
@@ -47,7 +48,9 @@ def main(results, tables):
         module.dataset_split = load("experiments/dpnet/test_parts").pictures
     workspace = load("conftest").tiny_parts_workspace(Path(results), epochs=2, folds=2, layers={})
     workspace.cache = workspace.results / "cache"
-    if compute(workspace, CHOSEN):
+    with process_group():
+        compute(workspace, CHOSEN)
+    if is_first():
         list(Outputs(outcomes(workspace, CHOSEN), Path(tables), digest="").tables())
 
 

@@ -18,6 +18,7 @@ from reproduce.experiments.opticam.localization import LocalizationTables
 from reproduce.experiments.opticam.main import MainTable
 from reproduce.experiments.outcome import outcomes
 from reproduce.experiments.outputs import Outputs
+from reproduce.workspace.processes import is_first, process_group
 from reproduce.workspace.store import Store
 
 CHOSEN = [MainTable(), CausalTable(), LocalizationTables()]
@@ -59,7 +60,9 @@ def main(results, tables, fate):
     if kind != "go":
         {"write": die_at_write, "commit": die_in_transaction}[kind](int(number))
     workspace = tiny_workspace(Path(results))
-    if compute(workspace, CHOSEN):
+    with process_group():
+        compute(workspace, CHOSEN)
+    if is_first():
         list(Outputs(outcomes(workspace, CHOSEN), Path(tables), digest="").tables())
 
 

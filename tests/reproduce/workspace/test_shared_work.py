@@ -49,6 +49,43 @@ def test_two_processes_share_dpnets_models_and_give_the_tables_of_one(tmp_path):
         pd.testing.assert_frame_equal(found[name], expected[name], check_exact=True)
 
 
+DRAWING = """
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from matplotlib.figure import Figure
+from reproduce.experiments.outcome import Outcome
+from reproduce.experiments.outputs import Outputs
+from reproduce.workspace.processes import process_group
+
+def told(name, drawing):
+    experiment = SimpleNamespace(name=name, drawing=drawing, figures=lambda workspace: {name: Figure()})
+    return Outcome(None, experiment)
+
+with process_group() as rank:
+    outputs = Outputs([told(f"e{n}", n) for n in range(5)], Path(sys.argv[1]), digest="same")
+    for path in outputs.figures():
+        print(rank, "draws", path.name, flush=True)
+    for name in outputs.told:
+        assert outputs.drawn.current(name.experiment.name, "figures", "same")
+    assert not list(outputs.figures())
+"""
+
+
+def test_two_processes_share_the_figures_and_one_record_names_all(tmp_path):
+    program = tmp_path / "drawing.py"
+    program.write_text(DRAWING)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, *TORCHRUN, str(program), str(tmp_path / "figures")]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    drawn = [line.split(" draws ") for line in done.stdout.splitlines()]
+    expected = {f"e{n}.{kind}" for n in range(5) for kind in ("png", "pdf")}
+    assert {name for _, name in drawn} == expected and len(drawn) == len(expected)
+    assert {who for who, _ in drawn} == {"0", "1"}
+    assert {path.name for path in (tmp_path / "figures").glob("e*")} == expected
+
+
 def shares_of(world, items, *work):
     """What each of so many processes is given."""
     with pytest.MonkeyPatch.context() as patch:

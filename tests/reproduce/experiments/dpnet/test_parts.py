@@ -85,7 +85,7 @@ def test_what_is_not_stored_is_not_drawn_and_nothing_is_computed_for_it(workspac
     drawn.clear()
     shutil.rmtree(workspace().results / lost)
     before = snapshot(workspace().results)
-    for name in ("train", "extract_layer", "try_candidates"):
+    for name in ("train", "extract", "try_candidates"):
         monkeypatch.setattr(part_models, name, lambda *given, **options: pytest.fail("it computes"))
     assert PartFigures().figures(workspace()) == {} and not drawn
     assert snapshot(workspace().results) == before
