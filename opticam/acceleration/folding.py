@@ -35,12 +35,12 @@ def fold_batch_norms(network: nn.Module, keep: Collection[str] = ()) -> int:
 def convolution_batch_norm_pairs(network: nn.Module) -> list[tuple[str, str]]:
     """Names of (convolution, batch norm) where the first's output goes to the second and nowhere else.
 
-    Read off the traced graph; for networks whose control flow cannot be traced, neighbours in Sequentials.
+    Read off the traced graph; where control flow cannot be traced, off those of the network's parts.
     """
     try:
         graph = _Tracer().trace(network)
     except Exception:  # tracing runs the network's own code on proxies, which can fail in any way
-        return list(_neighbours(network))
+        return [*_neighbours(network), *_pairs_of_parts(network)]
     calls = Counter(node.target for node in graph.nodes if node.op == "call_module")
     return list(_traced_pairs(graph, dict(network.named_modules()), calls))
 
@@ -61,14 +61,17 @@ def _traced_pairs(
 
 
 def _neighbours(network: nn.Module) -> Iterator[tuple[str, str]]:
-    for name, module in network.named_modules():
-        if type(module) is not nn.Sequential:
-            continue
-        children = list(module.named_children())
-        for (first, convolution), (second, batch_norm) in pairwise(children):
+    """Those among the children of a Sequential."""
+    if type(network) is nn.Sequential:
+        for (first, convolution), (second, batch_norm) in pairwise(network.named_children()):
             if _foldable(convolution, batch_norm):
-                prefix = f"{name}." if name else ""
-                yield prefix + first, prefix + second
+                yield first, second
+
+
+def _pairs_of_parts(network: nn.Module) -> Iterator[tuple[str, str]]:
+    for name, part in network.named_children():
+        for first, second in convolution_batch_norm_pairs(part):
+            yield f"{name}.{first}", f"{name}.{second}"
 
 
 def _foldable(convolution: nn.Module, batch_norm: nn.Module) -> bool:

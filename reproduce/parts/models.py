@@ -6,7 +6,7 @@ import copy
 import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 
 import torch
@@ -134,19 +134,13 @@ def train_missing(workspace: Workspace, runs: Iterable[PartRun]) -> None:
     choose_all(workspace, runs)
     missing = [run for run in runs if not _is_trained(workspace, run)]
     wait()  # nobody stores before all have looked
-    bar = {"desc": "part models", "unit": "model", "disable": not workspace.progress or not missing}
-    for run in tqdm(share(missing, partial(_work, workspace)), **bar):
-        plan = planned(workspace, run)
-        model, figures = _train_and_test(workspace, run, plan)
-        path = run.weights_file(workspace.results)
-        save_tensors(path, model.state_dict())
-        keys = workspace.profile.name, EXPERIMENT, run.backbone, run.method, run.image
-        figures |= {
-            f"{LAYER}{plan.layer}": 1.0,
-            DEFINITION: definition(workspace, plan, run.backbone, run.dataset),
-        }
-        forget(workspace, [run])
-        workspace.store.write(Row(*keys, *item) for item in figures.items())
+    missing.sort(key=lambda run: run.is_global)  # parts, sought in all regions of a picture, take longer
+    hidden = not workspace.progress or not missing
+    with tqdm(total=len(missing), desc="part models", unit="model", disable=hidden) as bar:
+        for place in share(range(len(missing))):
+            bar.update(place - bar.n)  # other processes have taken those before
+            _train_and_store(workspace, missing[place])
+        bar.update(len(missing) - bar.n)
     wait()
 
 
@@ -256,11 +250,6 @@ def part_model(model: PartClassifier | GlobalClassifier) -> PartClassifier:
     return model
 
 
-def _work(workspace: Workspace, run: PartRun) -> int:
-    """About how long a run takes: parts are sought in all regions of a picture, the baseline has one descriptor."""
-    return picture_count(workspace, run.dataset, "train") * (1 if run.is_global else 10)
-
-
 def _constraints(run: PartRun) -> tuple[str, ...]:
     return () if run.is_global else CONSTRAINTS[split_label(run.method)[1]]
 
@@ -274,6 +263,19 @@ def _stored_definition(workspace: Workspace, run: PartRun) -> float | None:
     keys = {"network": run.backbone, "method": run.method, "image": run.image, "metric": DEFINITION}
     found = workspace.store.frame(workspace.profile.name, EXPERIMENT, **keys)["value"]
     return found.iloc[0] if len(found) else None
+
+
+def _train_and_store(workspace: Workspace, run: PartRun) -> None:
+    plan = planned(workspace, run)
+    model, figures = _train_and_test(workspace, run, plan)
+    save_tensors(run.weights_file(workspace.results), model.state_dict())
+    keys = workspace.profile.name, EXPERIMENT, run.backbone, run.method, run.image
+    figures |= {
+        f"{LAYER}{plan.layer}": 1.0,
+        DEFINITION: definition(workspace, plan, run.backbone, run.dataset),
+    }
+    forget(workspace, [run])
+    workspace.store.write(Row(*keys, *item) for item in figures.items())
 
 
 def _train_and_test(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache, partial
+from itertools import accumulate
 from typing import NamedTuple
 
 import torch
@@ -30,18 +31,17 @@ DEFINITION = (
 
 
 CHANNELS = 512
-"""Taken for a target layer's where work is shared out, before any network is loaded."""
-BESIDE_PASSES = {"Extremal Perturbation": 1.5}
-"""How much longer a method takes than its passes: here the masks, of all neighbours of each pixel, and a sort."""
+"""Taken for a target layer's where methods are put in order, before any network is loaded."""
 
 
 class Lacking(NamedTuple):
     """What a batch lacks of one method.
 
-    extent: of how many of the batch's first images the maps are made, whatever is stored already. groups: the
-    metric groups that lack rows, each for so many of the first images.
+    batch: places of its images. extent: of how many of the first of them the maps are made, whatever is stored
+    already. groups: the metric groups that lack rows, each for so many of the first images.
     """
 
+    batch: range
     request: Request
     extent: int
     groups: Mapping[str, int]
@@ -57,9 +57,9 @@ def evaluate(workspace: Workspace, requests: Iterable[Request]) -> None:
     """
     missing = [_missing(workspace, methods) for methods in by_network(requests).values()]
     wait()  # nobody stores before all have looked
-    for todo in missing:
-        if todo:
-            _evaluate_network(workspace, todo)
+    for lacking in missing:
+        if lacking:
+            _evaluate_network(workspace, lacking)
 
 
 def forget(workspace: Workspace, requests: Iterable[Request]) -> None:
@@ -99,13 +99,13 @@ def _definition(workspace: Workspace, request: Request, classifier: str) -> floa
     return float(int(request.map_key(classifier, workspace.picture_set, "").digest[:12], 16))
 
 
-def _missing(workspace: Workspace, methods: Mapping[str, list[Request]]) -> dict[range, list[Lacking]]:
-    """What each batch lacks and this process is to make."""
+def _missing(workspace: Workspace, methods: Mapping[str, list[Request]]) -> list[Lacking]:
+    """What is lacking of one network: batch by batch, and in each what takes longest first."""
     done = lru_cache(maxsize=None)(partial(_done, workspace))
-    lacking = {}
+    lacking = []
     for batch in batches(workspace):
         names = [workspace.source.names[index] for index in batch]
-        for method, wanted in methods.items():
+        for method, wanted in sorted(methods.items(), key=lambda item: -_work(workspace, item[1], batch)):
             due = due_groups(wanted, batch)
             left = {
                 group: count
@@ -113,21 +113,15 @@ def _missing(workspace: Workspace, methods: Mapping[str, list[Request]]) -> dict
                 if not done(wanted[0].stored_network, method, group).issuperset(names[:count])
             }
             if left:
-                lacking[batch, method] = Lacking(wanted[0], max(due.values()), left)
-    own = set(share(lacking, lambda item: _work(workspace, methods[item[1]], item[0])))
-    todo: dict[range, list[Lacking]] = {}
-    for place, one in lacking.items():
-        if place in own:
-            todo.setdefault(place[0], []).append(one)
-    return todo
+                lacking.append(Lacking(batch, wanted[0], max(due.values()), left))
+    return lacking
 
 
 def _work(workspace: Workspace, wanted: list[Request], batch: range) -> float:
     """About how long a method takes on a batch: passes; one backward is as long as one forward, as no weight has a
     gradient."""
     passes = of_images(wanted[0], due_groups(wanted, batch), CHANNELS, workspace.source.size[-1])
-    slower = 2 if wanted[0].options.get("precision") == "float64" else 1
-    return slower * BESIDE_PASSES.get(wanted[0].method, 1) * (passes.forward + passes.backward)
+    return passes.forward + passes.backward
 
 
 def due_groups(wanted: list[Request], batch: range) -> dict[str, int]:
@@ -148,21 +142,26 @@ def _done(workspace: Workspace, network: str, method: str, group: str) -> set[st
     )
 
 
-def _evaluate_network(workspace: Workspace, todo: Mapping[range, list[Lacking]]) -> None:
-    bench = _Bench(workspace, next(iter(todo.values()))[0].request)
-    total = sum(lacking.extent for batch in todo.values() for lacking in batch)
-    labels = LabelCheck(bench.name)
-    with tqdm(total=total, desc=bench.name, unit="map", disable=not workspace.progress) as bar:
-        for indices, batch in todo.items():
-            groups = {group for lacking in batch for group in lacking.groups}
-            view = _view(workspace, bench.classifier, indices, any(GROUPS[g].needs_boxes for g in groups))
+def _evaluate_network(workspace: Workspace, missing: Sequence[Lacking]) -> None:
+    bench, labels = _Bench(workspace, missing[0].request), LabelCheck(missing[0].request.stored_network)
+    boxed = {one.batch for one in missing if any(GROUPS[group].needs_boxes for group in one.groups)}
+
+    @lru_cache(maxsize=1)  # the methods of a batch follow each other
+    def view_of(batch: range) -> View | None:
+        view = _view(workspace, bench.classifier, batch, batch in boxed)
+        if view:
+            labels.see(view)
+        return view
+
+    done = [0, *accumulate(one.extent for one in missing)]
+    with tqdm(total=done[-1], desc=bench.name, unit="map", disable=not workspace.progress) as bar:
+        for place in share(range(len(missing))):
+            bar.set_postfix_str(missing[place].request.method)
+            bar.update(done[place] - bar.n)  # other processes have taken those before
+            view = view_of(missing[place].batch)
             if view:
-                labels.see(view)
-            for lacking in batch:
-                bar.set_postfix_str(lacking.request.method)
-                if view:
-                    _measure(workspace, bench, view, indices, lacking)
-                bar.update(lacking.extent)
+                _measure(workspace, bench, view, missing[place])
+        bar.update(done[-1] - bar.n)
 
 
 def evaluated(
@@ -232,13 +231,13 @@ def _skip(workspace: Workspace, experiment: str, reasons: Mapping[str, str]) -> 
         workspace.sink.skip(workspace.profile.name, experiment, name, reason)
 
 
-def _measure(workspace: Workspace, bench: _Bench, view: View, indices: range, lacking: Lacking) -> None:
+def _measure(workspace: Workspace, bench: _Bench, view: View, lacking: Lacking) -> None:
     """Compute the lacking groups of one method on a batch, and store all rows in one transaction."""
-    names = workspace.source.names[indices.start : indices.stop]
+    names = workspace.source.names[lacking.batch.start : lacking.batch.stop]
     request, first = lacking.request, view.first(names[: lacking.extent])
     if not len(first.batch):
         return
-    given = bench.evaluated(first, request, indices)
+    given = bench.evaluated(first, request, lacking.batch)
     key = workspace.profile.name, EXPERIMENT, request.stored_network, request.method
     rows = batch_rows(*key, [""], {DEFINITION: [_definition(workspace, request, bench.digest)]})
     for group, count in lacking.groups.items():

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import os
-import random
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
-from operator import itemgetter
+from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
 
 import torch
 import torch.distributed as dist
+from torch.distributed import PrefixStore, TCPStore  # type: ignore[attr-defined]
 
 from dpnet.training.processes import alone
 from reproduce.workspace.database import in_use
@@ -52,25 +53,34 @@ def several() -> bool:
     return dist.is_initialized() and dist.get_world_size() > 1
 
 
-def share(items: Iterable[Item], work: Callable[[Item], float] = lambda item: 1.0) -> list[Item]:
-    """The items that are this process's to do; all of them where there is one process.
+def share(items: Iterable[Item], work: Callable[[Item], float] | None = None) -> Iterator[Item]:
+    """The items that are this process's to do: one after the other, the next that no process has taken.
 
-    The longest first, each to the process that has least, so that all end at about the same time; those of equal
-    work in a fixed shuffle, as neighbours may take long for the same reason. All processes must be given the same
-    items. work: about how long an item takes, in any unit.
+    With `work`, about how long an item takes in any unit, the longest come first, so that all processes end at about
+    the same time. All processes must be given the same items in the same order.
     """
     items = list(items)
     if not several():
-        return items
-    random.Random(0).shuffle(items)
-    loads = [0.0] * dist.get_world_size()
-    own = []
-    for length, item in sorted(((work(item), item) for item in items), key=itemgetter(0), reverse=True):
-        least = loads.index(min(loads))
-        loads[least] += length
-        if least == dist.get_rank():
-            own.append(item)
-    return own
+        return iter(items)
+    if work:
+        items.sort(key=work, reverse=True)
+    return _taken(items, f"share {next(_shares)}")
+
+
+def _taken(items: Sequence[Item], counter: str) -> Iterator[Item]:
+    counters = _counters()
+    while (place := counters.add(counter, 1) - 1) < len(items):
+        yield items[place]
+
+
+_shares = itertools.count()
+"""Every process shares the same things in the same order, so their numbers name them."""
+
+
+@lru_cache(maxsize=1)
+def _counters() -> PrefixStore:
+    """Numbers that all processes see, kept where the group's own are."""
+    return PrefixStore("reproduce", TCPStore(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])))
 
 
 def wait() -> None:

@@ -62,6 +62,15 @@ class Branching(nn.Module):
         return self.head(self.trunk(images)) * (1 if images.sum() > 0 else 2)
 
 
+class Wrapped(Branching):
+    """What cannot be traced is the outside alone."""
+
+    def __init__(self):
+        super().__init__()
+        self.trunk = torchvision.models.resnet18(num_classes=4)
+        self.head = nn.Linear(4, 5)
+
+
 @pytest.mark.parametrize(
     ("name", "pairs"),
     [("resnet50", 53), ("vgg16_bn", 13), ("mobilenet_v2", 52), ("densenet121", 59), ("squeezenet1_1", 0)],
@@ -108,11 +117,18 @@ def test_shared_and_forked_layers_are_left_alone():
     assert convolution_batch_norm_pairs(Forked().eval()) == [("head.0", "head.1")]
 
 
+def test_parts_of_a_network_that_cannot_be_traced_are():
+    with torch.device("meta"):
+        pairs = convolution_batch_norm_pairs(Wrapped().eval())
+    assert len(pairs) == 20 and ("trunk.conv1", "trunk.bn1") in pairs
+    assert convolution_batch_norm_pairs(Branching().eval()) == [("trunk.0", "trunk.1")]
+
+
 def small_lite():
     return timm.create_model("tf_efficientnet_lite0", num_classes=5)
 
 
-@pytest.mark.parametrize("network", [small_resnet, small_lite, Forked, Branching])
+@pytest.mark.parametrize("network", [small_resnet, small_lite, Forked, Branching, Wrapped])
 def test_folding_changes_no_logit(network):
     network = randomised(network()).double()
     pixels = images().double()
