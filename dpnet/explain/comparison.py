@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torchvision.ops import box_iou
 
 from dpnet.data.geometry import size_of
 from dpnet.explain.explanation import best_boxes, class_participation, image_participation
@@ -67,6 +66,8 @@ def compare_settings(
 
 
 def _mean_pairwise_iou(boxes: Tensor) -> float:
+    from torchvision.ops import box_iou  # loads slowly
+
     overlaps: Tensor = box_iou(boxes, boxes)
     pairs = torch.triu(torch.ones_like(overlaps, dtype=torch.bool), diagonal=1)
     return overlaps[pairs].mean().item()

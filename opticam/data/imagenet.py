@@ -9,7 +9,6 @@ import torch
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
-from torchvision.ops import clip_boxes_to_image
 
 from opticam.data.imagenet_boxes import ObjectBoxes, read_boxes
 from opticam.data.imagenet_labels import read_labels
@@ -90,6 +89,8 @@ class ImageNetSet(Dataset[tuple[Tensor, int]]):
         size = size or open_image(self.paths[index]).size
         if protocol == "legacy":
             return legacy_boxes(boxes, size, self.transform)
+        from torchvision.ops import clip_boxes_to_image  # loads slowly
+
         clipped: Tensor = clip_boxes_to_image(transform_boxes(boxes, size, self.transform), (SIDE, SIDE))
         return clipped
 

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from torchvision.ops import clip_boxes_to_image
 
 from opticam.data.imagenet_boxes import ObjectBoxes, read_wsol_boxes
 from opticam.data.imagenet_transforms import SIDE, TRANSFORMS, legacy_boxes
@@ -35,6 +34,8 @@ def uniform_map_scores(boxes_dir: str | Path, protocol: str = "legacy") -> dict[
 
     Raises `FileNotFoundError` when a file is missing, `ValueError` for another protocol.
     """
+    from torchvision.ops import clip_boxes_to_image  # loads slowly
+
     rules = protocol_rules(protocol)
     for name in ("localization.txt", "image_sizes.txt"):
         if not (Path(boxes_dir) / name).is_file():

@@ -13,14 +13,13 @@ import pandas as pd
 
 from reproduce.claims.expectations import Expectation, expectations
 from reproduce.claims.measured import stored_results
-from reproduce.cli.compare import DIFFERENT, EQUAL, status, summary
+from reproduce.cli.compare import DIFFERENT, EQUAL, status, summary, with_committed
 from reproduce.cli.opening import output_folder, select, workspace
-from reproduce.experiments.outcome import Outcome, compare_outcomes, outcomes
+from reproduce.experiments.outcome import Outcome, outcomes
 from reproduce.published.numbers import tables
 from reproduce.saliency.fake_cam_boxes import CSV
 from reproduce.tables.cells import count_verdicts, reasons, verdict_words
 from reproduce.tables.metric_names import METRICS
-from reproduce.workspace.paths import committed_tables
 from reproduce.workspace.workspace import Workspace
 
 CHECKED = CSV.parent
@@ -53,9 +52,8 @@ def run(options: argparse.Namespace) -> int:
 
 def _committed(given: Workspace, told: list[Outcome]) -> Iterator[Expectation]:
     """The profile's last published run, where cells are the same everywhere: none is off by more than a last digit."""
-    folder = committed_tables(given.profile.name)
-    if folder and folder.is_dir() and given.profile.same_everywhere:
-        compared = compare_outcomes(told, folder)
+    compared = with_committed(given, told)
+    if compared is not None:
         holds = {EQUAL: True, DIFFERENT: False}.get(status(compared))
         yield Expectation("cells are as in the last published run", holds, summary(compared))
 

@@ -19,7 +19,7 @@ from reproduce.cli.options import CHECKS, command_line
 from reproduce.cli.publishing import check_one_origin, check_publishable, clear_published
 from reproduce.experiments import EXPERIMENTS, Experiment
 from reproduce.experiments.computing import Stages, compute, expected_seconds
-from reproduce.experiments.outcome import Outcome, compare_outcomes, outcomes
+from reproduce.experiments.outcome import Outcome, outcomes
 from reproduce.experiments.outputs import Outputs
 from reproduce.parts.entered_runs import enter_runs
 from reproduce.report import HTML, Given, write_report
@@ -27,7 +27,7 @@ from reproduce.report.content import MEASURED
 from reproduce.saliency.evaluation import EXPERIMENT as SALIENCY
 from reproduce.saliency.evaluation import WITHOUT_BOXES
 from reproduce.workspace.fingerprint import file_digest, inputs_digest
-from reproduce.workspace.paths import PUBLISHABLE, PUBLISHED, committed_tables
+from reproduce.workspace.paths import PUBLISHABLE, PUBLISHED
 from reproduce.workspace.processes import check_no_other_group, inside_group, is_first, process_group, wait
 from reproduce.workspace.workspace import Workspace
 
@@ -167,10 +167,10 @@ def _publish(given: Workspace, outputs: Outputs, options: argparse.Namespace) ->
 
 
 def _compare(given: Workspace, outputs: Outputs) -> None:
-    """Say how many cells are as in the last published run, where the profile has one that is the same everywhere."""
-    folder = committed_tables(given.profile.name)
-    if folder and folder.is_dir() and given.profile.same_everywhere:
-        print(compare.summary(compare_outcomes(outputs.told, folder)))
+    """Say how many cells are as in the last published run."""
+    compared = compare.with_committed(given, outputs.told)
+    if compared is not None:
+        print(compare.summary(compared))
 
 
 def _write(outputs: Outputs, kinds: tuple[str, ...]) -> None:

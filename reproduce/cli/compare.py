@@ -7,11 +7,12 @@ import argparse
 import pandas as pd
 
 from reproduce.cli.opening import select, workspace
-from reproduce.experiments.outcome import compare_outcomes, outcomes
+from reproduce.experiments.outcome import Outcome, compare_outcomes, outcomes
 from reproduce.tables.cells import KEYS
 from reproduce.tables.comparison import COMPARED
 from reproduce.tables.metric_names import METRICS, printed
 from reproduce.workspace.paths import committed_tables
+from reproduce.workspace.workspace import Workspace
 
 EQUAL, DIFFERENT, NOTHING = 0, 1, 3
 
@@ -32,6 +33,14 @@ def run(options: argparse.Namespace) -> int:
     _print_differences(compared)
     print(summary(compared))
     return status(compared)
+
+
+def with_committed(given: Workspace, told: list[Outcome]) -> pd.DataFrame | None:
+    """The cells beside the profile's last published run, where it has one that is the same everywhere."""
+    folder = committed_tables(given.profile.name)
+    if folder is None or not folder.is_dir() or not given.profile.same_everywhere:
+        return None
+    return compare_outcomes(told, folder)
 
 
 def status(compared: pd.DataFrame) -> int:

@@ -14,12 +14,8 @@ from tqdm.auto import tqdm
 
 from dpnet import GlobalClassifier, PartClassifier, prepare, train
 from dpnet.data.blocks import Features
-from dpnet.explain.part_quality import part_localisation, part_purity
-from dpnet.model.evaluation import accuracy, interpretability
-from dpnet.model.initialisation import initialise_parts
 from dpnet.training.selection import NotOnRecord
 from opticam.data.files import load_tensors, save_tensors
-from opticam.sample import SampleSet
 from opticam.sample.pictures import SPLITS
 from reproduce.parts.choices import (
     SELECTION,
@@ -42,6 +38,7 @@ from reproduce.parts.data import (
     map_size,
     picture_count,
 )
+from reproduce.parts.measuring import measured
 from reproduce.published.numbers import labelled, split_label
 from reproduce.workspace.processes import share, wait
 from reproduce.workspace.store import Row
@@ -285,31 +282,6 @@ def _train_and_test(
     model = build_model(workspace, run, features, labels)
     untrained = copy.deepcopy(model)
     record = train(model, prepare(model, features), labels, plan.run.settings)
-    maps, test_labels = run_features(workspace, run, "test")
-    test = prepare(model, maps, dtype=torch.float32)  # a trained model's own
-    figures = {"accuracy": 100 * accuracy(model, test, test_labels), "seconds": record.seconds}
-    if isinstance(model, PartClassifier):
-        figures |= interpretability(model, test, test_labels)
-        data = dataset_split(workspace, run.dataset, "test")
-        if isinstance(data, SampleSet):  # nobody marked the parts of photographs
-            cells = map_size(workspace, run.dataset, run.backbone, plan.layer)
-            boxes = model.boxes(cells, image_size(workspace, run.dataset))
-            figures |= part_quality(model, data, test, boxes)
-            random = part_model(untrained)
-            initialise_parts(random, "random", seed=run.seed)
-            by_chance = part_quality(random, data, test, boxes)
-            figures |= {f"random_{name}": value for name, value in by_chance.items()}
-    return model, figures
-
-
-def part_quality(
-    model: PartClassifier, data: SampleSet, features: Features, boxes: torch.Tensor
-) -> dict[str, float]:
-    """Whether parts show the same true part, and lie on one, in pictures with these features; in percent.
-
-    features, boxes: as `part_purity` takes them.
-    """
-    purity = part_purity(model, features, boxes, data.part_centres, data.part_ids).mean().item()
-    found = part_localisation(model, features, data.labels, boxes, data.part_centres)
-    shares = {"purity": purity, "hit": found["hit"], "hit_by_chance": found["hit_by_chance"]}
-    return {name: 100 * value for name, value in shares.items()} | {"distance": found["distance"]}
+    place = run.dataset, run.backbone, plan.layer
+    figures = measured(workspace, place, model, untrained, run.seed)
+    return model, {"seconds": record.seconds, **figures}

@@ -40,8 +40,8 @@ def early_stop(given: Evaluated) -> Values:
     found = method.optimise(given.batch.images, given.targets)
     stop = stopping_iteration(found.objectives)
     iterations = torch.full((len(given.batch),), stop, dtype=torch.float64)
-    stopped = _with(given, iterations=stop, cuda_graph=False)
-    return {STOP: iterations, **_scores_of(given, STOPPED, stopped)}
+    maps = method.maps_at(given.batch.images, found.course[stop])
+    return {STOP: iterations, **_named(STOPPED, given.masked_scores(maps))}
 
 
 def aligned_corners(given: Evaluated) -> Values:
@@ -68,7 +68,10 @@ def _with(given: Evaluated, **options: object) -> SaliencyMethod:
 
 def _scores_of(given: Evaluated, names: Mapping[str, str], method: SaliencyMethod) -> Values:
     """AD, AG and AI of another method's maps, under the names that they have here."""
-    scores = given.masked_scores(method(given.batch.images, given.targets))
+    return _named(names, given.masked_scores(method(given.batch.images, given.targets)))
+
+
+def _named(names: Mapping[str, str], scores: Mapping[str, torch.Tensor]) -> Values:
     return {name: scores[score] for score, name in names.items()}
 
 

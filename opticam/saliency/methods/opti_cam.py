@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from opticam.classifier import Classifier
 from opticam.layers import layer_name
+from opticam.masking import saliency_mask
 from opticam.masking.reference import NORMALIZATIONS
 from opticam.saliency.base import SaliencyMethod
 from opticam.saliency.optimisation.ascent import Ascent
@@ -29,13 +30,14 @@ PATIENCE = 10
 class Optimisation:
     """What Opti-CAM found. maps [B,H,W]; logits_u [B,K], the u of the maps.
 
-    objectives [T+1,B]: F before each of the T iterations and after the last. steps [B]: updates of each
-    image's u, T unless it stopped early.
+    objectives [T+1,B] and course [T+1,B,K]: F and u before each of the T iterations and after the last. steps [B]:
+    updates of each image's u, T unless it stopped early.
     """
 
     maps: torch.Tensor
     logits_u: torch.Tensor
     objectives: torch.Tensor
+    course: torch.Tensor
     steps: torch.Tensor
 
 
@@ -102,32 +104,41 @@ class OptiCAM(SaliencyMethod):
     def compute(self, images: torch.Tensor, score: Score) -> torch.Tensor:
         """Maps [B,H,W] of the iterate asked for."""
         ascent = self._ascent(images, score)
-        self._climb(ascent)
+        for _ in self._climb(ascent):
+            pass
         if self.iterate == "best":
             ascent.finish()
         return ascent.maps(self._chosen(ascent))[: len(images)]
 
     def optimise(self, images: torch.Tensor, targets: Targets = None) -> Optimisation:
         """The maps with the course of the objective; arguments and errors as in calling the method."""
+        objectives, course = [], []
         with self.explaining(images, targets) as (prepared, score):
             ascent = self._ascent(prepared, score)
-            before = self._climb(ascent)
+            course.append(ascent.logits_u.clone())
+            for _ in self._climb(ascent):
+                objectives.append(ascent.values.clone())
+                course.append(ascent.logits_u.clone())
             ascent.finish()
-        objectives = torch.stack([*before, ascent.values])
+        objectives.append(ascent.values)
         logits_u, count = self._chosen(ascent), len(images)  # a captured batch may be padded
-        parts = (ascent.maps(logits_u), logits_u, objectives.T, ascent.steps)
-        maps, logits_u, objectives, steps = (part[:count].clone() for part in parts)
-        return Optimisation(maps, logits_u, objectives.T, steps)
+        maps, values, path = ascent.maps(logits_u), torch.stack(objectives), torch.stack(course)
+        own = (maps[:count], logits_u[:count], values[:, :count], path[:, :count], ascent.steps[:count])
+        return Optimisation(*(part.clone() for part in own))
 
-    def _climb(self, ascent: Ascent) -> list[torch.Tensor]:
-        """Run the iterations; the objective [B] before each of them."""
-        objectives = []
+    def maps_at(self, images: torch.Tensor, logits_u: torch.Tensor) -> torch.Tensor:
+        """The maps n(up(S)) [B,H,W] of u [B,K], such as one of `Optimisation.course`; of the dtype of a call's."""
+        with self.explaining(images, 0) as (prepared, _), torch.no_grad():
+            _, maps = saliency_mask(self._features(prepared), logits_u, prepared, self.normalization)
+            return maps.to(torch.promote_types(images.dtype, torch.float32))
+
+    def _climb(self, ascent: Ascent) -> Iterator[None]:
+        """Run the iterations; gives way after each."""
         for iteration in range(self.iterations):
             ascent.step()
-            objectives.append(ascent.values.clone())
+            yield
             if self.stop_change is not None and iteration % PATIENCE == 0 and not ascent.running.any():
                 break
-        return objectives
 
     def _chosen(self, ascent: Ascent) -> torch.Tensor:
         return ascent.best_u if self.iterate == "best" else ascent.logits_u

@@ -60,14 +60,16 @@ def test_selectors_are_maximised(classify, images, targets, selector):
 def test_history_and_maps_are_those_of_plain_calls(classify, images, targets):
     classifier = classify("gap", torch.float64)
     images = images.double()
-    found = OptiCAM(classifier, iterations=6).optimise(images, targets)
-    assert found.objectives.shape == (7, 5)
+    method = OptiCAM(classifier, iterations=6)
+    found = method.optimise(images, targets)
+    assert found.objectives.shape == (7, 5) and found.course.shape == (7, *found.logits_u.shape)
     assert found.steps.tolist() == [6] * 5
     torch.testing.assert_close(found.maps, OptiCAM(classifier, iterations=6)(images, targets), rtol=0, atol=0)
     for iterations in (0, 1, 4):
         maps = OptiCAM(classifier, iterations=iterations)(images, targets)
         objective = scores(classifier, images * maps[:, None], targets)
         torch.testing.assert_close(found.objectives[iterations], objective, rtol=0, atol=1e-9)
+        torch.testing.assert_close(method.maps_at(images, found.course[iterations]), maps, rtol=0, atol=0)
 
 
 def test_best_returns_the_largest_objective_seen(classify, images, targets):

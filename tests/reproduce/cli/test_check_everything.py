@@ -10,6 +10,7 @@ from reproduce.__main__ import main
 from reproduce.claims.expectations import expectations
 from reproduce.claims.measured import Results
 from reproduce.cli import check_everything as everything
+from reproduce.cli import compare
 from reproduce.experiments import Experiment
 from reproduce.published.numbers import published
 from reproduce.tables.layout import Table, cells, to_csv
@@ -58,7 +59,7 @@ def given(monkeypatch, tmp_path):
         monkeypatch.setattr(everything, "output_folder", lambda options, workspace: tmp_path / "out")
         monkeypatch.setattr(everything, "select", lambda only, profile: [told])
         monkeypatch.setattr(everything, "stored_results", lambda workspace: results)
-        monkeypatch.setattr(everything, "committed_tables", lambda profile: folder)
+        monkeypatch.setattr(compare, "committed_tables", lambda profile: folder)
 
     return give
 

@@ -16,6 +16,7 @@ from reproduce.experiments.dpnet.main import MainTable
 from reproduce.experiments.outcome import outcomes
 from reproduce.experiments.outputs import Outputs
 from reproduce.parts import data as part_data
+from reproduce.parts import measuring as part_measuring
 from reproduce.parts import models as part_models
 from reproduce.workspace.processes import is_first, process_group
 
@@ -44,7 +45,7 @@ def say_who_trains():
 def main(results, tables):
     torch.set_num_threads(1)
     say_who_trains()
-    for module in (part_data, part_models):
+    for module in (part_data, part_measuring, part_models):
         module.dataset_split = load("experiments/dpnet/test_parts").pictures
     workspace = load("conftest").tiny_parts_workspace(Path(results), epochs=2, folds=2, layers={})
     workspace.cache = workspace.results / "cache"

@@ -10,8 +10,9 @@ import dpnet.data.features
 from dpnet.data.features import FeatureCache
 from opticam.sample.pictures import SampleSet
 from reproduce.experiments.dpnet import parts as dpnet_parts
-from reproduce.experiments.dpnet.parts import PartFigures, explanation_figure
+from reproduce.experiments.dpnet.parts import PartFigures, explanation_figure, shown_on_test_pictures
 from reproduce.parts import data as part_data
+from reproduce.parts import measuring as part_measuring
 from reproduce.parts import models as part_models
 from reproduce.parts.models import PartRun, train_missing
 from reproduce.workspace.workspace import PartsInput
@@ -32,7 +33,7 @@ def pictures(workspace, dataset: str, split: str) -> SampleSet:
 
 @pytest.fixture
 def workspace(make_parts_workspace, monkeypatch):
-    for module in (part_data, part_models, dpnet_parts):
+    for module in (part_data, part_measuring, part_models, dpnet_parts):
         monkeypatch.setattr(module, "dataset_split", pictures)
 
     def open_():
@@ -55,7 +56,7 @@ def test_a_decision_is_explained_from_what_is_stored(workspace):
     run = PartRun("fine", "tiny", "Parts [none]", 0)
     train_missing(workspace(), [run])
     before = snapshot(workspace().results)
-    figure = explanation_figure(workspace(), run)
+    figure = explanation_figure(shown_on_test_pictures(workspace(), {"none": run}))
     words = [text.get_text() for text in figure.findobj(lambda artist: hasattr(artist, "get_text"))]
     assert any("(fine): logit" in text for text in words)
     assert snapshot(workspace().results) == before and torch.is_grad_enabled()
@@ -70,7 +71,7 @@ def test_features_larger_than_the_bound_stay_on_disk_from_selection_to_figures(w
     features, _ = part_models.run_features(given, run, "train")
     assert isinstance(features, FeatureCache) and features.block_size == 5 and features.shape[1:] == (6, 8, 8)
     assert set(given.store.frame("test", "parts", metric="accuracy")["method"]) == {"Parts [none]"}
-    assert explanation_figure(given, run).axes
+    assert explanation_figure(shown_on_test_pictures(given, {"none": run})).axes
 
 
 @pytest.mark.parametrize("lost", ["selection", "cache", "parts"])
