@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -59,7 +60,26 @@ def while_loading(say: Callable[[KeyboardInterrupt], int]) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
+    with _keeping_what_is_loaded(), _ended_by_signals(say):
+        yield
 
+
+@contextmanager
+def _keeping_what_is_loaded() -> Iterator[None]:
+    """What is made inside lives as long as the process; a search for garbage in it costs a second, and one at the end."""
+    if gc.get_freeze_count() or not gc.isenabled():  # once a process
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+@contextmanager
+def _ended_by_signals(say: Callable[[KeyboardInterrupt], int]) -> Iterator[None]:
     def end(number: int, frame: FrameType | None) -> None:
         os._exit(say(Terminated() if number == signal.SIGTERM else KeyboardInterrupt()))
 
