@@ -73,7 +73,7 @@ def add_run(workspace, limit, seconds):
     workspace.store.add_stage(run, "dpnet-main", seconds)
 
 
-@pytest.mark.parametrize(("limit", "measured"), [(None, 149.0), (2, 16.0), (5, None)])
+@pytest.mark.parametrize(("limit", "measured"), [(None, 86.0), (2, 25.0), (5, None)])
 def test_what_is_expected_was_measured_here_or_is_in_the_table(make_parts_workspace, limit, measured):
     workspace = make_parts_workspace(limit=limit)
     object.__setattr__(workspace.profile, "name", "sample")
