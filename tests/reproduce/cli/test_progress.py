@@ -48,8 +48,8 @@ def test_on_a_terminal_the_line_is_there_from_the_beginning(tmp_path):
     shown = os.read(ours, 10_000).decode()
     os.close(ours)
     first, last = shown.rstrip().split("\r\033[K")
-    assert first == "== experiments, expected 180 s"
-    assert re.fullmatch(r"== experiments: done in \d+ s, expected 180 s", last)
+    assert first == "== experiments, expected 110 s"
+    assert re.fullmatch(r"== experiments: done in \d+ s, expected 110 s", last)
 
 
 def test_the_end_says_where_to_look_and_what_the_verdicts_are(tmp_path):
