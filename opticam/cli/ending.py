@@ -66,7 +66,7 @@ def while_loading(say: Callable[[KeyboardInterrupt], int]) -> Iterator[None]:
 
 @contextmanager
 def _keeping_what_is_loaded() -> Iterator[None]:
-    """What is made inside lives as long as the process; a search for garbage in it costs a second, and one at the end."""
+    """What is made inside lives as long as the process; to search it for garbage costs a second, and one at the end."""
     if gc.get_freeze_count() or not gc.isenabled():  # once a process
         yield
         return
