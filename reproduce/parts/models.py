@@ -40,7 +40,7 @@ from reproduce.parts.data import (
 )
 from reproduce.parts.measuring import measured
 from reproduce.published.numbers import labelled, split_label
-from reproduce.workspace.processes import share, wait
+from reproduce.workspace.processes import share, share_shown, wait
 from reproduce.workspace.store import Row
 from reproduce.workspace.workspace import Workspace
 
@@ -134,10 +134,8 @@ def train_missing(workspace: Workspace, runs: Iterable[PartRun]) -> None:
     missing.sort(key=lambda run: run.is_global)  # parts, sought in all regions of a picture, take longer
     hidden = not workspace.progress or not missing
     with tqdm(total=len(missing), desc="part models", unit="model", disable=hidden) as bar:
-        for place in share(range(len(missing))):
-            bar.update(place - bar.n)  # other processes have taken those before
-            _train_and_store(workspace, missing[place])
-        bar.update(len(missing) - bar.n)
+        for run in share_shown(missing, bar):
+            _train_and_store(workspace, run)
     wait()
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache, partial
-from itertools import accumulate
 from typing import NamedTuple
 
 import torch
@@ -17,7 +16,7 @@ from reproduce.saliency.label_check import LabelCheck
 from reproduce.saliency.metric_groups import GROUPS
 from reproduce.saliency.passes import of_images
 from reproduce.saliency.requests import Request, by_network
-from reproduce.workspace.processes import share, wait
+from reproduce.workspace.processes import share_shown, wait
 from reproduce.workspace.sources import Batch, load_batch
 from reproduce.workspace.store import batch_rows
 from reproduce.workspace.workspace import Workspace
@@ -153,15 +152,13 @@ def _evaluate_network(workspace: Workspace, missing: Sequence[Lacking]) -> None:
             labels.see(view)
         return view
 
-    done = [0, *accumulate(one.extent for one in missing)]
-    with tqdm(total=done[-1], desc=bench.name, unit="map", disable=not workspace.progress) as bar:
-        for place in share(range(len(missing))):
-            bar.set_postfix_str(missing[place].request.method)
-            bar.update(done[place] - bar.n)  # other processes have taken those before
-            view = view_of(missing[place].batch)
+    total = sum(one.extent for one in missing)
+    with tqdm(total=total, desc=bench.name, unit="map", disable=not workspace.progress) as bar:
+        for one in share_shown(missing, bar, lambda one: one.extent):
+            bar.set_postfix_str(one.request.method)
+            view = view_of(one.batch)
             if view:
-                _measure(workspace, bench, view, missing[place])
-        bar.update(done[-1] - bar.n)
+                _measure(workspace, bench, view, one)
 
 
 def evaluated(

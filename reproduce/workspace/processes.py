@@ -9,11 +9,12 @@ from contextlib import contextmanager
 from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
 from torch.distributed import PrefixStore, TCPStore  # type: ignore[attr-defined]
+from tqdm.auto import tqdm
 
 from dpnet.training.processes import alone
 from reproduce.workspace.database import in_use
@@ -71,6 +72,17 @@ def _taken(items: Sequence[Item], counter: str) -> Iterator[Item]:
     counters = _counters()
     while (place := counters.add(counter, 1) - 1) < len(items):
         yield items[place]
+
+
+def share_shown(
+    items: Sequence[Item], bar: tqdm[Any], length: Callable[[Item], int] = lambda item: 1
+) -> Iterator[Item]:
+    """What `share` gives, in the order given; the bar shows what all processes have taken, each item by its length."""
+    ends = [0, *itertools.accumulate(map(length, items))]
+    for place in share(range(len(items))):
+        bar.update(ends[place] - bar.n)
+        yield items[place]
+    bar.update(ends[-1] - bar.n)
 
 
 _shares = itertools.count()

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from opticam.data.files import whole_file
+
 NAME = ".drawn.json"
 
 
@@ -53,4 +55,5 @@ class Drawn:
         self._entries[f"{name} {kind}"] = Entry(digest, commit, relative)
         content = {key: vars(entry) for key, entry in sorted(self._entries.items())}
         text = json.dumps(content, indent=1, ensure_ascii=False)
-        (self.folder / NAME).write_text(text + "\n", encoding="utf-8")
+        with whole_file(self.folder / NAME) as temporary:  # another process may be reading it
+            temporary.write_text(text + "\n", encoding="utf-8")

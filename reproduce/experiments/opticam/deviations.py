@@ -9,7 +9,7 @@ import pandas as pd
 from reproduce.experiments.base import Deviation, Effect
 from reproduce.experiments.opticam.boxes import BOX_ROWS, BoxTable
 from reproduce.experiments.opticam.iterations import IterationFigure, setting_label
-from reproduce.experiments.opticam.localization import WHOLE, LocalizationTables
+from reproduce.experiments.opticam.localization import WHOLE, LocalizationTables, mean_scores
 from reproduce.experiments.opticam.saliency_experiment import SaliencyExperiment, means
 from reproduce.published.numbers import labelled
 from reproduce.saliency.deviation_groups import (
@@ -81,15 +81,14 @@ class OptiCamDeviations(SaliencyExperiment):
     def _localization(self, workspace: Workspace) -> Deviation:
         experiment = LocalizationTables()
         legacy, paper = (
-            rows[rows["metric"].isin(LOCAL_SCORES)]
-            for rows in (experiment.protocol_rows(workspace, name) for name in ("legacy", "paper"))
+            mean_scores(experiment.protocol_rows(workspace, name)) for name in ("legacy", "paper")
         )
         return Deviation(
             "Boxes and scores of the localisation tables",
             "the authors' code: boxes not cut at the image's edge, LE counts IoU at most 0.5, F1 takes the best "
             "single box, EP and SP swap x and y",
             "the formulas of Appendix B.1, in a table of their own beside the authors' code",
-            _of_frames(summarise(legacy), summarise(paper), ("Opti-CAM", WHOLE), LOCAL_SCORES),
+            _of_frames(legacy, paper, ("Opti-CAM", WHOLE), LOCAL_SCORES),
             _command(experiment.name),
         )
 

@@ -87,8 +87,12 @@ class _Part(LocalizationTables):
 
 def measured_scores(rows: pd.DataFrame) -> pd.DataFrame:
     """Means of the scores that are means over images, and BA, which is not."""
-    scores = rows[rows["metric"].isin(PLAIN_SCORES)]
-    return pd.concat([summarise(scores), box_accuracies(rows)], ignore_index=True)
+    return pd.concat([mean_scores(rows), box_accuracies(rows)], ignore_index=True)
+
+
+def mean_scores(rows: pd.DataFrame) -> pd.DataFrame:
+    """Means of the scores that are means over images."""
+    return summarise(rows[rows["metric"].isin(PLAIN_SCORES)])
 
 
 def _presentation(table: str, protocol: str) -> tuple[str, str, dict[str, Any]]:
