@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import sqlite3
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
 
 import reproduce.workspace.interruption as interruption  # first, before anything slow is loaded
-from opticam.cli.ending import run_to_end, while_loading
+from opticam.cli.ending import while_loading
 from reproduce.cli.benchmark import MODULES
 from reproduce.cli.options import (
     CHECK_ALL,
@@ -25,12 +24,7 @@ from reproduce.cli.options import (
 def main(arguments: list[str] | None = None) -> int:
     """Run a subcommand; what goes wrong ends in one line on stderr and the status of `opticam.cli.ending`."""
     options = _parse(arguments)
-    return run_to_end(
-        f"reproduce {options.command}",
-        lambda: _function(options.run)(options),
-        (OSError, sqlite3.Error),
-        interruption.say,
-    )
+    return interruption.to_end(options.command, lambda: _function(options.run)(options))
 
 
 def _function(name: str) -> Callable[[argparse.Namespace], int]:
@@ -48,7 +42,6 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     if rest and options.command != "benchmark":
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     options.rest = rest
-    options.arguments = words
     return options
 
 

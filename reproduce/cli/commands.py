@@ -13,7 +13,7 @@ from reproduce.claims.summary import claim_line, contradicted_first, headline
 from reproduce.claims.writing import current_claims
 from reproduce.cli import compare
 from reproduce.cli.benchmark import MODULES, compile_reports, run_benchmark
-from reproduce.cli.launching import launch
+from reproduce.cli.launching import compute_alone, launch
 from reproduce.cli.opening import output_folder, select, workspace
 from reproduce.cli.options import CHECKS, command_line
 from reproduce.cli.publishing import check_one_origin, check_publishable, clear_published
@@ -27,6 +27,7 @@ from reproduce.report.content import MEASURED
 from reproduce.saliency.evaluation import EXPERIMENT as SALIENCY
 from reproduce.saliency.evaluation import WITHOUT_BOXES
 from reproduce.workspace.fingerprint import file_digest, inputs_digest
+from reproduce.workspace.interruption import to_end
 from reproduce.workspace.paths import PUBLISHABLE, PUBLISHED
 from reproduce.workspace.processes import check_no_other_group, inside_group, is_first, process_group, wait
 from reproduce.workspace.workspace import Workspace
@@ -44,15 +45,18 @@ def list_experiments(options: argparse.Namespace) -> int:
 
 def run(options: argparse.Namespace) -> int:
     """Compute what is missing, then write tables, figures and claims, and of a whole profile the report."""
+    launches = options.processes > 1 and not inside_group()
+    if launches:
+        compute_alone()
     if options.publish:
         check_publishable(options)
     given = workspace(options)
     chosen = select(options.only, given.profile)
     if is_first():  # before the group is joined: none of its own processes writes yet
         check_no_other_group(given)
-    if options.processes > 1 and not inside_group():
+    if launches:
         _check_before_launch(given, chosen)
-        return launch(options.arguments, options.processes)
+        return launch(partial(to_end, options.command, partial(run, options)), options.processes)
     record = _start(given, options) if is_first() else ""
     stages = Stages(partial(given.store.add_stage, record), expected_seconds(given))
     with process_group():

@@ -1,4 +1,4 @@
-"""Start the same command in several processes that share its work, as torchrun would."""
+"""Do a command's work in several processes of this machine, each with what is loaded already."""
 
 from __future__ import annotations
 
@@ -6,54 +6,77 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable
 
-from opticam.cli.ending import INTERRUPTED, TERMINATED, Terminated, while_loading
+import torch
+from torch.distributed.elastic.utils.distributed import get_free_port
+from torch.multiprocessing import ProcessContext, ProcessExitedException, start_processes
+
+from opticam.cli.ending import INTERRUPTED, TERMINATED, Terminated
 from reproduce.workspace import interruption
 
+GRACE = 30.0
+"""Seconds that an interrupted process has to end in."""
 
-def launch(arguments: Sequence[str], processes: int) -> int:
-    """Run `python -m reproduce ARGUMENTS` in `processes` processes on this machine; the exit status.
 
-    The cores are divided among them, unless OMP_NUM_THREADS says otherwise. When one fails the others are
-    ended; what they have stored is kept.
+def compute_alone() -> None:
+    """Have this process start no threads of its own: in the processes that it is copied to they would be missing."""
+    torch.set_num_threads(1)
+
+
+def launch(work: Callable[[], int], processes: int) -> int:
+    """Do `work` in `processes` processes, as ranks of one group; the exit status.
+
+    work: ends as `opticam.cli.ending.run_to_end` does, with an exit status. The cores are divided among the
+    processes, unless OMP_NUM_THREADS says otherwise. When one fails the others are ended; what they have stored is
+    kept. Call `compute_alone` before anything is computed.
     """
-    # Imported here: it takes a second, which other commands need not spend.
-    with while_loading(interruption.say):
-        from torch.distributed.elastic.multiprocessing.api import SignalException
-        from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
-        from torch.distributed.launcher.api import LaunchConfig, elastic_launch
-
-    threads = max(1, len(os.sched_getaffinity(0)) // processes if hasattr(os, "sched_getaffinity") else 1)
-    os.environ.setdefault("OMP_NUM_THREADS", str(threads))
-    os.environ[interruption.LAUNCHED] = "1"
-    config = LaunchConfig(
-        min_nodes=1,
-        max_nodes=1,
-        nproc_per_node=processes,
-        run_id="reproduce",
-        rdzv_backend="c10d",
-        rdzv_endpoint="localhost:0",
-        max_restarts=0,
-        monitor_interval=0.2,
-    )
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    threads = int(os.environ.get("OMP_NUM_THREADS", max(1, cores // processes)))
+    # Copies need not load the libraries again. Where a system's own libraries forbid it they are started anew.
+    method = "fork" if sys.platform == "linux" else "spawn"
+    arguments = (work, processes, get_free_port(), threads)
+    context = start_processes(_rank, arguments, processes, join=False, start_method=method)
     # The processes say themselves what went wrong.
-    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
+    logging.getLogger("torch.multiprocessing.spawn").setLevel(logging.CRITICAL)
     try:
-        elastic_launch(config, sys.executable)("-m", "reproduce", *arguments)
-    except ChildFailedError as error:
-        exit_code = next(iter(error.failures.values())).exitcode
-        by_hand = {INTERRUPTED: KeyboardInterrupt, -signal.SIGINT: KeyboardInterrupt, TERMINATED: Terminated}
-        return interruption.say(by_hand[exit_code]()) if exit_code in by_hand else _status(exit_code)
-    except SignalException as error:
-        return interruption.say(Terminated() if error.sigval == signal.SIGTERM else KeyboardInterrupt())
+        while not context.join():
+            pass
+    except ProcessExitedException as error:
+        return _status(error.exit_code)
     except KeyboardInterrupt as error:
+        _end(context)
         return interruption.say(error)
     return 0
 
 
+def _rank(rank: int, work: Callable[[], int], processes: int, port: int, threads: int) -> None:
+    os.environ |= {
+        "RANK": str(rank),
+        "LOCAL_RANK": str(rank),
+        "WORLD_SIZE": str(processes),
+        "MASTER_ADDR": "localhost",
+        "MASTER_PORT": str(port),
+        interruption.LAUNCHED: "1",
+    }
+    torch.set_num_threads(threads)
+    sys.exit(work())
+
+
+def _end(context: ProcessContext) -> None:
+    """End all processes, each by a signal first."""
+    for process in context.processes:
+        process.terminate()
+    for process in context.processes:
+        process.join(GRACE)
+        process.kill()
+
+
 def _status(exit_code: int) -> int:
-    """The exit status to pass on; of a process that was killed, which could not say so, it is said here."""
+    """The exit status to pass on; of a process that could not say why it ended, it is said here."""
+    by_hand = {INTERRUPTED: KeyboardInterrupt, -signal.SIGINT: KeyboardInterrupt, TERMINATED: Terminated}
+    if exit_code in by_hand:
+        return interruption.say(by_hand[exit_code]())
     if exit_code >= 0:
         return exit_code
     name = signal.Signals(-exit_code).name

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import sys
+from collections.abc import Callable
 from types import TracebackType
 
-from opticam.cli.ending import interruption_status, raise_on_sigterm
+from opticam.cli.ending import interruption_status, raise_on_sigterm, run_to_end
 
 MESSAGE = "\ninterrupted; nothing stored is lost, the same command goes on from here"
 LAUNCHED = "REPRODUCE_LAUNCHED"  # in the environment: a process that started this one says the line for all
@@ -18,6 +20,11 @@ def say(error: BaseException) -> int:
     if os.environ.get("RANK", "0") == "0" and not launched:
         print(MESSAGE, file=sys.stderr, flush=True)
     return interruption_status(error)
+
+
+def to_end(command: str, work: Callable[[], int | None]) -> int:
+    """The exit status of a subcommand's work, as `run_to_end` has it; a store, too, may fail by the machine's fault."""
+    return run_to_end(f"reproduce {command}", work, (OSError, sqlite3.Error), say)
 
 
 def _excepthook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

@@ -192,7 +192,7 @@ def test_a_model_of_ones_own_is_trained_alone(monkeypatch):
     ],
 )
 def test_bad_input_is_told_once_before_processes_start(capsys, monkeypatch, arguments, words):
-    def launch(arguments, processes):
+    def launch(work, processes):
         raise AssertionError("started")
 
     monkeypatch.setattr("reproduce.cli.commands.launch", launch)
@@ -207,37 +207,70 @@ def test_no_processes_is_an_error(capsys):
     assert "--processes" in capsys.readouterr().err
 
 
-LAUNCH = """
+RUN = """
 import signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)
-from reproduce.cli.launching import launch
+from reproduce.__main__ import main
 print("ready", flush=True)
-sys.exit(launch(["run", *sys.argv[1:]], 2))
+sys.exit(main(["run", "--processes", "2", *sys.argv[1:]]))
+"""
+
+LAUNCH = """
+import os, signal, sys, time
+from reproduce.cli.launching import compute_alone, launch
+
+def work():
+    import torch
+
+    product = torch.ones(400, 400) @ torch.ones(400, 400)
+    if os.environ["RANK"] == "1":
+        {other}
+    time.sleep({seconds})
+    print(torch.get_num_threads(), product.sum().item(), flush=True)
+    return 0
+
+compute_alone()
+sys.exit(launch(work, 2))
 """
 
 
-def start(*arguments):
-    command = [sys.executable, "-c", LAUNCH, *arguments]
+def start(program, *arguments, **variables):
+    command = [sys.executable, "-c", program, *arguments]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), **variables}
     return subprocess.Popen(command, cwd=ROOT, env=environment, start_new_session=True, **pipes)
 
 
-def test_the_exit_status_of_a_failing_process_is_passed_on():
-    process = start("--only", "no-such-experiment")
-    error = process.communicate(timeout=120)[1]
-    assert process.returncode == 2
-    assert "no-such-experiment" in error and "Traceback" not in error
+def test_processes_compute_with_threads_of_their_own():
+    process = start(LAUNCH.format(other="pass", seconds=0), OMP_NUM_THREADS="3")
+    output, error = process.communicate(timeout=120)
+    assert (process.returncode, error) == (0, "")
+    assert output.split() == ["3", "64000000.0"] * 2
 
 
-@pytest.mark.parametrize("seconds", [0.9, 1.1, 12], ids=["loading torch", "loading more", "at work"])
+@pytest.mark.parametrize(
+    ("other", "status", "words"),
+    [
+        ("return 2", 2, ""),
+        ("os.kill(os.getpid(), signal.SIGKILL)", 137, "SIGKILL"),
+        ("raise RuntimeError('a fault of ours')", 1, "a fault of ours"),
+    ],
+)
+def test_one_failing_process_ends_the_others(other, status, words):
+    process = start(LAUNCH.format(other=other, seconds=300))
+    output, error = process.communicate(timeout=120)
+    assert (process.returncode, output) == (status, "")
+    assert words in error if words else not error
+
+
+@pytest.mark.parametrize("seconds", [0.9, 3, 12], ids=["loading torch", "loading more", "at work"])
 def test_ctrl_c_ends_all_processes_with_one_line(tmp_path, seconds):
     arguments = ("--quiet", "--limit", "2", "--only", "dpnet-main", "--results", str(tmp_path))
-    process = start(*arguments)
+    process = start(RUN, *arguments)
     assert process.stdout.readline() == "ready\n"
     time.sleep(seconds)
     os.killpg(process.pid, signal.SIGINT)
     error = process.communicate(timeout=60)[1]
-    assert process.returncode == 130
+    assert process.returncode in (130, -signal.SIGINT)  # which a shell calls 130, too
     assert error.count("the same command goes on from here") == 1
     assert "Traceback" not in error
