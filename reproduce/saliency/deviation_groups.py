@@ -56,8 +56,8 @@ def rectified_features(given: Evaluated) -> Values:
 
 def causal_of_prediction(given: Evaluated) -> Values:
     """Insertion and deletion of the predicted class on the map of that class, not of the true one."""
-    curves = given.causal_of_prediction
-    return {name: curves[score].auc for score, name in OF_PREDICTION.items()}
+    areas = given.causal_of_prediction()
+    return {name: areas[score] for score, name in OF_PREDICTION.items()}
 
 
 def _with(given: Evaluated, **options: object) -> SaliencyMethod:

@@ -237,8 +237,9 @@ def _measure(workspace: Workspace, bench: _Bench, view: View, lacking: Lacking) 
     given = bench.evaluated(first, request, lacking.batch)
     key = workspace.profile.name, EXPERIMENT, request.stored_network, request.method
     rows = batch_rows(*key, [""], {DEFINITION: [_definition(workspace, request, bench.digest)]})
+    parts = {count: given.first(names[:count]) for count in set(lacking.groups.values())}  # groups share curves
     for group, count in lacking.groups.items():
-        part = given.first(names[:count])
+        part = parts[count]
         if len(part.batch):
             columns = {name: column.tolist() for name, column in GROUPS[group].compute(part).items()}
             rows += batch_rows(*key, part.batch.names, columns)

@@ -97,12 +97,15 @@ class Evaluated:
     @cached_property
     def predicted_maps(self) -> torch.Tensor:
         """Saliency maps [B,H,W] of the predicted classes; made anew only where that is another class."""
-        other = (self.targets != self.view.predicted).nonzero()[:, 0]
-        if not len(other):
-            return self.maps
-        maps = self.maps.clone()
-        maps[other] = self.method()(self.batch.images[other], self.view.predicted[other])
+        maps, other = self.maps.clone(), self._mispredicted
+        if len(other):
+            maps[other] = self.method()(self.batch.images[other], self.view.predicted[other])
         return maps
+
+    @property
+    def _mispredicted(self) -> torch.Tensor:
+        """Rows whose predicted class is not the one explained."""
+        return (self.targets != self.view.predicted).nonzero()[:, 0]
 
     def masked_probabilities(self, maps: torch.Tensor) -> torch.Tensor:
         """Probabilities [B] of the true classes under some maps [B,H,W]."""
@@ -128,19 +131,26 @@ class Evaluated:
         """Deletion to the network's mean colour, which is what zeros in a normalised image mean."""
         return self._causal(deletion, substrate=self.classifier.mean.flatten().clamp(0, 1).tolist())
 
-    @cached_property
-    def causal_of_prediction(self) -> dict[str, CausalCurve]:
-        """Insertion and deletion of the predicted class on its own map."""
-        return {
-            metric.__name__: self._causal(metric, self.predicted_maps) for metric in (insertion, deletion)
-        }
+    def causal_of_prediction(self) -> dict[str, torch.Tensor]:
+        """Insertion and deletion [B] of the predicted class on its own map, in percent."""
+        areas, other = {"insertion": self.insertion.auc, "deletion": self.deletion.auc}, self._mispredicted
+        if len(other):
+            for metric in (insertion, deletion):
+                areas[metric.__name__] = areas[metric.__name__].clone()
+                areas[metric.__name__][other] = self._causal(metric, self.predicted_maps, other).auc
+        return areas
 
     def _causal(
-        self, metric: Callable[..., CausalCurve], maps: torch.Tensor | None = None, **options: object
+        self,
+        metric: Callable[..., CausalCurve],
+        maps: torch.Tensor | None = None,
+        rows: torch.Tensor | slice = slice(None),
+        **options: object,
     ) -> CausalCurve:
-        images = self.batch.images
-        maps = self.maps if maps is None else maps
-        return metric(self.classifier, images, maps, self.view.predicted, steps=images.shape[-1], **options)
+        """Curves of some rows; maps: [B,H,W], by default those of the request."""
+        images, maps = self.batch.images[rows], (self.maps if maps is None else maps)[rows]
+        steps = images.shape[-1]
+        return metric(self.classifier, images, maps, self.view.predicted[rows], steps=steps, **options)
 
     @cached_property
     def _made(self) -> tuple[torch.Tensor, float]:

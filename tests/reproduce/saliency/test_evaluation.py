@@ -1,14 +1,16 @@
 """Maps are computed once, rows are complete, interruption and limits change no number."""
 
 from dataclasses import replace
+from functools import partial
 
 import pandas as pd
 import pytest
 import torch
 
 from opticam import GradCAM, OptiCAM
-from opticam.metrics import adcc, faithfulness, insertion, target_probability
-from reproduce.saliency import evaluation
+from opticam.metrics import adcc, deletion, faithfulness, insertion, target_probability
+from reproduce.saliency import evaluation, explained_batch
+from reproduce.saliency.deviation_groups import OF_PREDICTION
 from reproduce.saliency.evaluation import DEFINITION, EXPERIMENT, WITHOUT_BOXES, discard_outdated, evaluate
 from reproduce.saliency.requests import Request, by_network, explained_class
 
@@ -116,6 +118,31 @@ def test_groups_of_one_map_may_ask_for_different_numbers_of_images(make_workspac
     counts = values(workspace).groupby("metric")["image"].agg(set)
     assert len(counts["AD"]) == 7
     assert counts["insertion"] == {f"picture{index}" for index in range(4)}
+
+
+def test_groups_of_equally_many_images_read_the_same_curves(make_workspace, monkeypatch):
+    workspace, counted = make_workspace(count=5), []
+    for name in ("insertion", "deletion"):
+        metric = getattr(explained_batch, name)
+        count = partial(lambda metric, *given, **options: counted.append(1) or metric(*given, **options), metric)
+        monkeypatch.setattr(explained_batch, name, count)
+    requests = [Request("tiny", "Grad-CAM", (group,), images=2) for group in ("causal", "curves")]
+    evaluate(workspace, [Request("tiny", "Grad-CAM"), *requests])
+    assert len(counted) == 2
+
+
+def test_curves_of_the_prediction_are_those_of_its_own_map(make_workspace):
+    workspace = make_workspace()
+    evaluate(workspace, [Request("tiny", "Grad-CAM", ("causal of prediction",))])
+    found, classifier = stored(workspace), workspace.classifier("tiny")
+    other = 0
+    for name, image, label in single_images(workspace):
+        maps = GradCAM(classifier)(image)  # of the predicted class
+        other += int(classifier(image).argmax(1) != label)
+        for metric in (insertion, deletion):
+            expected = metric(classifier, image, maps, steps=19).auc.item()
+            assert found[name, OF_PREDICTION[metric.__name__]] == pytest.approx(expected, abs=1e-3)
+    assert 0 < other  # else nothing would tell the two classes apart
 
 
 def test_corrupt_images_are_recorded_and_the_others_measured(make_workspace):
