@@ -237,7 +237,8 @@ def _measure(workspace: Workspace, bench: _Bench, view: View, lacking: Lacking) 
     given = bench.evaluated(first, request, lacking.batch)
     key = workspace.profile.name, EXPERIMENT, request.stored_network, request.method
     rows = batch_rows(*key, [""], {DEFINITION: [_definition(workspace, request, bench.digest)]})
-    parts = {count: given.first(names[:count]) for count in set(lacking.groups.values())}  # groups share curves
+    # Groups of equally many images read the same curves.
+    parts = {count: given.first(names[:count]) for count in set(lacking.groups.values())}
     for group, count in lacking.groups.items():
         part = parts[count]
         if len(part.batch):

@@ -122,10 +122,9 @@ def test_groups_of_one_map_may_ask_for_different_numbers_of_images(make_workspac
 
 def test_groups_of_equally_many_images_read_the_same_curves(make_workspace, monkeypatch):
     workspace, counted = make_workspace(count=5), []
-    for name in ("insertion", "deletion"):
-        metric = getattr(explained_batch, name)
-        count = partial(lambda metric, *given, **options: counted.append(1) or metric(*given, **options), metric)
-        monkeypatch.setattr(explained_batch, name, count)
+    for metric in (insertion, deletion):
+        count = partial(lambda made, *given, **options: counted.append(1) or made(*given, **options), metric)
+        monkeypatch.setattr(explained_batch, metric.__name__, count)
     requests = [Request("tiny", "Grad-CAM", (group,), images=2) for group in ("causal", "curves")]
     evaluate(workspace, [Request("tiny", "Grad-CAM"), *requests])
     assert len(counted) == 2
@@ -142,7 +141,7 @@ def test_curves_of_the_prediction_are_those_of_its_own_map(make_workspace):
         for metric in (insertion, deletion):
             expected = metric(classifier, image, maps, steps=19).auc.item()
             assert found[name, OF_PREDICTION[metric.__name__]] == pytest.approx(expected, abs=1e-3)
-    assert 0 < other  # else nothing would tell the two classes apart
+    assert other > 0  # else nothing would tell the two classes apart
 
 
 def test_corrupt_images_are_recorded_and_the_others_measured(make_workspace):
