@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import torch
 from torch.distributed.elastic.utils.distributed import get_free_port
-from torch.multiprocessing import ProcessContext, ProcessExitedException, start_processes
+from torch.multiprocessing.spawn import ProcessContext, ProcessExitedException, start_processes
 
 from opticam.cli.ending import INTERRUPTED, TERMINATED, Terminated
 from reproduce.workspace import interruption

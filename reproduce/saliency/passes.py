@@ -49,7 +49,7 @@ OF_A_MAP: dict[str, Callable[[int, Mapping[str, Any]], Passes]] = {
 """Of one map, from the target layer's number of channels and the method's options; one pass for all others."""
 
 CURVES = {"causal": 2, "grey deletion": 1, "causal of prediction": 2}
-"""Curves of a group of metrics; each takes as many steps as a picture is wide. At most: "causal of prediction" takes none
+"""Curves of a group of metrics, each of as many steps as a picture is wide. At most: "causal of prediction" takes none
 where the prediction is right, which is not known beforehand."""
 OF_A_METRIC: dict[str, tuple[int, Passes]] = {
     "faithfulness": (0, Passes(1)),
