@@ -148,7 +148,11 @@ def _repeated(action: argparse.Action, value: Any) -> list[str]:
     return [name, ",".join(map(str, value)) if isinstance(value, tuple) else str(value)]
 
 
-def _positive(text: str, least: int = 1) -> int:
+def _positive(text: str) -> int:
+    return _at_least(1, text)
+
+
+def _at_least(least: int, text: str) -> int:
     value = int(text)
     if value < least:
         raise argparse.ArgumentTypeError(f"must be at least {least}, got {value}")
@@ -164,4 +168,4 @@ def _count(text: str) -> tuple[str, int]:
     name, _, number = text.partition("=")
     if not name or not number:
         raise argparse.ArgumentTypeError(f"expected NAME=N, got {text!r}")
-    return name, _positive(number, least=0)
+    return name, _at_least(0, number)
