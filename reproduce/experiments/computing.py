@@ -22,7 +22,7 @@ MAPS = "saliency maps and their metrics"
 Record = Callable[[str, float], None]
 """Takes the name of a stage that is done, and the seconds it took."""
 MEASURED = PROFILES / "stage_seconds.csv"
-"""Seconds by profile, limit and stage, on 2 cores of an AMD EPYC with AVX-512; `environment.sh` reads it, too."""
+"""Seconds by profile, limit and stage, on 2 cores of an AMD EPYC of 2.6 GHz; `environment.sh` reads it, too."""
 
 
 @dataclass(frozen=True)
