@@ -11,7 +11,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-import torch
 import torch.distributed as dist
 from torch.distributed import PrefixStore, TCPStore  # type: ignore[attr-defined]
 from tqdm.auto import tqdm
@@ -29,9 +28,8 @@ def process_group() -> Iterator[int]:
     if not inside_group():
         yield 0
         return
-    # Processes wait for each other only at the ends of a run, which may lie days apart.
-    backend = "nccl" if torch.cuda.is_available() else "gloo"
-    dist.init_process_group(backend, timeout=timedelta(days=7))
+    # Processes only wait for each other, also where each has a GPU: at the ends of a run, which may lie days apart.
+    dist.init_process_group("gloo", timeout=timedelta(days=7))
     try:
         with alone():  # models are shared out, none is trained by several processes
             yield dist.get_rank()
