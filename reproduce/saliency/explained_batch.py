@@ -133,11 +133,11 @@ class Evaluated:
 
     def causal_of_prediction(self) -> dict[str, torch.Tensor]:
         """Insertion and deletion [B] of the predicted class on its own map, in percent."""
-        areas, other = {"insertion": self.insertion.auc, "deletion": self.deletion.auc}, self._mispredicted
-        if len(other):
-            for metric in (insertion, deletion):
-                areas[metric.__name__] = areas[metric.__name__].clone()
-                areas[metric.__name__][other] = self._causal(metric, self.predicted_maps, other).auc
+        areas, other = {}, self._mispredicted
+        for metric, curve in ((insertion, self.insertion), (deletion, self.deletion)):
+            area = areas[metric.__name__] = curve.auc.clone()
+            if len(other):
+                area[other] = self._causal(metric, self.predicted_maps, other).auc
         return areas
 
     def _causal(
