@@ -23,15 +23,17 @@ from reproduce.cli.options import (
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a subcommand; what goes wrong ends in one line on stderr and the status of `opticam.cli.ending`."""
-    options = _parse(arguments)
-    return interruption.to_end(options.command, lambda: _function(options.run)(options))
+    # Loading takes seconds: options are read with torch, and what runs them loads the rest.
+    with while_loading(interruption.say):
+        options = _parse(arguments)
+        function = _function(options.run)
+    return interruption.to_end(options.command, lambda: function(options))
 
 
 def _function(name: str) -> Callable[[argparse.Namespace], int]:
-    """What runs a subcommand, "module.function"; loaded when it is asked for, as that takes seconds."""
+    """What runs a subcommand, "module.function"; loaded when it is asked for."""
     module, _, function = name.rpartition(".")
-    with while_loading(interruption.say):
-        return getattr(import_module(f"reproduce.cli.{module}"), function)
+    return getattr(import_module(f"reproduce.cli.{module}"), function)
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:

@@ -15,8 +15,8 @@ from torch.multiprocessing.spawn import ProcessContext, ProcessExitedException, 
 from opticam.cli.ending import INTERRUPTED, TERMINATED, Terminated
 from reproduce.workspace import interruption
 
-GRACE = 30.0
-"""Seconds that an interrupted process has to end in."""
+TOLD, GRACE = 2.0, 30.0
+"""Seconds that an interrupted process has to end in before it is told to, and before it is killed."""
 
 
 def compute_alone() -> None:
@@ -32,7 +32,7 @@ def launch(work: Callable[[], int], processes: int) -> int:
     kept. Call `compute_alone` before anything is computed.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    threads = int(os.environ.get("OMP_NUM_THREADS", max(1, cores // processes)))
+    threads = int(os.environ.get("OMP_NUM_THREADS") or max(1, cores // processes))
     # Copies need not load the libraries again. Where a system's own libraries forbid it they are started anew.
     method = "fork" if sys.platform == "linux" else "spawn"
     arguments = (work, processes, get_free_port(), threads)
@@ -64,7 +64,9 @@ def _rank(rank: int, work: Callable[[], int], processes: int, port: int, threads
 
 
 def _end(context: ProcessContext) -> None:
-    """End all processes, each by a signal first."""
+    """End all processes. Those that Ctrl-C has told, too, end by themselves; a second signal would disturb that."""
+    for process in context.processes:
+        process.join(TOLD)
     for process in context.processes:
         process.terminate()
     for process in context.processes:
