@@ -93,11 +93,16 @@ def judge(results: Results) -> Claims:
 
 
 class _Job(NamedTuple):
-    """A comparison on a measured network ("" for none), in the family that Holm's adjustment is over."""
+    """A comparison on a measured network ("" for none), of a table or of one assertion."""
 
-    family: str
+    place: str
     comparison: Comparison
     own: str
+
+    @property
+    def family(self) -> str:
+        """What Holm's adjustment is over: seconds, a machine's own, stand apart and move no other verdict."""
+        return f"{self.place}, seconds" if self.comparison.metric == SECONDS else self.place
 
 
 def _instances(path: Path, results: Results) -> list[Instance]:

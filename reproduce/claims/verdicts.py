@@ -4,6 +4,10 @@ A published ordering "agrees" where the 95 % interval of the paired difference l
 is "contradicted" where it lies on the other side, and is "inconclusive" where it holds zero. A published tie agrees
 where the interval lies within half the printed digit of zero, and is contradicted where it lies outside. Nothing
 measured is "not run". No reason written by hand changes a verdict.
+
+Beside it stands the verdict after Holm's adjustment. A family is one table's orderings, or the comparisons of one
+assertion, but comparisons of seconds are a family of their own: they change from run to run, and would move adjusted
+verdicts whose numbers do not.
 """
 
 from __future__ import annotations
