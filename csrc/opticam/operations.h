@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <tuple>
+#include <vector>
 
 #include "../common/stable.h"
 
@@ -18,5 +19,12 @@ Tensor saliency_mask_backward(std::optional<Tensor> grad_masked, std::optional<T
                               std::string normalization);
 Tensor channel_masks(Tensor features, Tensor images, Tensor channels);
 Tensor step_masks(Tensor ranks, Tensor images, Tensor baseline, Tensor steps);
+
+// Float64 convolutions, channels last; weights [blocks,positions,C,16], opticam/acceleration/float64_convolution.py.
+Tensor convolution(Tensor images, Tensor weights, Tensor bias, int64_t outputs, std::vector<int64_t> kernel,
+                   std::vector<int64_t> stride, std::vector<int64_t> padding, std::vector<int64_t> dilation);
+Tensor convolution_backward(Tensor gradient, Tensor weights, int64_t inputs, std::vector<int64_t> sides,
+                            std::vector<int64_t> kernel, std::vector<int64_t> stride, std::vector<int64_t> padding,
+                            std::vector<int64_t> dilation);
 
 }  // namespace opticam

@@ -1,4 +1,4 @@
-// Registers the CPU implementations of the masking step, and an operation that names the instruction set; no formula.
+// Registers the CPU implementations of the masking step, float64 convolutions, and the instruction set's name; no formula.
 // For every shape: the dispatcher takes them for CPU tensors.
 
 #include "operations.h"
@@ -7,7 +7,13 @@
 
 static std::string instruction_set() { return opticam::instruction_set(); }
 
-STABLE_TORCH_LIBRARY_FRAGMENT(opticam, m) { m.def("instruction_set() -> str"); }
+STABLE_TORCH_LIBRARY_FRAGMENT(opticam, m) {
+  m.def("instruction_set() -> str");
+  m.def("convolution(Tensor images, Tensor weights, Tensor bias, int outputs, int[] kernel, int[] stride, "
+        "int[] padding, int[] dilation) -> Tensor");
+  m.def("convolution_backward(Tensor gradient, Tensor weights, int inputs, int[] sides, int[] kernel, "
+        "int[] stride, int[] padding, int[] dilation) -> Tensor");
+}
 
 STABLE_TORCH_LIBRARY_IMPL(opticam, CompositeExplicitAutograd, m) {
   m.impl("instruction_set", TORCH_BOX(&instruction_set));
@@ -18,4 +24,6 @@ STABLE_TORCH_LIBRARY_IMPL(opticam, CPU, m) {
   m.impl("saliency_mask_backward", TORCH_BOX(&opticam::saliency_mask_backward));
   m.impl("channel_masks", TORCH_BOX(&opticam::channel_masks));
   m.impl("step_masks", TORCH_BOX(&opticam::step_masks));
+  m.impl("convolution", TORCH_BOX(&opticam::convolution));
+  m.impl("convolution_backward", TORCH_BOX(&opticam::convolution_backward));
 }

@@ -7,12 +7,12 @@ input stays the same, because the size of the blocks depends on it.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import nn
 
-Sizes = tuple[int, ...]
+from opticam.acceleration.frozen_convolution import FrozenConvolution, Sizes
 
 _OPERATORS = (  # the ones that torch.compile uses on the CPU; private, so each is looked for
     "_convolution_pointwise",
@@ -34,30 +34,11 @@ def can_pack(dtype: torch.dtype) -> bool:
     return dtype == torch.float32
 
 
-def pack_convolutions(network: nn.Module) -> int:
-    """Replace, in place, the convolutions of a frozen network on the CPU that can be packed; returns how many.
-
-    Names stay, and so does what is shared: a convolution under two names is packed once. Convolutions with groups,
-    other paddings than zeros, or a subclass's own code stay as they are.
-    """
-    named = [pair for pair in network.named_modules(remove_duplicate=False) if _packable(pair[1])]
-    packed = {convolution: PackedConvolution(convolution) for _, convolution in named}
-    for name, convolution in named:
-        network.set_submodule(name, packed[convolution])
-    return len(packed)
-
-
-def _packable(module: nn.Module) -> bool:
-    return (
-        type(module) is nn.Conv2d
-        and module.groups == 1
-        and module.padding_mode == "zeros"
-        and not isinstance(module.padding, str)
-        and all(p <= reach for p, reach in zip(module.padding, _reaches(module), strict=True))
-        and module.weight.device.type == "cpu"
-        and can_pack(module.weight.dtype)
-        and not torch.nn.utils.parametrize.is_parametrized(module)
-    )
+def packable(convolution: nn.Conv2d) -> bool:
+    """Whether oneDNN's packed kernels take its weights and its padding."""
+    if isinstance(convolution.padding, str) or not can_pack(convolution.weight.dtype):
+        return False
+    return all(p <= reach for p, reach in zip(convolution.padding, _reaches(convolution), strict=True))
 
 
 def _reaches(convolution: nn.Conv2d) -> list[int]:
@@ -70,47 +51,24 @@ class _Shapes(NamedTuple):
     output: Sizes
 
 
-class PackedConvolution(nn.Conv2d):
-    """A frozen convolution with packed weights: images [B,K,h,w] as `nn.Conv2d`, differentiable in them.
+class PackedConvolution(FrozenConvolution):
+    """A frozen convolution with weights in oneDNN's blocks.
 
-    Inputs are taken to the weight's dtype. Weights are packed anew for every shape that differs from the last, which
-    takes a third longer than `nn.Conv2d`: so that the last bits depend on the images alone, not on those before.
+    Weights are packed anew for every shape that differs from the last, which takes a third longer than `nn.Conv2d`:
+    so that the last bits depend on the images alone, not on those before.
     """
 
-    padding: tuple[int, ...]
+    def unpacked(self) -> dict[str, None]:
+        """No shape yet, no weights; those for the gradient are made where one is asked for."""
+        return {"_shapes": None, "_weight": None, "_transposed": None}
 
-    def __init__(self, convolution: nn.Conv2d) -> None:
-        sizes = convolution.in_channels, convolution.out_channels
-        options: dict[str, Any] = {
-            "kernel_size": convolution.kernel_size,
-            "stride": convolution.stride,
-            "padding": convolution.padding,
-            "dilation": convolution.dilation,
-        }
-        super().__init__(*sizes, **options, bias=convolution.bias is not None, device="meta")
-        self.weight, self.bias = convolution.weight, convolution.bias
-        self._forget()
-
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """As `nn.Conv2d`."""
-        images = images.to(self.weight.dtype)
-        if images.dim() != 4 or not images.numel() or torch.compiler.is_compiling():
-            return super().forward(images)
-        output: torch.Tensor = _Forward.apply(images, self, True)
-        return output
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Without the packed weights, which can be neither copied nor saved."""
-        return {**self.__dict__, "_shapes": None, "_weight": None, "_transposed": None}
-
-    def _forget(self) -> None:
-        self._shapes: _Shapes | None = None
-        self._weight: torch.Tensor | None = None
-        self._transposed: torch.Tensor | None = None  # made where a gradient is asked for
+    _shapes: _Shapes | None
+    _weight: torch.Tensor | None
+    _transposed: torch.Tensor | None
 
     def _pack_for(self, shape: Sizes) -> _Shapes:
         if self._shapes is None or self._shapes.input != shape:
-            self._forget()
+            self.__dict__.update(self.unpacked())
             padded = [side + 2 * p for side, p in zip(shape[2:], self.padding, strict=True)]
             last = [side - reach for side, reach in zip(padded, _reaches(self), strict=True)]
             sides = [(side - 1) // s + 1 for side, s in zip(last, self.stride, strict=True)]
@@ -163,36 +121,3 @@ class PackedConvolution(nn.Conv2d):
             gradient, self._transposed, None, *options, 1, "none", [], ""
         )
         return transposed
-
-
-class _Forward(torch.autograd.Function):
-    """The convolution; its gradient is `_Transpose`, whose gradient is this again, without the bias."""
-
-    @staticmethod
-    def forward(images: torch.Tensor, convolution: PackedConvolution, with_bias: bool) -> torch.Tensor:
-        return convolution.convolve(images, with_bias)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: torch.Tensor) -> None:
-        images, ctx.convolution, _ = inputs
-        ctx.shape = tuple(images.shape)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None, None]:
-        if torch.is_grad_enabled():  # somebody differentiates the gradient
-            return _Transpose.apply(gradient, ctx.convolution, ctx.shape), None, None
-        return ctx.convolution.transpose(gradient, ctx.shape), None, None
-
-
-class _Transpose(torch.autograd.Function):
-    @staticmethod
-    def forward(gradient: torch.Tensor, convolution: PackedConvolution, shape: Sizes) -> torch.Tensor:
-        return convolution.transpose(gradient, shape)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: torch.Tensor) -> None:
-        _, ctx.convolution, _ = inputs
-
-    @staticmethod
-    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None, None]:
-        return _Forward.apply(gradient, ctx.convolution, False), None, None

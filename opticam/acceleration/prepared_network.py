@@ -10,8 +10,8 @@ from itertools import chain
 import torch
 from torch import nn
 
+from opticam.acceleration.convolutions import pack_convolutions
 from opticam.acceleration.folding import fold_batch_norms
-from opticam.acceleration.packed_convolution import pack_convolutions
 from opticam.outputs import logits_of
 
 LEVELS = ("exact", "fast", "half")

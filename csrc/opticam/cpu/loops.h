@@ -79,6 +79,19 @@ struct SelectLoops {
                 Bits* chosen);
 };
 
+// Output pixels of one row of a convolution, channels last. A weight's block holds CONVOLUTION_LANES output channels
+// for each input channel of each kernel position.
+constexpr int64_t CONVOLUTION_LANES = 16;
+struct ConvolutionRow {
+  const int64_t* input_at;    // where the kernel's positions read, from the first pixel's input on, in elements
+  const int64_t* weights_at;  // and where their weights begin
+  int64_t positions, channels, pixels;
+  int64_t input_step, output_step;  // from one pixel to the next
+};
+// bias, weights: of one block; outputs: how many of its channels there are.
+using ConvolveRow = void (*)(const double* input, const ConvolutionRow& row, const double* weights, const double* bias,
+                             double* output, int64_t outputs);
+
 // The loops that suit the processor this runs on, and the name of their instruction set.
 template <class A>
 const MapLoops<A>& map_loops();
@@ -86,6 +99,7 @@ template <class T, class A>
 const TypedLoops<T, A>& typed_loops();
 template <class Bits, class Rank>
 SelectLoops<Bits, Rank> select_loops();
+ConvolveRow convolution_loop();
 const char* instruction_set();
 
 // Every combination of types that is compiled.

@@ -8,6 +8,8 @@
 #if HAS_X86_TARGETS
 TARGET_BEGIN(TARGET_AVX2)
 namespace opticam::avx2 {
+#define OPTICAM_VECTOR_BYTES 32
+#define OPTICAM_ROW_PIXELS 6
 #include "loops_table.inl.h"
 }
 TARGET_END

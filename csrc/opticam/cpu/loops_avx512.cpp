@@ -8,6 +8,8 @@
 #if HAS_X86_TARGETS
 TARGET_BEGIN(TARGET_AVX512)
 namespace opticam::avx512 {
+#define OPTICAM_VECTOR_BYTES 64
+#define OPTICAM_ROW_PIXELS 12
 #include "loops_table.inl.h"
 }
 TARGET_END

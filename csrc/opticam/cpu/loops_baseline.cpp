@@ -5,5 +5,7 @@
 #include "../../common/stable.h"
 
 namespace opticam::baseline {
+#define OPTICAM_VECTOR_BYTES 16
+#define OPTICAM_ROW_PIXELS 6
 #include "loops_table.inl.h"
 }

@@ -5,6 +5,7 @@
 #include "numbers.inl.h"
 #include "loops_map.inl.h"
 #include "loops_typed.inl.h"
+#include "loops_convolution.inl.h"
 
 template <class A>
 const MapLoops<A>& maps() {

@@ -15,6 +15,7 @@ namespace opticam {
   const TypedLoops<T, A>& typed();                    \
   template <class Bits, class Rank>                   \
   SelectLoops<Bits, Rank> select();                    \
+  ConvolveRow convolution();                           \
   }
 OPTICAM_DECLARE(baseline)
 OPTICAM_DECLARE(avx2)
@@ -52,6 +53,10 @@ const TypedLoops<T, A>& typed_loops() {
 template <class Bits, class Rank>
 SelectLoops<Bits, Rank> select_loops() {
   OPTICAM_CHOOSE(select<Bits, Rank>());
+}
+
+ConvolveRow convolution_loop() {
+  OPTICAM_CHOOSE(convolution());
 }
 
 #define OPTICAM_MAPS(A) template const MapLoops<A>& map_loops<A>();

@@ -41,10 +41,8 @@ from reproduce.benchmarks.timing import Spent, stopwatch
 
 SOURCES = (
     "opticam/classifier.py",
-    "opticam/acceleration/folding.py",
+    "opticam/acceleration",
     "opticam/masking",
-    "opticam/acceleration/prepared_network.py",
-    "opticam/acceleration/packed_convolution.py",
     "opticam/hooks.py",
     "opticam/saliency",
     "csrc/common",

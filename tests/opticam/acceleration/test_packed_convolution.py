@@ -5,14 +5,12 @@ import pickle
 
 import pytest
 import torch
-import torchvision
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tolerances import assert_as_accurate, without_kinks
+from tolerances import assert_as_accurate
 from torch import nn
 
-from opticam import Classifier
-from opticam.acceleration.packed_convolution import PackedConvolution, can_pack, pack_convolutions
+from opticam.acceleration.packed_convolution import PackedConvolution, can_pack
 
 pytestmark = pytest.mark.skipif(
     not can_pack(torch.float32), reason="this build of PyTorch has no packed convolutions"
@@ -128,45 +126,3 @@ def test_copies_and_pickles_pack_anew():
     expected = packed(images)
     for other in (copy.deepcopy(packed), pickle.loads(pickle.dumps(packed))):
         torch.testing.assert_close(other(images), expected)
-
-
-def test_what_cannot_be_packed_stays():
-    network = nn.Sequential(
-        nn.Conv2d(4, 4, 3, groups=2),
-        nn.Conv2d(4, 4, 3, padding="same"),
-        nn.Conv2d(4, 4, 3, padding=1, padding_mode="reflect"),
-        nn.Conv2d(4, 4, 1, padding=1),
-        nn.Conv2d(4, 4, 3).double(),
-        nn.Conv2d(4, 4, 3, padding=1),
-    )
-    assert pack_convolutions(network.requires_grad_(False)) == 1
-    assert [type(module) is nn.Conv2d for module in network] == [True] * 5 + [False]
-
-
-@pytest.mark.parametrize("name", ["resnet50", "vgg11_bn", "squeezenet1_1", "mobilenet_v2"])
-def test_networks_keep_logits_and_gradients(name):
-    torch.manual_seed(0)
-    network = without_kinks(torchvision.models.get_model(name, num_classes=7).eval().requires_grad_(False))
-    network.to(memory_format=torch.channels_last)
-    packed = copy.deepcopy(network)
-    assert pack_convolutions(packed) > 0
-    images = torch.rand(2, 3, 96, 80).contiguous(memory_format=torch.channels_last)
-    wide = copy.deepcopy(network).double()
-    for batch in (images, images[:1], images[:1]):
-        results = []
-        for version in (packed, network, wide):
-            pixels = batch.to(next(version.parameters()), copy=True).requires_grad_()
-            logits = version(pixels)
-            results.append((logits.detach(), torch.autograd.grad(logits[:, 3].sum(), pixels)[0]))
-        for triple in zip(*results):
-            assert_as_accurate(*triple, 9 * 512)  # terms of the widest convolutions
-
-
-def test_fast_runs_packed_on_the_cpu():
-    network = torchvision.models.resnet18(num_classes=7).eval()
-    classifier = Classifier(network, optimize="fast")
-    classifier(torch.rand(1, 3, 64, 64))
-    assert classifier.in_effect.level == "fast"
-    running = classifier.in_effect.network.modules()
-    assert sum(isinstance(module, PackedConvolution) for module in running) == 20
-    assert not any(isinstance(module, PackedConvolution) for module in network.modules())

@@ -1,0 +1,186 @@
+// Float64 convolutions, and their gradients by the input, without columns in memory: y = bias + sum_t W_t x(. + t).
+// CPU tensors, channels last; any kernel, stride, padding and dilation, one group. PyTorch's own writes each pixel's
+// neighbourhood out first, and calls a matrix product for each image.
+
+#include <algorithm>
+#include <vector>
+
+#include "../operations.h"
+#include "tensors.h"
+
+namespace opticam {
+
+using Sizes = std::vector<int64_t>;
+
+// Along one axis: output `begin + i * write_step` is made of the inputs `i * read_step + offset[t]`, i < count.
+struct AxisTaps {
+  int64_t count, begin = 0, read_step = 1, write_step = 1;
+  std::vector<int64_t> index, offset;  // of the kernel, of the input
+
+  int64_t first(int64_t i) const { return i * read_step + *std::min_element(offset.begin(), offset.end()); }
+  int64_t last(int64_t i) const { return i * read_step + *std::max_element(offset.begin(), offset.end()); }
+};
+
+struct Geometry {
+  Sizes kernel, stride, padding, dilation;
+
+  int64_t outputs(int axis, int64_t side) const {
+    return (side + 2 * padding[axis] - dilation[axis] * (kernel[axis] - 1) - 1) / stride[axis] + 1;
+  }
+
+  AxisTaps forward(int axis, int64_t side) const {
+    AxisTaps taps{outputs(axis, side), 0, stride[axis], 1, {}, {}};
+    for (int64_t k = 0; k < kernel[axis]; ++k) {
+      taps.index.push_back(k);
+      taps.offset.push_back(k * dilation[axis] - padding[axis]);
+    }
+    return taps;
+  }
+
+  // Pixels that lie `phase` past a multiple of the stride meet the same positions of the kernel.
+  AxisTaps backward(int axis, int64_t side, int64_t phase) const {
+    AxisTaps taps{(side - phase + stride[axis] - 1) / stride[axis], phase, 1, stride[axis], {}, {}};
+    for (int64_t k = 0; k < kernel[axis]; ++k) {
+      const int64_t reached = phase + padding[axis] - k * dilation[axis];
+      if (reached % stride[axis] != 0) continue;
+      taps.index.push_back(k);
+      taps.offset.push_back(reached / stride[axis]);
+    }
+    return taps;
+  }
+};
+
+// An image [h,w,C] in memory, or the part of one that starts at a row and column, with zeros around it.
+struct Window {
+  const double* pixels;
+  int64_t row_step;
+};
+
+class Convolution {
+ public:
+  Convolution(const Tensor& from, const Tensor& weights, const double* bias, const Tensor& to, int64_t kernel_width)
+      : from_(read<double>(from)), channels_(from.size(1)), height_(from.size(2)), width_(from.size(3)),
+        weights_(read<double>(weights)), bias_(bias), blocks_(weights.size(0)), positions_(weights.size(1)),
+        to_(write<double>(to)), images_(to.size(0)), outputs_(to.size(1)), rows_(to.size(2)), columns_(to.size(3)),
+        kernel_width_(kernel_width) {}
+
+  void run(const AxisTaps& down, const AxisTaps& across) const {
+    if (down.count <= 0 || across.count <= 0) return;
+    const int64_t band = rows_of_a_band(down, across), bands = (down.count + band - 1) / band;
+    parallel(images_ * bands, [&](int64_t task) {
+      const int64_t begin = task % bands * band;
+      run_band(task / bands, begin, std::min(down.count, begin + band), down, across);
+    });
+  }
+
+ private:
+  // As many as read 256 KiB, so that they stay in the cache; it does not hang on threads, and neither do the sums.
+  int64_t rows_of_a_band(const AxisTaps& down, const AxisTaps& across) const {
+    const int64_t row = std::max<int64_t>(1, across.count * across.read_step * down.read_step * channels_);
+    return std::max<int64_t>(1, 32768 / row);
+  }
+
+  void run_band(int64_t image, int64_t begin, int64_t end, const AxisTaps& down, const AxisTaps& across) const {
+    std::vector<double> padded;
+    std::vector<int64_t> input_at, weights_at;
+    Window window{from_, 0};
+    if (!down.index.empty() && !across.index.empty()) {
+      window = look(image, begin, end, down, across, padded);
+      for (size_t i = 0; i < down.index.size(); ++i)
+        for (size_t j = 0; j < across.index.size(); ++j) {
+          input_at.push_back((down.offset[i] - down.first(0)) * window.row_step +
+                             (across.offset[j] - across.first(0)) * channels_);
+          weights_at.push_back((down.index[i] * kernel_width_ + across.index[j]) * channels_ * CONVOLUTION_LANES);
+        }
+    }
+    // Rows that follow each other without a gap, on both sides, are one.
+    const bool joined = down.read_step * window.row_step == across.count * across.read_step * channels_ &&
+                        columns_ == across.count && down.write_step == 1 && across.write_step == 1;
+    const int64_t together = joined ? end - begin : 1;
+    const ConvolutionRow row{input_at.data(),
+                             weights_at.data(),
+                             int64_t(input_at.size()),
+                             channels_,
+                             across.count * together,
+                             across.read_step * channels_,
+                             across.write_step * outputs_};
+    const ConvolveRow convolve = convolution_loop();
+    for (int64_t block = 0; block < blocks_; ++block) {
+      const int64_t first = block * CONVOLUTION_LANES;
+      for (int64_t i = begin; i < end; i += together) {
+        const int64_t to_row = image * rows_ + down.begin + i * down.write_step;
+        convolve(window.pixels + (i - begin) * down.read_step * window.row_step, row,
+                 weights_ + first * positions_ * channels_, bias_ + first,
+                 to_ + (to_row * columns_ + across.begin) * outputs_ + first,
+                 std::min<int64_t>(CONVOLUTION_LANES, outputs_ - first));
+      }
+    }
+  }
+
+  // What a band reads: the image itself where it holds all of it, else a copy with zeros where it does not.
+  Window look(int64_t image, int64_t begin, int64_t end, const AxisTaps& down, const AxisTaps& across,
+              std::vector<double>& padded) const {
+    const double* from = from_ + image * height_ * width_ * channels_;
+    const int64_t top = down.first(begin), bottom = down.last(end - 1) + 1;
+    const int64_t left = across.first(0), right = across.last(across.count - 1) + 1;
+    if (top >= 0 && left >= 0 && bottom <= height_ && right <= width_)
+      return {from + (top * width_ + left) * channels_, width_ * channels_};
+    const int64_t row_step = (right - left) * channels_;
+    padded.assign((bottom - top) * row_step, 0);
+    const int64_t inside = std::max<int64_t>(0, left), beyond = std::min(width_, right);
+    for (int64_t y = std::max<int64_t>(0, top); y < std::min(height_, bottom) && inside < beyond; ++y)
+      std::copy_n(from + (y * width_ + inside) * channels_, (beyond - inside) * channels_,
+                  padded.data() + (y - top) * row_step + (inside - left) * channels_);
+    return {padded.data(), row_step};
+  }
+
+  const double* from_;
+  int64_t channels_, height_, width_;
+  const double* weights_;
+  const double* bias_;
+  int64_t blocks_, positions_;
+  double* to_;
+  int64_t images_, outputs_, rows_, columns_, kernel_width_;
+};
+
+static void check(const Tensor& from, const Tensor& weights, int64_t outputs, const Geometry& geometry) {
+  STD_TORCH_CHECK(from.scalar_type() == ScalarType::Double && weights.scalar_type() == ScalarType::Double,
+                  "images and weights must be float64");
+  STD_TORCH_CHECK(from.dim() == 4 && weights.dim() == 4 && weights.is_contiguous() &&
+                      weights.size(0) == (outputs + CONVOLUTION_LANES - 1) / CONVOLUTION_LANES &&
+                      weights.size(1) == geometry.kernel[0] * geometry.kernel[1] &&
+                      weights.size(2) == from.size(1) && weights.size(3) == CONVOLUTION_LANES,
+                  "weights: expected [blocks,positions,channels,", CONVOLUTION_LANES, "] of the images' channels");
+}
+
+Tensor convolution(Tensor images, Tensor weights, Tensor bias, int64_t outputs, Sizes kernel, Sizes stride,
+                   Sizes padding, Sizes dilation) {
+  const Geometry geometry{kernel, stride, padding, dilation};
+  check(images, weights, outputs, geometry);
+  STD_TORCH_CHECK(bias.numel() == weights.size(0) * CONVOLUTION_LANES, "bias: expected one number a lane of weights");
+  const AxisTaps down = geometry.forward(0, images.size(2)), across = geometry.forward(1, images.size(3));
+  STD_TORCH_CHECK(down.count > 0 && across.count > 0, "images: the kernel is larger than they are");
+  const Tensor output = result({images.size(0), outputs, down.count, across.count}, ScalarType::Double, images,
+                               MemoryFormat::ChannelsLast);
+  Convolution(images, weights, read<double>(bias), output, kernel[1]).run(down, across);
+  return output;
+}
+
+Tensor convolution_backward(Tensor gradient, Tensor weights, int64_t inputs, Sizes sides, Sizes kernel, Sizes stride,
+                            Sizes padding, Sizes dilation) {
+  const Geometry geometry{kernel, stride, padding, dilation};
+  check(gradient, weights, inputs, geometry);
+  for (int axis = 0; axis < 2; ++axis)
+    STD_TORCH_CHECK(geometry.outputs(axis, sides[axis]) == gradient.size(2 + axis),
+                    "gradient: its sides are not those of the output");
+  const Tensor output = result({gradient.size(0), inputs, sides[0], sides[1]}, ScalarType::Double, gradient,
+                               MemoryFormat::ChannelsLast);
+  const std::vector<double> no_bias(weights.size(0) * CONVOLUTION_LANES, 0);
+  const Convolution convolution(gradient, weights, no_bias.data(), output, kernel[1]);
+  for (int64_t row = 0; row < stride[0]; ++row)
+    for (int64_t column = 0; column < stride[1]; ++column)
+      convolution.run(geometry.backward(0, sides[0], row), geometry.backward(1, sides[1], column));
+  return output;
+}
+
+}  // namespace opticam

@@ -1,0 +1,178 @@
+"""Float64 convolutions: equal to PyTorch's on whole numbers, whose sums are exact in any order, else to rounding."""
+
+import copy
+import os
+import pickle
+import subprocess
+import sys
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tolerances import assert_close
+from torch import nn
+
+from opticam.acceleration.float64_convolution import Float64Convolution, computable
+
+pytestmark = pytest.mark.skipif(
+    not computable(nn.Conv2d(1, 1, 1).double()), reason="the extension opticam._C is not built"
+)
+
+
+def frozen(*sizes, **options):
+    return nn.Conv2d(*sizes, **options, dtype=torch.float64).requires_grad_(False)
+
+
+def whole(shape):
+    return torch.randint(-8, 9, shape).double()
+
+
+def results(convolution, images, upstream=None):
+    """Output, and the gradient by the images."""
+    images = images.clone().requires_grad_()
+    output = convolution(images)
+    upstream = whole(output.shape) if upstream is None else upstream
+    return output.detach(), torch.autograd.grad(output, images, upstream)[0], upstream
+
+
+@st.composite
+def layers(draw):
+    """A convolution of any geometry that fits its images, and their shape."""
+    pairs = {
+        name: st.tuples(st.integers(low, high), st.integers(low, high))
+        for name, low, high in (
+            ("kernel_size", 1, 4),
+            ("stride", 1, 3),
+            ("padding", 0, 4),
+            ("dilation", 1, 3),
+        )
+    }
+    options = {name: draw(pair) for name, pair in pairs.items()}
+    spans = [
+        d * (k - 1) + 1 - 2 * p
+        for d, k, p in zip(options["dilation"], options["kernel_size"], options["padding"])
+    ]
+    sides = [draw(st.integers(max(1, span), max(1, span) + 14)) for span in spans]
+    channels = draw(st.sampled_from([1, 2, 3, 16, 17])), draw(st.sampled_from([1, 3, 8, 9, 16, 20, 33]))
+    return frozen(*channels, **options, bias=draw(st.booleans())), (
+        draw(st.integers(1, 3)),
+        channels[0],
+        *sides,
+    )
+
+
+@settings(max_examples=150, deadline=None)
+@given(layer=layers(), last=st.booleans())
+def test_whole_numbers_come_out_exactly(layer, last):
+    convolution, shape = layer
+    for parameter in convolution.parameters():
+        parameter.copy_(whole(parameter.shape))
+    images = whole(shape).contiguous(memory_format=torch.channels_last if last else torch.contiguous_format)
+    output, gradient, upstream = results(convolution, images)
+    found = results(Float64Convolution(convolution), images, upstream)
+    assert torch.equal(found[0], output)
+    assert torch.equal(found[1], gradient)
+    assert found[0].is_contiguous(memory_format=torch.channels_last)
+
+
+@settings(max_examples=30, deadline=None)
+@given(layer=layers())
+def test_other_numbers_to_rounding(layer):
+    convolution, shape = layer
+    images = torch.randn(shape, dtype=torch.float64)
+    output, gradient, upstream = results(convolution, images)
+    found = results(Float64Convolution(convolution), images, upstream)
+    terms = convolution.weight[0].numel() + convolution.weight[:, 0].numel()
+    for ours, theirs in zip(found, (output, gradient)):
+        assert_close(ours, theirs, terms)
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_gradients_and_gradients_of_gradients(stride):
+    convolution = Float64Convolution(frozen(2, 3, kernel_size=3, stride=stride, padding=1))
+    images = torch.randn(2, 2, 5, 6, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(convolution, images)
+    assert torch.autograd.gradgradcheck(lambda pixels: convolution(pixels).square(), images)
+
+
+@pytest.mark.parametrize("side", [8, 40])
+def test_an_image_comes_out_the_same_in_any_batch_and_on_any_number_of_threads(side):
+    """To the last bit: 40 is cut into bands, of which threads take some."""
+    convolution = Float64Convolution(frozen(24, 20, kernel_size=3, padding=2, dilation=2))
+    images = torch.randn(3, 24, side, side, dtype=torch.float64)
+    output, gradient, upstream = results(
+        convolution, images, torch.randn(3, 20, side, side, dtype=torch.float64)
+    )
+    threads = torch.get_num_threads()
+    try:
+        for count in (1, 2, 3):
+            torch.set_num_threads(count)
+            alone = results(convolution, images[1:2], upstream[1:2])
+            assert torch.equal(alone[0], output[1:2])
+            assert torch.equal(alone[1], gradient[1:2])
+    finally:
+        torch.set_num_threads(threads)
+
+
+SCRIPT = """
+import sys, torch
+from torch import nn
+from opticam.acceleration.float64_convolution import Float64Convolution
+torch.manual_seed(0)
+convolution = Float64Convolution(nn.Conv2d(40, 37, 3, 1, 1, dtype=torch.float64).requires_grad_(False))
+images = torch.rand(2, 40, 13, 13, dtype=torch.float64, requires_grad=True)
+output = convolution(images)
+(gradient,) = torch.autograd.grad(output.square().sum(), images)
+print(torch.ops.opticam.instruction_set())
+torch.save([output.detach(), gradient], sys.argv[1])
+"""
+
+
+def test_every_vector_width_with_fused_multiply_add_rounds_alike(tmp_path):
+    """The processor's own loops and AVX2's, where it has more; the baseline's round twice and may differ in the end."""
+    found = {}
+    for level in ("", "avx2", "default"):
+        path = tmp_path / f"level{level}.pt"
+        environment = os.environ | ({"ATEN_CPU_CAPABILITY": level} if level else {})
+        ran = subprocess.run(
+            [sys.executable, "-c", SCRIPT, path], env=environment, capture_output=True, text=True
+        )
+        assert ran.returncode == 0, ran.stderr
+        found[level] = ran.stdout.strip(), torch.load(path)
+    for ours, theirs in zip(found[""][1], found["avx2"][1]):
+        assert torch.equal(ours, theirs) or found["avx2"][0] == "baseline"
+    for ours, theirs in zip(found[""][1], found["default"][1]):
+        assert_close(ours, theirs, 2 * 9 * 40)
+
+
+def test_nothing_in_gives_nothing_out():
+    convolution = Float64Convolution(frozen(3, 4, kernel_size=3))
+    assert convolution(torch.zeros(0, 3, 6, 6)).shape == (0, 4, 4, 4)
+
+
+def test_copies_and_pickles_make_their_blocks_anew():
+    convolution = Float64Convolution(frozen(3, 4, kernel_size=3))
+    images = torch.randn(1, 3, 6, 6)
+    expected = convolution(images)
+    for other in (copy.deepcopy(convolution), pickle.loads(pickle.dumps(convolution))):
+        assert torch.equal(other(images), expected)
+
+
+def test_the_operations_refuse_what_they_cannot_read():
+    weights = torch.zeros(1, 9, 3, 16, dtype=torch.float64)
+    bias, images = torch.zeros(16, dtype=torch.float64), torch.zeros(1, 3, 8, 8, dtype=torch.float64)
+    geometry = [3, 3], [1, 1], [1, 1], [1, 1]
+    convolve, backward = torch.ops.opticam.convolution, torch.ops.opticam.convolution_backward
+    with pytest.raises(RuntimeError, match="must be float64"):
+        convolve(images.float(), weights, bias, 4, *geometry)
+    with pytest.raises(RuntimeError, match="weights: expected"):
+        convolve(images[:, :2], weights, bias, 4, *geometry)
+    with pytest.raises(RuntimeError, match="weights: expected"):
+        convolve(images, weights, bias, 17, *geometry)
+    with pytest.raises(RuntimeError, match="bias: expected"):
+        convolve(images, weights, bias[:4], 4, *geometry)
+    with pytest.raises(RuntimeError, match="the kernel is larger"):
+        convolve(images[:, :, :2, :2], weights, bias, 4, *geometry[:2], [0, 0], [1, 1])
+    with pytest.raises(RuntimeError, match="gradient: its sides"):
+        backward(images, weights, 4, [9, 8], *geometry)
