@@ -55,11 +55,10 @@ def extract(workspace: Workspace, dataset: str, backbone: str, split: str) -> No
     Of the training pictures the first ones are used; drawn ones are ordered class by class in turn, so every class
     keeps the same share. The maps are computed in the profile's precision.
     """
-    found = [_extraction(workspace, dataset, backbone, layer, split) for layer in layers(workspace, backbone)]
-    folders = {folder: manifest for _, folder, manifest in found}
-    classifier, _, manifest = found[0]
-    images = Subset(dataset_split(workspace, dataset, split), range(manifest.num_images))
-    workers = workspace.parts_input.workers
+    read = layers(workspace, backbone)
+    folders = dict(_extraction(workspace, dataset, backbone, layer, split) for layer in read)
+    images = Subset(dataset_split(workspace, dataset, split), range(picture_count(workspace, dataset, split)))
+    classifier, workers = _extractor(workspace, backbone, read[0]), workspace.parts_input.workers
     extract_layers(classifier, images, folders, workers=workers, progress=workspace.progress)
 
 
@@ -72,7 +71,7 @@ def layer_features(
     The maps have the profile's precision; float64 ones are kept as float32. They are in memory, where its bound does
     not make them stay on disk. Raises FileNotFoundError where there are none.
     """
-    _, folder, manifest = _extraction(workspace, dataset, backbone, layer, split)
+    folder, manifest = _extraction(workspace, dataset, backbone, layer, split)
     cache = FeatureCache(folder, manifest, workspace.parts_input.memory)
     if cache.block_size is not None and cache.block_size < len(cache):
         return cache, cache.labels
@@ -82,20 +81,24 @@ def layer_features(
 
 def is_extracted(workspace: Workspace, dataset: str, backbone: str, layer: str, split: str) -> bool:
     """Whether `layer_features` has something to read."""
-    _, folder, manifest = _extraction(workspace, dataset, backbone, layer, split)
+    folder, manifest = _extraction(workspace, dataset, backbone, layer, split)
     return all((folder / manifest.shard_name(shard)).exists() for shard in range(manifest.num_shards))
 
 
+def _extractor(workspace: Workspace, backbone: str, layer: str) -> Classifier:
+    """The network that extracts, in the profile's precision where that is float64."""
+    classifier = part_backbone(workspace, backbone, layer)
+    return classifier.in_float64() if workspace.parts.precision == "float64" else classifier
+
+
+@lru_cache(maxsize=64)
 def _extraction(
     workspace: Workspace, dataset: str, backbone: str, layer: str, split: str
-) -> tuple[Classifier, Path, Manifest]:
-    """The network that extracts, the folder of the maps, and what they are of."""
-    count = picture_count(workspace, dataset, split)
-    classifier, precision = part_backbone(workspace, backbone, layer), workspace.parts.precision
-    if precision == "float64":
-        classifier = classifier.in_float64()
+) -> tuple[Path, Manifest]:
+    """The folder of the maps, and what they are of; asked for once a model, and the network is loaded for it."""
+    count, precision = picture_count(workspace, dataset, split), workspace.parts.precision
     manifest = describe(
-        classifier,
+        _extractor(workspace, backbone, layer),
         network=backbone,
         image_size=image_size(workspace, dataset),
         dataset=f"{dataset}/{split}",
@@ -104,7 +107,7 @@ def _extraction(
         dtype=precision if precision in DTYPES else "float32",
     )
     folder = workspace.cache / "features" / f"{dataset}-{split}-{backbone}-{short_hash(manifest)}"
-    return classifier, folder, manifest
+    return folder, manifest
 
 
 @lru_cache(maxsize=16)

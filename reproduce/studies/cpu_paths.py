@@ -28,6 +28,7 @@ from torchvision.models import resnet50
 
 from dpnet.similarity import part_similarity
 from opticam import Classifier, OptiCAM
+from opticam.sample import sample_network
 from reproduce.benchmarks.environment import environment
 from reproduce.benchmarks.masking import cases as masking
 from reproduce.benchmarks.reports import table_lines
@@ -70,6 +71,9 @@ MASK_WORK = tuple(
     f"{operation}, {dtype}" for operation in MASKING for dtype in ("float32", "bfloat16", "float16")
 )
 PACKED = "Opti-CAM, ResNet-50, one image, 5 steps"
+IN_FLOAT64 = tuple(
+    f"Opti-CAM in float64, {name}, 8 pictures, 5 steps" for name in ("sample_vgg", "sample_resnet")
+)
 UNPACKED = "CPU_PATHS_UNPACKED"
 LEVEL, PARTS = "ATEN_CPU_CAPABILITY", "DPNET_CPU_INSTRUCTIONS"
 ALL, AVX512, AVX2 = {PARTS: ""}, {PARTS: "avx512"}, {PARTS: "avx2"}
@@ -137,13 +141,26 @@ ROUTES = (
         {},
         {UNPACKED: "1"},
     ),
+    Route(
+        "float64 convolutions",
+        (
+            "csrc/opticam/cpu/convolution.cpp",
+            "csrc/opticam/cpu/loops_convolution.inl.h",
+            "opticam/acceleration/float64_convolution.py",
+        ),
+        'precision="float64": the sample profile',
+        "",
+        IN_FLOAT64,
+        {},
+        {UNPACKED: "1"},
+    ),
 )
 
 
 def calls(work: str) -> Callable[[], object]:
     """What is timed under a name: our side of the benchmarks' cases with eight images, or Opti-CAM's loop."""
-    if work == PACKED:
-        return _optimise()
+    if work == PACKED or work in IN_FLOAT64:
+        return _optimise(work)
     kind, *rest = work.split(", ")
     if kind == "part similarity":
         return _similarities(*rest)
@@ -164,13 +181,17 @@ def _similarities(name: str, way: str) -> Callable[[], object]:
     return under_precision
 
 
-def _optimise() -> Callable[[], object]:
+def _optimise(work: str) -> Callable[[], object]:
     if UNPACKED in os.environ:
         patch("opticam.acceleration.prepared_network.pack_convolutions", lambda network: 0).start()
     torch.manual_seed(0)
-    method = OptiCAM(Classifier(resnet50(), optimize="fast"), iterations=5)
-    image = torch.rand(1, 3, 224, 224)
-    return lambda: method(image, [0])
+    if work == PACKED:
+        network, shape, precision = resnet50(), (1, 3, 224, 224), None
+    else:
+        network, shape, precision = sample_network(work.split(", ")[1])[0], (8, 3, 64, 64), "float64"
+    method = OptiCAM(Classifier(network, optimize="fast"), iterations=5, precision=precision)
+    images = torch.rand(shape)
+    return lambda: method(images, 0)
 
 
 def time_here(works: Iterable[str]) -> dict[str, float]:

@@ -3,6 +3,7 @@
 // neighbourhood out first, and calls a matrix product for each image.
 
 #include <algorithm>
+#include <utility>
 #include <vector>
 
 #include "../operations.h"
@@ -19,6 +20,13 @@ struct AxisTaps {
 
   int64_t first(int64_t i) const { return i * read_step + *std::min_element(offset.begin(), offset.end()); }
   int64_t last(int64_t i) const { return i * read_step + *std::max_element(offset.begin(), offset.end()); }
+
+  // The taps of output i that read inside [0, side), which follow each other: the first, and how many.
+  std::pair<int64_t, int64_t> inside(int64_t i, int64_t side) const {
+    const auto is_inside = [&](int64_t tap) { return 0 <= i * read_step + tap && i * read_step + tap < side; };
+    const auto first = std::find_if(offset.begin(), offset.end(), is_inside);
+    return {first - offset.begin(), std::find_if_not(first, offset.end(), is_inside) - first};
+  }
 };
 
 struct Geometry {
@@ -50,10 +58,10 @@ struct Geometry {
   }
 };
 
-// An image [h,w,C] in memory, or the part of one that starts at a row and column, with zeros around it.
+// Rows of an image [h,w,C] from `top` on: in the image itself, or copied with zeros left and right of them.
 struct Window {
   const double* pixels;
-  int64_t row_step;
+  int64_t top, row_step;
 };
 
 class Convolution {
@@ -82,56 +90,57 @@ class Convolution {
 
   void run_band(int64_t image, int64_t begin, int64_t end, const AxisTaps& down, const AxisTaps& across) const {
     std::vector<double> padded;
-    std::vector<int64_t> input_at, weights_at;
-    Window window{from_, 0};
-    if (!down.index.empty() && !across.index.empty()) {
-      window = look(image, begin, end, down, across, padded);
-      for (size_t i = 0; i < down.index.size(); ++i)
-        for (size_t j = 0; j < across.index.size(); ++j) {
-          input_at.push_back((down.offset[i] - down.first(0)) * window.row_step +
-                             (across.offset[j] - across.first(0)) * channels_);
-          weights_at.push_back((down.index[i] * kernel_width_ + across.index[j]) * channels_ * CONVOLUTION_LANES);
-        }
-    }
+    const Window window = look(image, begin, end, down, across, padded);
+    std::vector<int64_t> input_at, weights_at;  // from the first row of the kernel on; its rows lie evenly
+    for (size_t i = 0; i < down.index.size(); ++i)
+      for (size_t j = 0; j < across.index.size(); ++j) {
+        input_at.push_back((down.offset[i] - down.offset[0]) * window.row_step +
+                           (across.offset[j] - across.first(0)) * channels_);
+        weights_at.push_back((down.index[i] * kernel_width_ + across.index[j]) * channels_ * CONVOLUTION_LANES);
+      }
+    ConvolutionRow row{};
+    row.input_at = input_at.data();
+    row.channels = channels_;
+    row.input_step = across.read_step * channels_;
+    row.output_step = across.write_step * outputs_;
     // Rows that follow each other without a gap, on both sides, are one.
-    const bool joined = down.read_step * window.row_step == across.count * across.read_step * channels_ &&
+    const bool joined = down.index.size() == 1 && down.first(begin) >= 0 && down.last(end - 1) < height_ &&
+                        down.read_step * window.row_step == across.count * row.input_step &&
                         columns_ == across.count && down.write_step == 1 && across.write_step == 1;
     const int64_t together = joined ? end - begin : 1;
-    const ConvolutionRow row{input_at.data(),
-                             weights_at.data(),
-                             int64_t(input_at.size()),
-                             channels_,
-                             across.count * together,
-                             across.read_step * channels_,
-                             across.write_step * outputs_};
+    row.pixels = across.count * together;
     const ConvolveRow convolve = convolution_loop();
     for (int64_t block = 0; block < blocks_; ++block) {
       const int64_t first = block * CONVOLUTION_LANES;
       for (int64_t i = begin; i < end; i += together) {
+        const auto [skipped, met] = down.inside(i, height_);  // rows of the kernel beyond the image add nothing
+        row.weights_at = weights_at.data() + skipped * across.index.size();
+        row.positions = met * across.index.size();
+        const int64_t from_row = row.positions ? i * down.read_step + down.offset[skipped] - window.top : 0;
         const int64_t to_row = image * rows_ + down.begin + i * down.write_step;
-        convolve(window.pixels + (i - begin) * down.read_step * window.row_step, row,
-                 weights_ + first * positions_ * channels_, bias_ + first,
-                 to_ + (to_row * columns_ + across.begin) * outputs_ + first,
+        convolve(window.pixels + from_row * window.row_step, row, weights_ + first * positions_ * channels_,
+                 bias_ + first, to_ + (to_row * columns_ + across.begin) * outputs_ + first,
                  std::min<int64_t>(CONVOLUTION_LANES, outputs_ - first));
       }
     }
   }
 
-  // What a band reads: the image itself where it holds all of it, else a copy with zeros where it does not.
+  // What a band reads: the image itself where it is as wide as that, else a copy.
   Window look(int64_t image, int64_t begin, int64_t end, const AxisTaps& down, const AxisTaps& across,
               std::vector<double>& padded) const {
     const double* from = from_ + image * height_ * width_ * channels_;
-    const int64_t top = down.first(begin), bottom = down.last(end - 1) + 1;
+    if (down.index.empty() || across.index.empty()) return {from, 0, 0};
     const int64_t left = across.first(0), right = across.last(across.count - 1) + 1;
-    if (top >= 0 && left >= 0 && bottom <= height_ && right <= width_)
-      return {from + (top * width_ + left) * channels_, width_ * channels_};
+    if (left >= 0 && right <= width_) return {from + left * channels_, 0, width_ * channels_};
+    const int64_t top = std::max<int64_t>(0, down.first(begin));
+    const int64_t bottom = std::max(top, std::min(height_, down.last(end - 1) + 1));
     const int64_t row_step = (right - left) * channels_;
     padded.assign((bottom - top) * row_step, 0);
     const int64_t inside = std::max<int64_t>(0, left), beyond = std::min(width_, right);
-    for (int64_t y = std::max<int64_t>(0, top); y < std::min(height_, bottom) && inside < beyond; ++y)
+    for (int64_t y = top; y < bottom && inside < beyond; ++y)
       std::copy_n(from + (y * width_ + inside) * channels_, (beyond - inside) * channels_,
                   padded.data() + (y - top) * row_step + (inside - left) * channels_);
-    return {padded.data(), row_step};
+    return {padded.data(), top, row_step};
   }
 
   const double* from_;
