@@ -10,8 +10,9 @@ source "$(dirname "${BASH_SOURCE[0]}")/../reproduce/environment.sh"
 prepare
 OLDEST=(torch==2.11.0 torchvision==0.26.0 "setuptools>=77,<82")
 OLDEST_CUDA=("nvidia-cuda-nvcc==13.0.*" "nvidia-cuda-crt==13.0.*" "nvidia-nvvm==13.0.*")
-OPERATORS=(tests/opticam/masking tests/dpnet/similarity/test_part_similarity.py tests/dpnet/similarity/test_forward_gradient.py)
-ACCURACY=(tests/opticam/masking/test_accuracy.py tests/opticam/masking/test_masks.py tests/dpnet/similarity/test_part_similarity.py)
+OPERATORS=(tests/opticam/masking tests/opticam/acceleration tests/dpnet/similarity/test_part_similarity.py tests/dpnet/similarity/test_forward_gradient.py)
+ACCURACY=(tests/opticam/masking/test_accuracy.py tests/opticam/masking/test_masks.py
+    tests/opticam/acceleration/test_float64_convolution.py tests/dpnet/similarity/test_part_similarity.py)
 METHODS=(tests/opticam/saliency tests/opticam/test_foreign_networks.py)
 BUILDS=(tests/dpnet/similarity/test_cuda_compiles.py)
 

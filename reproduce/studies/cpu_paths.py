@@ -134,7 +134,7 @@ ROUTES = (
     ),
     Route(
         "packed convolutions",
-        ("opticam/acceleration/packed_convolution.py",),
+        ("opticam/acceleration/packed_convolution.py", "opticam/acceleration/frozen_convolution.py"),
         "levels fast (the default) and half",
         "",
         (PACKED,),

@@ -153,9 +153,16 @@ class Convolution {
 };
 
 static void check(const Tensor& from, const Tensor& weights, int64_t outputs, const Geometry& geometry) {
+  const auto are = [](const Sizes& sizes, int64_t least) {
+    return sizes.size() == 2 && sizes[0] >= least && sizes[1] >= least;
+  };
+  STD_TORCH_CHECK(are(geometry.kernel, 1) && are(geometry.stride, 1) && are(geometry.padding, 0) &&
+                      are(geometry.dilation, 1),
+                  "kernel, stride, padding, dilation: expected two numbers each, the padding from 0 on, others from 1");
   STD_TORCH_CHECK(from.scalar_type() == ScalarType::Double && weights.scalar_type() == ScalarType::Double,
                   "images and weights must be float64");
-  STD_TORCH_CHECK(from.dim() == 4 && weights.dim() == 4 && weights.is_contiguous() &&
+  STD_TORCH_CHECK(from.dim() == 4 && is_channels_last(from), "images: expected [B,C,h,w], channels last");
+  STD_TORCH_CHECK(weights.dim() == 4 && weights.is_contiguous() &&
                       weights.size(0) == (outputs + CONVOLUTION_LANES - 1) / CONVOLUTION_LANES &&
                       weights.size(1) == geometry.kernel[0] * geometry.kernel[1] &&
                       weights.size(2) == from.size(1) && weights.size(3) == CONVOLUTION_LANES,
@@ -166,7 +173,9 @@ Tensor convolution(Tensor images, Tensor weights, Tensor bias, int64_t outputs, 
                    Sizes padding, Sizes dilation) {
   const Geometry geometry{kernel, stride, padding, dilation};
   check(images, weights, outputs, geometry);
-  STD_TORCH_CHECK(bias.numel() == weights.size(0) * CONVOLUTION_LANES, "bias: expected one number a lane of weights");
+  STD_TORCH_CHECK(bias.scalar_type() == ScalarType::Double && bias.is_contiguous() &&
+                      bias.numel() == weights.size(0) * CONVOLUTION_LANES,
+                  "bias: expected one number a lane of weights");
   const AxisTaps down = geometry.forward(0, images.size(2)), across = geometry.forward(1, images.size(3));
   STD_TORCH_CHECK(down.count > 0 && across.count > 0, "images: the kernel is larger than they are");
   const Tensor output = result({images.size(0), outputs, down.count, across.count}, ScalarType::Double, images,
@@ -179,6 +188,7 @@ Tensor convolution_backward(Tensor gradient, Tensor weights, int64_t inputs, Siz
                             Sizes padding, Sizes dilation) {
   const Geometry geometry{kernel, stride, padding, dilation};
   check(gradient, weights, inputs, geometry);
+  STD_TORCH_CHECK(sides.size() == 2, "sides: expected two numbers");
   for (int axis = 0; axis < 2; ++axis)
     STD_TORCH_CHECK(geometry.outputs(axis, sides[axis]) == gradient.size(2 + axis),
                     "gradient: its sides are not those of the output");

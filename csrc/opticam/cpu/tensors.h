@@ -54,11 +54,21 @@ inline Normalization normalization_of(const std::string& name) {
   return Normalization::range;
 }
 
+// Whether [B,C,H,W] is stored pixel by pixel, the channels of each together, without gaps.
+inline bool is_channels_last(const Tensor& images) {
+  int64_t expected = 1;
+  for (const int64_t axis : {1, 3, 2, 0}) {
+    if (images.size(axis) != 1 && images.stride(axis) != expected) return false;
+    expected *= images.size(axis);
+  }
+  return true;
+}
+
 // Images [B,C,H,W] stored colour by colour, or with the colours of a pixel together.
 struct ImageLayout {
   explicit ImageLayout(const Tensor& images)
       : batch(images.size(0)), colours(images.size(1)), height(images.size(2)), width(images.size(3)),
-        interleaved(colours > 1 && !images.is_contiguous() && has_interleaved_strides(images)) {}
+        interleaved(colours > 1 && !images.is_contiguous() && is_channels_last(images)) {}
 
   MemoryFormat format() const { return interleaved ? MemoryFormat::ChannelsLast : MemoryFormat::Contiguous; }
   RowView row() const { return {width, colours, interleaved ? 1 : height * width}; }
@@ -68,16 +78,6 @@ struct ImageLayout {
 
   int64_t batch, colours, height, width;
   bool interleaved;
-
- private:
-  static bool has_interleaved_strides(const Tensor& images) {
-    int64_t expected = 1;
-    for (const int64_t axis : {1, 3, 2, 0}) {
-      if (images.size(axis) != 1 && images.stride(axis) != expected) return false;
-      expected *= images.size(axis);
-    }
-    return true;
-  }
 };
 
 // Features [B,K,h,w], or [1,K,h,w] that serve every image, cut into tasks of at most 256 channels of one image. The

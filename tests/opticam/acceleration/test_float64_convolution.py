@@ -162,17 +162,27 @@ def test_copies_and_pickles_make_their_blocks_anew():
 def test_the_operations_refuse_what_they_cannot_read():
     weights = torch.zeros(1, 9, 3, 16, dtype=torch.float64)
     bias, images = torch.zeros(16, dtype=torch.float64), torch.zeros(1, 3, 8, 8, dtype=torch.float64)
+    images = images.contiguous(memory_format=torch.channels_last)
     geometry = [3, 3], [1, 1], [1, 1], [1, 1]
     convolve, backward = torch.ops.opticam.convolution, torch.ops.opticam.convolution_backward
     with pytest.raises(RuntimeError, match="must be float64"):
         convolve(images.float(), weights, bias, 4, *geometry)
+    with pytest.raises(RuntimeError, match="channels last"):
+        convolve(images.contiguous(), weights, bias, 4, *geometry)
     with pytest.raises(RuntimeError, match="weights: expected"):
-        convolve(images[:, :2], weights, bias, 4, *geometry)
+        convolve(images, weights[:, :, :2].contiguous(), bias, 4, *geometry)
     with pytest.raises(RuntimeError, match="weights: expected"):
         convolve(images, weights, bias, 17, *geometry)
     with pytest.raises(RuntimeError, match="bias: expected"):
         convolve(images, weights, bias[:4], 4, *geometry)
+    with pytest.raises(RuntimeError, match="bias: expected"):
+        convolve(images, weights, bias.float(), 4, *geometry)
+    for name, wrong in (("kernel", [3]), ("stride", [0, 1]), ("padding", [-1, 0]), ("dilation", [1, 1, 1])):
+        place = ("kernel", "stride", "padding", "dilation").index(name)
+        with pytest.raises(RuntimeError, match=f"{name}.*: expected two numbers"):
+            convolve(images, weights, bias, 4, *geometry[:place], wrong, *geometry[place + 1 :])
     with pytest.raises(RuntimeError, match="the kernel is larger"):
-        convolve(images[:, :, :2, :2], weights, bias, 4, *geometry[:2], [0, 0], [1, 1])
+        small = images[:, :, :2, :2].contiguous(memory_format=torch.channels_last)
+        convolve(small, weights, bias, 4, *geometry[:2], [0, 0], [1, 1])
     with pytest.raises(RuntimeError, match="gradient: its sides"):
         backward(images, weights, 4, [9, 8], *geometry)
