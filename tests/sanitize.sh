@@ -28,6 +28,7 @@ stage "build with sanitizers" build
 masking=tests/opticam/masking
 similarity=tests/dpnet/similarity
 stage "masking" checked -m pytest -p no:cacheprovider $masking/test_{cpp,edges,accuracy,masks,operations,adam}.py
+stage "float64 convolutions" checked -m pytest -p no:cacheprovider tests/opticam/acceleration/test_float64_convolution.py
 stage "part similarity" checked -m pytest -p no:cacheprovider \
     $similarity/test_{part_similarity,screened,forward_gradient,whole_products}.py
 for operation in saliency_mask channel_masks step_masks part_similarity; do
