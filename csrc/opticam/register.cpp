@@ -1,5 +1,5 @@
-// Registers the CPU implementations of the masking step, float64 convolutions, and the instruction set's name; no formula.
-// For every shape: the dispatcher takes them for CPU tensors.
+// Registers the CPU implementations of the masking step and of float64 convolutions, and an operation that names the
+// instruction set; no formula. For every shape: the dispatcher takes them for CPU tensors.
 
 #include "operations.h"
 

@@ -16,25 +16,18 @@ def pack_convolutions(network: nn.Module) -> int:
     Names stay, and so does what is shared: a convolution under two names is replaced once. Convolutions with groups,
     other paddings than zeros, or a subclass's own code stay as they are.
     """
-    named = [pair for pair in network.named_modules(remove_duplicate=False) if _plain(pair[1])]
-    replacements = {convolution: _faster(convolution) for _, convolution in named}
+    faster = {module: found for module in network.modules() if (found := _faster(module))}
+    named = [pair for pair in network.named_modules(remove_duplicate=False) if pair[1] in faster]
     for name, convolution in named:
-        network.set_submodule(name, replacements[convolution])
-    return sum(isinstance(replacements[convolution], FrozenConvolution) for _, convolution in named)
+        network.set_submodule(name, faster[convolution])
+    return len(named)
 
 
-def _plain(module: nn.Module) -> bool:
-    return (
-        type(module) is nn.Conv2d
-        and module.groups == 1
-        and module.padding_mode == "zeros"
-        and not isinstance(module.padding, str)
-        and module.weight.device.type == "cpu"
-        and not is_parametrized(module)
-    )
-
-
-def _faster(convolution: nn.Conv2d) -> nn.Conv2d:
-    if packable(convolution):
-        return PackedConvolution(convolution)
-    return Float64Convolution(convolution) if computable(convolution) else convolution
+def _faster(module: nn.Module) -> FrozenConvolution | None:
+    if type(module) is not nn.Conv2d or module.groups != 1 or module.padding_mode != "zeros":
+        return None
+    if isinstance(module.padding, str) or module.weight.device.type != "cpu" or is_parametrized(module):
+        return None
+    if packable(module):
+        return PackedConvolution(module)
+    return Float64Convolution(module) if computable(module) else None

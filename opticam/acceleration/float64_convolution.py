@@ -1,7 +1,7 @@
 """Float64 convolutions of a frozen network by the project's own kernel, csrc/opticam/cpu/convolution.cpp.
 
 PyTorch has no kernel for them on the CPU: it writes out the neighbourhood of each pixel and calls a matrix product for
-each image. This one takes half to a fifth of the time at few channels, and adds up in the same order on every
+each image. This one takes half to a quarter of the time at few channels, and adds up in the same order on every
 processor with fused multiply-add, so that their results are equal to the last bit.
 """
 

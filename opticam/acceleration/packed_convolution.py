@@ -7,7 +7,7 @@ input stays the same, because the size of the blocks depends on it.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from torch import nn
@@ -35,10 +35,10 @@ def can_pack(dtype: torch.dtype) -> bool:
 
 
 def packable(convolution: nn.Conv2d) -> bool:
-    """Whether oneDNN's packed kernels take its weights and its padding."""
-    if isinstance(convolution.padding, str) or not can_pack(convolution.weight.dtype):
-        return False
-    return all(p <= reach for p, reach in zip(convolution.padding, _reaches(convolution), strict=True))
+    """Whether oneDNN's packed kernels take its weights and its padding, which is given in pixels."""
+    padding = cast(Sizes, convolution.padding)
+    within = all(p <= reach for p, reach in zip(padding, _reaches(convolution), strict=True))
+    return within and can_pack(convolution.weight.dtype)
 
 
 def _reaches(convolution: nn.Conv2d) -> list[int]:
@@ -58,13 +58,13 @@ class PackedConvolution(FrozenConvolution):
     so that the last bits depend on the images alone, not on those before.
     """
 
-    def unpacked(self) -> dict[str, None]:
-        """No shape yet, no weights; those for the gradient are made where one is asked for."""
-        return {"_shapes": None, "_weight": None, "_transposed": None}
-
     _shapes: _Shapes | None
     _weight: torch.Tensor | None
     _transposed: torch.Tensor | None
+
+    def unpacked(self) -> dict[str, None]:
+        """No shape yet, no weights; those for the gradient are made where one is asked for."""
+        return {"_shapes": None, "_weight": None, "_transposed": None}
 
     def _pack_for(self, shape: Sizes) -> _Shapes:
         if self._shapes is None or self._shapes.input != shape:

@@ -95,7 +95,7 @@ def _extractor(workspace: Workspace, backbone: str, layer: str) -> Classifier:
 def _extraction(
     workspace: Workspace, dataset: str, backbone: str, layer: str, split: str
 ) -> tuple[Path, Manifest]:
-    """The folder of the maps, and what they are of; asked for once a model, and the network is loaded for it."""
+    """The folder of the maps, and what they are of. Kept: every model asks, and the network is loaded to say it."""
     count, precision = picture_count(workspace, dataset, split), workspace.parts.precision
     manifest = describe(
         _extractor(workspace, backbone, layer),

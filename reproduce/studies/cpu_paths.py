@@ -24,6 +24,7 @@ from unittest.mock import patch
 
 import pandas as pd
 import torch
+from torch import nn
 from torchvision.models import resnet50
 
 from dpnet.similarity import part_similarity
@@ -159,8 +160,11 @@ ROUTES = (
 
 def calls(work: str) -> Callable[[], object]:
     """What is timed under a name: our side of the benchmarks' cases with eight images, or Opti-CAM's loop."""
-    if work == PACKED or work in IN_FLOAT64:
-        return _optimise(work)
+    torch.manual_seed(0)
+    if work == PACKED:
+        return _optimise(resnet50(), (1, 3, 224, 224))
+    if work in IN_FLOAT64:
+        return _optimise(sample_network(work.split(", ")[1])[0], (8, 3, 64, 64), "float64")
     kind, *rest = work.split(", ")
     if kind == "part similarity":
         return _similarities(*rest)
@@ -181,14 +185,11 @@ def _similarities(name: str, way: str) -> Callable[[], object]:
     return under_precision
 
 
-def _optimise(work: str) -> Callable[[], object]:
+def _optimise(
+    network: nn.Module, shape: tuple[int, ...], precision: str | None = None
+) -> Callable[[], object]:
     if UNPACKED in os.environ:
         patch("opticam.acceleration.prepared_network.pack_convolutions", lambda network: 0).start()
-    torch.manual_seed(0)
-    if work == PACKED:
-        network, shape, precision = resnet50(), (1, 3, 224, 224), None
-    else:
-        network, shape, precision = sample_network(work.split(", ")[1])[0], (8, 3, 64, 64), "float64"
     method = OptiCAM(Classifier(network, optimize="fast"), iterations=5, precision=precision)
     images = torch.rand(shape)
     return lambda: method(images, 0)

@@ -54,9 +54,11 @@ def test_a_convolution_under_two_names_stays_one(dtype, kind):
 
 
 @packed
+@compiled
 def test_more_padding_than_the_kernel_reaches_is_for_float64_alone():
     layers = nn.Sequential(nn.Conv2d(4, 4, 1, padding=1)).requires_grad_(False)
     assert pack_convolutions(layers) == 0
+    assert pack_convolutions(layers.double()) == 1
 
 
 @packed

@@ -39,27 +39,14 @@ def results(convolution, images, upstream=None):
 @st.composite
 def layers(draw):
     """A convolution of any geometry that fits its images, and their shape."""
-    pairs = {
-        name: st.tuples(st.integers(low, high), st.integers(low, high))
-        for name, low, high in (
-            ("kernel_size", 1, 4),
-            ("stride", 1, 3),
-            ("padding", 0, 4),
-            ("dilation", 1, 3),
-        )
-    }
-    options = {name: draw(pair) for name, pair in pairs.items()}
-    spans = [
-        d * (k - 1) + 1 - 2 * p
-        for d, k, p in zip(options["dilation"], options["kernel_size"], options["padding"])
-    ]
-    sides = [draw(st.integers(max(1, span), max(1, span) + 14)) for span in spans]
+    ranges = {"kernel_size": (1, 4), "stride": (1, 3), "padding": (0, 4), "dilation": (1, 3)}
+    options = {name: draw(st.tuples(*[st.integers(*ends)] * 2)) for name, ends in ranges.items()}
+    geometry = zip(options["dilation"], options["kernel_size"], options["padding"])
+    least = [max(1, d * (k - 1) + 1 - 2 * p) for d, k, p in geometry]
+    sides = [draw(st.integers(side, side + 14)) for side in least]
     channels = draw(st.sampled_from([1, 2, 3, 16, 17])), draw(st.sampled_from([1, 3, 8, 9, 16, 20, 33]))
-    return frozen(*channels, **options, bias=draw(st.booleans())), (
-        draw(st.integers(1, 3)),
-        channels[0],
-        *sides,
-    )
+    convolution = frozen(*channels, **options, bias=draw(st.booleans()))
+    return convolution, (draw(st.integers(1, 3)), channels[0], *sides)
 
 
 @settings(max_examples=150, deadline=None)
