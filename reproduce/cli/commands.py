@@ -29,7 +29,14 @@ from reproduce.saliency.evaluation import WITHOUT_BOXES
 from reproduce.workspace.fingerprint import file_digest, inputs_digest
 from reproduce.workspace.interruption import to_end
 from reproduce.workspace.paths import PUBLISHABLE, PUBLISHED
-from reproduce.workspace.processes import check_no_other_group, inside_group, is_first, process_group, wait
+from reproduce.workspace.processes import (
+    check_no_other_group,
+    inside_group,
+    is_first,
+    is_last,
+    process_group,
+    wait,
+)
 from reproduce.workspace.workspace import Workspace
 
 
@@ -66,6 +73,8 @@ def run(options: argparse.Namespace) -> int:
         wait()  # the store is at rest from here on
         outputs = _outputs(given, outcomes(given, chosen), options)
         with stages.stage("tables and figures"):
+            if is_last() and not is_first() and not options.only:
+                current_claims(given, outputs)  # beside the tables: the report finds them judged
             _write(outputs, ("tables", "figures") if is_first() else ("figures",))
     if not is_first():
         return 0

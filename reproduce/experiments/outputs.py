@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from reproduce.benchmarks.environment import commit
 from reproduce.experiments.outcome import Outcome
 from reproduce.tables.layout import to_csv, to_latex, to_markdown
-from reproduce.workspace.processes import share, turn
+from reproduce.workspace.processes import share, wait
 from reproduce.workspace.provenance import Drawn
 
 DPI = 100
@@ -50,15 +50,13 @@ class Outputs:
 
         The processes of a group share them, and when one has drawn its own it waits for the others.
         """
-        drawn = {}
-        for outcome in share(self._outdated("figures"), lambda outcome: outcome.experiment.drawing):
-            files = drawn[outcome] = list(self._draw(outcome))
+        outdated = list(self._outdated("figures"))
+        wait()  # nobody records before all have looked
+        for outcome in share(outdated, lambda outcome: outcome.experiment.drawing):
+            files = list(self._draw(outcome))
+            self._record(outcome, "figures", files)
             yield from files
-        with turn():
-            self.drawn.read()
-            for outcome, files in drawn.items():
-                self._record(outcome, "figures", files)
-        self.drawn.read()
+        wait()
 
     def _draw(self, outcome: Outcome) -> Iterator[Path]:
         # Where no title may have to give way to ticks above its axes, matplotlib need not measure them all.

@@ -47,6 +47,11 @@ def is_first() -> bool:
     return int(os.environ.get("RANK", 0)) == 0
 
 
+def is_last() -> bool:
+    """Whether this is the only process, or the last that torchrun started."""
+    return int(os.environ.get("RANK", 0)) == int(os.environ.get("WORLD_SIZE", 1)) - 1
+
+
 def several() -> bool:
     """Whether there are other processes to share work with."""
     return dist.is_initialized() and dist.get_world_size() > 1
@@ -97,17 +102,6 @@ def wait() -> None:
     """Wait for all processes of the group, if there is one."""
     if dist.is_initialized():
         dist.barrier()
-
-
-@contextmanager
-def turn() -> Iterator[None]:
-    """What is inside is done by one process of the group after the other; all have done it when this ends."""
-    before = dist.get_rank() if several() else 0
-    for _ in range(before):
-        wait()
-    yield
-    for _ in range(before, dist.get_world_size() if several() else 0):
-        wait()
 
 
 def gather(workspace: Workspace) -> None:

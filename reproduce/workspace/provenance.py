@@ -9,7 +9,7 @@ from pathlib import Path
 
 from opticam.data.files import whole_file
 
-NAME = ".drawn.json"
+NAME = ".drawn"
 
 
 @dataclass(frozen=True)
@@ -22,19 +22,13 @@ class Entry:
 
 
 class Drawn:
-    """The record of a folder, kept in a hidden file there; a missing or damaged one means nothing is current."""
+    """The record of a folder, in a hidden folder there; what it lacks, or cannot be read of it, is not current.
+
+    Each experiment and kind has a file of its own, so that processes that share the work need not wait to record it.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.read()
-
-    def read(self) -> None:
-        """Take what is in the file, where other processes write, too."""
-        try:
-            content = json.loads((self.folder / NAME).read_text(encoding="utf-8"))
-            self._entries = {name: Entry(**{**e, "files": tuple(e["files"])}) for name, e in content.items()}
-        except (OSError, ValueError, TypeError, KeyError, AttributeError):
-            self._entries = {}
 
     def current(self, name: str, kind: str, digest: str) -> bool:
         """Whether the files of an experiment and kind are there and made of these inputs."""
@@ -47,13 +41,18 @@ class Drawn:
 
     def entry(self, name: str, kind: str) -> Entry | None:
         """What was recorded last."""
-        return self._entries.get(f"{name} {kind}")
+        try:
+            content = json.loads(self._file(name, kind).read_text(encoding="utf-8"))
+            return Entry(content["digest"], content["commit"], tuple(content["files"]))
+        except (OSError, ValueError, TypeError, KeyError):
+            return None
 
     def record(self, name: str, kind: str, digest: str, commit: str, files: Iterable[Path]) -> None:
         """Write down what was just made."""
         relative = tuple(file.relative_to(self.folder).as_posix() for file in files)
-        self._entries[f"{name} {kind}"] = Entry(digest, commit, relative)
-        content = {key: vars(entry) for key, entry in sorted(self._entries.items())}
-        text = json.dumps(content, indent=1, ensure_ascii=False)
-        with whole_file(self.folder / NAME) as temporary:  # another process may be reading it
+        text = json.dumps(vars(Entry(digest, commit, relative)), indent=1, ensure_ascii=False)
+        with whole_file(self._file(name, kind)) as temporary:  # another process may be reading it
             temporary.write_text(text + "\n", encoding="utf-8")
+
+    def _file(self, name: str, kind: str) -> Path:
+        return self.folder / NAME / f"{name}-{kind}.json"
