@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from opticam.metrics.box_accuracy import THRESHOLDS
 from reproduce.saliency.box_groups import HITS
-from reproduce.tables.statistics import CONFIDENCE, RESAMPLES, Estimate
+from reproduce.tables.statistics import CONFIDENCE, RESAMPLES, Estimate, resampled_means
 
 
 def box_accuracies(rows: pd.DataFrame) -> pd.DataFrame:
@@ -38,20 +38,15 @@ def box_accuracy_estimate(hits: NDArray[np.bool_], *, seed: int = 0) -> Estimate
     count = len(hits)
     if not count:
         return Estimate(np.nan, np.nan, 0, np.nan, np.nan)
-    mean = _best(hits.sum(0) / count)
+    mean = float(_best(hits.sum(0) / count))
     if count < 2:
         return Estimate(mean, np.nan, count, np.nan, np.nan)
-    generator = np.random.default_rng(seed)
-    table = hits.reshape(count, -1).astype(float)
-    scores = []
-    for _ in range(RESAMPLES):
-        # Whole numbers, so the product is exact whatever the threads.
-        times = np.bincount(generator.integers(count, size=count), minlength=count).astype(float)
-        scores.append(_best((times @ table / count).reshape(hits.shape[1:])))
+    rates = resampled_means(hits.reshape(count, -1).astype(float), RESAMPLES, seed)
+    scores = _best(rates.reshape(-1, *hits.shape[1:]))
     low, high = np.quantile(scores, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     return Estimate(mean, np.nan, count, float(low), float(high))
 
 
-def _best(rates: NDArray[np.float64]) -> float:
-    """Per cent at the best threshold, averaged, of the shares of images hit [D,T]."""
-    return 100 * float(rates.max(1).mean())
+def _best(rates: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Per cent at the best threshold, averaged, of the shares of images hit [...,D,T]."""
+    return 100 * np.asarray(rates.max(-1).mean(-1))
