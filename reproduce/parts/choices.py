@@ -18,6 +18,7 @@ from dpnet import ConstraintWeights, TrainingSettings
 from dpnet.training.candidates import global_candidates, part_candidates
 from dpnet.training.runs import Run
 from dpnet.training.selection import (
+    NotOnRecord,
     choose,
     choose_weights,
     recorded_choice,
@@ -81,11 +82,14 @@ def chosen(
 def try_candidates(workspace: Workspace, dataset: str, backbone: str, is_global: bool, layer: str) -> None:
     """Cross-validate the candidates on one layer that no record holds, and store the accuracies of all."""
     place = workspace, dataset, backbone, is_global, layer
-    features, labels = layer_features(workspace, dataset, backbone, layer, "train")
-    record = _record_of(*place)
+    candidates, record = _candidates(*place), _record_of(*place)
     bring_selection(workspace.profile.name, record)
-    options: dict[str, Any] = {"folds": workspace.parts.folds, "record": record}
-    _, table = choose(_candidates(*place), features, labels, int(labels.max()) + 1, **options)
+    try:
+        _, table = recorded_choice(candidates, record)
+    except NotOnRecord:
+        features, labels = layer_features(workspace, dataset, backbone, layer, "train")
+        options: dict[str, Any] = {"folds": workspace.parts.folds, "record": record}
+        _, table = choose(candidates, features, labels, int(labels.max()) + 1, **options)
     _store(workspace, dataset, backbone, _method(is_global), pd.concat({layer: table}))
 
 
@@ -101,13 +105,13 @@ def try_weights(workspace: Workspace, dataset: str, backbone: str) -> None:
     profile = workspace.parts
     choice, record = _weights_of(workspace, dataset, backbone)
     bring_selection(workspace.profile.name, record)
-    features, labels = layer_features(workspace, dataset, backbone, choice.layer, "train")
-    options: dict[str, Any] = {
-        "tolerance": profile.constraint_tolerance,
-        "folds": profile.folds,
-        "record": record,
-    }
-    choose_weights(choice.run, features, labels, int(labels.max()) + 1, **options)
+    tolerance = profile.constraint_tolerance
+    try:
+        recorded_weights(choice.run, record, tolerance=tolerance)
+    except NotOnRecord:
+        features, labels = layer_features(workspace, dataset, backbone, choice.layer, "train")
+        options: dict[str, Any] = {"tolerance": tolerance, "folds": profile.folds, "record": record}
+        choose_weights(choice.run, features, labels, int(labels.max()) + 1, **options)
     table = pd.read_csv(record, index_col="candidate")
     _store(workspace, dataset, backbone, "Constraints", pd.concat({choice.layer: table}))
 

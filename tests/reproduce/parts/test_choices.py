@@ -99,11 +99,16 @@ def test_both_methods_have_as_many_candidates_on_every_layer(make_parts_workspac
     assert len(validation.calls) == sum(counts)
 
 
-def test_a_stored_selection_is_reused(make_parts_workspace, validation):
+def test_a_stored_selection_is_reused_and_no_feature_is_read(make_parts_workspace, validation, monkeypatch):
     first = choose_both(make_parts_workspace())
+    try_weights(make_parts_workspace(), "fine", "tiny")
+    weights = chosen_weights(make_parts_workspace(), "fine", "tiny")
     assert validation.calls
     validation.calls.clear()
+    monkeypatch.delattr(part_choices, "layer_features")
     assert choose_both(make_parts_workspace()) == first
+    try_weights(make_parts_workspace(), "fine", "tiny")
+    assert chosen_weights(make_parts_workspace(), "fine", "tiny") == weights
     assert not validation.calls
 
 
