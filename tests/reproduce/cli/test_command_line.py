@@ -1,15 +1,12 @@
 """User errors end in one clear line and exit status 2, before any work starts."""
 
-import argparse
-
 import pytest
 import torch
 from PIL import Image
 from torchvision.models import squeezenet1_1
 
-from reproduce.__main__ import main
+from reproduce.__main__ import _parse, main
 from reproduce.cli.opening import workspace
-from reproduce.cli.options import add_input_options, add_selection_options
 from reproduce.experiments import EXPERIMENTS
 from reproduce.published.numbers import published
 from reproduce.workspace.profile import load_profile, profile_names
@@ -54,17 +51,12 @@ def test_limit_must_be_positive():
 
 
 def test_a_count_may_leave_a_method_out_but_not_be_negative(tmp_path):
-    parser = argparse.ArgumentParser()
-    add_selection_options(parser)
-    add_input_options(parser)
-    results = ["--results", str(tmp_path)]
-    given = workspace(
-        parser.parse_args([*results, "--count", "opticam-robustness/LIME=0", "--count", "LIME=3"])
-    )
+    run = ["run", "--results", str(tmp_path)]
+    given = workspace(_parse([*run, "--count", "opticam-robustness/LIME=0", "--count", "LIME=3"]))
     assert given.profile.image_count("opticam-robustness/LIME", "LIME") == 0
     assert given.profile.image_count("LIME") == 3
     with pytest.raises(SystemExit):
-        parser.parse_args(["--count", "LIME=-1"])
+        _parse(["run", "--count", "LIME=-1"])
 
 
 def test_list_names_every_experiment(capsys):
@@ -100,12 +92,9 @@ def test_optimize_reaches_the_network_the_table_and_the_store(level, note, tmp_p
     (tmp_path / "labels.csv").write_text("file,label\na.png,3\nb.png,5\n")
     for name in ("a.png", "b.png"):
         Image.fromarray(torch.randint(255, (260, 260, 3), dtype=torch.uint8).numpy()).save(tmp_path / name)
-    parser = argparse.ArgumentParser()
-    add_selection_options(parser)
-    add_input_options(parser)
-    arguments = ["--profile", "imagenet", "--images", tmp_path, "--labels", tmp_path / "labels.csv"]
+    arguments = ["run", "--profile", "imagenet", "--images", tmp_path, "--labels", tmp_path / "labels.csv"]
     arguments += ["--network", "squeezenet1_1", "--weights", weights, "--optimize", level]
-    given = workspace(parser.parse_args([str(argument) for argument in arguments]))
+    given = workspace(_parse([str(argument) for argument in arguments]))
     classifier = given.classifier("squeezenet1_1")
     classifier(torch.rand(1, 3, 64, 64))
     assert classifier.in_effect.level == level

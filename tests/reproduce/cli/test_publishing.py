@@ -5,7 +5,7 @@ import subprocess
 import pandas as pd
 import pytest
 
-from reproduce.__main__ import main
+from reproduce.__main__ import _parse, main
 from reproduce.benchmarks.environment import commit
 from reproduce.cli import publishing
 from reproduce.cli.opening import output_folder, workspace
@@ -105,14 +105,7 @@ def test_a_publication_replaces_its_own_files_only(tmp_path):
     "arguments", [[], ["--limit", "8"], ["--profile", "imagenet"], ["--optimize", "half"]]
 )
 def test_a_run_writes_beside_its_results(arguments):
-    import argparse
-
-    from reproduce.cli.options import add_input_options, add_selection_options
-
-    parser = argparse.ArgumentParser()
-    add_selection_options(parser)
-    add_input_options(parser)
-    options = parser.parse_args(arguments)
+    options = _parse(["run", *arguments])
     given = workspace(options)
     folder = output_folder(options, given)
     assert given.results in (folder, *folder.parents)
