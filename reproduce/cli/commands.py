@@ -73,8 +73,8 @@ def run(options: argparse.Namespace) -> int:
         wait()  # the store is at rest from here on
         outputs = _outputs(given, outcomes(given, chosen), options)
         with stages.stage("tables and figures"):
-            if is_last() and not is_first() and not options.only:
-                current_claims(given, outputs)  # beside the tables: the report finds them judged
+            if is_last() and not options.only:
+                current_claims(given, outputs)  # where there are several processes, beside the tables
             _write(outputs, ("tables", "figures") if is_first() else ("figures",))
     if not is_first():
         return 0
@@ -120,6 +120,7 @@ def report(options: argparse.Namespace) -> int:
     given = workspace(options)
     outputs = _outputs(given, outcomes(given, select(None, given.profile)), options)
     _write(outputs, ("tables", "figures"))
+    current_claims(given, outputs)
     _report(given, outputs, options)
     if options.publish:
         _publish(given, outputs, options)
@@ -176,6 +177,7 @@ def _publish(given: Workspace, outputs: Outputs, options: argparse.Namespace) ->
     published = Outputs(outputs.told, folder, outputs.digest, anew=True)
     _write(published, ("tables", "figures"))
     if folder == PUBLISHED:  # the one report shows the others' figures and tables, too
+        current_claims(given, published)
         _report(given, published, options)
 
 
@@ -198,8 +200,7 @@ def _write(outputs: Outputs, kinds: tuple[str, ...]) -> None:
 
 
 def _report(given: Workspace, outputs: Outputs, options: argparse.Namespace) -> None:
-    """Write the report unless it is up to date, and say what to open and how to judge."""
-    judged = current_claims(given, outputs)
+    """Write the report unless it is up to date, of claims that are judged; say what to open and how to judge."""
     made = outputs.drawn
     content = Given(given, outputs.told, outputs.folder, made, outputs.commit, partial(command_line, options))
     read = [path for kind in MEASURED for path in sorted(content.measured(kind).glob("*"))]
@@ -210,7 +211,7 @@ def _report(given: Workspace, outputs: Outputs, options: argparse.Namespace) -> 
         paths = write_report(content)
         made.record("all", "report", digest, outputs.commit, paths)
         print("\n".join(f"report  {path}" for path in paths))
-    print("\n".join(headline(judged, given.profile)))
+    print("\n".join(headline(content.claims, given.profile)))
     print(f"every claim in a line: {command_line(options, 'claims')}")
 
 
