@@ -19,25 +19,20 @@ def pictures_digest(images: torch.Tensor, labels: torch.Tensor) -> str:
     return digest.hexdigest()
 
 
-def check_pictures(
-    variant: str, split: str, images: torch.Tensor, labels: torch.Tensor, path: Path | None
-) -> None:
-    """Hold a whole split against the digest that the project keeps.
+def check_pictures(part: str, images: torch.Tensor, labels: torch.Tensor, path: Path | None) -> None:
+    """Hold pictures against the digest that the project keeps of that part of a split, if it keeps one.
 
-    path: the file that it was read from; a wrong one is a ValueError. Pictures drawn here that differ are no
-    error, but a warning: numbers made of them are not the published ones.
+    part: "variant/split/pictures a class". path: the file that it was read from; a wrong one is a ValueError. Pictures
+    drawn here that differ are no error, but a warning: numbers made of them are not the published ones.
     """
-    expected = json.loads(FILE.read_text(encoding="utf-8"))[f"{variant}/{split}"]
-    found = pictures_digest(images, labels)
-    if found == expected:
+    expected = json.loads(FILE.read_text(encoding="utf-8")).get(part)
+    if expected is None or (found := pictures_digest(images, labels)) == expected:
         return
     digests = f"SHA-256 {found[:12]}..., expected {expected[:12]}..."
     if path is not None:
-        raise ValueError(
-            f"{path}: these are not the sample pictures {variant}/{split} ({digests}); remove the file"
-        )
+        raise ValueError(f"{path}: these are not the sample pictures {part} ({digests}); remove the file")
     warnings.warn(
-        f"sample pictures {variant}/{split}: this platform draws others than the published ones ({digests}); "
+        f"sample pictures {part}: this platform draws others than the published ones ({digests}); "
         "numbers made of them will differ",
         stacklevel=3,
     )

@@ -173,7 +173,7 @@ def sample_set(
     variant: "many", "scenes" or "fine".  split: "train" or "test".  size: pixels a side.
     per_class: pictures per class; by default many 200/40, scenes 60/30, fine 40/20 (train/test).
     With a ``cache_dir`` the pictures are written there once and read from then on.
-    Warns where a whole split is drawn otherwise than the published one.
+    Warns where pictures of a split that the published runs used are drawn otherwise.
     Raises ``ValueError`` for an unknown variant or split, for counts or sizes that are too small, and for a file
     of other pictures.
     """
@@ -190,8 +190,9 @@ def sample_set(
         tensors = _draw_tensors(variant, split, per_class, size)
         if path is not None:
             save_tensors(path, tensors, {"variant": variant, "split": split})
-    if per_class == _pictures_per_class(variant, split, None) and size == SAMPLE_SIZE:
-        check_pictures(variant, split, tensors["images"], tensors["labels"], path if kept else None)
+    if size == SAMPLE_SIZE:
+        part = f"{variant}/{split}/{per_class}"
+        check_pictures(part, tensors["images"], tensors["labels"], path if kept else None)
     ragged = {name: list(tensors[name].split(tensors[f"{name}_count"].tolist())) for name in RAGGED}
     return SampleSet(
         variant=variant,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from dpnet.training.settings import PRECISIONS
 from opticam import Classifier
 from opticam.layers import layer_name
 from opticam.sample import SampleSet, sample_set
-from opticam.sample.pictures import SPLITS, sample_fingerprint
+from opticam.sample.pictures import SPLITS, VARIANTS, sample_fingerprint
 from reproduce.workspace.profile import PICTURE_SIZE
 from reproduce.workspace.workspace import Workspace
 
@@ -134,11 +135,16 @@ def image_size(workspace: Workspace, dataset: str) -> tuple[int, int]:
 def dataset_split(workspace: Workspace, dataset: str, split: str) -> SampleSet | PictureSet:
     """Images and labels of a data set of the profile; of drawn ones boxes and true parts, too.
 
+    No more training pictures are drawn of a class than are used.
     Raises ValueError for a data set without a folder, and as `DataSource.open` does. Training pictures that are also
     test pictures are left out.
     """
     if workspace.parts.source == "sample":
-        return sample_set(dataset, split, workspace.cache)
+        variant, limit = VARIANTS[dataset], workspace.parts.train_images
+        drawn = variant.per_class[SPLITS.index(split)]
+        if split == "train" and limit:
+            drawn = min(drawn, math.ceil(limit / len(variant.class_parts)))
+        return sample_set(dataset, split, workspace.cache, per_class=drawn)
     data = _folder_data(workspace, dataset)
     return data.train if split == "train" else data.test
 

@@ -23,19 +23,21 @@ def test_pictures_drawn_here_are_the_published_ones(variant, split, folder):
 
 
 @pytest.mark.filterwarnings("error")
-def test_test_pictures_of_many_drawn_here_are_the_published_ones():
-    assert len(sample_set("many", "test")) == 800
+@pytest.mark.parametrize(("split", "per_class"), [("test", None), ("train", 50)])
+def test_pictures_of_many_that_runs_read_are_the_published_ones(split, per_class):
+    """The networks were trained on all 4000 training pictures; part models on the first 1000."""
+    assert len(sample_set("many", split, per_class=per_class)) == (per_class or 40) * 20
 
 
 def test_other_pictures_are_told(folder):
     data = sample_set("fine", "test", folder)
     changed = data.images.clone()
     changed[3, 1, 4, 1] ^= 1
-    with pytest.warns(UserWarning, match="fine/test: this platform draws others"):
-        check_pictures("fine", "test", changed, data.labels, None)
+    with pytest.warns(UserWarning, match="fine/test/20: this platform draws others"):
+        check_pictures("fine/test/20", changed, data.labels, None)
     assert pictures_digest(changed, data.labels) != pictures_digest(data.images, data.labels)
     with pytest.warns(UserWarning, match="fine/test"):
-        check_pictures("fine", "test", data.images, data.labels.flip(0), None)
+        check_pictures("fine/test/20", data.images, data.labels.flip(0), None)
 
 
 def test_a_file_of_other_pictures_is_refused(folder, tmp_path):
@@ -44,5 +46,5 @@ def test_a_file_of_other_pictures_is_refused(folder, tmp_path):
     tensors = load_file(path)
     tensors["images"][0, 0, 0, 0] ^= 1
     save_file(tensors, shutil.copy(path, tmp_path))
-    with pytest.raises(ValueError, match=r"not the sample pictures fine/test .* remove the file"):
+    with pytest.raises(ValueError, match=r"not the sample pictures fine/test/20 .* remove the file"):
         sample_set("fine", "test", tmp_path)
