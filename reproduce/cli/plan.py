@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import chain
+from typing import Any
 
 import pandas as pd
 import torch
@@ -78,15 +79,15 @@ def run(options: argparse.Namespace) -> int:
     speeds = {name: measure(planned, name, SECONDS / (2 * len(networks))) for name in networks}
     rows = [_row(name, requests, planned, speeds) for name, requests in wanted.items()]
     together = _row("all, maps shared", list(chain(*wanted.values())), planned, speeds)
-    print(pd.DataFrame([*rows, together]).to_string(index=False))
+    print(pd.DataFrame([*rows, together]).to_string(index=False, formatters=COLUMNS))
     for name, speed in speeds.items():
         print(f"{name}: {1e3 * speed.forward:.1f} ms an image forward, {1e3 * speed.both:.1f} ms with its gradient, "
               f"{speed.channels} channels ({planned.optimize}, {planned.device.type})")  # fmt: skip
-    hours, images = float(str(together["hours"])), len(planned.source.names)
+    images = len(planned.source.names)
     for size in (size for size in SIZES if size <= images):
         width = 98 / size**0.5
-        print(f"--limit {size}: about {hours * size / images:,.0f} h at most; a mean in percent is known to "
-              f"+-{width:.1f} points or less")  # fmt: skip
+        print(f"--limit {size}: about {_hours(together['hours'] * size / images)} h at most; a mean in percent is "
+              f"known to +-{width:.1f} points or less")  # fmt: skip
     line = command_line(options, "run").removeprefix("python ")
     print(f"on N GPUs, in 1/N of the time: torchrun --nproc-per-node N {line}")
     return 0
@@ -115,7 +116,7 @@ def measure(planned: Workspace, network: str, seconds: float) -> Speed:
 
 def _row(
     name: str, requests: Sequence[Request], planned: Workspace, speeds: dict[str, Speed]
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """Each map is made once, on as many images as anything is measured on, and each group of metrics on its own."""
     total, seconds, images = Passes(), 0.0, 0
     everything = range(len(planned.source.names))
@@ -125,6 +126,17 @@ def _row(
         passes = of_images(request, due, speed.channels, planned.source.size[-1])
         total, seconds = total + passes, seconds + speed.seconds(passes)
         images = max([images, *due.values()])
-    millions = {"forward": total.forward / 1e6, "backward": total.backward / 1e6}
-    printed = {f"{kind} passes, millions": f"{value:,.2f}" for kind, value in millions.items()}
-    return {"experiment": name, "images": images, **printed, "hours": f"{seconds / 3600:.1f}"}
+    counts = {"images": images, "forward passes": total.forward, "backward passes": total.backward}
+    return {"experiment": name, **counts, "hours": seconds / 3600}
+
+
+def _hours(hours: float) -> str:
+    """Whole hours from ten on, below two digits that count."""
+    return f"{hours:,.0f}" if hours >= 10 else f"{hours:.2g}"
+
+
+COLUMNS: dict[str | int, Callable[[Any], str]] = {
+    **dict.fromkeys(("images", "forward passes", "backward passes"), "{:,.0f}".format),
+    "hours": _hours,
+}
+"""How the columns of the table are printed."""

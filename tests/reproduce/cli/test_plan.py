@@ -79,7 +79,7 @@ def test_the_plan_needs_no_pictures_and_no_weights(monkeypatch, capsys):
     assert main(["plan", *words]) == 0
     said = capsys.readouterr().out
     lines = {line.split()[0]: line.split() for line in said.splitlines() if line.split()}
-    assert lines["opticam-main"][1] == lines["opticam-causal"][1] == "50000"
+    assert lines["opticam-main"][1] == lines["opticam-causal"][1] == "50,000"
     causal, shared = (
         float(lines["opticam-causal"][2].replace(",", "")),
         said.split("all, maps shared")[1].split()[1],
@@ -87,3 +87,12 @@ def test_the_plan_needs_no_pictures_and_no_weights(monkeypatch, capsys):
     assert float(shared.replace(",", "")) >= causal  # what both ask for is counted once
     assert "torchrun --nproc-per-node N -m reproduce run --profile imagenet --network squeezenet1_1" in said
     assert "--limit 1000" in said and "+-3.1 points" in said
+
+
+def test_a_small_plan_is_told_in_figures_that_count(monkeypatch, capsys):
+    monkeypatch.setattr(plan, "SECONDS", 0.1)
+    assert main(["plan", "--limit", "2", "--only", "opticam-selectivity"]) == 0
+    last = next(line for line in capsys.readouterr().out.splitlines() if "all, maps shared" in line).split()
+    steps = 2 * (100 + 1 + 10)  # of Opti-CAM alone: its 100 iterations, its first pass and ten masked images
+    assert int(last[4]) >= steps and int(last[5]) >= 200
+    assert float(last[6]) > 0
