@@ -101,9 +101,33 @@ def test_max_sensitivity_is_captums_of_the_same_noise():
 def test_max_sensitivity_of_a_constant_method_is_zero():
     images, maps, targets = inputs()
     zeros = torch.zeros_like(maps)
-    assert (max_sensitivity(lambda *_: maps, images, maps, targets) == 0).all()
-    assert (max_sensitivity(lambda *_: zeros, images, zeros, targets) == 0).all()
-    assert torch.isinf(max_sensitivity(lambda *_: maps, images, zeros, targets)).all()
+
+    def constant(pixels, _):
+        return maps.repeat(len(pixels) // len(maps), 1, 1)
+
+    def nothing(pixels, _):
+        return torch.zeros_like(pixels[:, 0])
+
+    assert (max_sensitivity(constant, images, maps, targets) == 0).all()
+    assert (max_sensitivity(nothing, images, zeros, targets) == 0).all()
+    assert torch.isinf(max_sensitivity(constant, images, zeros, targets)).all()
+
+
+@pytest.mark.parametrize(
+    ("max_batch", "sizes"), [(None, [30]), (1, [3] * 10), (8, [6] * 5), (14, [12, 12, 6])]
+)
+def test_noisy_images_are_explained_many_at_once_with_their_own_targets(max_batch, sizes):
+    images, _, targets = inputs()
+    seen = []
+
+    def weighted(pixels, classes):
+        seen.append(len(pixels))
+        return pixels.mean(1) * (1 + classes)[:, None, None]
+
+    maps = weighted(images, targets)
+    found = max_sensitivity(weighted, images, maps, targets, seed=3, max_batch=max_batch)
+    assert seen[1:] == sizes
+    torch.testing.assert_close(found, max_sensitivity(weighted, images, maps, targets, seed=3, max_batch=3))
 
 
 def test_adcc_from_its_parts():
@@ -138,7 +162,9 @@ def test_pearson_of_equal_opposite_and_constant_maps():
     assert pearson(maps, torch.zeros_like(maps)).tolist() == [-1, -1]
 
 
-@pytest.mark.parametrize("options", [{"radius": 0.0}, {"samples": 0}, {"denominator": "norm"}])
+@pytest.mark.parametrize(
+    "options", [{"radius": 0.0}, {"samples": 0}, {"denominator": "norm"}, {"max_batch": 0}]
+)
 def test_bad_options_are_refused(options):
     images, maps, targets = inputs()
     with pytest.raises(ValueError, match=next(iter(options))):
