@@ -15,6 +15,8 @@ from reproduce.tables.layout import Table, summarise
 from reproduce.workspace.workspace import Workspace
 
 SCORES = ("AD", "AG", "AI")
+TRUNKS = ("features", "blocks")
+"""What torchvision's and timm's networks call the sequence that their layers are part of."""
 INNER = (nn.Conv2d, nn.BatchNorm2d, nn.MaxPool2d)
 
 
@@ -27,11 +29,11 @@ class LayerTable(SaliencyExperiment):
     stands_in = True
 
     def requests(self, workspace: Workspace) -> list[Request]:
-        """One variant a layer, for networks that have a trunk called `features`."""
+        """One variant a layer, for networks that have a trunk."""
         return [
-            variant_request(self, workspace, network, layer_label(place), layers=[f"features.{place}"])
-            for network, paper in self.networks(workspace).items()
-            for place in layer_places(workspace, network, paper)
+            variant_request(self, workspace, network, layer_label(place), layers=[f"{trunk}.{place}"])
+            for network in self.networks(workspace)
+            for trunk, place in layer_places(workspace, network)
         ]
 
     def tables(self, workspace: Workspace) -> Mapping[str, Table]:
@@ -61,14 +63,19 @@ def is_layer(label: str) -> bool:
     return split_label(label)[1].startswith("layer ")
 
 
-def layer_places(workspace: Workspace, network: str, paper: str) -> list[int]:
-    """The published layers where the network is the published one; otherwise all activations and blocks."""
-    trunk = getattr(workspace.classifier(network).network, "features", None)
-    if not isinstance(trunk, nn.Sequential):
-        return []
-    if workspace.saliency.comparable:
-        return [_place(label) for label in published("opticam_tableA13")["method"].unique()]
-    return [place for place, module in reversed(list(enumerate(trunk))) if not isinstance(module, INNER)]
+def layer_places(workspace: Workspace, network: str) -> list[tuple[str, int]]:
+    """Trunk and place in it: the published layers where the network is the published one; otherwise all activations
+    and blocks."""
+    module = workspace.classifier(network).network
+    for trunk in TRUNKS:
+        layers = getattr(module, trunk, None)
+        if isinstance(layers, nn.Sequential):
+            own = [
+                place for place, layer in reversed(list(enumerate(layers))) if not isinstance(layer, INNER)
+            ]
+            paper = [_place(label) for label in published("opticam_tableA13")["method"].unique()]
+            return [(trunk, place) for place in (paper if workspace.saliency.comparable else own)]
+    return []
 
 
 def _place(label: str) -> int:
