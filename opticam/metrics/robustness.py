@@ -115,9 +115,10 @@ def max_sensitivity(
     largest = torch.zeros(len(maps), device=maps.device, dtype=maps.dtype)
     group = max(1, (check_max_batch(max_batch) or default_batch(images)) // max(1, len(images)))
     for start in range(0, samples, group):
-        draws = range(start, min(start + group, samples))
-        noise = [torch.rand(1, *images.shape[1:], generator=generator, dtype=torch.float32) for _ in draws]
-        noisy = [(images + radius * (2 * one.to(images) - 1)).clamp(0, 1) for one in noise]
+        noisy = []
+        for _ in range(start, min(start + group, samples)):
+            noise = torch.rand(images.shape[1:], generator=generator, dtype=torch.float32).to(images)
+            noisy.append((images + radius * (2 * noise - 1)).clamp(0, 1))
         found = method(torch.cat(noisy), targets.repeat(len(noisy))).unflatten(0, (len(noisy), len(maps)))
         largest = torch.maximum(largest, (found - maps).flatten(2).norm(dim=2).amax(0))
     scale = (maps if denominator == "map" else images).flatten(1).norm(dim=1)

@@ -25,8 +25,11 @@ def check_pictures(part: str, images: torch.Tensor, labels: torch.Tensor, path: 
     part: "variant/split/pictures a class". path: the file that it was read from; a wrong one is a ValueError. Pictures
     drawn here that differ are no error, but a warning: numbers made of them are not the published ones.
     """
-    expected = json.loads(FILE.read_text(encoding="utf-8")).get(part)
-    if expected is None or (found := pictures_digest(images, labels)) == expected:
+    known = json.loads(FILE.read_text(encoding="utf-8"))
+    if part not in known:
+        return
+    expected, found = known[part], pictures_digest(images, labels)
+    if found == expected:
         return
     digests = f"SHA-256 {found[:12]}..., expected {expected[:12]}..."
     if path is not None:

@@ -135,18 +135,22 @@ def image_size(workspace: Workspace, dataset: str) -> tuple[int, int]:
 def dataset_split(workspace: Workspace, dataset: str, split: str) -> SampleSet | PictureSet:
     """Images and labels of a data set of the profile; of drawn ones boxes and true parts, too.
 
-    No more training pictures are drawn of a class than are used.
     Raises ValueError for a data set without a folder, and as `DataSource.open` does. Training pictures that are also
     test pictures are left out.
     """
     if workspace.parts.source == "sample":
-        variant, limit = VARIANTS[dataset], workspace.parts.train_images
-        drawn = variant.per_class[SPLITS.index(split)]
-        if split == "train" and limit:
-            drawn = min(drawn, math.ceil(limit / len(variant.class_parts)))
-        return sample_set(dataset, split, workspace.cache, per_class=drawn)
+        return sample_set(
+            dataset, split, workspace.cache, per_class=_drawn_per_class(workspace, dataset, split)
+        )
     data = _folder_data(workspace, dataset)
     return data.train if split == "train" else data.test
+
+
+def _drawn_per_class(workspace: Workspace, dataset: str, split: str) -> int:
+    """Pictures to draw of each class of a sample data set: of the training pictures no more than are used."""
+    variant, limit = VARIANTS[dataset], workspace.parts.train_images
+    whole = variant.per_class[SPLITS.index(split)]
+    return min(whole, math.ceil(limit / len(variant.class_parts))) if split == "train" and limit else whole
 
 
 def pictures_digest(workspace: Workspace, dataset: str) -> list[str]:

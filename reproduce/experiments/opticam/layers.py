@@ -66,16 +66,14 @@ def is_layer(label: str) -> bool:
 def layer_places(workspace: Workspace, network: str) -> list[tuple[str, int]]:
     """Trunk and place in it: the published layers where the network is the published one; otherwise all activations
     and blocks."""
-    module = workspace.classifier(network).network
-    for trunk in TRUNKS:
-        layers = getattr(module, trunk, None)
-        if isinstance(layers, nn.Sequential):
-            own = [
-                place for place, layer in reversed(list(enumerate(layers))) if not isinstance(layer, INNER)
-            ]
-            paper = [_place(label) for label in published("opticam_tableA13")["method"].unique()]
-            return [(trunk, place) for place in (paper if workspace.saliency.comparable else own)]
-    return []
+    children = dict(workspace.classifier(network).network.named_children())
+    trunk = next((name for name in TRUNKS if isinstance(children.get(name), nn.Sequential)), None)
+    if trunk is None:
+        return []
+    if workspace.saliency.comparable:
+        return [(trunk, _place(label)) for label in published("opticam_tableA13")["method"].unique()]
+    layers = reversed(list(enumerate(children[trunk].children())))
+    return [(trunk, place) for place, layer in layers if not isinstance(layer, INNER)]
 
 
 def _place(label: str) -> int:
