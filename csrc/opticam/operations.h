@@ -26,5 +26,8 @@ Tensor convolution(Tensor images, Tensor weights, Tensor bias, int64_t outputs, 
 Tensor convolution_backward(Tensor gradient, Tensor weights, int64_t inputs, std::vector<int64_t> sides,
                             std::vector<int64_t> kernel, std::vector<int64_t> stride, std::vector<int64_t> padding,
                             std::vector<int64_t> dilation);
+// The same of 3 x 3 in steps of 1, by weights [blocks,16,C,16] that are transformed; its gradient is one of it, too.
+Tensor tiled_convolution(Tensor images, Tensor weights, Tensor bias, int64_t outputs, std::vector<int64_t> padding,
+                         std::vector<int64_t> dilation);
 
 }  // namespace opticam

@@ -13,6 +13,8 @@ STABLE_TORCH_LIBRARY_FRAGMENT(opticam, m) {
         "int[] padding, int[] dilation) -> Tensor");
   m.def("convolution_backward(Tensor gradient, Tensor weights, int inputs, int[] sides, int[] kernel, "
         "int[] stride, int[] padding, int[] dilation) -> Tensor");
+  m.def("tiled_convolution(Tensor images, Tensor weights, Tensor bias, int outputs, int[] padding, int[] dilation) "
+        "-> Tensor");
 }
 
 STABLE_TORCH_LIBRARY_IMPL(opticam, CompositeExplicitAutograd, m) {
@@ -26,4 +28,5 @@ STABLE_TORCH_LIBRARY_IMPL(opticam, CPU, m) {
   m.impl("step_masks", TORCH_BOX(&opticam::step_masks));
   m.impl("convolution", TORCH_BOX(&opticam::convolution));
   m.impl("convolution_backward", TORCH_BOX(&opticam::convolution_backward));
+  m.impl("tiled_convolution", TORCH_BOX(&opticam::tiled_convolution));
 }

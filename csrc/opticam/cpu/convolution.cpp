@@ -58,10 +58,11 @@ struct Geometry {
   }
 };
 
-// Rows of an image [h,w,C] from `top` on: in the image itself, or copied with zeros left and right of them.
+// Rows of an image [h,w,C] from `top` on: in the image itself, or copied with zeros left and right of them, or copied
+// channel by channel.
 struct Window {
   const double* pixels;
-  int64_t top, row_step;
+  int64_t top, row_step, pixel_step, channel_step;
 };
 
 class Convolution {
@@ -90,26 +91,27 @@ class Convolution {
 
   void run_band(int64_t image, int64_t begin, int64_t end, const AxisTaps& down, const AxisTaps& across) const {
     std::vector<double> padded;
-    const Window window = look(image, begin, end, down, across, padded);
+    const bool few = outputs_ <= FEW_OUTPUTS && across.read_step == 1;
+    const Window window = look(image, begin, end, down, across, few, padded);
     std::vector<int64_t> input_at, weights_at;  // from the first row of the kernel on; its rows lie evenly
     for (size_t i = 0; i < down.index.size(); ++i)
       for (size_t j = 0; j < across.index.size(); ++j) {
         input_at.push_back((down.offset[i] - down.offset[0]) * window.row_step +
-                           (across.offset[j] - across.first(0)) * channels_);
+                           (across.offset[j] - across.first(0)) * window.pixel_step);
         weights_at.push_back((down.index[i] * kernel_width_ + across.index[j]) * channels_ * CONVOLUTION_LANES);
       }
     ConvolutionRow row{};
     row.input_at = input_at.data();
     row.channels = channels_;
-    row.input_step = across.read_step * channels_;
+    row.input_step = few ? window.channel_step : across.read_step * channels_;
     row.output_step = across.write_step * outputs_;
     // Rows that follow each other without a gap, on both sides, are one.
-    const bool joined = down.index.size() == 1 && down.first(begin) >= 0 && down.last(end - 1) < height_ &&
+    const bool joined = !few && down.index.size() == 1 && down.first(begin) >= 0 && down.last(end - 1) < height_ &&
                         down.read_step * window.row_step == across.count * row.input_step &&
                         columns_ == across.count && down.write_step == 1 && across.write_step == 1;
     const int64_t together = joined ? end - begin : 1;
     row.pixels = across.count * together;
-    const ConvolveRow convolve = convolution_loop();
+    const ConvolveRow convolve = few ? convolution_loops().few : convolution_loops().row;
     for (int64_t block = 0; block < blocks_; ++block) {
       const int64_t first = block * CONVOLUTION_LANES;
       for (int64_t i = begin; i < end; i += together) {
@@ -126,21 +128,29 @@ class Convolution {
   }
 
   // What a band reads: the image itself where it is as wide as that, else a copy.
-  Window look(int64_t image, int64_t begin, int64_t end, const AxisTaps& down, const AxisTaps& across,
-              std::vector<double>& padded) const {
+  Window look(int64_t image, int64_t begin, int64_t end, const AxisTaps& down, const AxisTaps& across, bool planes,
+              std::vector<double>& copy) const {
     const double* from = from_ + image * height_ * width_ * channels_;
-    if (down.index.empty() || across.index.empty()) return {from, 0, 0};
+    if (down.index.empty() || across.index.empty()) return {from, 0, 0, channels_, 1};
     const int64_t left = across.first(0), right = across.last(across.count - 1) + 1;
-    if (left >= 0 && right <= width_) return {from + left * channels_, 0, width_ * channels_};
+    if (left >= 0 && right <= width_ && !planes)
+      return {from + left * channels_, 0, width_ * channels_, channels_, 1};
     const int64_t top = std::max<int64_t>(0, down.first(begin));
     const int64_t bottom = std::max(top, std::min(height_, down.last(end - 1) + 1));
-    const int64_t row_step = (right - left) * channels_;
-    padded.assign((bottom - top) * row_step, 0);
-    const int64_t inside = std::max<int64_t>(0, left), beyond = std::min(width_, right);
-    for (int64_t y = top; y < bottom && inside < beyond; ++y)
-      std::copy_n(from + (y * width_ + inside) * channels_, (beyond - inside) * channels_,
-                  padded.data() + (y - top) * row_step + (inside - left) * channels_);
-    return {padded.data(), top, row_step};
+    const int64_t pitch = right - left + (planes ? PLANE_PIXELS : 0), row_step = pitch * channels_;
+    const int64_t pixel_step = planes ? 1 : channels_, channel_step = planes ? pitch : 1;
+    copy.assign((bottom - top) * row_step, 0);
+    const int64_t inside = std::max<int64_t>(0, left), count = std::min(width_, right) - inside;
+    for (int64_t y = top; y < bottom && count > 0; ++y) {
+      const double* pixels = from + (y * width_ + inside) * channels_;
+      double* to = copy.data() + (y - top) * row_step + (inside - left) * pixel_step;
+      if (!planes) {
+        std::copy_n(pixels, count * channels_, to);
+        continue;
+      }
+      convolution_loops().separate(pixels, count, channels_, to, channel_step);
+    }
+    return {copy.data(), top, row_step, pixel_step, channel_step};
   }
 
   const double* from_;

@@ -91,6 +91,18 @@ struct ConvolutionRow {
 // bias, weights: of one block; outputs: how many of its channels there are.
 using ConvolveRow = void (*)(const double* input, const ConvolutionRow& row, const double* weights, const double* bias,
                              double* output, int64_t outputs);
+// The same of few output channels, which would leave most lanes empty: a vector holds pixels in place of channels. Each
+// input channel is a plane, `input_step` from one to the next, of PLANE_PIXELS more pixels than are asked for.
+constexpr int64_t FEW_OUTPUTS = 4, PLANE_PIXELS = 32;
+struct ConvolutionLoops {
+  ConvolveRow row, few;
+  // Pixels of so many channels to planes.
+  void (*separate)(const double* pixels, int64_t count, int64_t channels, double* planes, int64_t step);
+  // What is multiplied for a tile of 2 x 2 outputs, of the 4 x 4 pixels that it reads: 16 places, `step` apart.
+  void (*to_tile)(const double* const* pixels, int64_t channels, double* places, int64_t step);
+  // The outputs [4,CONVOLUTION_LANES] of a tile, of its products at 16 places, and the bias.
+  void (*from_tile)(const double* places, int64_t step, const double* bias, double* outputs);
+};
 
 // The loops that suit the processor this runs on, and the name of their instruction set.
 template <class A>
@@ -99,7 +111,7 @@ template <class T, class A>
 const TypedLoops<T, A>& typed_loops();
 template <class Bits, class Rank>
 SelectLoops<Bits, Rank> select_loops();
-ConvolveRow convolution_loop();
+ConvolutionLoops convolution_loops();
 const char* instruction_set();
 
 // Every combination of types that is compiled.

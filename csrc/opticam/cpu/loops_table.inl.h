@@ -6,6 +6,7 @@
 #include "loops_map.inl.h"
 #include "loops_typed.inl.h"
 #include "loops_convolution.inl.h"
+#include "loops_tiles.inl.h"
 
 template <class A>
 const MapLoops<A>& maps() {

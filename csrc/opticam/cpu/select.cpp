@@ -15,7 +15,7 @@ namespace opticam {
   const TypedLoops<T, A>& typed();                    \
   template <class Bits, class Rank>                   \
   SelectLoops<Bits, Rank> select();                    \
-  ConvolveRow convolution();                           \
+  ConvolutionLoops convolution();                      \
   }
 OPTICAM_DECLARE(baseline)
 OPTICAM_DECLARE(avx2)
@@ -55,7 +55,7 @@ SelectLoops<Bits, Rank> select_loops() {
   OPTICAM_CHOOSE(select<Bits, Rank>());
 }
 
-ConvolveRow convolution_loop() {
+ConvolutionLoops convolution_loops() {
   OPTICAM_CHOOSE(convolution());
 }
 

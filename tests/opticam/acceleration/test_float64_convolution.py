@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tolerances import assert_close, error, rounding
 from torch import nn
 
-from opticam.acceleration.float64_convolution import Float64Convolution, computable
+from opticam.acceleration.float64_convolution import LEAST_CHANNELS, Float64Convolution, computable
 
 pytestmark = pytest.mark.skipif(
     not computable(nn.Conv2d(1, 1, 1).double()), reason="the extension opticam._C is not built"
@@ -63,8 +63,41 @@ def test_whole_numbers_come_out_exactly(layer, last):
     assert found[0].is_contiguous(memory_format=torch.channels_last)
 
 
-@settings(max_examples=30, deadline=None)
-@given(layer=layers())
+@st.composite
+def layers_in_tiles(draw):
+    """A convolution of 3 x 3 that is made in tiles, and the shape of its images."""
+    dilation, padding = (draw(st.tuples(*[st.integers(*ends)] * 2)) for ends in ((1, 3), (0, 7)))
+    sides = [max(1, 2 * d + 1 - 2 * p) + draw(st.integers(0, 9)) for d, p in zip(dilation, padding)]
+    channels = draw(st.sampled_from([32, 37])), draw(st.sampled_from([32, 45, 48]))
+    convolution = frozen(*channels, 3, padding=padding, dilation=dilation, bias=draw(st.booleans()))
+    return convolution, (draw(st.integers(1, 3)), channels[0], *sides)
+
+
+@settings(max_examples=60, deadline=None)
+@given(layer=layers_in_tiles())
+def test_whole_numbers_come_out_of_tiles_exactly(layer):
+    """Quarters of whole numbers are exact, too; padding of more than the kernel's reach is cut off the gradient."""
+    convolution, shape = layer
+    for parameter in convolution.parameters():
+        parameter.copy_(whole(parameter.shape))
+    ours, images = Float64Convolution(convolution), whole(shape)
+    assert ours.in_tiles
+    output, gradient, upstream = results(convolution, images)
+    found = results(ours, images, upstream)
+    assert torch.equal(found[0], output)
+    assert torch.equal(found[1], gradient)
+    assert found[0].is_contiguous(memory_format=torch.channels_last)
+
+
+def test_what_is_not_made_in_tiles():
+    wide = {"in_channels": LEAST_CHANNELS, "out_channels": LEAST_CHANNELS, "kernel_size": 3}
+    assert Float64Convolution(frozen(**wide)).in_tiles
+    for other in ({"stride": 2}, {"kernel_size": (3, 1)}, {"in_channels": 31}, {"out_channels": 31}):
+        assert not Float64Convolution(frozen(**wide | other)).in_tiles
+
+
+@settings(max_examples=45, deadline=None)
+@given(layer=layers() | layers_in_tiles())
 def test_other_numbers_to_rounding(layer):
     convolution, shape = layer
     images = torch.randn(shape, dtype=torch.float64)
@@ -77,6 +110,20 @@ def test_other_numbers_to_rounding(layer):
         assert error(ours, theirs) <= 2 * rounding(theirs, weights.shape[1], torch.float64, least=usual)
 
 
+def test_gradients_of_gradients_of_tiles():
+    plain = frozen(32, 33, kernel_size=3, padding=1)
+    weight = torch.randn(2, 33, 5, 6, dtype=torch.float64)
+    found = []
+    for convolution in (plain, Float64Convolution(plain)):
+        images = (
+            torch.linspace(-1, 1, 2 * 32 * 5 * 6, dtype=torch.float64).reshape(2, 32, 5, 6).requires_grad_()
+        )
+        output = (convolution(images).sin() * weight).sum()
+        (gradient,) = torch.autograd.grad(output, images, create_graph=True)
+        found.append(torch.autograd.grad(gradient.square().sum(), images)[0])
+    assert_close(found[1], found[0], 4 * 9 * 33)
+
+
 @pytest.mark.parametrize("stride", [1, 2])
 def test_gradients_and_gradients_of_gradients(stride):
     convolution = Float64Convolution(frozen(2, 3, kernel_size=3, stride=stride, padding=1))
@@ -85,13 +132,14 @@ def test_gradients_and_gradients_of_gradients(stride):
     assert torch.autograd.gradgradcheck(lambda pixels: convolution(pixels).square(), images)
 
 
+@pytest.mark.parametrize("channels", [(24, 20), (3, 20), (40, 33)], ids=["rows", "planes", "tiles"])
 @pytest.mark.parametrize("side", [8, 40])
-def test_an_image_comes_out_the_same_in_any_batch_and_on_any_number_of_threads(side):
-    """To the last bit: 40 is cut into bands, of which threads take some."""
-    convolution = Float64Convolution(frozen(24, 20, kernel_size=3, padding=2, dilation=2))
-    images = torch.randn(3, 24, side, side, dtype=torch.float64)
+def test_an_image_comes_out_the_same_in_any_batch_and_on_any_number_of_threads(side, channels):
+    """To the last bit: 40 is cut into bands or groups of tiles, of which threads take some."""
+    convolution = Float64Convolution(frozen(*channels, kernel_size=3, padding=2, dilation=2))
+    images = torch.randn(3, channels[0], side, side, dtype=torch.float64)
     output, gradient, upstream = results(
-        convolution, images, torch.randn(3, 20, side, side, dtype=torch.float64)
+        convolution, images, torch.randn(3, channels[1], side, side, dtype=torch.float64)
     )
     threads = torch.get_num_threads()
     try:
@@ -176,3 +224,15 @@ def test_the_operations_refuse_what_they_cannot_read():
         convolve(small, weights, bias, 4, *geometry[:2], [0, 0], [1, 1])
     with pytest.raises(RuntimeError, match="gradient: its sides"):
         backward(images, weights, 4, [9, 8], *geometry)
+    tiled, places = torch.ops.opticam.tiled_convolution, torch.zeros(1, 16, 3, 16, dtype=torch.float64)
+    for wrong, what in (
+        ((images.float(), places, bias, 4, [1, 1], [1, 1]), "must be float64"),
+        ((images.contiguous(), places, bias, 4, [1, 1], [1, 1]), "channels last"),
+        ((images, weights, bias, 4, [1, 1], [1, 1]), "weights: expected"),
+        ((images, places, bias[:4], 4, [1, 1], [1, 1]), "bias: expected"),
+        ((images, places, bias, 4, [1], [1, 1]), "padding, dilation: expected"),
+        ((images, places, bias, 4, [1, 1], [1, 0]), "padding, dilation: expected"),
+        ((images, places, bias, 4, [0, 0], [4, 1]), "the kernel is larger"),
+    ):
+        with pytest.raises(RuntimeError, match=what):
+            tiled(*wrong)
