@@ -106,7 +106,7 @@ def build_optimiser(model: Model, settings: TrainingSettings) -> torch.optim.Opt
     groups = [group for group in groups if group["params"]]
     for group in groups:
         group["lr"] = group["initial_lr"]
-    return torch.optim.Adam(groups, weight_decay=settings.weight_decay)
+    return torch.optim.Adam(groups, weight_decay=settings.weight_decay, fused=True)
 
 
 def train_epoch(

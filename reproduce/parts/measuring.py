@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import torch
 
-from dpnet import GlobalClassifier, PartClassifier, prepare
+from dpnet import GlobalClassifier, PartClassifier
 from dpnet.data.blocks import Features
 from dpnet.explain.part_quality import part_localisation, part_purity
 from dpnet.model.evaluation import accuracy, interpretability
 from dpnet.model.initialisation import initialise_parts
 from opticam.sample import SampleSet
 from reproduce.parts.data import dataset_split, image_size, layer_features, map_size
+from reproduce.parts.prepared import prepared
 from reproduce.workspace.workspace import Workspace
 
 
@@ -26,8 +27,8 @@ def measured(
     place: data set, backbone and layer. untrained: the model before training; what its parts say when they are drawn
     at random is told beside, where the pictures' true parts are known.
     """
-    maps, labels = layer_features(workspace, *place, "test")
-    features = prepare(model, maps, dtype=torch.float32)  # a trained model's own
+    _, labels = layer_features(workspace, *place, "test")
+    features = prepared(workspace, place, "test", model, torch.float32)  # a trained model's own
     figures = {"accuracy": 100 * accuracy(model, features, labels)}
     if not (isinstance(model, PartClassifier) and isinstance(untrained, PartClassifier)):
         return figures

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from tqdm.auto import tqdm
 
-from dpnet import GlobalClassifier, PartClassifier, prepare, train
+from dpnet import GlobalClassifier, PartClassifier, train
 from dpnet.data.blocks import Features
 from dpnet.training.selection import NotOnRecord
 from opticam.data.files import load_tensors, save_tensors
@@ -39,6 +39,7 @@ from reproduce.parts.data import (
     picture_count,
 )
 from reproduce.parts.measuring import measured
+from reproduce.parts.prepared import prepared
 from reproduce.published.numbers import labelled, split_label
 from reproduce.workspace.processes import share, share_shown, wait
 from reproduce.workspace.store import Row
@@ -279,7 +280,7 @@ def _train_and_test(
     features, labels = run_features(workspace, run, "train")
     model = build_model(workspace, run, features, labels)
     untrained = copy.deepcopy(model)
-    record = train(model, prepare(model, features), labels, plan.run.settings)
     place = run.dataset, run.backbone, plan.layer
+    record = train(model, prepared(workspace, place, "train", model), labels, plan.run.settings)
     figures = measured(workspace, place, model, untrained, run.seed)
     return model, {"seconds": record.seconds, **figures}
