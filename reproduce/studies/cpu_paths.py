@@ -75,7 +75,7 @@ PACKED = "Opti-CAM, ResNet-50, one image, 5 steps"
 IN_FLOAT64 = tuple(
     f"Opti-CAM in float64, {name}, 8 pictures, 5 steps" for name in ("sample_vgg", "sample_resnet")
 )
-UNPACKED = "CPU_PATHS_UNPACKED"
+UNPACKED, UNTILED = "CPU_PATHS_UNPACKED", "CPU_PATHS_UNTILED"
 LEVEL, PARTS = "ATEN_CPU_CAPABILITY", "DPNET_CPU_INSTRUCTIONS"
 ALL, AVX512, AVX2 = {PARTS: ""}, {PARTS: "avx512"}, {PARTS: "avx2"}
 ROUTES = (
@@ -152,8 +152,17 @@ ROUTES = (
         'precision="float64": the sample profile',
         "",
         IN_FLOAT64,
-        {},
+        {UNTILED: "1"},
         {UNPACKED: "1"},
+    ),
+    Route(
+        "float64 convolutions of 3 x 3 in tiles",
+        ("csrc/opticam/cpu/tiled_convolution.cpp", "csrc/opticam/cpu/loops_tiles.inl.h"),
+        "float64 convolutions from 32 channels on",
+        "",
+        IN_FLOAT64,
+        {},
+        {UNTILED: "1"},
     ),
 )
 
@@ -190,6 +199,8 @@ def _optimise(
 ) -> Callable[[], object]:
     if UNPACKED in os.environ:
         patch("opticam.acceleration.prepared_network.pack_convolutions", lambda network: 0).start()
+    if UNTILED in os.environ:
+        patch("opticam.acceleration.float64_convolution.Float64Convolution.in_tiles", False).start()
     method = OptiCAM(Classifier(network, optimize="fast"), iterations=5, precision=precision)
     images = torch.rand(shape)
     return lambda: method(images, 0)
