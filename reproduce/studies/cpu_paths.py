@@ -29,6 +29,7 @@ from torchvision.models import resnet50
 
 from dpnet.similarity import part_similarity
 from opticam import Classifier, OptiCAM
+from opticam.acceleration.float64_convolution import Float64Convolution
 from opticam.sample import sample_network
 from reproduce.benchmarks.environment import environment
 from reproduce.benchmarks.masking import cases as masking
@@ -75,6 +76,9 @@ PACKED = "Opti-CAM, ResNet-50, one image, 5 steps"
 IN_FLOAT64 = tuple(
     f"Opti-CAM in float64, {name}, 8 pictures, 5 steps" for name in ("sample_vgg", "sample_resnet")
 )
+LAYERS = {
+    f"float64 convolution, {c} channels, {side} x {side}": (c, side) for c, side in ((64, 16), (128, 8))
+}
 UNPACKED, UNTILED = "CPU_PATHS_UNPACKED", "CPU_PATHS_UNTILED"
 LEVEL, PARTS = "ATEN_CPU_CAPABILITY", "DPNET_CPU_INSTRUCTIONS"
 ALL, AVX512, AVX2 = {PARTS: ""}, {PARTS: "avx512"}, {PARTS: "avx2"}
@@ -160,7 +164,7 @@ ROUTES = (
         ("csrc/opticam/cpu/tiled_convolution.cpp", "csrc/opticam/cpu/loops_tiles.inl.h"),
         "float64 convolutions from 32 channels on",
         "",
-        IN_FLOAT64,
+        (*LAYERS, *IN_FLOAT64),
         {},
         {UNTILED: "1"},
     ),
@@ -168,8 +172,12 @@ ROUTES = (
 
 
 def calls(work: str) -> Callable[[], object]:
-    """What is timed under a name: our side of the benchmarks' cases with eight images, or Opti-CAM's loop."""
+    """What is timed under a name: our side of the benchmarks' cases with eight images, a layer, or Opti-CAM's loop."""
     torch.manual_seed(0)
+    if UNTILED in os.environ:
+        patch("opticam.acceleration.float64_convolution.Float64Convolution.in_tiles", False).start()
+    if work in LAYERS:
+        return _layer(*LAYERS[work])
     if work == PACKED:
         return _optimise(resnet50(), (1, 3, 224, 224))
     if work in IN_FLOAT64:
@@ -194,13 +202,20 @@ def _similarities(name: str, way: str) -> Callable[[], object]:
     return under_precision
 
 
+def _layer(channels: int, side: int) -> Callable[[], object]:
+    """A convolution of 3 x 3, forward and backward."""
+    plain = nn.Conv2d(channels, channels, 3, padding=1, dtype=torch.float64).requires_grad_(False)
+    convolution = Float64Convolution(plain)
+    images = torch.rand(8, channels, side, side, dtype=torch.float64)
+    images = images.contiguous(memory_format=torch.channels_last).requires_grad_()
+    return lambda: torch.autograd.grad(convolution(images).sum(), images)
+
+
 def _optimise(
     network: nn.Module, shape: tuple[int, ...], precision: str | None = None
 ) -> Callable[[], object]:
     if UNPACKED in os.environ:
         patch("opticam.acceleration.prepared_network.pack_convolutions", lambda network: 0).start()
-    if UNTILED in os.environ:
-        patch("opticam.acceleration.float64_convolution.Float64Convolution.in_tiles", False).start()
     method = OptiCAM(Classifier(network, optimize="fast"), iterations=5, precision=precision)
     images = torch.rand(shape)
     return lambda: method(images, 0)
