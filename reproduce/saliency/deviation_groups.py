@@ -8,40 +8,22 @@ from dataclasses import replace
 import torch
 
 from opticam.metrics import average_gain
-from opticam.saliency import OptiCAM, SaliencyMethod
+from opticam.saliency import SaliencyMethod
 from reproduce.saliency.explained_batch import Evaluated
 
 Values = Mapping[str, torch.Tensor]
 
 GAIN_OVER_P = "AG over p"
-STOP = "iterations before the stop"
-STOPPED = {score: f"{score} stopped" for score in ("AD", "AG", "AI")}
-ALIGNED = {score: f"{score} aligned corners" for score in STOPPED}
-RECTIFIED = {score: f"{score} rectified features" for score in STOPPED}
+SCORES = ("AD", "AG", "AI")
+ALIGNED = {score: f"{score} aligned corners" for score in SCORES}
+RECTIFIED = {score: f"{score} rectified features" for score in SCORES}
 OF_PREDICTION = {score: f"{score} of the predicted class's map" for score in ("insertion", "deletion")}
-CHECKS = 10
-"""How often a run of the authors' code looks at its loss."""
 
 
 def gain_over_probability(given: Evaluated) -> Values:
     """AG with the denominator p, as eq. 12 of the slides prints it."""
     masked = given.masked_probabilities(given.maps)
     return {GAIN_OVER_P: average_gain(given.view.probabilities, masked, denominator="probability")}
-
-
-def early_stop(given: Evaluated) -> Values:
-    """AD, AG and AI of Opti-CAM where the authors' code would have stopped, and after how many iterations.
-
-    The stop looks at the sum over the batch, so these numbers, and no others, depend on the batch.
-    """
-    method = given.method()
-    if not isinstance(method, OptiCAM):
-        raise TypeError(f"method: {type(method).__name__} does not optimise; expected Opti-CAM")
-    found = method.optimise(given.batch.images, given.targets)
-    stop = stopping_iteration(found.objectives)
-    iterations = torch.full((len(given.batch),), stop, dtype=torch.float64)
-    maps = method.maps_at(given.batch.images, found.course[stop])
-    return {STOP: iterations, **_named(STOPPED, given.masked_scores(maps))}
 
 
 def aligned_corners(given: Evaluated) -> Values:
@@ -73,16 +55,3 @@ def _scores_of(given: Evaluated, names: Mapping[str, str], method: SaliencyMetho
 
 def _named(names: Mapping[str, str], scores: Mapping[str, torch.Tensor]) -> Values:
     return {name: scores[score] for score, name in names.items()}
-
-
-def stopping_iteration(objectives: torch.Tensor) -> int:
-    """The iteration whose map the authors' code returns, from F [T+1,B] before and after each of T iterations.
-
-    Every T/10 iterations it compares the loss, summed over the batch, with that of the last look, and stops
-    where it has risen; where it never has, T.
-    """
-    count = len(objectives) - 1
-    every = max(1, count // CHECKS)
-    sums = objectives[:count:every].sum(1)
-    risen = (sums[1:] < sums[:-1]).nonzero()
-    return int(risen[0] + 1) * every if len(risen) else count

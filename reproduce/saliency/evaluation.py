@@ -182,12 +182,15 @@ class _Bench:
         self.digest = workspace.digest(first.network, first.normalised)
         self._methods: dict[str, SaliencyMethod] = {}
 
-    def evaluated(self, view: View, request: Request, indices: range) -> Evaluated:
-        """A view under one method, with the maps' place in the cache."""
+    def evaluated(
+        self, view: View, request: Request, indices: range, keeps_course: bool = False
+    ) -> Evaluated:
+        """A view under one method, with the maps' place in the cache; keeps_course: as `timed_maps` takes it."""
         start = self.workspace.source.names[indices.start]
         key = request.map_key(self.digest, self.workspace.picture_set, start)
         method = partial(self._method, request)
-        make = partial(timed_maps, view, request, method, self.workspace.map_cache(indices), key)
+        cache = self.workspace.map_cache(indices)
+        make = partial(timed_maps, view, request, method, cache, key, keeps_course)
         return Evaluated(view, request, method, make)
 
     def _method(self, request: Request) -> SaliencyMethod:
@@ -234,7 +237,8 @@ def _measure(workspace: Workspace, bench: _Bench, view: View, lacking: Lacking) 
     request, first = lacking.request, view.first(names[: lacking.extent])
     if not len(first.batch):
         return
-    given = bench.evaluated(first, request, lacking.batch)
+    keeps_course = any(GROUPS[group].reads_course for group in lacking.groups)
+    given = bench.evaluated(first, request, lacking.batch, keeps_course)
     key = workspace.profile.name, EXPERIMENT, request.stored_network, request.method
     rows = batch_rows(*key, [""], {DEFINITION: [_definition(workspace, request, bench.digest)]})
     # Groups of equally many images read the same curves.

@@ -8,12 +8,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import torch
 
 from opticam import Classifier
 from opticam.metrics import CausalCurve, deletion, faithfulness_scores, insertion, target_probability
-from opticam.saliency import SaliencyMethod
+from opticam.saliency import OptiCAM, SaliencyMethod
+from opticam.saliency.methods.opti_cam import Optimisation
 from reproduce.saliency.requests import Request, explained_class
 from reproduce.workspace.map_cache import MapCache, MapKey
 from reproduce.workspace.sources import Batch
@@ -57,17 +59,25 @@ class View:
         )
 
 
+class Made(NamedTuple):
+    """Maps [B,H,W], the seconds per image that they took, and what Opti-CAM did for them, where that is kept."""
+
+    maps: torch.Tensor
+    seconds: float
+    optimisation: Optimisation | None = None
+
+
 @dataclass(frozen=True, eq=False)
 class Evaluated:
     """What a metric may read: a view and the maps of one method.
 
-    method: makes the method at first use. make: makes the maps and the seconds per image they took.
+    method: makes the method at first use. make: makes the maps.
     """
 
     view: View
     request: Request
     method: Callable[[], SaliencyMethod]
-    make: Callable[[], tuple[torch.Tensor, float]]
+    make: Callable[[], Made]
 
     @property
     def classifier(self) -> Classifier:
@@ -87,12 +97,17 @@ class Evaluated:
     @property
     def maps(self) -> torch.Tensor:
         """Saliency maps [B,H,W] of the request's class."""
-        return self._made[0]
+        return self._made.maps
 
     @property
     def seconds(self) -> float:
         """Seconds per image that making the maps took."""
-        return self._made[1]
+        return self._made.seconds
+
+    @cached_property
+    def optimisation(self) -> Optimisation:
+        """What Opti-CAM did for the maps; done anew where they are kept ones. Raises TypeError for other methods."""
+        return self._made.optimisation or _optimise(self.method(), self.batch.images, self.targets)
 
     @cached_property
     def predicted_maps(self) -> torch.Tensor:
@@ -153,7 +168,7 @@ class Evaluated:
         return metric(self.classifier, images, maps, self.view.predicted[rows], steps=steps, **options)
 
     @cached_property
-    def _made(self) -> tuple[torch.Tensor, float]:
+    def _made(self) -> Made:
         return self.make()
 
     def first(self, names: Sequence[str]) -> Evaluated:
@@ -162,7 +177,7 @@ class Evaluated:
         if len(rows) == len(self.batch):
             return self
         return Evaluated(
-            self.view.first(names), self.request, self.method, lambda: (self.maps[rows], self.seconds)
+            self.view.first(names), self.request, self.method, lambda: Made(self.maps[rows], self.seconds)
         )
 
 
@@ -172,21 +187,32 @@ def timed_maps(
     method: Callable[[], SaliencyMethod],
     cache: MapCache | None,
     key: MapKey | None,
-) -> tuple[torch.Tensor, float]:
-    """Maps [B,H,W] and the seconds per image they took: from the cache, or made and put there."""
+    keeps_course: bool = False,
+) -> Made:
+    """Maps [B,H,W] and the seconds per image they took: from the cache, or made and put there.
+
+    keeps_course: the maps are Opti-CAM's, and how they came about is wanted, too, where they are made.
+    """
     images = view.batch.images
     kept = cache.load(key, view.batch.names) if cache and key else None
     if kept:
-        return kept[0].to(images.device), kept[1]
+        return Made(kept[0].to(images.device), kept[1])
     targets = view.targets(request.target)
     explain = method()
     with warnings.catch_warnings(), _stopwatch(images.device) as elapsed:
         warnings.filterwarnings("ignore", "target_layer: a map of .* is constant")  # a result like others
-        maps = explain(images, targets)
+        course = _optimise(explain, images, targets) if keeps_course else None
+        maps = course.maps.to(images.dtype) if course else explain(images, targets)
     seconds = elapsed() / len(images)
     if cache and key:
         cache.save(key, view.batch.names, maps, seconds)
-    return maps, seconds
+    return Made(maps, seconds, course)
+
+
+def _optimise(method: SaliencyMethod, images: torch.Tensor, targets: torch.Tensor) -> Optimisation:
+    if not isinstance(method, OptiCAM):
+        raise TypeError(f"method: {type(method).__name__} does not optimise; expected Opti-CAM")
+    return method.optimise(images, targets)
 
 
 @contextmanager

@@ -28,16 +28,14 @@ from reproduce.saliency.box_groups import (
     box_study,
     localization,
 )
+from reproduce.saliency.course_groups import AFTER, STOP, STOPPED, after_iterations, early_stop
 from reproduce.saliency.deviation_groups import (
     ALIGNED,
     GAIN_OVER_P,
     OF_PREDICTION,
     RECTIFIED,
-    STOP,
-    STOPPED,
     aligned_corners,
     causal_of_prediction,
-    early_stop,
     gain_over_probability,
     rectified_features,
 )
@@ -47,6 +45,7 @@ from reproduce.saliency.network_blocks import last_blocks
 Values = Mapping[str, torch.Tensor]
 
 FAITHFULNESS = ("AD", "AG", "AI")
+PREDICTED = {score: f"{score} of the predicted class's map" for score in FAITHFULNESS}
 CURVE_POINTS = 17
 ALPHAS = (0.01, 0.05, 0.1, 0.5, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0)
 """Exponents of the selectivity study (Opti-CAM, App. F.1)."""
@@ -58,11 +57,13 @@ PATCHES_A_SIDE = 16  # the paper's patches of 14 pixels in images of 224
 
 @dataclass(frozen=True)
 class MetricGroup:
-    """The names of the metrics, in order, how they are computed, and whether they need object boxes."""
+    """The names of the metrics, in order, how they are computed, and whether they need object boxes, or read how
+    Opti-CAM's optimisation went on."""
 
     names: tuple[str, ...]
     compute: Callable[[Evaluated], Values]
     needs_boxes: bool = False
+    reads_course: bool = False
 
 
 def _seconds(given: Evaluated) -> Values:
@@ -76,6 +77,12 @@ def _accuracy(given: Evaluated) -> Values:
 
 def _faithfulness(given: Evaluated) -> Values:
     return given.masked_scores(given.maps)
+
+
+def _faithfulness_of_prediction(given: Evaluated) -> Values:
+    """AD, AG and AI of the true class under the map of the predicted one."""
+    scores = given.masked_scores(given.predicted_maps)
+    return {name: scores[score] for score, name in PREDICTED.items()}
 
 
 def _causal(given: Evaluated) -> Values:
@@ -138,6 +145,7 @@ GROUPS: dict[str, MetricGroup] = {
     "seconds": MetricGroup(("seconds",), _seconds),
     "accuracy": MetricGroup(("accuracy",), _accuracy),
     "faithfulness": MetricGroup(FAITHFULNESS, _faithfulness),
+    "faithfulness of prediction": MetricGroup(tuple(PREDICTED.values()), _faithfulness_of_prediction),
     "causal": MetricGroup(("insertion", "deletion"), _causal),
     "grey deletion": MetricGroup(("grey deletion",), _grey_deletion),
     "curves": MetricGroup(_numbered(("insertion", "deletion"), range(CURVE_POINTS)), _curves),
@@ -149,7 +157,8 @@ GROUPS: dict[str, MetricGroup] = {
         tuple(f"{name} {alpha:g}" for alpha in ALPHAS for name in FAITHFULNESS), _selectivity
     ),
     "gain over p": MetricGroup((GAIN_OVER_P,), gain_over_probability),
-    "early stop": MetricGroup((STOP, *STOPPED.values()), early_stop),
+    "early stop": MetricGroup((STOP, *STOPPED.values()), early_stop, reads_course=True),
+    "after iterations": MetricGroup(tuple(AFTER.values()), after_iterations, reads_course=True),
     "aligned corners": MetricGroup(tuple(ALIGNED.values()), aligned_corners),
     "rectified features": MetricGroup(tuple(RECTIFIED.values()), rectified_features),
     "causal of prediction": MetricGroup(tuple(OF_PREDICTION.values()), causal_of_prediction),

@@ -53,12 +53,14 @@ CURVES = {"causal": 2, "grey deletion": 1, "causal of prediction": 2}
 where the prediction is right, which is not known beforehand."""
 OF_A_METRIC: dict[str, tuple[int, Passes]] = {
     "faithfulness": (0, Passes(1)),
+    "faithfulness of prediction": (1, Passes(1)),
     "causal of prediction": (1, Passes()),
     "box study": (0, Passes(4)),
     "box": (0, Passes(4)),
     "robustness": (12, Passes(14)),
     "selectivity": (0, Passes(10)),
-    "early stop": (2, Passes(1)),
+    "early stop": (0, Passes(2)),
+    "after iterations": (0, Passes(8)),
     "aligned corners": (1, Passes(1)),
     "rectified features": (1, Passes(1)),
     "sanity": (RANDOMISED_BLOCKS, Passes()),

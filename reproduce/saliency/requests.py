@@ -88,5 +88,6 @@ def explained_class(target: str, logits: torch.Tensor, labels: torch.Tensor) -> 
     return order[:, TARGETS[target]]
 
 
-TARGETS = {"label": None, "most probable": 0, "second most probable": 1, "least probable": -1}
-"""Place of the explained class among the classes by falling logit."""
+TARGETS = {"label": None, "second most probable": 1, "least probable": -1}
+"""Place of the explained class among the classes by falling logit. Maps of the most probable class, most of which are
+those of the label, are read by groups of metrics."""

@@ -13,11 +13,11 @@ from reproduce.experiments.opticam.saliency_experiment import (
     method_options,
 )
 from reproduce.published.numbers import labelled, published, split_label
+from reproduce.saliency.metric_groups import FAITHFULNESS, PREDICTED
 from reproduce.saliency.requests import TARGETS, Request
 from reproduce.tables.layout import Table, summarise
 from reproduce.workspace.workspace import Workspace
 
-SCORES = ("AD", "AG", "AI")
 TRUE, PROBABLE = "ground truth", "most probable"
 MISCLASSIFIED = f"{PROBABLE}, misclassified"
 
@@ -35,13 +35,15 @@ class ClassTable(SaliencyExperiment):
         return list(dict.fromkeys(split_label(label)[0] for label in published(self.table)["method"]))
 
     def requests(self, workspace: Workspace) -> list[Request]:
-        """Each method for each class; which images are misclassified; maps of the true class are the plain ones."""
+        """Each method for each class; which images are misclassified. Maps of the true class are the plain ones, and
+        so are most of the predicted one."""
         others = [target for target in TARGETS if target != "label"]
         requests = []
         for network in self.networks(workspace):
             requests.append(self.request(workspace, network, "Network", "accuracy"))
             for method in self.methods():
-                requests.append(self.request(workspace, network, method, "faithfulness"))
+                own = "faithfulness", "faithfulness of prediction"
+                requests.append(self.request(workspace, network, method, *own))
                 options = method_options(workspace.profile, method)
                 options |= {"cuda_graph": False} if method == "Opti-CAM" else {}
                 requests += [
@@ -73,9 +75,14 @@ class ClassTable(SaliencyExperiment):
     def class_rows(self, workspace: Workspace) -> pd.DataFrame:
         """Stored rows by method and class, and those of misclassified images once more under their own label."""
         shown = set(self.methods())
-        rows = self.rows(workspace, SCORES, lambda label: _is_shown(label, shown))
+        rows = self.rows(
+            workspace, (*FAITHFULNESS, *PREDICTED.values()), lambda label: _is_shown(label, shown)
+        )
+        predicted = rows["metric"].isin(PREDICTED.values())
+        rows["metric"] = rows["metric"].replace({name: score for score, name in PREDICTED.items()})
         plain = ~rows["method"].str.contains("[", regex=False)
-        rows = rows.assign(method=rows["method"].where(~plain, rows["method"] + f" [{TRUE}]"))
+        own = rows["method"] + predicted.map({True: f" [{PROBABLE}]", False: f" [{TRUE}]"})
+        rows = rows.assign(method=rows["method"].where(~plain, own))
         accuracy = self.rows(workspace, ["accuracy"], lambda label: label == "Network")
         wrong = accuracy.loc[accuracy["value"] == 0, ["network", "image"]]
         probable = rows[rows["method"].str.endswith(f"[{PROBABLE}]")].merge(wrong, on=["network", "image"])

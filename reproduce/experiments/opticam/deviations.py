@@ -12,14 +12,8 @@ from reproduce.experiments.opticam.iterations import IterationFigure, setting_la
 from reproduce.experiments.opticam.localization import WHOLE, LocalizationTables, mean_scores
 from reproduce.experiments.opticam.saliency_experiment import SaliencyExperiment, means
 from reproduce.published.numbers import labelled
-from reproduce.saliency.deviation_groups import (
-    ALIGNED,
-    GAIN_OVER_P,
-    OF_PREDICTION,
-    RECTIFIED,
-    STOP,
-    STOPPED,
-)
+from reproduce.saliency.course_groups import STOP, STOPPED
+from reproduce.saliency.deviation_groups import ALIGNED, GAIN_OVER_P, OF_PREDICTION, RECTIFIED
 from reproduce.saliency.requests import Request
 from reproduce.tables.layout import summarise
 from reproduce.tables.metric_names import METRICS

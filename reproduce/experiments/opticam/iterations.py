@@ -15,14 +15,13 @@ from reproduce.experiments.opticam.saliency_experiment import (
     of_network,
 )
 from reproduce.experiments.opticam.variants import opticam_request
-from reproduce.published.numbers import labelled, split_label
+from reproduce.published.numbers import labelled
+from reproduce.saliency.course_groups import AFTER, ITERATIONS, SCORES
 from reproduce.saliency.requests import Request
 from reproduce.workspace.workspace import Workspace
 
-ITERATIONS = (10, 20, 50, 100)
 RATES = (0.01, 0.1, 1.0)
 FIGURE = "opticam_figureA5"
-SCORES = ("AD", "AG", "AI")
 
 
 class IterationFigure(SaliencyExperiment):
@@ -34,17 +33,18 @@ class IterationFigure(SaliencyExperiment):
     stands_in = True
 
     def requests(self, workspace: Workspace) -> list[Request]:
-        """Every number of iterations with every learning rate."""
+        """Every learning rate, with all numbers of iterations in one optimisation."""
         return [
             opticam_request(
                 self,
                 workspace,
                 network,
-                setting_label(*setting),
-                dict(zip(("iterations", "learning_rate"), setting)),
+                rate_label(rate),
+                {"iterations": max(ITERATIONS), "learning_rate": rate},
+                "after iterations",
             )
             for network in self.networks(workspace)
-            for setting in SETTINGS
+            for rate in RATES
         ]
 
     def figures(self, workspace: Workspace) -> Mapping[str, Figure]:
@@ -75,13 +75,22 @@ class IterationFigure(SaliencyExperiment):
         return {FIGURE: beside_published(rows, self.stored_networks(workspace))}
 
     def setting_rows(self, workspace: Workspace) -> pd.DataFrame:
-        """Stored rows of all settings."""
-        return self.rows(workspace, SCORES, lambda label: split_label(label)[1].endswith("rate"))
+        """Stored rows of all rates, those of each number of iterations under a label of their own."""
+        rows = self.rows(workspace, tuple(AFTER.values()), set(map(rate_label, RATES)).__contains__)
+        settings = {
+            (rate_label(rate), name): (setting_label(count, rate), score)
+            for rate in RATES
+            for (score, count), name in AFTER.items()
+        }
+        found = [settings[key] for key in zip(rows["method"], rows["metric"])]
+        return rows.assign(method=[label for label, _ in found], metric=[score for _, score in found])
 
 
 def setting_label(iterations: int, rate: float) -> str:
-    """The label of a setting."""
+    """The label of a setting in tables."""
     return labelled("Opti-CAM", f"{iterations} iterations at {rate:g} rate")
 
 
-SETTINGS = [(iterations, rate) for iterations in ITERATIONS for rate in RATES]
+def rate_label(rate: float) -> str:
+    """The label of a learning rate in the store."""
+    return labelled("Opti-CAM", f"learning rate {rate:g}")

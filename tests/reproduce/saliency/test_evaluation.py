@@ -10,8 +10,10 @@ import torch
 from opticam import GradCAM, OptiCAM
 from opticam.metrics import adcc, deletion, faithfulness, insertion, target_probability
 from reproduce.saliency import evaluation, explained_batch
+from reproduce.saliency.course_groups import AFTER, ITERATIONS, STOP, STOPPED
 from reproduce.saliency.deviation_groups import OF_PREDICTION
 from reproduce.saliency.evaluation import DEFINITION, EXPERIMENT, WITHOUT_BOXES, discard_outdated, evaluate
+from reproduce.saliency.metric_groups import PREDICTED
 from reproduce.saliency.requests import Request, by_network, explained_class
 
 REQUESTS = [
@@ -173,9 +175,7 @@ def test_images_without_boxes_are_recorded_and_keep_their_other_metrics(make_wor
     assert list(found.index[found["EP"].isna()]) == [f"picture{i}" for i in (2, 3, 4, 5)]
 
 
-@pytest.mark.parametrize(
-    ("target", "place"), [("most probable", 0), ("second most probable", 1), ("least probable", 2)]
-)
+@pytest.mark.parametrize(("target", "place"), [("second most probable", 1), ("least probable", 2)])
 def test_maps_of_another_class_are_scored_against_the_label(make_workspace, target, place):
     workspace = make_workspace()
     evaluate(workspace, [Request("tiny", "variant", kind="Grad-CAM", target=target)])
@@ -184,6 +184,49 @@ def test_maps_of_another_class_are_scored_against_the_label(make_workspace, targ
         other = classifier(image).topk(3).indices[:, place]
         expected = faithfulness(classifier, image, GradCAM(classifier)(image, other), label)
         assert found[name, "AD"] == pytest.approx(expected["AD"].item(), abs=1e-3)
+
+
+def test_maps_of_the_predicted_class_are_scored_against_the_label(make_workspace):
+    workspace = make_workspace()
+    evaluate(workspace, [Request("tiny", "Grad-CAM", ("faithfulness of prediction", "accuracy"))])
+    found, classifier = stored(workspace), workspace.classifier("tiny")
+    for name, image, label in single_images(workspace):
+        predicted = classifier(image).argmax(1)
+        expected = faithfulness(classifier, image, GradCAM(classifier)(image, predicted), label)
+        for score, values_of in expected.items():
+            assert found[name, PREDICTED[score]] == pytest.approx(values_of.item(), abs=1e-3)
+    assert set(values(workspace, metric="accuracy")["value"]) == {0, 100}
+
+
+def test_scores_after_some_iterations_are_those_of_a_shorter_optimisation(make_workspace):
+    workspace = make_workspace()
+    rates = {"iterations": max(ITERATIONS), "learning_rate": 0.3}
+    evaluate(workspace, [Request("tiny", "long", ("after iterations",), kind="Opti-CAM", options=rates)])
+    found, classifier = stored(workspace), workspace.classifier("tiny")
+    for count in ITERATIONS:
+        method = OptiCAM(classifier, iterations=count, learning_rate=0.3)
+        for name, image, label in single_images(workspace):
+            expected = faithfulness(classifier, image, method(image, label), label)
+            for score, values_of in expected.items():
+                assert found[name, AFTER[score, count]] == pytest.approx(values_of.item(), abs=0.02)
+
+
+def test_how_opticam_went_on_is_read_from_the_optimisation_that_made_the_maps(make_workspace, monkeypatch):
+    calls, optimise = [], OptiCAM.optimise
+    monkeypatch.setattr(
+        OptiCAM, "optimise", lambda self, *given: calls.append(len(given[0])) or optimise(self, *given)
+    )
+    monkeypatch.setattr(OptiCAM, "compute", lambda *given: pytest.fail("the maps were made apart"))
+    workspace = make_workspace()
+    asked = Request("tiny", "Opti-CAM", ("seconds", "faithfulness", "early stop"), options={"iterations": 20})
+    evaluate(workspace, [asked])
+    assert sum(calls) == 7
+    found = stored(workspace)
+    for name, _, _ in single_images(workspace):
+        if found[name, STOP] == 20:
+            assert found[name, STOPPED["AD"]] == pytest.approx(found[name, "AD"], abs=1e-3)
+    with pytest.raises(TypeError, match="GradCAM does not optimise"):
+        evaluate(workspace, [Request("tiny", "Grad-CAM", ("early stop",))])
 
 
 def test_adcc_explains_the_predicted_class(make_workspace):
@@ -269,5 +312,5 @@ def test_requests_for_one_map_are_joined_and_contradictions_refused():
 
 
 def test_unknown_target_is_refused():
-    with pytest.raises(ValueError, match="target: expected one of label, most probable"):
+    with pytest.raises(ValueError, match="target: expected one of label, second most probable"):
         explained_class("probable", torch.zeros(2, 3), torch.zeros(2))

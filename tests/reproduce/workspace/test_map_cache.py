@@ -64,7 +64,7 @@ def test_a_part_of_a_kept_batch_is_found_and_more_than_it_is_not(tmp_path):
     [
         ("other", {"iterations": 3}, "label", "set", "a"),
         ("network", {"iterations": 4}, "label", "set", "a"),
-        ("network", {"iterations": 3}, "most probable", "set", "a"),
+        ("network", {"iterations": 3}, "least probable", "set", "a"),
         ("network", {"iterations": 3}, "label", "other set", "a"),
         ("network", {"iterations": 3}, "label", "set", "b"),
     ],

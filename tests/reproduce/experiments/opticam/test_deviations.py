@@ -15,12 +15,8 @@ from reproduce.parts.formula_studies import (
     mean_cosine,
     weight_after_descent,
 )
-from reproduce.saliency.deviation_groups import (
-    ALIGNED,
-    GAIN_OVER_P,
-    OF_PREDICTION,
-    stopping_iteration,
-)
+from reproduce.saliency.course_groups import stopping_iteration
+from reproduce.saliency.deviation_groups import ALIGNED, GAIN_OVER_P, OF_PREDICTION
 from reproduce.saliency.evaluation import evaluate
 
 
