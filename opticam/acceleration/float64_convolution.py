@@ -57,8 +57,8 @@ class Float64Convolution(FrozenConvolution):
         gradient = gradient.contiguous(memory_format=torch.channels_last)
         if self.in_tiles:  # in steps of 1 it is a convolution by the weights turned round
             padding = [2 * d - p for d, p in zip(self.dilation, self.padding)]
-            bias = _in_blocks(self.weight.new_zeros(self.in_channels))
-            return _tiled(gradient, self._transposed, bias, self.in_channels, padding, self.dilation)
+            no_bias = self._transposed.new_zeros(len(self._transposed) * LANES)
+            return _tiled(gradient, self._transposed, no_bias, self.in_channels, padding, self.dilation)
         transposed: torch.Tensor = torch.ops.opticam.convolution_backward(
             gradient, self._transposed, self.in_channels, shape[2:], *self._geometry()
         )

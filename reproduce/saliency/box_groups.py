@@ -11,7 +11,7 @@ import torch
 
 from opticam import metrics
 from opticam.metrics.box_accuracy import DELTAS
-from reproduce.saliency.explained_batch import Evaluated
+from reproduce.saliency.explained_batch import SCORES, Evaluated
 from reproduce.workspace.sources import PROTOCOLS
 
 Values = Mapping[str, torch.Tensor]
@@ -20,7 +20,6 @@ HITS = tuple(f"hits {delta:g}" for delta in DELTAS)
 """Thresholds of a map at which its box fits, as bits of one whole number, for each smallest overlap δ: BA is no
 mean over images, but follows from these. 20 thresholds are exact in a float64."""
 LOCALIZATION = ("OM", "LE", "F1", "SP", "EP", "SM", *HITS)
-SCORES = ("AD", "AG", "AI")
 BOX_STUDY = tuple(f"{score} {region}" for region in ("B∩S", "S\\B") for score in SCORES)
 BOX = tuple(f"{score} {region}" for region in ("B", "I\\B") for score in SCORES)
 

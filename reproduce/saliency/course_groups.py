@@ -7,11 +7,10 @@ from collections.abc import Mapping
 import torch
 
 from opticam.saliency import OptiCAM
-from reproduce.saliency.explained_batch import Evaluated
+from reproduce.saliency.explained_batch import SCORES, Evaluated, named
 
 Values = Mapping[str, torch.Tensor]
 
-SCORES = ("AD", "AG", "AI")
 STOP = "iterations before the stop"
 STOPPED = {score: f"{score} stopped" for score in SCORES}
 CHECKS = 10
@@ -26,9 +25,8 @@ def early_stop(given: Evaluated) -> Values:
     The stop looks at the sum over the batch, so these numbers, and no others, depend on the batch.
     """
     stop = stopping_iteration(given.optimisation.objectives)
-    scores = _scores_after(given, stop)
     iterations = torch.full((len(given.batch),), stop, dtype=torch.float64)
-    return {STOP: iterations, **{name: scores[score] for score, name in STOPPED.items()}}
+    return {STOP: iterations, **named(STOPPED, _scores_after(given, stop))}
 
 
 def after_iterations(given: Evaluated) -> Values:

@@ -9,12 +9,11 @@ import torch
 
 from opticam.metrics import average_gain
 from opticam.saliency import SaliencyMethod
-from reproduce.saliency.explained_batch import Evaluated
+from reproduce.saliency.explained_batch import SCORES, Evaluated, named
 
 Values = Mapping[str, torch.Tensor]
 
 GAIN_OVER_P = "AG over p"
-SCORES = ("AD", "AG", "AI")
 ALIGNED = {score: f"{score} aligned corners" for score in SCORES}
 RECTIFIED = {score: f"{score} rectified features" for score in SCORES}
 OF_PREDICTION = {score: f"{score} of the predicted class's map" for score in ("insertion", "deletion")}
@@ -38,8 +37,7 @@ def rectified_features(given: Evaluated) -> Values:
 
 def causal_of_prediction(given: Evaluated) -> Values:
     """Insertion and deletion of the predicted class on the map of that class, not of the true one."""
-    areas = given.causal_of_prediction()
-    return {name: areas[score] for score, name in OF_PREDICTION.items()}
+    return named(OF_PREDICTION, given.causal_of_prediction())
 
 
 def _with(given: Evaluated, **options: object) -> SaliencyMethod:
@@ -50,8 +48,4 @@ def _with(given: Evaluated, **options: object) -> SaliencyMethod:
 
 def _scores_of(given: Evaluated, names: Mapping[str, str], method: SaliencyMethod) -> Values:
     """AD, AG and AI of another method's maps, under the names that they have here."""
-    return _named(names, given.masked_scores(method(given.batch.images, given.targets)))
-
-
-def _named(names: Mapping[str, str], scores: Mapping[str, torch.Tensor]) -> Values:
-    return {name: scores[score] for score, name in names.items()}
+    return named(names, given.masked_scores(method(given.batch.images, given.targets)))

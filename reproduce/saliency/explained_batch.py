@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -57,6 +57,15 @@ class View:
             if len(rows) == len(self.batch)
             else View(self.classifier, self.batch.part(rows), self.logits[rows])
         )
+
+
+SCORES = ("AD", "AG", "AI")
+"""What `Evaluated.masked_scores` tells."""
+
+
+def named(names: Mapping[str, str], scores: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Scores under other names: each where `names` has it."""
+    return {name: scores[score] for score, name in names.items()}
 
 
 class Made(NamedTuple):

@@ -39,13 +39,12 @@ from reproduce.saliency.deviation_groups import (
     gain_over_probability,
     rectified_features,
 )
-from reproduce.saliency.explained_batch import Evaluated
+from reproduce.saliency.explained_batch import SCORES, Evaluated, named
 from reproduce.saliency.network_blocks import last_blocks
 
 Values = Mapping[str, torch.Tensor]
 
-FAITHFULNESS = ("AD", "AG", "AI")
-PREDICTED = {score: f"{score} of the predicted class's map" for score in FAITHFULNESS}
+PREDICTED = {score: f"{score} of the predicted class's map" for score in SCORES}
 CURVE_POINTS = 17
 ALPHAS = (0.01, 0.05, 0.1, 0.5, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0)
 """Exponents of the selectivity study (Opti-CAM, App. F.1)."""
@@ -81,8 +80,7 @@ def _faithfulness(given: Evaluated) -> Values:
 
 def _faithfulness_of_prediction(given: Evaluated) -> Values:
     """AD, AG and AI of the true class under the map of the predicted one."""
-    scores = given.masked_scores(given.predicted_maps)
-    return {name: scores[score] for score, name in PREDICTED.items()}
+    return named(PREDICTED, given.masked_scores(given.predicted_maps))
 
 
 def _causal(given: Evaluated) -> Values:
@@ -144,7 +142,7 @@ def _numbered(names: tuple[str, ...], numbers: range) -> tuple[str, ...]:
 GROUPS: dict[str, MetricGroup] = {
     "seconds": MetricGroup(("seconds",), _seconds),
     "accuracy": MetricGroup(("accuracy",), _accuracy),
-    "faithfulness": MetricGroup(FAITHFULNESS, _faithfulness),
+    "faithfulness": MetricGroup(SCORES, _faithfulness),
     "faithfulness of prediction": MetricGroup(tuple(PREDICTED.values()), _faithfulness_of_prediction),
     "causal": MetricGroup(("insertion", "deletion"), _causal),
     "grey deletion": MetricGroup(("grey deletion",), _grey_deletion),
@@ -154,7 +152,7 @@ GROUPS: dict[str, MetricGroup] = {
     "box": MetricGroup(box_names(BOX), box, needs_boxes=True),
     "robustness": MetricGroup(("AOPC", "MS", "ADCC", "coherency", "complexity"), _robustness),
     "selectivity": MetricGroup(
-        tuple(f"{name} {alpha:g}" for alpha in ALPHAS for name in FAITHFULNESS), _selectivity
+        tuple(f"{name} {alpha:g}" for alpha in ALPHAS for name in SCORES), _selectivity
     ),
     "gain over p": MetricGroup((GAIN_OVER_P,), gain_over_probability),
     "early stop": MetricGroup((STOP, *STOPPED.values()), early_stop, reads_course=True),

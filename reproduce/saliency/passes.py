@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from reproduce.saliency.course_groups import ITERATIONS
 from reproduce.saliency.metric_groups import RANDOMISED_BLOCKS
 from reproduce.saliency.requests import Request
 
@@ -60,7 +61,7 @@ OF_A_METRIC: dict[str, tuple[int, Passes]] = {
     "robustness": (12, Passes(14)),
     "selectivity": (0, Passes(10)),
     "early stop": (0, Passes(2)),
-    "after iterations": (0, Passes(8)),
+    "after iterations": (0, Passes(2 * len(ITERATIONS))),
     "aligned corners": (1, Passes(1)),
     "rectified features": (1, Passes(1)),
     "sanity": (RANDOMISED_BLOCKS, Passes()),

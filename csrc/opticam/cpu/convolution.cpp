@@ -83,16 +83,16 @@ class Convolution {
   }
 
  private:
-  // As many as read 256 KiB, so that they stay in the cache; it does not hang on threads, and neither do the sums.
+  // It does not hang on threads, and neither do the sums.
   int64_t rows_of_a_band(const AxisTaps& down, const AxisTaps& across) const {
     const int64_t row = std::max<int64_t>(1, across.count * across.read_step * down.read_step * channels_);
-    return std::max<int64_t>(1, 32768 / row);
+    return std::max<int64_t>(1, TASK_DOUBLES / row);
   }
 
   void run_band(int64_t image, int64_t begin, int64_t end, const AxisTaps& down, const AxisTaps& across) const {
-    std::vector<double> padded;
+    std::vector<double> copy;
     const bool few = outputs_ <= FEW_OUTPUTS && across.read_step == 1;
-    const Window window = look(image, begin, end, down, across, few, padded);
+    const Window window = look(image, begin, end, down, across, few, copy);
     std::vector<int64_t> input_at, weights_at;  // from the first row of the kernel on; its rows lie evenly
     for (size_t i = 0; i < down.index.size(); ++i)
       for (size_t j = 0; j < across.index.size(); ++j) {
@@ -144,11 +144,11 @@ class Convolution {
     for (int64_t y = top; y < bottom && count > 0; ++y) {
       const double* pixels = from + (y * width_ + inside) * channels_;
       double* to = copy.data() + (y - top) * row_step + (inside - left) * pixel_step;
-      if (!planes) {
+      if (planes) {
+        convolution_loops().separate(pixels, count, channels_, to, channel_step);
+      } else {
         std::copy_n(pixels, count * channels_, to);
-        continue;
       }
-      convolution_loops().separate(pixels, count, channels_, to, channel_step);
     }
     return {copy.data(), top, row_step, pixel_step, channel_step};
   }
@@ -169,23 +169,14 @@ static void check(const Tensor& from, const Tensor& weights, int64_t outputs, co
   STD_TORCH_CHECK(are(geometry.kernel, 1) && are(geometry.stride, 1) && are(geometry.padding, 0) &&
                       are(geometry.dilation, 1),
                   "kernel, stride, padding, dilation: expected two numbers each, the padding from 0 on, others from 1");
-  STD_TORCH_CHECK(from.scalar_type() == ScalarType::Double && weights.scalar_type() == ScalarType::Double,
-                  "images and weights must be float64");
-  STD_TORCH_CHECK(from.dim() == 4 && is_channels_last(from), "images: expected [B,C,h,w], channels last");
-  STD_TORCH_CHECK(weights.dim() == 4 && weights.is_contiguous() &&
-                      weights.size(0) == (outputs + CONVOLUTION_LANES - 1) / CONVOLUTION_LANES &&
-                      weights.size(1) == geometry.kernel[0] * geometry.kernel[1] &&
-                      weights.size(2) == from.size(1) && weights.size(3) == CONVOLUTION_LANES,
-                  "weights: expected [blocks,positions,channels,", CONVOLUTION_LANES, "] of the images' channels");
+  check_convolution(from, weights, outputs, geometry.kernel[0] * geometry.kernel[1]);
 }
 
 Tensor convolution(Tensor images, Tensor weights, Tensor bias, int64_t outputs, Sizes kernel, Sizes stride,
                    Sizes padding, Sizes dilation) {
   const Geometry geometry{kernel, stride, padding, dilation};
   check(images, weights, outputs, geometry);
-  STD_TORCH_CHECK(bias.scalar_type() == ScalarType::Double && bias.is_contiguous() &&
-                      bias.numel() == weights.size(0) * CONVOLUTION_LANES,
-                  "bias: expected one number a lane of weights");
+  check_bias(bias, weights);
   const AxisTaps down = geometry.forward(0, images.size(2)), across = geometry.forward(1, images.size(3));
   STD_TORCH_CHECK(down.count > 0 && across.count > 0, "images: the kernel is larger than they are");
   const Tensor output = result({images.size(0), outputs, down.count, across.count}, ScalarType::Double, images,

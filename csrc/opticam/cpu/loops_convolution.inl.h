@@ -109,4 +109,3 @@ void separate(const double* pixels, int64_t count, int64_t channels, double* pla
   for (; x < count; ++x)
     for (int64_t c = 0; c < channels; ++c) planes[c * step + x] = pixels[x * channels + c];
 }
-

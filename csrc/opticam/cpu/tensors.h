@@ -64,6 +64,28 @@ inline bool is_channels_last(const Tensor& images) {
   return true;
 }
 
+// What a task of a convolution reads at a time, in elements: 256 KiB, so that they stay in the cache.
+constexpr int64_t TASK_DOUBLES = 32768;
+
+// Images, blocks of weights and a bias of a float64 convolution, for the loops of a row.
+inline void check_convolution(const Tensor& images, const Tensor& weights, int64_t outputs, int64_t positions) {
+  STD_TORCH_CHECK(images.scalar_type() == ScalarType::Double && weights.scalar_type() == ScalarType::Double,
+                  "images and weights must be float64");
+  STD_TORCH_CHECK(images.dim() == 4 && is_channels_last(images), "images: expected [B,C,h,w], channels last");
+  STD_TORCH_CHECK(weights.dim() == 4 && weights.is_contiguous() &&
+                      weights.size(0) == (outputs + CONVOLUTION_LANES - 1) / CONVOLUTION_LANES &&
+                      weights.size(1) == positions && weights.size(2) == images.size(1) &&
+                      weights.size(3) == CONVOLUTION_LANES,
+                  "weights: expected [blocks,", positions, ",channels,", CONVOLUTION_LANES,
+                  "] of the images' channels");
+}
+
+inline void check_bias(const Tensor& bias, const Tensor& weights) {
+  STD_TORCH_CHECK(bias.scalar_type() == ScalarType::Double && bias.is_contiguous() &&
+                      bias.numel() == weights.size(0) * CONVOLUTION_LANES,
+                  "bias: expected one number a lane of weights");
+}
+
 // Images [B,C,H,W] stored colour by colour, or with the colours of a pixel together.
 struct ImageLayout {
   explicit ImageLayout(const Tensor& images)

@@ -20,7 +20,8 @@ class TiledConvolution {
         to_(write<double>(to)), images_(to.size(0)), outputs_(to.size(1)), rows_(to.size(2)), columns_(to.size(3)),
         padding_(padding), dilation_(dilation), tops_(starts(rows_, dilation[0])),
         lefts_(starts(columns_, dilation[1])), tiles_(tops_.size() * lefts_.size()),
-        group_(std::min<int64_t>(tiles_, std::max<int64_t>(1, 32768 / (16 * channels_)))), nothing_(channels_, 0) {}
+        group_(std::min<int64_t>(tiles_, std::max<int64_t>(1, TASK_DOUBLES / (16 * channels_)))),
+        nothing_(channels_, 0) {}
 
   // Groups of tiles do not hang on threads or batch, and neither do the sums.
   void run() const {
@@ -103,16 +104,8 @@ Tensor tiled_convolution(Tensor images, Tensor weights, Tensor bias, int64_t out
                          std::vector<int64_t> dilation) {
   STD_TORCH_CHECK(padding.size() == 2 && dilation.size() == 2 && dilation[0] >= 1 && dilation[1] >= 1,
                   "padding, dilation: expected two numbers each, dilations from 1 on");
-  for (const Tensor& tensor : {images, weights, bias})
-    STD_TORCH_CHECK(tensor.scalar_type() == ScalarType::Double, "images, weights and bias must be float64");
-  STD_TORCH_CHECK(images.dim() == 4 && is_channels_last(images), "images: expected [B,C,h,w], channels last");
-  STD_TORCH_CHECK(weights.dim() == 4 && weights.is_contiguous() &&
-                      weights.size(0) == (outputs + CONVOLUTION_LANES - 1) / CONVOLUTION_LANES &&
-                      weights.size(1) == 16 && weights.size(2) == images.size(1) &&
-                      weights.size(3) == CONVOLUTION_LANES,
-                  "weights: expected [blocks,16,channels,", CONVOLUTION_LANES, "] of the images' channels");
-  STD_TORCH_CHECK(bias.is_contiguous() && bias.numel() == weights.size(0) * CONVOLUTION_LANES,
-                  "bias: expected one number a lane of weights");
+  check_convolution(images, weights, outputs, 16);
+  check_bias(bias, weights);
   const auto side = [&](int axis) { return images.size(2 + axis) + 2 * padding[axis] - 2 * dilation[axis]; };
   STD_TORCH_CHECK(side(0) > 0 && side(1) > 0, "images: the kernel is larger than they are");
   const Tensor output = result({images.size(0), outputs, side(0), side(1)}, ScalarType::Double, images,

@@ -11,11 +11,11 @@ from reproduce.experiments.opticam.saliency_experiment import SaliencyExperiment
 from reproduce.experiments.opticam.variants import MASK_RANGE, variant_request
 from reproduce.published.numbers import labelled, split_label
 from reproduce.saliency.box_groups import BOX, BOX_STUDY, protocol_name
+from reproduce.saliency.explained_batch import SCORES
 from reproduce.saliency.requests import Request
 from reproduce.tables.layout import Table, summarise
 from reproduce.workspace.workspace import Workspace
 
-SCORES = ("AD", "AG", "AI")
 BOXES = "Bounding box"
 CORRECTED = "opticam_table5_corrected"
 BOX_ROWS = {"B": BOXES, "I\\B": f"{BOXES} complement"}

@@ -13,7 +13,8 @@ from reproduce.experiments.opticam.saliency_experiment import (
     method_options,
 )
 from reproduce.published.numbers import labelled, published, split_label
-from reproduce.saliency.metric_groups import FAITHFULNESS, PREDICTED
+from reproduce.saliency.explained_batch import SCORES
+from reproduce.saliency.metric_groups import PREDICTED
 from reproduce.saliency.requests import TARGETS, Request
 from reproduce.tables.layout import Table, summarise
 from reproduce.workspace.workspace import Workspace
@@ -75,14 +76,12 @@ class ClassTable(SaliencyExperiment):
     def class_rows(self, workspace: Workspace) -> pd.DataFrame:
         """Stored rows by method and class, and those of misclassified images once more under their own label."""
         shown = set(self.methods())
-        rows = self.rows(
-            workspace, (*FAITHFULNESS, *PREDICTED.values()), lambda label: _is_shown(label, shown)
-        )
+        rows = self.rows(workspace, (*SCORES, *PREDICTED.values()), lambda label: _is_shown(label, shown))
         predicted = rows["metric"].isin(PREDICTED.values())
-        rows["metric"] = rows["metric"].replace({name: score for score, name in PREDICTED.items()})
         plain = ~rows["method"].str.contains("[", regex=False)
         own = rows["method"] + predicted.map({True: f" [{PROBABLE}]", False: f" [{TRUE}]"})
-        rows = rows.assign(method=rows["method"].where(~plain, own))
+        scores = rows["metric"].replace({name: score for score, name in PREDICTED.items()})
+        rows = rows.assign(method=rows["method"].where(~plain, own), metric=scores)
         accuracy = self.rows(workspace, ["accuracy"], lambda label: label == "Network")
         wrong = accuracy.loc[accuracy["value"] == 0, ["network", "image"]]
         probable = rows[rows["method"].str.endswith(f"[{PROBABLE}]")].merge(wrong, on=["network", "image"])

@@ -14,12 +14,12 @@ from reproduce.experiments.opticam.saliency_experiment import SaliencyExperiment
 from reproduce.published.numbers import labelled
 from reproduce.saliency.course_groups import STOP, STOPPED
 from reproduce.saliency.deviation_groups import ALIGNED, GAIN_OVER_P, OF_PREDICTION, RECTIFIED
+from reproduce.saliency.explained_batch import SCORES
 from reproduce.saliency.requests import Request
 from reproduce.tables.layout import summarise
 from reproduce.tables.metric_names import METRICS
 from reproduce.workspace.workspace import Workspace
 
-SCORES = ("AD", "AG", "AI")
 METHODS = (WHOLE, "Grad-CAM", "Opti-CAM")
 LOCAL_SCORES = ("LE", "F1", "SP", "EP")
 TRANSFORMERS = ("vit_b_16", "deit_b_16")

@@ -16,7 +16,8 @@ from reproduce.experiments.opticam.saliency_experiment import (
 )
 from reproduce.experiments.opticam.variants import opticam_request
 from reproduce.published.numbers import labelled
-from reproduce.saliency.course_groups import AFTER, ITERATIONS, SCORES
+from reproduce.saliency.course_groups import AFTER, ITERATIONS
+from reproduce.saliency.explained_batch import SCORES
 from reproduce.saliency.requests import Request
 from reproduce.workspace.workspace import Workspace
 

@@ -10,11 +10,11 @@ from torch import nn
 from reproduce.experiments.opticam.saliency_experiment import SaliencyExperiment, beside_published
 from reproduce.experiments.opticam.variants import variant_request
 from reproduce.published.numbers import labelled, published, split_label
+from reproduce.saliency.explained_batch import SCORES
 from reproduce.saliency.requests import Request
 from reproduce.tables.layout import Table, summarise
 from reproduce.workspace.workspace import Workspace
 
-SCORES = ("AD", "AG", "AI")
 TRUNKS = ("features", "blocks")
 """What torchvision's and timm's networks call the sequence that their layers are part of."""
 INNER = (nn.Conv2d, nn.BatchNorm2d, nn.MaxPool2d)

@@ -9,11 +9,10 @@ import pandas as pd
 from reproduce.experiments.opticam.saliency_experiment import SaliencyExperiment, beside_published
 from reproduce.experiments.opticam.variants import objective_label, variant_request
 from reproduce.published.numbers import published
+from reproduce.saliency.explained_batch import SCORES
 from reproduce.saliency.requests import Request
 from reproduce.tables.layout import Table, summarise
 from reproduce.workspace.workspace import Workspace
-
-SCORES = ("AD", "AG", "AI")
 
 
 class ObjectiveStudy(SaliencyExperiment):

@@ -16,12 +16,12 @@ from reproduce.experiments.opticam.saliency_experiment import (
     of_network,
 )
 from reproduce.published.numbers import labelled
+from reproduce.saliency.explained_batch import SCORES
 from reproduce.saliency.metric_groups import ALPHAS, GROUPS
 from reproduce.saliency.requests import Request
 from reproduce.workspace.workspace import Workspace
 
 METHODS = ("Grad-CAM", "Opti-CAM")
-SCORES = ("AD", "AG", "AI")
 FIGURE = "opticam_figureA4"
 
 
