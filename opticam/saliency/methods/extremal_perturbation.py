@@ -24,7 +24,7 @@ class ExtremalPerturbation(SaliencyMethod):
     The area is held by a penalty on the sorted mask's distance to a step of that area, whose weight grows
     with the iterations; masks are smooth by construction (`SmoothMasks`). Defaults are those of the authors'
     library, TorchRay; the Opti-CAM paper states none. Two differences: the area is that of the image, where
-    the library counts a margin around it, and the smooth maximum is evaluated at every second pixel.
+    the library counts a margin around it, and the smooth maximum is evaluated at points up to two pixels apart.
 
     areas: shares of the image in (0, 1); the map is the mean of their masks. perturbation: "blur" or "fade".
     step, sigma: distance of the mask's cells, and their radius, in pixels. flip: mirror the images at every
@@ -66,11 +66,9 @@ class ExtremalPerturbation(SaliencyMethod):
         """Masks [B,A,H,W] in [0,1], one for each area; mean and area agree to about the width of their edges."""
         count = len(self.areas)
         perturbed = PerturbedImages(images.repeat_interleave(count, 0), self.perturbation)
-        height, width = images.shape[-2:]
-        smooth = SmoothMasks((height, width), self.step, self.sigma, images)
+        smooth = SmoothMasks((images.shape[-2], images.shape[-1]), self.step, self.sigma, images)
         parameters = images.new_ones(len(images) * count, *smooth.grid, requires_grad=True)
         sgd = torch.optim.SGD([parameters], LEARNING_RATE, MOMENTUM, dampening=MOMENTUM, maximize=True)
-        steps = _area_steps(self.areas, images).repeat(len(images), 1)
         for iteration in range(self.iterations):
             weight = AREA_WEIGHT * AREA_WEIGHT_GROWTH**iteration
             mirrored = self.flip and iteration % 2 == 0
@@ -79,10 +77,8 @@ class ExtremalPerturbation(SaliencyMethod):
                 seen = perturbed(masks)
                 logits = self.classifier(seen.flip(3) if mirrored else seen)
                 reward = score_variants(score, logits.unflatten(0, (-1, count))).sum()
-                # Many pixels tie but for rounding: to float32 and stable, their order is one on every machine.
-                order = masks.detach().flatten(1).float().sort(dim=1, stable=True).indices
-                penalty = (masks.flatten(1).gather(1, order) - steps).square().mean(1).sum()
-            (parameters.grad,) = torch.autograd.grad(reward - weight * penalty, [parameters])
+                penalty = weight * area_distance(masks, self.areas)
+            (parameters.grad,) = torch.autograd.grad(reward - penalty, [parameters])
             sgd.step()
             with torch.no_grad():
                 parameters.clamp_(0, 1)
@@ -91,8 +87,26 @@ class ExtremalPerturbation(SaliencyMethod):
             return found
 
 
-def _area_steps(areas: Sequence[float], images: torch.Tensor) -> torch.Tensor:
-    """The sorted pixels [A,HW] of a binary mask of each area."""
-    pixels = images.shape[-2] * images.shape[-1]
-    ranks = torch.arange(pixels, device=images.device)
-    return torch.stack([(ranks >= round(pixels * (1 - area))).to(images.dtype) for area in areas])
+def area_distance(masks: torch.Tensor, areas: Sequence[float]) -> torch.Tensor:
+    """Mean squared distances of masks [BA,H,W] to binary masks of the areas, summed.
+
+    The binary mask that is nearest has the largest pixels: that of the sorted pixels is a step.
+    """
+    by_area = masks.flatten(1).unflatten(0, (-1, len(areas)))
+    pixels = by_area.shape[2]
+    counts = [pixels - round(pixels * (1 - area)) for area in areas]
+    binary = [_largest(one, count) for one, count in zip(by_area.detach().unbind(1), counts)]
+    return (by_area - torch.stack(binary, 1)).square().mean(2).sum()
+
+
+def _largest(masks: torch.Tensor, count: int) -> torch.Tensor:
+    """One at the `count` largest pixels of masks [B,HW], zero elsewhere; of equal ones the last count.
+
+    Many pixels tie but for rounding: compared in float32, the choice is one on every machine.
+    """
+    values = masks.float()
+    threshold = values.kthvalue(min(values.shape[1] - count + 1, values.shape[1]), dim=1, keepdim=True).values
+    above, equal = values > threshold, values == threshold
+    left = count - above.sum(1, keepdim=True)
+    behind = equal.sum(1, keepdim=True) - equal.cumsum(1)
+    return (above | equal & (behind < left)).to(masks.dtype)

@@ -1,9 +1,12 @@
+import math
+
 import numpy as np
 import pytest
 import scipy.ndimage
 import torch
 
 from opticam import Classifier, ExtremalPerturbation
+from opticam.saliency.methods.extremal_perturbation import area_distance
 from opticam.saliency.methods.perturbation import PerturbedImages, blur
 from opticam.saliency.methods.smooth_masks import SmoothMasks
 
@@ -23,21 +26,26 @@ def slow_smooth_maximum(cells, y, x, step, sigma, radius):
     return numerator / denominator
 
 
+@pytest.mark.parametrize("step", [4, 5])
 @pytest.mark.parametrize("size", [(28, 20), (15, 22)])
-def test_smooth_masks_equal_the_formula(size):
-    step, sigma = 4, 7.0
+def test_smooth_masks_equal_the_formula(size, step):
+    sigma, count = 7.0, -(-step // 2)
     smooth = SmoothMasks(size, step, sigma, torch.zeros(1, dtype=torch.float64))
     parameters = torch.rand(2, *smooth.grid, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    rows = [(i + 0.5) * size[0] / -(-size[0] // 2) - 0.5 for i in range(-(-size[0] // 2))]
-    columns = [(i + 0.5) * size[1] / -(-size[1] // 2) - 0.5 for i in range(-(-size[1] // 2))]
+    cells = [-(-side // step) for side in size]
+    rows, columns = ([(i + 0.5) * step / count - 0.5 for i in range(side * count)] for side in cells)
     expected = torch.tensor(
         [
-            [[slow_smooth_maximum(cells, y, x, step, sigma, 3) for x in columns] for y in rows]
-            for cells in parameters
+            [
+                [slow_smooth_maximum(grid, y, x, step, sigma, 1 + math.ceil(sigma / step)) for x in columns]
+                for y in rows
+            ]
+            for grid in parameters
         ]
     )
-    expected = torch.nn.functional.interpolate(expected[:, None], size, mode="bilinear")[:, 0]
-    torch.testing.assert_close(smooth(parameters), expected)
+    whole = [side * step for side in cells]
+    expected = torch.nn.functional.interpolate(expected[:, None], whole, mode="bilinear")[:, 0]
+    torch.testing.assert_close(smooth(parameters), expected[:, : size[0], : size[1]])
 
 
 def test_smooth_masks_have_the_gradient_of_their_differences():
@@ -89,6 +97,24 @@ def test_blending_has_the_gradient_of_its_slope(images, perturbation):
         1, 4, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0)
     ).requires_grad_()
     assert torch.autograd.gradcheck(perturbed, masks)
+
+
+@pytest.mark.parametrize("levels", [2, 10, 10**6])
+def test_the_distance_is_that_of_the_sorted_mask_to_a_step(levels):
+    """Ties, of which saturated masks are full, go to the last of them, as a stable sort has it."""
+    generator = torch.Generator().manual_seed(levels)
+    masks = torch.randint(levels, (6, 9, 11), generator=generator).double() / levels
+    areas = (0.001, 0.3, 0.99)
+    expected, slope = 0.0, torch.zeros_like(masks)
+    for index, mask in enumerate(masks):
+        order = np.argsort(mask.flatten().numpy(), kind="stable")
+        step = np.arange(99) >= round(99 * (1 - areas[index % 3]))
+        difference = mask.flatten()[order] - torch.from_numpy(step).double()
+        expected += difference.square().mean()
+        slope[index].view(-1)[order] = 2 * difference / 99
+    found = area_distance(masks.requires_grad_(), areas)
+    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(torch.autograd.grad(found, [masks])[0], slope)
 
 
 class Planted(torch.nn.Module):
