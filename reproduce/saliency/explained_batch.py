@@ -75,6 +75,12 @@ class Made(NamedTuple):
     seconds: float
     optimisation: Optimisation | None = None
 
+    def part(self, rows: list[int]) -> Made:
+        """Those of some of the images."""
+        return Made(
+            self.maps[rows], self.seconds, self.optimisation.part(rows) if self.optimisation else None
+        )
+
 
 @dataclass(frozen=True, eq=False)
 class Evaluated:
@@ -185,9 +191,7 @@ class Evaluated:
         rows = self.batch.rows(names)
         if len(rows) == len(self.batch):
             return self
-        return Evaluated(
-            self.view.first(names), self.request, self.method, lambda: Made(self.maps[rows], self.seconds)
-        )
+        return Evaluated(self.view.first(names), self.request, self.method, lambda: self._made.part(rows))
 
 
 def timed_maps(

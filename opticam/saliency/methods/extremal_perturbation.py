@@ -96,7 +96,8 @@ def area_distance(masks: torch.Tensor, areas: Sequence[float]) -> torch.Tensor:
     pixels = by_area.shape[2]
     counts = [pixels - round(pixels * (1 - area)) for area in areas]
     binary = [_largest(one, count) for one, count in zip(by_area.detach().unbind(1), counts)]
-    return (by_area - torch.stack(binary, 1)).square().mean(2).sum()
+    distance: torch.Tensor = (by_area - torch.stack(binary, 1)).square().mean(2).sum()
+    return distance
 
 
 def _largest(masks: torch.Tensor, count: int) -> torch.Tensor:

@@ -40,6 +40,11 @@ class Optimisation:
     course: torch.Tensor
     steps: torch.Tensor
 
+    def part(self, rows: Sequence[int] | slice) -> Optimisation:
+        """That of some of its images; no other changed them."""
+        own = self.maps[rows], self.logits_u[rows]
+        return Optimisation(*own, self.objectives[:, rows], self.course[:, rows], self.steps[rows])
+
 
 class OptiCAM(SaliencyMethod):
     """Softmax weights of the feature maps, optimised so that the masked image scores high (Opti-CAM, section 3).
@@ -121,10 +126,10 @@ class OptiCAM(SaliencyMethod):
                 course.append(ascent.logits_u.clone())
             ascent.finish()
         objectives.append(ascent.values)
-        logits_u, count = self._chosen(ascent), len(images)  # a captured batch may be padded
+        logits_u = self._chosen(ascent)
         maps, values, path = ascent.maps(logits_u), torch.stack(objectives), torch.stack(course)
-        own = (maps[:count], logits_u[:count], values[:, :count], path[:, :count], ascent.steps[:count])
-        return Optimisation(*(part.clone() for part in own))
+        found = Optimisation(maps, logits_u.clone(), values, path, ascent.steps.clone())
+        return found.part(slice(len(images)))  # a captured batch may be padded
 
     def maps_at(self, images: torch.Tensor, logits_u: torch.Tensor) -> torch.Tensor:
         """The maps n(up(S)) [B,H,W] of u [B,K], such as one of `Optimisation.course`; of the dtype of a call's."""

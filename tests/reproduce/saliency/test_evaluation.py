@@ -216,15 +216,15 @@ def test_how_opticam_went_on_is_read_from_the_optimisation_that_made_the_maps(ma
     monkeypatch.setattr(
         OptiCAM, "optimise", lambda self, *given: calls.append(len(given[0])) or optimise(self, *given)
     )
-    monkeypatch.setattr(OptiCAM, "compute", lambda *given: pytest.fail("the maps were made apart"))
     workspace = make_workspace()
-    asked = Request("tiny", "Opti-CAM", ("seconds", "faithfulness", "early stop"), options={"iterations": 20})
-    evaluate(workspace, [asked])
-    assert sum(calls) == 7
+    asked = Request("tiny", "Opti-CAM", ("seconds", "faithfulness"), options={"iterations": 20})
+    evaluate(workspace, [asked, replace(asked, groups=("early stop",), images=5)])
+    assert calls == [3, 3]  # the whole batches that hold five images
+    stops = values(workspace, metric=STOP).set_index("image")["value"]
+    assert len(stops) == 5
     found = stored(workspace)
-    for name, _, _ in single_images(workspace):
-        if found[name, STOP] == 20:
-            assert found[name, STOPPED["AD"]] == pytest.approx(found[name, "AD"], abs=1e-3)
+    for name in stops.index[stops == 20]:
+        assert found[name, STOPPED["AD"]] == pytest.approx(found[name, "AD"], abs=1e-3)
     with pytest.raises(TypeError, match="GradCAM does not optimise"):
         evaluate(workspace, [Request("tiny", "Grad-CAM", ("early stop",))])
 
