@@ -14,9 +14,10 @@ import torch
 
 from opticam import Classifier
 from opticam.metrics import CausalCurve, deletion, faithfulness_scores, insertion, target_probability
-from opticam.saliency import OptiCAM, SaliencyMethod
+from opticam.saliency import OptiCAM, SaliencyMethod, ScoreCAM
 from opticam.saliency.methods.opti_cam import Optimisation
-from reproduce.saliency.requests import Request, explained_class
+from opticam.saliency.methods.score_cam import ChannelLogits
+from reproduce.saliency.requests import Request
 from reproduce.workspace.map_cache import MapCache, MapKey
 from reproduce.workspace.sources import Batch
 
@@ -45,10 +46,6 @@ class View:
         wide = self.logits.to(torch.promote_types(self.logits.dtype, torch.float32))
         return self.classifier.probabilities(wide).gather(1, self.batch.labels[:, None])[:, 0]
 
-    def targets(self, name: str) -> torch.Tensor:
-        """Class ids [B] that a request's target means."""
-        return explained_class(name, self.logits, self.batch.labels)
-
     def first(self, names: Sequence[str]) -> View:
         """The view of the images among `names`."""
         rows = self.batch.rows(names)
@@ -68,18 +65,20 @@ def named(names: Mapping[str, str], scores: Mapping[str, torch.Tensor]) -> dict[
     return {name: scores[score] for score, name in names.items()}
 
 
+Course = Optimisation | ChannelLogits
+"""How maps were made, from which more can be told without making them again."""
+
+
 class Made(NamedTuple):
-    """Maps [B,H,W], the seconds per image that they took, and what Opti-CAM did for them, where that is kept."""
+    """Maps [B,H,W], the seconds per image that they took, and how they were made, where that is kept."""
 
     maps: torch.Tensor
     seconds: float
-    optimisation: Optimisation | None = None
+    course: Course | None = None
 
     def part(self, rows: list[int]) -> Made:
         """Those of some of the images."""
-        return Made(
-            self.maps[rows], self.seconds, self.optimisation.part(rows) if self.optimisation else None
-        )
+        return Made(self.maps[rows], self.seconds, self.course.part(rows) if self.course else None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,12 +105,12 @@ class Evaluated:
 
     @property
     def targets(self) -> torch.Tensor:
-        """Class ids [B] that are explained."""
-        return self.view.targets(self.request.target)
+        """Class ids [B] that are explained: the true ones."""
+        return self.batch.labels
 
     @property
     def maps(self) -> torch.Tensor:
-        """Saliency maps [B,H,W] of the request's class."""
+        """Saliency maps [B,H,W] of the true classes."""
         return self._made.maps
 
     @property
@@ -122,20 +121,29 @@ class Evaluated:
     @cached_property
     def optimisation(self) -> Optimisation:
         """What Opti-CAM did for the maps; done anew where they are kept ones. Raises TypeError for other methods."""
-        return self._made.optimisation or _optimise(self.method(), self.batch.images, self.targets)
+        course = self._made.course
+        if isinstance(course, Optimisation):
+            return course
+        method = self.method()
+        if not isinstance(method, OptiCAM):
+            raise TypeError(f"method: {type(method).__name__} does not optimise; expected Opti-CAM")
+        return method.optimise(self.batch.images, self.targets)
 
     @cached_property
     def predicted_maps(self) -> torch.Tensor:
-        """Saliency maps [B,H,W] of the predicted classes; made anew only where that is another class."""
-        maps, other = self.maps.clone(), self._mispredicted
-        if len(other):
-            maps[other] = self.method()(self.batch.images[other], self.view.predicted[other])
-        return maps
+        """Saliency maps [B,H,W] of the predicted classes."""
+        return self.maps_of(self.view.predicted)
 
-    @property
-    def _mispredicted(self) -> torch.Tensor:
-        """Rows whose predicted class is not the one explained."""
-        return (self.targets != self.view.predicted).nonzero()[:, 0]
+    def maps_of(self, classes: torch.Tensor) -> torch.Tensor:
+        """Saliency maps [B,H,W] of class ids [B]; made anew only where that is another class."""
+        maps, other = self.maps.clone(), (classes != self.targets).nonzero()[:, 0]
+        if len(other):
+            method, images, course = self.method(), self.batch.images[other], self._made.course
+            if isinstance(method, ScoreCAM) and isinstance(course, ChannelLogits):
+                maps[other] = method.maps_of(course.part(other.tolist()), images, classes[other])
+            else:
+                maps[other] = method(images, classes[other])
+        return maps
 
     def masked_probabilities(self, maps: torch.Tensor) -> torch.Tensor:
         """Probabilities [B] of the true classes under some maps [B,H,W]."""
@@ -163,7 +171,7 @@ class Evaluated:
 
     def causal_of_prediction(self) -> dict[str, torch.Tensor]:
         """Insertion and deletion [B] of the predicted class on its own map, in percent."""
-        areas, other = {}, self._mispredicted
+        areas, other = {}, (self.view.predicted != self.targets).nonzero()[:, 0]
         for metric, curve in ((insertion, self.insertion), (deletion, self.deletion)):
             area = areas[metric.__name__] = curve.auc.clone()
             if len(other):
@@ -204,28 +212,35 @@ def timed_maps(
 ) -> Made:
     """Maps [B,H,W] and the seconds per image they took: from the cache, or made and put there.
 
-    keeps_course: the maps are Opti-CAM's, and how they came about is wanted, too, where they are made.
+    keeps_course: what Opti-CAM and Score-CAM can tell more is kept, too, where maps are made.
     """
     images = view.batch.images
     kept = cache.load(key, view.batch.names) if cache and key else None
     if kept:
         return Made(kept[0].to(images.device), kept[1])
-    targets = view.targets(request.target)
-    explain = method()
-    with warnings.catch_warnings(), _stopwatch(images.device) as elapsed:
-        warnings.filterwarnings("ignore", "target_layer: a map of .* is constant")  # a result like others
-        course = _optimise(explain, images, targets) if keeps_course else None
-        maps = course.maps.to(images.dtype) if course else explain(images, targets)
+    targets, explain = view.batch.labels, method()
+    course: Course | None = None
+    with _constant_maps_allowed(), _stopwatch(images.device) as elapsed:
+        if keeps_course and isinstance(explain, OptiCAM):
+            course = explain.optimise(images, targets)
+            maps = course.maps.to(images.dtype)
+        elif keeps_course and isinstance(explain, ScoreCAM):
+            course = explain.channel_logits(images)
+            maps = explain.maps_of(course, images, targets)
+        else:
+            maps = explain(images, targets)
     seconds = elapsed() / len(images)
     if cache and key:
         cache.save(key, view.batch.names, maps, seconds)
     return Made(maps, seconds, course)
 
 
-def _optimise(method: SaliencyMethod, images: torch.Tensor, targets: torch.Tensor) -> Optimisation:
-    if not isinstance(method, OptiCAM):
-        raise TypeError(f"method: {type(method).__name__} does not optimise; expected Opti-CAM")
-    return method.optimise(images, targets)
+@contextmanager
+def _constant_maps_allowed() -> Iterator[None]:
+    """A constant map is a result like others here."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "target_layer: a map of .* is constant")
+        yield
 
 
 @contextmanager

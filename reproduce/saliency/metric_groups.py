@@ -28,6 +28,7 @@ from reproduce.saliency.box_groups import (
     box_study,
     localization,
 )
+from reproduce.saliency.class_groups import OF_CLASS, OTHER_CLASSES, faithfulness_of_classes
 from reproduce.saliency.course_groups import AFTER, STOP, STOPPED, after_iterations, early_stop
 from reproduce.saliency.deviation_groups import (
     ALIGNED,
@@ -39,12 +40,11 @@ from reproduce.saliency.deviation_groups import (
     gain_over_probability,
     rectified_features,
 )
-from reproduce.saliency.explained_batch import SCORES, Evaluated, named
+from reproduce.saliency.explained_batch import SCORES, Evaluated
 from reproduce.saliency.network_blocks import last_blocks
 
 Values = Mapping[str, torch.Tensor]
 
-PREDICTED = {score: f"{score} of the predicted class's map" for score in SCORES}
 CURVE_POINTS = 17
 ALPHAS = (0.01, 0.05, 0.1, 0.5, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0)
 """Exponents of the selectivity study (Opti-CAM, App. F.1)."""
@@ -56,8 +56,8 @@ PATCHES_A_SIDE = 16  # the paper's patches of 14 pixels in images of 224
 
 @dataclass(frozen=True)
 class MetricGroup:
-    """The names of the metrics, in order, how they are computed, and whether they need object boxes, or read how
-    Opti-CAM's optimisation went on."""
+    """The names of the metrics, in order, how they are computed, and whether they need object boxes, or read more of
+    how the maps were made."""
 
     names: tuple[str, ...]
     compute: Callable[[Evaluated], Values]
@@ -76,11 +76,6 @@ def _accuracy(given: Evaluated) -> Values:
 
 def _faithfulness(given: Evaluated) -> Values:
     return given.masked_scores(given.maps)
-
-
-def _faithfulness_of_prediction(given: Evaluated) -> Values:
-    """AD, AG and AI of the true class under the map of the predicted one."""
-    return named(PREDICTED, given.masked_scores(given.predicted_maps))
 
 
 def _causal(given: Evaluated) -> Values:
@@ -143,7 +138,7 @@ GROUPS: dict[str, MetricGroup] = {
     "seconds": MetricGroup(("seconds",), _seconds),
     "accuracy": MetricGroup(("accuracy",), _accuracy),
     "faithfulness": MetricGroup(SCORES, _faithfulness),
-    "faithfulness of prediction": MetricGroup(tuple(PREDICTED.values()), _faithfulness_of_prediction),
+    OTHER_CLASSES: MetricGroup(tuple(OF_CLASS.values()), faithfulness_of_classes, reads_course=True),
     "causal": MetricGroup(("insertion", "deletion"), _causal),
     "grey deletion": MetricGroup(("grey deletion",), _grey_deletion),
     "curves": MetricGroup(_numbered(("insertion", "deletion"), range(CURVE_POINTS)), _curves),

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from reproduce.saliency.class_groups import OTHER_CLASSES
 from reproduce.saliency.course_groups import ITERATIONS
 from reproduce.saliency.metric_groups import RANDOMISED_BLOCKS
 from reproduce.saliency.requests import Request
@@ -54,7 +55,7 @@ CURVES = {"causal": 2, "grey deletion": 1, "causal of prediction": 2}
 where the prediction is right, which is not known beforehand."""
 OF_A_METRIC: dict[str, tuple[int, Passes]] = {
     "faithfulness": (0, Passes(1)),
-    "faithfulness of prediction": (1, Passes(1)),
+    OTHER_CLASSES: (3, Passes(3)),
     "causal of prediction": (1, Passes()),
     "box study": (0, Passes(4)),
     "box": (0, Passes(4)),
@@ -68,6 +69,8 @@ OF_A_METRIC: dict[str, tuple[int, Passes]] = {
 }
 """Of each group of metrics: how often it makes the map again, and its own passes, those of `CURVES` apart; nothing for
 all others. The group of points on curves reads those of "causal", which every map with curves is asked for."""
+SHARED = {("Score-CAM", OTHER_CLASSES)}
+"""Methods and groups of metrics whose further maps come of the passes of the first."""
 
 
 def of_map(request: Request, channels: int) -> Passes:
@@ -87,5 +90,7 @@ def of_images(request: Request, due: Mapping[str, int], channels: int, side: int
 def of_group(request: Request, group: str, channels: int, side: int) -> Passes:
     """Passes of one group of metrics on one map of a picture `side` pixels wide, the map itself apart."""
     again, own = OF_A_METRIC.get(group, (0, Passes()))
+    if (request.kind or request.method, group) in SHARED:
+        again = 0
     curves = Passes(CURVES.get(group, 0) * (side + 1))
     return of_map(request, channels) * again + own + curves

@@ -6,8 +6,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
-
 from opticam import METHODS, Classifier
 from opticam.saliency import SaliencyMethod
 from reproduce.published.numbers import labelled
@@ -24,8 +22,7 @@ class Request:
 
     method: the label in the store. groups: names of `reproduce.saliency.metric_groups.GROUPS`. kind: the method's name
     in `opticam.METHODS`, where the label is that of a variant. options: arguments of the method's class.
-    target: which class the maps explain, a name of `TARGETS`. images: how many of the first images; None for
-    all. normalised: False feeds the network pixels in [0,1] as they are.
+    images: how many of the first images; None for all. normalised: False feeds the network pixels in [0,1] as they are.
     """
 
     network: str
@@ -33,7 +30,6 @@ class Request:
     groups: tuple[str, ...] = ("seconds", "faithfulness")
     kind: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
-    target: str = "label"
     images: int | None = None
     normalised: bool = True
 
@@ -50,7 +46,7 @@ class Request:
     @property
     def definition(self) -> tuple[object, ...]:
         """What the maps depend on beside the network and the images."""
-        return self.kind or self.method, dict(self.options), self.target
+        return self.kind or self.method, dict(self.options)
 
     def map_key(self, classifier: str, images: str, start: str) -> MapKey:
         """The key of the maps of the batch that begins with the image `start`.
@@ -76,18 +72,3 @@ def by_network(requests: Iterable[Request]) -> dict[str, dict[str, list[Request]
             )
         known.append(request)
     return networks
-
-
-def explained_class(target: str, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Class ids [B] that a target means, from logits [B,C] and the true classes [B]."""
-    if target == "label":
-        return labels
-    if target not in TARGETS:
-        raise ValueError(f"target: expected one of {', '.join(TARGETS)}, got {target!r}")
-    order = logits.argsort(dim=1, descending=True, stable=True)
-    return order[:, TARGETS[target]]
-
-
-TARGETS = {"label": None, "second most probable": 1, "least probable": -1}
-"""Place of the explained class among the classes by falling logit. Maps of the most probable class, most of which are
-those of the label, are read by groups of metrics."""

@@ -2,14 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
 import torch
 from torch.nn.functional import interpolate
 
 from opticam.batches import check_max_batch, default_batch
 from opticam.classifier import Classifier
 from opticam.masking import channel_masks, normalize_map
-from opticam.saliency.methods.weighted_features import WeightedFeatures
-from opticam.saliency.targets import Score, score_variants
+from opticam.saliency.methods.weighted_features import WeightedFeatures, weighted_map
+from opticam.saliency.targets import Score, Targets, score_variants
+
+
+@dataclass(frozen=True)
+class ChannelLogits:
+    """What the passes of Score-CAM tell of every class.
+
+    features [B,K,h,w]: A. logits [B,K,C]: of the images, each masked by each channel.
+    """
+
+    features: torch.Tensor
+    logits: torch.Tensor
+
+    def part(self, rows: Sequence[int] | slice) -> ChannelLogits:
+        """Those of some of the images."""
+        return ChannelLogits(self.features[rows], self.logits[rows])
 
 
 class ScoreCAM(WeightedFeatures):
@@ -35,13 +53,28 @@ class ScoreCAM(WeightedFeatures):
     def weigh(self, images: torch.Tensor, score: Score) -> tuple[torch.Tensor, torch.Tensor]:
         """Weights [B,K,1,1] from K forward passes per image."""
         features = self.classifier.features(images)
+        scores = [score_variants(score, logits) for logits in self._logits(features, images)]
+        return features, _weights(torch.cat(scores, 1))
+
+    def channel_logits(self, images: torch.Tensor) -> ChannelLogits:
+        """All passes of images [B,3,H,W] in [0,1], from which `maps_of` makes the maps of any class."""
+        with self.explaining(images, 0) as (prepared, _), torch.no_grad():
+            features = self.classifier.features(prepared)
+            return ChannelLogits(features, torch.cat(list(self._logits(features, prepared)), 1))
+
+    def maps_of(self, seen: ChannelLogits, images: torch.Tensor, targets: Targets) -> torch.Tensor:
+        """The maps [B,H,W] that calling the method with the same images and targets makes, without its passes."""
+        with self.explaining(images, targets) as (_, score), torch.no_grad():
+            weights = _weights(score_variants(score, seen.logits))
+            maps = weighted_map(seen.features, weights, tuple(images.shape[-2:]))
+            return maps.to(torch.promote_types(images.dtype, torch.float32))
+
+    def _logits(self, features: torch.Tensor, images: torch.Tensor) -> Iterator[torch.Tensor]:
+        """Logits [B,k,C] of each image under the masks of the next k channels."""
         limit = self.max_batch or default_batch(images)
         together = max(1, limit // len(images))
-        scores = [
-            score_variants(score, self._masked_logits(features, images, channels, limit))
-            for channels in torch.arange(features.shape[1]).split(together)
-        ]
-        return features, torch.cat(scores, 1).softmax(1)[:, :, None, None]
+        for channels in torch.arange(features.shape[1]).split(together):
+            yield self._masked_logits(features, images, channels, limit)
 
     def _masked_logits(
         self, features: torch.Tensor, images: torch.Tensor, channels: torch.Tensor, limit: int
@@ -53,6 +86,11 @@ class ScoreCAM(WeightedFeatures):
         logits = torch.cat([self.classifier(batch) for batch in masked])
         by_image: torch.Tensor = logits.unflatten(0, (-1, len(channels)))
         return by_image
+
+
+def _weights(scores: torch.Tensor) -> torch.Tensor:
+    """Weights [B,K,1,1] of the channels from the class's scores [B,K] under their masks."""
+    return scores.softmax(1)[:, :, None, None]
 
 
 def _aligned_masks(features: torch.Tensor, images: torch.Tensor, channels: torch.Tensor) -> torch.Tensor:

@@ -16,10 +16,13 @@ class WeightedFeatures(SaliencyMethod):
 
     def compute(self, images: torch.Tensor, score: Score) -> torch.Tensor:
         """Maps [B,H,W] from the weights of `weigh`."""
-        features, weights = self.weigh(images, score)
-        combined = (weights * features).sum(1).relu()
-        return upsample_and_normalize(combined, tuple(images.shape[-2:]))
+        return weighted_map(*self.weigh(images, score), tuple(images.shape[-2:]))
 
     @abstractmethod
     def weigh(self, images: torch.Tensor, score: Score) -> tuple[torch.Tensor, torch.Tensor]:
         """Feature maps A [B,K,h,w] and their weights, [B,K,1,1] or [B,K,h,w]."""
+
+
+def weighted_map(features: torch.Tensor, weights: torch.Tensor, size: tuple[int, ...]) -> torch.Tensor:
+    """n(up(relu(sum_k w_k A^k))) [B,H,W] of feature maps [B,K,h,w] and their weights."""
+    return upsample_and_normalize((weights * features).sum(1).relu(), size)

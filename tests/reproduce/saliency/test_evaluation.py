@@ -7,14 +7,14 @@ import pandas as pd
 import pytest
 import torch
 
-from opticam import GradCAM, OptiCAM
+from opticam import GradCAM, OptiCAM, ScoreCAM
 from opticam.metrics import adcc, deletion, faithfulness, insertion, target_probability
 from reproduce.saliency import evaluation, explained_batch
+from reproduce.saliency.class_groups import CLASSES, OF_CLASS
 from reproduce.saliency.course_groups import AFTER, ITERATIONS, STOP, STOPPED
 from reproduce.saliency.deviation_groups import OF_PREDICTION
 from reproduce.saliency.evaluation import DEFINITION, EXPERIMENT, WITHOUT_BOXES, discard_outdated, evaluate
-from reproduce.saliency.metric_groups import PREDICTED
-from reproduce.saliency.requests import Request, by_network, explained_class
+from reproduce.saliency.requests import Request, by_network
 
 REQUESTS = [
     Request("tiny", "Fake-CAM"),
@@ -175,26 +175,29 @@ def test_images_without_boxes_are_recorded_and_keep_their_other_metrics(make_wor
     assert list(found.index[found["EP"].isna()]) == [f"picture{i}" for i in (2, 3, 4, 5)]
 
 
-@pytest.mark.parametrize(("target", "place"), [("second most probable", 1), ("least probable", 2)])
-def test_maps_of_another_class_are_scored_against_the_label(make_workspace, target, place):
+@pytest.mark.parametrize(
+    ("name", "method", "masked"), [("Grad-CAM", GradCAM, 0), ("Score-CAM", ScoreCAM, 7 * 6)]
+)
+def test_maps_of_other_classes_are_scored_against_the_label(
+    make_workspace, monkeypatch, name, method, masked
+):
+    """Those of Score-CAM come of the passes of one class: each image once under each channel's mask."""
+    calls, logits = [], ScoreCAM._masked_logits
+    monkeypatch.setattr(
+        ScoreCAM,
+        "_masked_logits",
+        lambda *given: calls.append(len(given[2]) * len(given[3])) or logits(*given),
+    )
     workspace = make_workspace()
-    evaluate(workspace, [Request("tiny", "variant", kind="Grad-CAM", target=target)])
+    evaluate(workspace, [Request("tiny", name, ("faithfulness", "other classes", "accuracy"))])
+    assert sum(calls) == masked
     found, classifier = stored(workspace), workspace.classifier("tiny")
-    for name, image, label in single_images(workspace):
-        other = classifier(image).topk(3).indices[:, place]
-        expected = faithfulness(classifier, image, GradCAM(classifier)(image, other), label)
-        assert found[name, "AD"] == pytest.approx(expected["AD"].item(), abs=1e-3)
-
-
-def test_maps_of_the_predicted_class_are_scored_against_the_label(make_workspace):
-    workspace = make_workspace()
-    evaluate(workspace, [Request("tiny", "Grad-CAM", ("faithfulness of prediction", "accuracy"))])
-    found, classifier = stored(workspace), workspace.classifier("tiny")
-    for name, image, label in single_images(workspace):
-        predicted = classifier(image).argmax(1)
-        expected = faithfulness(classifier, image, GradCAM(classifier)(image, predicted), label)
-        for score, values_of in expected.items():
-            assert found[name, PREDICTED[score]] == pytest.approx(values_of.item(), abs=1e-3)
+    for image_name, image, label in single_images(workspace):
+        ordered = classifier(image).topk(3).indices
+        for other, place in CLASSES.items():
+            expected = faithfulness(classifier, image, method(classifier)(image, ordered[:, place]), label)
+            for score, values_of in expected.items():
+                assert found[image_name, OF_CLASS[score, other]] == pytest.approx(values_of.item(), abs=1e-3)
     assert set(values(workspace, metric="accuracy")["value"]) == {0, 100}
 
 
@@ -309,8 +312,3 @@ def test_requests_for_one_map_are_joined_and_contradictions_refused():
     assert by_network([REQUESTS[0], REQUESTS[0]]) == {"tiny": {"Fake-CAM": [REQUESTS[0]] * 2}}
     with pytest.raises(ValueError, match="different options"):
         by_network([REQUESTS[2], Request("tiny", "Opti-CAM", options={"iterations": 5})])
-
-
-def test_unknown_target_is_refused():
-    with pytest.raises(ValueError, match="target: expected one of label, second most probable"):
-        explained_class("probable", torch.zeros(2, 3), torch.zeros(2))
