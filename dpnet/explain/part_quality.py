@@ -6,11 +6,15 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from dpnet.data.blocks import Features
 from dpnet.explain.gallery import top_images
 from dpnet.model.evaluation import outputs
 from dpnet.model.part_layer import PartClassifier
+
+NOTHING = -1
+"""The true part of a box that shows none."""
 
 
 @torch.no_grad()
@@ -30,12 +34,12 @@ def part_purity(
     image, ``part_centres`` holds (x, y) in pixels [m,2] and ``part_ids`` int64 [m].
     """
     gallery = top_images(model, features, k)
-    purity = []
-    for part_boxes, images in zip(boxes[gallery.regions.cpu()], gallery.images.tolist()):
-        shown = [_shown_part(box, part_centres[i], part_ids[i]) for box, i in zip(part_boxes, images)]
-        found = torch.tensor([part for part in shown if part is not None], dtype=torch.int64)
-        purity.append(torch.bincount(found).max().item() / k if len(found) else 0.0)
-    return torch.tensor(purity)
+    inside, distance = _inside(boxes, part_centres), _distance(boxes, part_centres)
+    nearest = distance.masked_fill(~inside, torch.inf).argmin(dim=2)
+    shown = pad_sequence(list(part_ids), batch_first=True).gather(1, nearest)
+    shown = shown.where(inside.any(dim=2), NOTHING)[gallery.images.cpu(), gallery.regions.cpu()]
+    same = (shown[:, :, None] == shown[:, None]) & (shown != NOTHING)[:, :, None]
+    return same.sum(dim=2).amax(dim=1) / k
 
 
 @torch.no_grad()
@@ -53,30 +57,28 @@ def part_localisation(
     ``boxes`` as in `part_purity`.
     """
     argmax = torch.cat([output.argmax_region.long().cpu() for output in outputs(model, features)])
-    sums = torch.zeros(3, dtype=torch.float64)
-    for regions, label, centres in zip(argmax, labels.tolist(), part_centres):
-        own = boxes[regions.unflatten(0, (-1, model.parts_per_class))[label]]
-        hit, chance = _contains(own, centres).any(dim=1), _contains(boxes, centres).any(dim=1)
-        distance = torch.cdist(_middle(own), centres.float()).amin(dim=1)
-        sums += torch.stack([hit.double().mean(), chance.double().mean(), distance.double().mean()])
-    return dict(zip(("hit", "hit_by_chance", "distance"), (sums / len(labels)).tolist()))
+    own = argmax.unflatten(1, (-1, model.parts_per_class))[torch.arange(len(labels)), labels.cpu()]
+    hit = _inside(boxes, part_centres).any(dim=2)
+    distance = _distance(boxes, part_centres).amin(dim=2).gather(1, own)
+    found = {"hit": hit.gather(1, own), "hit_by_chance": hit, "distance": distance}
+    return {name: values.double().mean(dim=1).mean().item() for name, values in found.items()}
 
 
-def _shown_part(box: Tensor, centres: Tensor, ids: Tensor) -> int | None:
-    inside = _contains(box[None], centres)[0]
-    if not inside.any():
-        return None
-    distances = torch.cdist(_middle(box[None]), centres[inside].float())[0]
-    return int(ids[inside][distances.argmin()])
-
-
-def _contains(boxes: Tensor, points: Tensor) -> Tensor:
-    """Boolean [n,m]: whether box i of float [n,4] contains point j of [m,2]."""
-    x, y = points.T
-    x1, y1, x2, y2 = boxes.T[:, :, None]
+def _inside(boxes: Tensor, centres: Sequence[Tensor]) -> Tensor:
+    """Boolean [N,R,m]: whether box r of [R,4] contains centre j of image i; False beyond an image's own centres."""
+    x, y = _padded(centres).unbind(2)
+    x1, y1, x2, y2 = boxes.T[:, None, :, None]
+    x, y = x[:, None], y[:, None]
     inside: Tensor = (x >= x1) & (x < x2) & (y >= y1) & (y < y2)
     return inside
 
 
-def _middle(boxes: Tensor) -> Tensor:
-    return (boxes[:, :2] + boxes[:, 2:]) / 2
+def _distance(boxes: Tensor, centres: Sequence[Tensor]) -> Tensor:
+    """Float32 [N,R,m]: from the middle of each box to each centre; infinite beyond an image's own centres."""
+    middle = (boxes[:, :2] + boxes[:, 2:]) / 2
+    return torch.linalg.vector_norm(middle[:, None] - _padded(centres)[:, None], dim=3)
+
+
+def _padded(centres: Sequence[Tensor]) -> Tensor:
+    """The centres [m,2] of all images as one [N,m,2], infinitely far beyond an image's own."""
+    return pad_sequence([own.float() for own in centres], batch_first=True, padding_value=torch.inf)
