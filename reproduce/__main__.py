@@ -15,7 +15,7 @@ from reproduce.cli.options import (
     CHECKS,
     add_comparison_option,
     add_input_options,
-    add_process_option,
+    add_process_options,
     add_publish_option,
     add_selection_options,
 )
@@ -65,7 +65,7 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
         subparser = subparsers.add_parser(name, help=text)
         subparser.set_defaults(run=function)
         if name == "run":
-            add_process_option(subparser)
+            add_process_options(subparser)
         if name == "check":
             subparser.add_argument("what", nargs="?", choices=CHECKS, default=CHECK_ALL)
         if name == "compare":

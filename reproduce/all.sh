@@ -6,12 +6,10 @@
 # It says how many claims hold, but does not fail where one does not: `python -m reproduce check` judges them.
 set -euo pipefail
 arguments=()
-shared=()  # what the photographs take, too; they are left out where the options choose something else
-photographs=1 limit='' before=''
+photographs=1 limit='' before=''  # photographs are left out where the options choose something else
 for argument in "$@"; do
     case $argument in
         --no-venv) NO_VENV=1; continue ;;
-        --quiet | --force | --publish) shared+=("$argument") ;;
         --only* | --profile* | --results* | --output* | --images* | --network* | --optimize*) photographs=0 ;;
         --limit=*) limit=${argument#*=} ;;
     esac
@@ -31,10 +29,11 @@ LOG=$PWD/results/all.log
 prepare
 cd "$CALLED_FROM"  # paths among the options are the caller's
 run=("$PYTHON" -m reproduce run --processes "$(processes)" --quiet)
+work="experiments"
 if [ $photographs = 1 ]; then
-    EXPECTED_OF=photographs, stage "eight photographs" "${run[@]}" --profile photographs "${shared[@]+"${shared[@]}"}"
+    run+=(--first photographs)
+    work="eight photographs and experiments"
 fi
-told=$(wc -l <"$LOG")
-EXPECTED_OF=sample,$limit stage "experiments" "${run[@]}" "${arguments[@]+"${arguments[@]}"}"
-show_result "$told"
+EXPECTED_OF=sample,$limit stage "$work" "${run[@]}" "${arguments[@]+"${arguments[@]}"}"
+show_result
 printf '== all done in %d s; details: %s\n' $((SECONDS - begin)) "${LOG#"$CALLED_FROM"/}"

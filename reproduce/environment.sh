@@ -51,12 +51,14 @@ stage() { # stage NAME COMMAND...: run a command, say what it is and how long it
     printf '== %s: done in %d s\n' "$name" $((SECONDS - start))
 }
 
-show_result() { # show_result LINE: what the log says after a line of the report: where it lies, verdicts, failures
-    local report
-    report=$(tail -n "+$(($1 + 1))" "$LOG" | sed -n 's/^report  \(.*\.html\).*/\1/p')
-    if [ -z "$report" ]; then return; fi
-    tail -n "+$(($1 + 1))" "$LOG" | sed '1,/^report  /d; /^report  /d'
-    printf 'open %s\n' "${report#"$CALLED_FROM"/}"
+show_result() { # what the log says after its last report: where it lies, verdicts, failures
+    local line
+    line=$(grep -n '^report  .*\.html' "$LOG" | tail -n 1)
+    if [ -z "$line" ]; then return; fi
+    tail -n "+$((${line%%:*} + 1))" "$LOG" | sed '/^report  /d'
+    line=${line#*:report  }
+    line=${line% is up to date}
+    printf 'open %s\n' "${line#"$CALLED_FROM"/}"
 }
 
 find_python() { # the interpreter that makes .venv: $PYTHON, or the first of a supported version on PATH

@@ -76,7 +76,8 @@ def _inside(boxes: Tensor, centres: Sequence[Tensor]) -> Tensor:
 def _distance(boxes: Tensor, centres: Sequence[Tensor]) -> Tensor:
     """Float32 [N,R,m]: from the middle of each box to each centre; infinite beyond an image's own centres."""
     middle = (boxes[:, :2] + boxes[:, 2:]) / 2
-    return torch.linalg.vector_norm(middle[:, None] - _padded(centres)[:, None], dim=3)
+    distance: Tensor = torch.linalg.vector_norm(middle[:, None] - _padded(centres)[:, None], dim=3)
+    return distance
 
 
 def _padded(centres: Sequence[Tensor]) -> Tensor:

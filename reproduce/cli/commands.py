@@ -15,7 +15,7 @@ from reproduce.cli import compare
 from reproduce.cli.benchmark import MODULES, compile_reports, run_benchmark
 from reproduce.cli.launching import compute_alone, launch
 from reproduce.cli.opening import output_folder, select, workspace
-from reproduce.cli.options import CHECKS, command_line
+from reproduce.cli.options import CHECKS, command_line, of_first
 from reproduce.cli.publishing import check_one_origin, check_publishable, clear_published
 from reproduce.experiments import EXPERIMENTS, Experiment
 from reproduce.experiments.computing import Stages, compute, expected_seconds
@@ -55,27 +55,37 @@ def run(options: argparse.Namespace) -> int:
     launches = options.processes > 1 and not inside_group()
     if launches:
         compute_alone()
+    asked = [of_first(options), options] if options.first else [options]
     if options.publish:
-        check_publishable(options)
-    given = workspace(options)
-    chosen = select(options.only, given.profile)
-    if is_first():  # before the group is joined: none of its own processes writes yet
-        check_no_other_group(given)
+        for one in asked:
+            check_publishable(one)
+    runs = [(one, workspace(one)) for one in asked]
+    for one, given in runs:
+        chosen = select(one.only, given.profile)
+        if is_first():  # before the group is joined: none of its own processes writes yet
+            check_no_other_group(given)
+        if launches:
+            _check_before_launch(given, chosen)
     if launches:
-        _check_before_launch(given, chosen)
         return launch(partial(to_end, options.command, partial(run, options)), options.processes)
-    record = _start(given, options) if is_first() else ""
-    stages = Stages(partial(given.store.add_stage, record), expected_seconds(given))
     with process_group():
-        _compute(given, chosen, options, stages)
-        if is_first():
-            given.store.end_run(record)
-        wait()  # the store is at rest from here on
-        outputs = _outputs(given, outcomes(given, chosen), options)
-        with stages.stage("tables and figures"):
-            if is_last() and not options.only:
-                current_claims(given, outputs)  # where there are several processes, beside the tables
-            _write(outputs, ("tables", "figures") if is_first() else ("figures",))
+        return max(_run(*one, title="" if one[0] is options else options.first) for one in runs)
+
+
+def _run(options: argparse.Namespace, given: Workspace, title: str) -> int:
+    """One profile's run, by all processes of the group; title: what its stages are told of with."""
+    chosen = select(options.only, given.profile)
+    record = _start(given, options) if is_first() else ""
+    stages = Stages(partial(given.store.add_stage, record), expected_seconds(given), title)
+    _compute(given, chosen, options, stages)
+    if is_first():
+        given.store.end_run(record)
+    wait()  # the store is at rest from here on
+    outputs = _outputs(given, outcomes(given, chosen), options)
+    with stages.stage("tables and figures"):
+        if is_last() and not options.only:
+            current_claims(given, outputs)  # where there are several processes, beside the tables
+        _write(outputs, ("tables", "figures") if is_first() else ("figures",))
     if not is_first():
         return 0
     if options.only:

@@ -51,14 +51,19 @@ def add_selection_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
 
 
-def add_process_option(parser: argparse.ArgumentParser) -> None:
-    """How many processes share the work."""
+def add_process_options(parser: argparse.ArgumentParser) -> None:
+    """How many processes share the work, and what they do first."""
     parser.add_argument(
         "--processes",
         type=_positive,
         default=1,
         metavar="N",
         help="share the work among N processes on the CPU (default 1)",
+    )
+    parser.add_argument(
+        "--first",
+        metavar="PROFILE",
+        help="another profile that the same processes run before, the whole of it",
     )
 
 
@@ -115,6 +120,17 @@ def _add_parts_options(group: argparse._ArgumentGroup) -> None:
         help="side of the pictures in place of the profile's 224 pixels",
     )
     add_memory_options(group)
+
+
+def of_first(options: argparse.Namespace) -> argparse.Namespace:
+    """The options of the run that comes first: those of its profile, and how these say that it is to run."""
+    parser = argparse.ArgumentParser(add_help=False)
+    for add in (add_process_options, add_publish_option, add_selection_options, add_input_options):
+        add(parser)
+    first = parser.parse_args(["--profile", options.first])
+    for name in ("command", "processes", "device", "force", "publish", "quiet"):
+        setattr(first, name, getattr(options, name))
+    return first
 
 
 def command_line(options: argparse.Namespace, *words: str) -> str:

@@ -21,7 +21,7 @@ from reproduce.saliency.evaluation import due_groups
 from reproduce.saliency.passes import Passes, of_images
 from reproduce.saliency.requests import Request, by_network
 from reproduce.workspace.profile import PICTURE_SIZE
-from reproduce.workspace.workspace import Workspace
+from reproduce.workspace.workspace import SAMPLE, Workspace
 
 WHOLE = 50_000
 SECONDS = 50.0
@@ -45,7 +45,7 @@ class Planned(Workspace):
     """A workspace whose networks have random weights, as they cost the same, so that nothing is downloaded."""
 
     def _classifier(self, network: str) -> Classifier:
-        if network.startswith("sample_"):
+        if network.startswith(SAMPLE):
             return super()._classifier(network)
         mean, std = pixel_statistics(network)
         layer = self.saliency.layers.get(network)

@@ -30,24 +30,27 @@ class Stages:
     """Tells when each stage begins and ends, in lines that `reproduce/environment.sh` reads.
 
     record: told of every stage that is done. expected: seconds that a stage takes at most where all is to be
-    computed. Of several processes the first one tells.
+    computed. title: told before each stage, where others have stages of the same names. Of several processes the first
+    one tells.
     """
 
     record: Record = lambda stage, seconds: None
     expected: Mapping[str, float] = field(default_factory=dict)
+    title: str = ""
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
         """What is done inside is the stage of that name."""
         known = name in self.expected
         limit = f", expected up to {math.ceil(self.expected[name])} s" if known else ""
+        told = f"{self.title}: {name}" if self.title else name
         if is_first():
-            print(f"stage {name}: begins{limit}", flush=True)
+            print(f"stage {told}: begins{limit}", flush=True)
         start = time.perf_counter()
         yield
         seconds = time.perf_counter() - start
         if is_first():
-            print(f"stage {name}: done in {seconds:.1f} s{limit}", flush=True)
+            print(f"stage {told}: done in {seconds:.1f} s{limit}", flush=True)
             self.record(name, seconds)
 
 
@@ -104,7 +107,7 @@ def _requests(workspace: Workspace, experiments: Sequence[Experiment]) -> list[R
 
 
 def _bring_networks(workspace: Workspace, experiments: Sequence[Experiment]) -> None:
-    """Several processes share the networks, which are trained or downloaded at first use.
+    """Several processes share the networks that are downloaded at first use; all others each loads for itself.
 
     One process brings each when it is asked for, so that wrong pictures are told of first.
     """
@@ -113,6 +116,6 @@ def _bring_networks(workspace: Workspace, experiments: Sequence[Experiment]) -> 
         networks = dict.fromkeys(
             name for experiment in experiments for name in experiment.networks(workspace)
         )
-        for network in share(networks):
+        for network in share([name for name in networks if workspace.is_downloaded(name)]):
             workspace.classifier(network)
         wait()

@@ -16,6 +16,7 @@ import torch
 
 from dpnet.data.backbone import load_backbone
 from opticam import Classifier, applicable_methods
+from opticam.bundled import BUNDLED
 from opticam.data.imagenet_transforms import TRANSFORMS
 from opticam.sample import sample_network
 from reproduce.workspace.map_cache import MapCache, classifier_digest
@@ -23,6 +24,9 @@ from reproduce.workspace.paths import RESULTS, ROOT
 from reproduce.workspace.profile import PICTURE_SIZE, PartsProfile, Profile, SaliencyProfile, first_pictures
 from reproduce.workspace.sources import FolderSource, ImageSource, PhotographSource, SampleSource
 from reproduce.workspace.store import Store
+
+SAMPLE = "sample_"
+"""What the names of the sample networks begin with."""
 
 
 @dataclass(frozen=True)
@@ -182,8 +186,12 @@ class Workspace:
             self._classifiers[key] = classifier
         return self._classifiers[key]
 
+    def is_downloaded(self, network: str) -> bool:
+        """Whether a network's weights are fetched at first use, not files of the project or of a package."""
+        return not network.startswith(SAMPLE) and network not in BUNDLED
+
     def _classifier(self, network: str) -> Classifier:
-        if network.startswith("sample_"):
+        if network.startswith(SAMPLE):
             module, record = sample_network(network, self.cache, progress=self.progress)
             statistics: dict[str, Any] = {"mean": record.mean, "std": record.std, "optimize": self.optimize}
             return Classifier(module, record.target_layer, **statistics).to(self.device)

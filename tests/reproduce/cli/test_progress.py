@@ -69,10 +69,12 @@ def test_the_end_says_where_to_look_and_what_the_verdicts_are(tmp_path):
         "2 images skipped",
     ]
     (tmp_path / "log").write_text("\n".join(["report  /photographs/report.html", *said]) + "\n")
-    done = shell("show_result 1", tmp_path)
+    done = shell("show_result", tmp_path)
     assert done.stdout.splitlines() == ["3 contradicts", "2 images skipped", "open /a/b/report.html"]
+    (tmp_path / "log").write_text("report  /a/report.html is up to date\n4 agrees\n")
+    assert shell("show_result", tmp_path).stdout.splitlines() == ["4 agrees", "open /a/report.html"]
     (tmp_path / "log").write_text("nothing of a report\n")
-    assert shell("show_result 0", tmp_path).stdout == ""
+    assert shell("show_result", tmp_path).stdout == ""
 
 
 def add_run(workspace, limit, seconds):
@@ -100,7 +102,7 @@ def test_every_stage_of_the_main_job_has_an_expected_time():
         (ROOT / "reproduce" / name).read_text(encoding="utf-8") for name in ("all.sh", "environment.sh")
     ]
     shown = {
-        "eight photographs",
+        "eight photographs and experiments",
         "experiments",
         "install the pinned packages (about 6 GB)",
         "build the extensions",
