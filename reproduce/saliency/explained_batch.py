@@ -142,7 +142,8 @@ class Evaluated:
             if isinstance(method, ScoreCAM) and isinstance(course, ChannelLogits):
                 maps[other] = method.maps_of(course.part(other.tolist()), images, classes[other])
             else:
-                maps[other] = method(images, classes[other])
+                with _constant_maps_allowed():
+                    maps[other] = method(images, classes[other])
         return maps
 
     def masked_probabilities(self, maps: torch.Tensor) -> torch.Tensor:
