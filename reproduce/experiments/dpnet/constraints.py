@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
+from matplotlib.figure import Figure
 
 from reproduce.experiments.base import Experiment
+from reproduce.experiments.dpnet.constraint_figures import constraint_figures
 from reproduce.experiments.dpnet.main import accuracies, figures, stand_ins
 from reproduce.parts.models import CONSTRAINTS, PartRun, forget, parts_label, seeds, train_missing
 from reproduce.published.numbers import published
@@ -32,6 +34,7 @@ class ConstraintTable(Experiment):
 
     name = "dpnet-constraints"
     paper = "DP-Net"
+    drawing = 8.0
     title = "Constraints: eight combinations on two data sets"
 
     def applies(self, profile: Profile) -> bool:
@@ -76,6 +79,10 @@ class ConstraintTable(Experiment):
             "dpnet_constraints": Table(found, caption, **layout),
             "dpnet_interpretability": Table(numbers, about, **layout),
         }
+
+    def figures(self, workspace: Workspace) -> Mapping[str, Figure]:
+        """Parts of one class, and what all parts add, under no constraint and under each."""
+        return constraint_figures(workspace)
 
     def results(self, workspace: Workspace) -> Mapping[str, pd.DataFrame]:
         """Accuracy of every seed, and what each constraint is to change."""

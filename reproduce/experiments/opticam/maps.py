@@ -27,7 +27,7 @@ class MapsFigure(SaliencyExperiment):
 
     name = "opticam-maps"
     title = "Figure 2: maps of every method on the same images"
-    drawing = 10.0
+    drawing = 3.0
     images = 6
 
     def networks(self, workspace: Workspace) -> dict[str, str]:

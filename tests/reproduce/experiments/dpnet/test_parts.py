@@ -10,7 +10,9 @@ import dpnet.data.features
 from dpnet.data.features import FeatureCache
 from opticam.sample.pictures import SampleSet
 from reproduce.experiments.dpnet import parts as dpnet_parts
-from reproduce.experiments.dpnet.parts import PartFigures, explanation_figure, shown_on_test_pictures
+from reproduce.experiments.dpnet import shown as dpnet_shown
+from reproduce.experiments.dpnet.parts import PartFigures, explanation_figure
+from reproduce.experiments.dpnet.shown import shown_on_test_pictures
 from reproduce.parts import data as part_data
 from reproduce.parts import measuring as part_measuring
 from reproduce.parts import models as part_models
@@ -33,7 +35,7 @@ def pictures(workspace, dataset: str, split: str) -> SampleSet:
 
 @pytest.fixture
 def workspace(make_parts_workspace, monkeypatch):
-    for module in (part_data, part_measuring, part_models, dpnet_parts):
+    for module in (part_data, part_measuring, part_models, dpnet_shown):
         monkeypatch.setattr(module, "dataset_split", pictures)
 
     def open_():
