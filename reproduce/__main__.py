@@ -53,7 +53,7 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     subparsers = parser.add_subparsers(dest="command", required=True)
     for name, function, text in (
         ("list", "commands.list_experiments", "the experiments and what is stored of them"),
-        ("run", "commands.run", "compute what is missing, then write tables, figures and the report"),
+        ("run", "running.run", "compute what is missing, then write tables, figures and the report"),
         ("tables", "commands.tables", "write the tables from what is stored"),
         ("figures", "commands.figures", "draw the figures from what is stored"),
         ("report", "commands.report", "write the report from what is stored"),

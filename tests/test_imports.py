@@ -80,4 +80,4 @@ def test_a_package_gives_its_names_when_they_are_asked_for(package, name):
 
 
 def test_the_list_of_slow_libraries_is_told_apart():
-    assert {"pandas", "matplotlib"} <= loaded_after_torch("reproduce.cli.commands")
+    assert {"pandas", "matplotlib"} <= loaded_after_torch("reproduce.cli.running")

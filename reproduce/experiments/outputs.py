@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import matplotlib
@@ -32,7 +32,7 @@ class Outputs:
 
     def tables(self) -> Iterator[Path]:
         """Write every table that is out of date; yields the paths."""
-        for outcome in self._outdated("tables"):
+        for outcome in self.outdated("tables"):
             files = []
             for name, table in outcome.tables.items():
                 for suffix, text in (
@@ -46,34 +46,41 @@ class Outputs:
             self._record(outcome, "tables", files)
 
     def figures(self) -> Iterator[Path]:
-        """Draw every figure that is out of date, as PNG and PDF; yields the paths.
+        """Draw every figure that is out of date, as PNG and PDF; yields the paths."""
+        return draw([self])
 
-        The processes of a group share them, and when one has drawn its own it waits for the others.
-        """
-        outdated = list(self._outdated("figures"))
-        wait()  # nobody records before all have looked
-        for outcome in share(outdated, lambda outcome: outcome.experiment.drawing):
-            files = list(self._draw(outcome))
-            self._record(outcome, "figures", files)
-            yield from files
-        wait()
-
-    def _draw(self, outcome: Outcome) -> Iterator[Path]:
+    def draw(self, outcome: Outcome) -> Iterator[Path]:
+        """Draw the figures of an experiment, as PNG and PDF, and write down of what; yields the paths."""
         # Where no title may have to give way to ticks above its axes, matplotlib need not measure them all.
         with matplotlib.rc_context({"axes.titley": 1.0}):
             figures = outcome.experiment.figures(outcome.workspace)
+        files = []
         for name, figure in figures.items():
-            files = self.folder / f"{name}.png", self.folder / f"{name}.pdf"
-            _save(figure, *files)
-            yield from files
+            files += [self.folder / f"{name}.png", self.folder / f"{name}.pdf"]
+            _save(figure, *files[-2:])
+            yield from files[-2:]
+        self._record(outcome, "figures", files)
 
-    def _outdated(self, kind: str) -> Iterator[Outcome]:
+    def outdated(self, kind: str) -> Iterator[Outcome]:
+        """Experiments whose tables or figures are to be made anew."""
         for outcome in self.told:
             if self.anew or not self.drawn.current(outcome.experiment.name, kind, self.digest):
                 yield outcome
 
     def _record(self, outcome: Outcome, kind: str, files: list[Path]) -> None:
         self.drawn.record(outcome.experiment.name, kind, self.digest, self.commit, files)
+
+
+def draw(folders: Sequence[Outputs]) -> Iterator[Path]:
+    """Draw every figure of some folders that is out of date; yields the paths.
+
+    The processes of a group share them, and when one has drawn its own it waits for the others.
+    """
+    outdated = [(folder, outcome) for folder in folders for outcome in folder.outdated("figures")]
+    wait()  # nobody records before all have looked
+    for folder, outcome in share(outdated, lambda item: item[1].experiment.drawing):
+        yield from folder.draw(outcome)
+    wait()
 
 
 def _save(figure: Figure, png: Path, pdf: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from reproduce.report.content import Given
@@ -19,8 +19,10 @@ from reproduce.report.sections.photographs import photographs_section
 from reproduce.report.sections.studies import studies_section
 from reproduce.report.sections.summary import TITLE, summary_section
 from reproduce.report.sections.tables import tables_section
+from reproduce.workspace.processes import is_first, is_last, several, to_first
 
-SECTIONS = (
+Section = Callable[[Given], Iterator[Block]]
+SECTIONS: tuple[Section, ...] = (
     summary_section,
     claims_section,
     photographs_section,
@@ -34,20 +36,31 @@ SECTIONS = (
 )
 NOT_OF_EXCERPTS = (benchmarks_section, studies_section)
 """Sections that no run fills; they belong to the reports of whole papers."""
+OF_THE_LAST = (deviations_section, *NOT_OF_EXCERPTS)
+"""Sections that the last of several processes makes: they read no table, which the first has made already."""
 HTML, MARKDOWN = "report.html", "REPORT.md"
 
 
 def write_report(given: Given) -> list[Path]:
-    """Write both forms into the folder; gives their paths."""
-    document = Document(TITLE, list(with_downloads(_blocks(given))))
+    """Write both forms into the folder; gives their paths. Of several processes all are to call it.
+
+    The first one writes; the last makes sections of its own before.
+    """
+    made = to_first({section: list(section(given)) for section in _own_sections(given)})
+    if not is_first():
+        return []
+    blocks = (block for section in SECTIONS for block in made.get(section, ()))
+    document = Document(TITLE, list(with_downloads(blocks)))
     texts = {HTML: to_html(document), MARKDOWN: to_markdown(document, given.folder)}
     for name, text in texts.items():
         (given.folder / name).write_text(text, encoding="utf-8")
     return [given.folder / name for name in texts]
 
 
-def _blocks(given: Given) -> Iterator[Block]:
-    excerpt = given.workspace.profile.is_excerpt
-    for section in SECTIONS:
-        if not (excerpt and section in NOT_OF_EXCERPTS):
-            yield from section(given)
+def _own_sections(given: Given) -> list[Section]:
+    """The report's sections that this process makes."""
+    left_out = NOT_OF_EXCERPTS if given.workspace.profile.is_excerpt else ()
+    asked = [section for section in SECTIONS if section not in left_out]
+    if not several():
+        return asked
+    return [section for section in asked if (is_last() if section in OF_THE_LAST else is_first())]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import lru_cache
@@ -20,6 +20,7 @@ from reproduce.workspace.database import in_use
 from reproduce.workspace.workspace import Workspace
 
 Item = TypeVar("Item")
+Name = TypeVar("Name")
 
 
 @contextmanager
@@ -102,6 +103,15 @@ def wait() -> None:
     """Wait for all processes of the group, if there is one."""
     if dist.is_initialized():
         dist.barrier()
+
+
+def to_first(own: Mapping[Name, Item]) -> dict[Name, Item]:
+    """What all processes have made, by name, in the first one; in the others nothing."""
+    if not several():
+        return dict(own)
+    made: list[Any] | None = [None] * dist.get_world_size() if is_first() else None
+    dist.gather_object(own, made)
+    return {name: item for part in made or () for name, item in part.items()}
 
 
 def gather(workspace: Workspace) -> None:

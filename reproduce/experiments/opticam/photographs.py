@@ -28,6 +28,7 @@ class PhotographsFigure(MapsFigure):
     name = "photographs"
     title = "Photographs: the map over the photo, the masked photo with its probability"
     images = len(PHOTOGRAPHS)
+    drawing = 5.0
 
     def applies(self, profile: Profile) -> bool:
         """On photographs that installed packages carry."""

@@ -195,7 +195,7 @@ def test_bad_input_is_told_once_before_processes_start(capsys, monkeypatch, argu
     def launch(work, processes):
         raise AssertionError("started")
 
-    monkeypatch.setattr("reproduce.cli.commands.launch", launch)
+    monkeypatch.setattr("reproduce.cli.running.launch", launch)
     assert main(["run", *arguments]) == 2
     (line,) = capsys.readouterr().err.strip().splitlines()
     assert words in line

@@ -1,0 +1,76 @@
+"""Write, show and publish what experiments tell: tables, figures, claims and the report."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable
+from functools import partial
+from pathlib import Path
+
+from reproduce.claims.summary import headline
+from reproduce.claims.writing import current_claims
+from reproduce.cli.opening import output_folder
+from reproduce.cli.options import command_line
+from reproduce.cli.publishing import check_one_origin, clear_published
+from reproduce.experiments.outcome import Outcome
+from reproduce.experiments.outputs import Outputs
+from reproduce.report import HTML, Given, write_report
+from reproduce.report.content import MEASURED
+from reproduce.workspace.fingerprint import file_digest, inputs_digest
+from reproduce.workspace.paths import PUBLISHABLE, PUBLISHED
+from reproduce.workspace.processes import is_first
+from reproduce.workspace.workspace import Workspace
+
+
+def outputs_of(given: Workspace, told: list[Outcome], options: argparse.Namespace) -> Outputs:
+    """The output folder; with --force, what lies there counts as out of date."""
+    return Outputs(told, output_folder(options, given), inputs_digest(given), anew=options.force)
+
+
+def write(outputs: Outputs, kinds: tuple[str, ...]) -> None:
+    """Write what is out of date; print each path."""
+    written = sum(show(kind, getattr(outputs, kind)()) for kind in kinds)
+    if not written:
+        print(f"{' and '.join(kinds)} in {outputs.folder} are up to date; --force makes them anew")
+
+
+def show(kind: str, paths: Iterable[Path]) -> int:
+    """Print each path as it is written; how many there are."""
+    count = 0
+    for path in paths:
+        print(f"{kind[:-1]:7} {path}", flush=True)
+        count += 1
+    return count
+
+
+def tell(given: Workspace, outputs: Outputs, options: argparse.Namespace) -> None:
+    """Write the report unless it is up to date, of claims that are judged; say what to open and how to judge.
+
+    Of several processes all are to call it; the first one writes and speaks.
+    """
+    made = outputs.drawn
+    content = Given(given, outputs.told, outputs.folder, made, outputs.commit, partial(command_line, options))
+    read = [path for kind in MEASURED for path in sorted(content.measured(kind).glob("*"))]
+    digest = file_digest([path for path in read if path.is_file()], outputs.digest)
+    is_current = not outputs.anew and made.current("all", "report", digest)
+    paths = [] if is_current else write_report(content)
+    if not is_first():
+        return
+    if is_current:
+        print(f"report  {outputs.folder / HTML} is up to date")
+    else:
+        made.record("all", "report", digest, outputs.commit, paths)
+        print("\n".join(f"report  {path}" for path in paths))
+    print("\n".join(headline(content.claims, given.profile)))
+    print(f"every claim in a line: {command_line(options, 'claims')}")
+
+
+def publish(given: Workspace, outputs: Outputs, options: argparse.Namespace) -> None:
+    """Write what the outputs tell once more, into the committed folder, in place of what is there."""
+    origin, folder = check_one_origin(given.store.runs()), PUBLISHABLE[given.profile.name]
+    clear_published(origin, folder)
+    published = Outputs(outputs.told, folder, outputs.digest, anew=True)
+    write(published, ("tables", "figures"))
+    if folder == PUBLISHED:  # the one report shows the others' figures and tables, too
+        current_claims(given, published)
+        tell(given, published, options)
