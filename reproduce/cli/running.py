@@ -16,7 +16,7 @@ from reproduce.cli.options import command_line, of_first
 from reproduce.cli.publishing import check_publishable
 from reproduce.cli.telling import outputs_of, publish, show, tell
 from reproduce.experiments import Experiment
-from reproduce.experiments.computing import Stages, compute, expected_seconds
+from reproduce.experiments.computing import Computation, Stages, compute, expected_seconds
 from reproduce.experiments.outcome import outcomes
 from reproduce.experiments.outputs import Outputs, draw
 from reproduce.parts.entered_runs import enter_runs
@@ -52,8 +52,9 @@ def run(options: argparse.Namespace) -> int:
 
 def run_all(turns: Sequence[Turn]) -> None:
     """Each profile's work, then what all of them tell, by all processes of the group."""
-    for turn in turns:
-        turn.compute()
+    compute(*(turn.computation for turn in turns if not turn.given.parts_input.runs))
+    for turn in turns if is_first() else ():
+        turn.end()
     wait()  # the stores are at rest from here on
     with turns[-1].stages.stage("tables and figures"):
         for turn in turns:
@@ -91,14 +92,16 @@ class Turn:
         """The output folder."""
         return outputs_of(self.given, outcomes(self.given, self.chosen), self.options)
 
-    def compute(self) -> None:
-        """Compute what is missing."""
-        if not self.given.parts_input.runs:
-            compute(self.given, self.chosen, self.options.force, self.stages)
-        elif is_first():
+    @property
+    def computation(self) -> Computation:
+        """What is missing, to be computed."""
+        return Computation(self.given, self.chosen, self.options.force, self.stages)
+
+    def end(self) -> None:
+        """Enter runs of part models that are there in place of computed ones, and write down when all was there."""
+        if self.given.parts_input.runs:
             print(f"entered {enter_runs(self.given)} runs of dpnet train; nothing is trained")
-        if is_first():
-            self.given.store.end_run(self._record)
+        self.given.store.end_run(self._record)
 
     def write_tables_and_claims(self) -> None:
         """The first process writes the tables; where there are several, the last judges the claims meanwhile."""

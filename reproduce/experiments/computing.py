@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from reproduce.experiments import Experiment
-from reproduce.saliency.evaluation import discard_outdated, evaluate
+from reproduce.saliency import evaluation
 from reproduce.saliency.requests import Request
 from reproduce.workspace.paths import PROFILES
 from reproduce.workspace.processes import gather, is_first, merge_ranks, several, share, wait
@@ -69,31 +69,58 @@ def expected_seconds(workspace: Workspace) -> Mapping[str, float]:
     return dict(zip(chosen["stage"], chosen["seconds"].astype(float))) | here.to_dict()
 
 
-def compute(
-    workspace: Workspace,
-    experiments: Sequence[Experiment],
-    force: bool = False,
-    stages: Stages | None = None,
-) -> None:
-    """Compute and store what is missing; inside a `process_group` the processes share it.
+class Computation:
+    """What a profile's experiments lack, computed step by step by all processes of a group.
 
     force: forget first what the experiments have stored. stages: told of every stage.
     """
-    stages = stages or Stages()
-    if is_first():
-        merge_ranks(workspace)
-        for experiment in experiments if force else ():
-            experiment.forget(workspace)
-    with stages.stage(NETWORKS):
-        requests = _requests(workspace, experiments)
-    with stages.stage(MAPS) if requests else nullcontext():
-        evaluate(workspace, requests)
-        wait()  # figures read the maps that other processes made
-    for experiment in experiments:
-        own = type(experiment).run is not Experiment.run
-        with stages.stage(experiment.name) if own else nullcontext():
-            experiment.run(workspace)
-    gather(workspace)
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        experiments: Sequence[Experiment],
+        force: bool = False,
+        stages: Stages | None = None,
+    ) -> None:
+        self.workspace, self.experiments, self.force = workspace, experiments, force
+        self.stages = stages or Stages()
+        self.missing: list[list[evaluation.Lacking]] = []
+
+    def look(self) -> None:
+        """Find out which saliency maps are missing; networks are loaded for it."""
+        if is_first():
+            merge_ranks(self.workspace)
+            for experiment in self.experiments if self.force else ():
+                experiment.forget(self.workspace)
+        with self.stages.stage(NETWORKS):
+            requests = _requests(self.workspace, self.experiments)
+        self.missing = evaluation.look(self.workspace, requests)
+
+    def make_maps(self) -> None:
+        """Saliency maps and their metrics."""
+        with self.stages.stage(MAPS) if self.missing else nullcontext():
+            evaluation.compute(self.workspace, self.missing)
+
+    def do_the_rest(self) -> None:
+        """What experiments compute themselves."""
+        for experiment in self.experiments:
+            own = type(experiment).run is not Experiment.run
+            with self.stages.stage(experiment.name) if own else nullcontext():
+                experiment.run(self.workspace)
+        gather(self.workspace)
+
+
+def compute(*computations: Computation) -> None:
+    """Compute and store what is missing; inside a `process_group` the processes share it, and none waits between one
+    profile's maps and the next one's."""
+    for one in computations:
+        one.look()
+    wait()  # nobody stores before all have looked
+    for one in computations:
+        one.make_maps()
+    wait()  # figures read the maps that other processes made
+    for one in computations:
+        one.do_the_rest()
 
 
 def _requests(workspace: Workspace, experiments: Sequence[Experiment]) -> list[Request]:
@@ -101,7 +128,7 @@ def _requests(workspace: Workspace, experiments: Sequence[Experiment]) -> list[R
     _bring_networks(workspace, experiments)
     requests = [request for experiment in experiments for request in experiment.requests(workspace)]
     if is_first():
-        discard_outdated(workspace, requests)
+        evaluation.discard_outdated(workspace, requests)
     wait()  # nobody asks what is stored before
     return requests
 

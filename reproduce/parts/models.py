@@ -6,7 +6,7 @@ import copy
 import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 import torch
@@ -14,6 +14,7 @@ from tqdm.auto import tqdm
 
 from dpnet import GlobalClassifier, PartClassifier, train
 from dpnet.data.blocks import Features
+from dpnet.model.recipes import PartRecipe
 from dpnet.training.selection import NotOnRecord
 from opticam.data.files import load_tensors, save_tensors
 from opticam.sample.pictures import SPLITS
@@ -132,7 +133,7 @@ def train_missing(workspace: Workspace, runs: Iterable[PartRun]) -> None:
     choose_all(workspace, runs)
     missing = [run for run in runs if not _is_trained(workspace, run)]
     wait()  # nobody stores before all have looked
-    missing.sort(key=lambda run: run.is_global)  # parts, sought in all regions of a picture, take longer
+    missing.sort(key=partial(_work, workspace), reverse=True)  # what takes long comes first
     hidden = not workspace.progress or not missing
     with tqdm(total=len(missing), desc="part models", unit="model", disable=hidden) as bar:
         for run in share_shown(missing, bar):
@@ -248,6 +249,16 @@ def part_model(model: PartClassifier | GlobalClassifier) -> PartClassifier:
 
 def _constraints(run: PartRun) -> tuple[str, ...]:
     return () if run.is_global else CONSTRAINTS[split_label(run.method)[1]]
+
+
+def _work(workspace: Workspace, run: PartRun) -> int:
+    """Regions in which parts are sought, of all training pictures: about how long a model takes, beside others."""
+    if run.is_global:
+        return 0
+    layer, plan = planned(workspace, run)
+    assert isinstance(plan.recipe, PartRecipe)  # that of the baseline has none
+    regions = plan.recipe.scheme.count(*map_size(workspace, run.dataset, run.backbone, layer))
+    return regions * picture_count(workspace, run.dataset, "train")
 
 
 def _is_trained(workspace: Workspace, run: PartRun) -> bool:

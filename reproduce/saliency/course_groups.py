@@ -1,4 +1,4 @@
-"""Metric groups that read an Opti-CAM optimisation as it went on: where it might have ended, and with what map."""
+"""Metric groups that read how maps were made: where Opti-CAM might have ended, and the maps of other classes."""
 
 from __future__ import annotations
 
@@ -18,6 +18,12 @@ CHECKS = 10
 ITERATIONS = (10, 20, 50, 100)
 AFTER = {(score, count): f"{score} after {count} iterations" for count in ITERATIONS for score in SCORES}
 
+OTHER_CLASSES = "other classes"
+"""The group's name."""
+CLASSES = {"most probable": 0, "second most probable": 1, "least probable": -1}
+"""Place of each class among all by falling logit."""
+OF_CLASS = {(score, name): f"{score} of the {name} class's map" for name in CLASSES for score in SCORES}
+
 
 def early_stop(given: Evaluated) -> Values:
     """AD, AG and AI of Opti-CAM where the authors' code would have stopped, and after how many iterations.
@@ -33,6 +39,13 @@ def after_iterations(given: Evaluated) -> Values:
     """AD, AG and AI of Opti-CAM after each of `ITERATIONS`, all of one optimisation."""
     scores = {count: _scores_after(given, count) for count in ITERATIONS}
     return {name: scores[count][score] for (score, count), name in AFTER.items()}
+
+
+def faithfulness_of_classes(given: Evaluated) -> Values:
+    """AD, AG and AI of the true class under the maps of each of `CLASSES` (Table A.9)."""
+    order = given.view.logits.argsort(dim=1, descending=True, stable=True)
+    scores = {name: given.masked_scores(given.maps_of(order[:, place])) for name, place in CLASSES.items()}
+    return {metric: scores[name][score] for (score, name), metric in OF_CLASS.items()}
 
 
 def _scores_after(given: Evaluated, iterations: int) -> Values:

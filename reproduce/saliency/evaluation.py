@@ -54,8 +54,18 @@ def evaluate(workspace: Workspace, requests: Iterable[Request]) -> None:
     same numbers. Several processes share what is missing. Images that cannot be read, with a label
     that the network does not know, or without the boxes that a metric needs are recorded as skips.
     """
-    missing = [_missing(workspace, methods) for methods in by_network(requests).values()]
+    missing = look(workspace, requests)
     wait()  # nobody stores before all have looked
+    compute(workspace, missing)
+
+
+def look(workspace: Workspace, requests: Iterable[Request]) -> list[list[Lacking]]:
+    """What is missing of `requests`, by network."""
+    return [_missing(workspace, methods) for methods in by_network(requests).values()]
+
+
+def compute(workspace: Workspace, missing: Iterable[list[Lacking]]) -> None:
+    """Compute and store what was found missing; the processes of a group, each of which has looked, share it."""
     for lacking in missing:
         if lacking:
             _evaluate_network(workspace, lacking)

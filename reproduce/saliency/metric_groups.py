@@ -28,8 +28,16 @@ from reproduce.saliency.box_groups import (
     box_study,
     localization,
 )
-from reproduce.saliency.class_groups import OF_CLASS, OTHER_CLASSES, faithfulness_of_classes
-from reproduce.saliency.course_groups import AFTER, STOP, STOPPED, after_iterations, early_stop
+from reproduce.saliency.course_groups import (
+    AFTER,
+    OF_CLASS,
+    OTHER_CLASSES,
+    STOP,
+    STOPPED,
+    after_iterations,
+    early_stop,
+    faithfulness_of_classes,
+)
 from reproduce.saliency.deviation_groups import (
     ALIGNED,
     GAIN_OVER_P,

@@ -7,8 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from reproduce.saliency.class_groups import OTHER_CLASSES
-from reproduce.saliency.course_groups import ITERATIONS
+from reproduce.saliency.course_groups import ITERATIONS, OTHER_CLASSES
 from reproduce.saliency.metric_groups import RANDOMISED_BLOCKS
 from reproduce.saliency.requests import Request
 

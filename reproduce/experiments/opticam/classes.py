@@ -9,7 +9,7 @@ import pandas as pd
 
 from reproduce.experiments.opticam.saliency_experiment import SaliencyExperiment, beside_published
 from reproduce.published.numbers import published, split_label
-from reproduce.saliency.class_groups import OF_CLASS, OTHER_CLASSES
+from reproduce.saliency.course_groups import OF_CLASS, OTHER_CLASSES
 from reproduce.saliency.explained_batch import SCORES
 from reproduce.saliency.requests import Request
 from reproduce.tables.layout import Table, summarise

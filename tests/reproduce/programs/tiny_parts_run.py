@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from reproduce.experiments.computing import compute
+from reproduce.experiments.computing import Computation, compute
 from reproduce.experiments.dpnet.constraints import ConstraintTable
 from reproduce.experiments.dpnet.main import MainTable
 from reproduce.experiments.outcome import outcomes
@@ -50,7 +50,7 @@ def main(results, tables):
     workspace = load("conftest").tiny_parts_workspace(Path(results), epochs=2, folds=2, layers={})
     workspace.cache = workspace.results / "cache"
     with process_group():
-        compute(workspace, CHOSEN)
+        compute(Computation(workspace, CHOSEN))
     if is_first():
         list(Outputs(outcomes(workspace, CHOSEN), Path(tables), digest="").tables())
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from reproduce.experiments.computing import compute
+from reproduce.experiments.computing import Computation, compute
 from reproduce.experiments.opticam.causal import CausalTable
 from reproduce.experiments.opticam.localization import LocalizationTables
 from reproduce.experiments.opticam.main import MainTable
@@ -61,7 +61,7 @@ def main(results, tables, fate):
         {"write": die_at_write, "commit": die_in_transaction}[kind](int(number))
     workspace = tiny_workspace(Path(results))
     with process_group():
-        compute(workspace, CHOSEN)
+        compute(Computation(workspace, CHOSEN))
     if is_first():
         list(Outputs(outcomes(workspace, CHOSEN), Path(tables), digest="").tables())
 

@@ -13,7 +13,7 @@ import pytest
 
 from reproduce.__main__ import main
 from reproduce.claims.summary import STATES
-from reproduce.cli import commands
+from reproduce.cli import commands, running
 from reproduce.cli.opening import workspace
 from reproduce.experiments.computing import MAPS
 from reproduce.experiments.dpnet.main import MainTable
@@ -79,7 +79,8 @@ class Page(HTMLParser):
 def tiny_command(make_module_workspace):
     """`python -m reproduce` on the tiny workspace."""
     patch = pytest.MonkeyPatch()
-    patch.setattr(commands, "workspace", lambda options: make_module_workspace(Path(options.results)))
+    for module in (commands, running):
+        patch.setattr(module, "workspace", lambda options: make_module_workspace(Path(options.results)))
     yield main
     patch.undo()
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from reproduce.__main__ import main
-from reproduce.cli import commands
+from reproduce.cli import commands, running
 from reproduce.published.numbers import tables
 from reproduce.workspace.paths import PUBLISHABLE, PUBLISHED
 
@@ -84,7 +84,8 @@ def seen(make_module_workspace, tmp_path_factory):
     """What frames of both widths show, and the console."""
     folder = tmp_path_factory.mktemp("browser")
     patch = pytest.MonkeyPatch()
-    patch.setattr(commands, "workspace", lambda options: make_module_workspace(folder / "results", count=3))
+    for module in (commands, running):
+        patch.setattr(module, "workspace", lambda options: make_module_workspace(folder / "results", count=3))
     place = ["--output", str(folder), "--quiet"]
     names = ("opticam-main", "opticam-localization", "opticam-selectivity")
     only = [word for name in names for word in ("--only", name)]

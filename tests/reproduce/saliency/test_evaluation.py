@@ -10,8 +10,7 @@ import torch
 from opticam import GradCAM, OptiCAM, ScoreCAM
 from opticam.metrics import adcc, deletion, faithfulness, insertion, target_probability
 from reproduce.saliency import evaluation, explained_batch
-from reproduce.saliency.class_groups import CLASSES, OF_CLASS
-from reproduce.saliency.course_groups import AFTER, ITERATIONS, STOP, STOPPED
+from reproduce.saliency.course_groups import AFTER, CLASSES, ITERATIONS, OF_CLASS, STOP, STOPPED
 from reproduce.saliency.deviation_groups import OF_PREDICTION
 from reproduce.saliency.evaluation import DEFINITION, EXPERIMENT, WITHOUT_BOXES, discard_outdated, evaluate
 from reproduce.saliency.requests import Request, by_network

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from reproduce.__main__ import main
-from reproduce.cli import commands
+from reproduce.cli import running
 from reproduce.workspace import interruption
 from reproduce.workspace.store import Store
 
@@ -35,7 +35,7 @@ def sigint():
 def run_main_table(monkeypatch, make_module_workspace, tmp_path):
     """Runs `run --only opticam-main` on the tiny workspace, in a folder by name; gives status and table."""
     monkeypatch.setattr(
-        commands, "workspace", lambda options: make_module_workspace(Path(options.results), count=4)
+        running, "workspace", lambda options: make_module_workspace(Path(options.results), count=4)
     )
 
     def run(name):

@@ -60,18 +60,18 @@ def test_a_part_of_a_kept_batch_is_found_and_more_than_it_is_not(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("network", "options", "target", "images", "start"),
+    ("network", "kind", "options", "images", "start"),
     [
-        ("other", {"iterations": 3}, "label", "set", "a"),
-        ("network", {"iterations": 4}, "label", "set", "a"),
-        ("network", {"iterations": 3}, "least probable", "set", "a"),
-        ("network", {"iterations": 3}, "label", "other set", "a"),
-        ("network", {"iterations": 3}, "label", "set", "b"),
+        ("other", "Opti-CAM", {"iterations": 3}, "set", "a"),
+        ("network", "Score-CAM", {"iterations": 3}, "set", "a"),
+        ("network", "Opti-CAM", {"iterations": 4}, "set", "a"),
+        ("network", "Opti-CAM", {"iterations": 3}, "other set", "a"),
+        ("network", "Opti-CAM", {"iterations": 3}, "set", "b"),
     ],
 )
-def test_the_key_tells_maps_apart(network, options, target, images, start):
+def test_the_key_tells_maps_apart(network, kind, options, images, start):
     reference = REQUEST.map_key("network", "set", "a")
-    other = Request("tiny", "Opti-CAM [short]", REQUEST.groups, "Opti-CAM", options, target)
+    other = Request("tiny", "Opti-CAM [short]", REQUEST.groups, kind, options)
     assert other.map_key(network, images, start) != reference
     assert REQUEST.map_key("network", "set", "a") == reference
 
