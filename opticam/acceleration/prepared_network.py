@@ -12,6 +12,7 @@ from torch import nn
 
 from opticam.acceleration.convolutions import pack_convolutions
 from opticam.acceleration.folding import fold_batch_norms
+from opticam.acceleration.global_pooling import pool_in_layout
 from opticam.outputs import logits_of
 
 LEVELS = ("exact", "fast", "half")
@@ -112,4 +113,5 @@ def _copy(network: nn.Module, level: str, keep: Collection[str], half_dtype: tor
             module.inplace = False
     prepared.to(memory_format=torch.channels_last)
     pack_convolutions(prepared)
+    pool_in_layout(prepared)
     return prepared

@@ -172,7 +172,8 @@ class OptiCAM(SaliencyMethod):
             for maps in by_layer
         ]
         features = torch.cat(resized, 1) if len(resized) > 1 else resized[0]
-        return features.relu() if self.relu_features else features
+        # As every iteration reads them, channel by channel.
+        return (features.relu() if self.relu_features else features).contiguous()
 
 
 def _check_choice(name: str, value: str, choices: Collection[str]) -> None:
