@@ -37,10 +37,13 @@ class _Mean(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, features: torch.Tensor) -> torch.Tensor:
         ctx.shape = features.shape
-        return features.mean((2, 3), keepdim=True)
+        mean: torch.Tensor = features.mean((2, 3), keepdim=True)
+        return mean
 
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:
-        return (gradient / (ctx.shape[2] * ctx.shape[3])).expand(
+        share = gradient / (ctx.shape[2] * ctx.shape[3])
+        everywhere: torch.Tensor = share.expand(
             ctx.shape
-        )  # one number a channel: it has no layout
+        )  # one number a channel: it has no layout of its own
+        return everywhere
