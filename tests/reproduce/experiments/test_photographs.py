@@ -6,7 +6,7 @@ import pytest
 
 from opticam.data.photographs import PHOTOGRAPHS
 from reproduce.experiments import EXPERIMENTS
-from reproduce.experiments.computing import compute
+from reproduce.experiments.computing import Computation, compute
 from reproduce.experiments.opticam.photographs import CLASS, MASKED
 from reproduce.report.sections import photographs as section
 from reproduce.workspace.paths import committed_tables
@@ -25,7 +25,7 @@ def workspace(tmp_path_factory):
     saliency = dataclasses.replace(profile.saliency, **changes)
     profile = dataclasses.replace(profile, saliency=saliency, limit=3)
     given = Workspace(profile, results=tmp_path_factory.mktemp("photographs"), progress=False)
-    compute(given, [EXPERIMENTS[name] for name in saliency.experiments])
+    compute(Computation(given, [EXPERIMENTS[name] for name in saliency.experiments]))
     return given
 
 
