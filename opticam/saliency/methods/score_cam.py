@@ -63,7 +63,12 @@ class ScoreCAM(WeightedFeatures):
             return ChannelLogits(features, torch.cat(list(self._logits(features, prepared)), 1))
 
     def maps_of(self, seen: ChannelLogits, images: torch.Tensor, targets: Targets) -> torch.Tensor:
-        """The maps [B,H,W] that calling the method with the same images and targets makes, without its passes."""
+        """The maps [B,H,W] that calling the method with the same images and targets makes, without its passes.
+
+        Raises ValueError where these are of another number of images.
+        """
+        if len(seen.logits) != len(images):
+            raise ValueError(f"seen: is of {len(seen.logits)} images, expected {len(images)}")
         with self.explaining(images, targets) as (_, score), torch.no_grad():
             weights = _weights(score_variants(score, seen.logits))
             maps = weighted_map(seen.features, weights, tuple(images.shape[-2:]))

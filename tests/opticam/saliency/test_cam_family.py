@@ -177,3 +177,16 @@ def test_gradient_methods_take_one_forward_pass_also_for_the_predicted_class(met
     handle.remove()
     assert len(passes) == 1
     assert torch.equal(maps, method(classifier)(images, predicted))
+
+
+def test_score_cam_tells_of_every_class_from_the_passes_of_one(classify, images, targets):
+    method = ScoreCAM(classify("gap", torch.float64))
+    seen = method.channel_logits(images.double())
+    for classes in (targets, (targets + 1) % seen.logits.shape[2], None):
+        expected = method(images.double(), classes)
+        torch.testing.assert_close(method.maps_of(seen, images.double(), classes), expected)
+    some = [2, 0]
+    part = method.maps_of(seen.part(some), images[some].double(), targets[some])
+    torch.testing.assert_close(part, method(images[some].double(), targets[some]))
+    with pytest.raises(ValueError, match="seen: is of 2 images"):
+        method.maps_of(seen.part(some), images.double(), targets)
