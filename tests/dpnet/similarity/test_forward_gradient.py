@@ -94,7 +94,7 @@ def test_equal_weights_are_not_computed_again(monkeypatch):
     assert called
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     parts=st.integers(1, 70), images=st.integers(0, 4), regions=st.integers(1, 40), depth=st.integers(1, 40)
 )

@@ -83,7 +83,7 @@ def test_the_plain_product_finds_the_same(shape):
 
 
 @given(seed=st.integers(0, 2**20), exponent=st.floats(-6.5, -2.0), others=st.integers(14, 80))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_a_difference_below_a_step_of_the_screen_still_decides(seed, exponent, others):
     generator = torch.Generator().manual_seed(seed)
     depth = int(torch.randint(32, 600, (), generator=generator))
@@ -101,7 +101,7 @@ def test_a_difference_below_a_step_of_the_screen_still_decides(seed, exponent, o
     depth=st.integers(32, 300),
     power=st.sampled_from([0, 1, 3, 9]),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_any_size_and_however_heavy_the_tails(seed, count, regions, depth, power):
     parts, x = random_inputs(count, 2, regions, depth, seed)
     assert_best(parts.sign() * parts.abs() ** power, normalize(x.sign() * x.abs() ** power, dim=2))

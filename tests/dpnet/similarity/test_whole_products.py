@@ -99,7 +99,7 @@ def test_scores_alone_stay_exact():
     assert error(scores, exact) <= rounding(exact, parts.shape[1])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     parts=st.integers(1, 70), images=st.integers(1, 4), regions=st.integers(1, 70), depth=st.integers(32, 300)
 )

@@ -51,7 +51,7 @@ def test_coverage_and_false_decisions_in_simulations(draw):
     assert agrees <= 0.025 + error
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.integers(0, 10**6), st.integers(5, 60), st.floats(-1.5, 1.5))
 def test_the_p_value_is_below_the_level_where_the_interval_leaves_zero_out(seed, n, shift):
     values = np.random.default_rng(seed).gumbel(size=n) - shift

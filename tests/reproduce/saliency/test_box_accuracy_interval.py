@@ -22,7 +22,7 @@ def packed(values: torch.Tensor) -> torch.Tensor:
     return torch.stack([pack_hits(values, delta) for delta in DELTAS], 1)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(overlaps)
 def test_packed_hits_give_the_metric(values):
     found = torch.from_numpy(values)

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -96,7 +96,6 @@ def test_too_few_values_have_no_interval():
     assert math.isnan(empty.mean) and math.isnan(gone.mean)
 
 
-@settings(deadline=None)
 @given(st.lists(st.floats(-1e3, 1e3), min_size=2, max_size=40))
 def test_interval_lies_within_the_values_and_follows_a_shift(values):
     estimate = bootstrap(values, resamples=100)[0]
