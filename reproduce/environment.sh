@@ -113,7 +113,9 @@ unless_done() { # unless_done STAMP DIGEST NAME COMMAND...: skip a stage whose i
 prepare() {
     if [ "${NO_VENV:-}" = 1 ]; then
         PYTHON=$(find_python) || exit 1
-        "$PYTHON" -c 'import importlib.util as u, sys; sys.exit(not all(map(u.find_spec, ("torch", "torchvision"))))' || { echo "--no-venv: this Python lacks torch or torchvision" >&2; exit 1; }
+        "$PYTHON" -c 'import sys; from importlib.util import find_spec
+sys.exit(not (find_spec("torch") and find_spec("torchvision")))' ||
+            { echo "--no-venv: this Python lacks torch or torchvision" >&2; exit 1; }
         mkdir -p build
         unless_done build/.built "$(digest csrc setup.py)" "build the extensions" build_extensions
         return

@@ -34,7 +34,8 @@ def part_purity(
     image, ``part_centres`` holds (x, y) in pixels [m,2] and ``part_ids`` int64 [m].
     """
     gallery = top_images(model, features, k)
-    inside, distance = _inside(boxes, part_centres), _distance(boxes, part_centres)
+    centres = _padded(part_centres)
+    inside, distance = _inside(boxes, centres), _distance(boxes, centres)
     nearest = distance.masked_fill(~inside, torch.inf).argmin(dim=2)
     shown = pad_sequence(list(part_ids), batch_first=True).gather(1, nearest)
     shown = shown.where(inside.any(dim=2), NOTHING)[gallery.images.cpu(), gallery.regions.cpu()]
@@ -58,25 +59,25 @@ def part_localisation(
     """
     argmax = torch.cat([output.argmax_region.long().cpu() for output in outputs(model, features)])
     own = argmax.unflatten(1, (-1, model.parts_per_class))[torch.arange(len(labels)), labels.cpu()]
-    hit = _inside(boxes, part_centres).any(dim=2)
-    distance = _distance(boxes, part_centres).amin(dim=2).gather(1, own)
+    centres = _padded(part_centres)
+    hit = _inside(boxes, centres).any(dim=2)
+    distance = _distance(boxes, centres).amin(dim=2).gather(1, own)
     found = {"hit": hit.gather(1, own), "hit_by_chance": hit, "distance": distance}
     return {name: values.double().mean(dim=1).mean().item() for name, values in found.items()}
 
 
-def _inside(boxes: Tensor, centres: Sequence[Tensor]) -> Tensor:
-    """Boolean [N,R,m]: whether box r of [R,4] contains centre j of image i; False beyond an image's own centres."""
-    x, y = _padded(centres).unbind(2)
+def _inside(boxes: Tensor, centres: Tensor) -> Tensor:
+    """Boolean [N,R,m]: whether box r of [R,4] contains centre j of image i, of `_padded` centres."""
+    x, y = centres[:, None].unbind(3)
     x1, y1, x2, y2 = boxes.T[:, None, :, None]
-    x, y = x[:, None], y[:, None]
     inside: Tensor = (x >= x1) & (x < x2) & (y >= y1) & (y < y2)
     return inside
 
 
-def _distance(boxes: Tensor, centres: Sequence[Tensor]) -> Tensor:
-    """Float32 [N,R,m]: from the middle of each box to each centre; infinite beyond an image's own centres."""
+def _distance(boxes: Tensor, centres: Tensor) -> Tensor:
+    """Float32 [N,R,m]: from the middle of each box to each of `_padded` centres."""
     middle = (boxes[:, :2] + boxes[:, 2:]) / 2
-    distance: Tensor = torch.linalg.vector_norm(middle[:, None] - _padded(centres)[:, None], dim=3)
+    distance: Tensor = torch.linalg.vector_norm(middle[:, None] - centres[:, None], dim=3)
     return distance
 
 

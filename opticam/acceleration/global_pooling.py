@@ -43,7 +43,6 @@ class _Mean(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:
         share = gradient / (ctx.shape[2] * ctx.shape[3])
-        everywhere: torch.Tensor = share.expand(
-            ctx.shape
-        )  # one number a channel: it has no layout of its own
+        # One number a channel, which takes no memory: it has no layout of its own.
+        everywhere: torch.Tensor = share.expand(ctx.shape)
         return everywhere

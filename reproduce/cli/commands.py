@@ -37,7 +37,7 @@ def report(options: argparse.Namespace) -> int:
         check_publishable(options)
     given = workspace(options)
     outputs = outputs_of(given, outcomes(given, select(None, given.profile)), options)
-    write(outputs, ("tables", "figures"))
+    write([outputs], ("tables", "figures"))
     current_claims(given, outputs)
     tell(given, outputs, options)
     if options.publish:
@@ -61,7 +61,7 @@ def benchmark(options: argparse.Namespace) -> int:
 def tables(options: argparse.Namespace) -> int:
     """Write the tables from what is stored."""
     given = workspace(options)
-    write(outputs_of(given, outcomes(given, select(options.only, given.profile)), options), ("tables",))
+    write([outputs_of(given, outcomes(given, select(options.only, given.profile)), options)], ("tables",))
     return 0
 
 
@@ -79,5 +79,5 @@ def claims(options: argparse.Namespace) -> int:
 def figures(options: argparse.Namespace) -> int:
     """Draw the figures from what is stored."""
     given = workspace(options)
-    write(outputs_of(given, outcomes(given, select(options.only, given.profile)), options), ("figures",))
+    write([outputs_of(given, outcomes(given, select(options.only, given.profile)), options)], ("figures",))
     return 0

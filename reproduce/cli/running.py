@@ -14,11 +14,11 @@ from reproduce.cli.launching import compute_alone, launch
 from reproduce.cli.opening import select, workspace
 from reproduce.cli.options import command_line, of_first
 from reproduce.cli.publishing import check_publishable
-from reproduce.cli.telling import outputs_of, publish, show, tell
+from reproduce.cli.telling import outputs_of, publish, tell, write
 from reproduce.experiments import Experiment
 from reproduce.experiments.computing import Computation, Stages, compute, expected_seconds
 from reproduce.experiments.outcome import outcomes
-from reproduce.experiments.outputs import Outputs, draw
+from reproduce.experiments.outputs import Outputs
 from reproduce.parts.entered_runs import enter_runs
 from reproduce.saliency.evaluation import EXPERIMENT as SALIENCY
 from reproduce.saliency.evaluation import WITHOUT_BOXES
@@ -57,9 +57,9 @@ def run_all(turns: Sequence[Turn]) -> None:
         turn.end()
     wait()  # the stores are at rest from here on
     with turns[-1].stages.stage("tables and figures"):
-        for turn in turns:
-            turn.write_tables_and_claims()
-        show("figures", draw([turn.outputs for turn in turns]))
+        for turn in turns if is_last() else ():  # where there are several processes, beside the tables
+            turn.judge()
+        write([turn.outputs for turn in turns], ("tables", "figures") if is_first() else ("figures",))
     for turn in turns:
         turn.report()
 
@@ -103,12 +103,10 @@ class Turn:
             print(f"entered {enter_runs(self.given)} runs of dpnet train; nothing is trained")
         self.given.store.end_run(self._record)
 
-    def write_tables_and_claims(self) -> None:
-        """The first process writes the tables; where there are several, the last judges the claims meanwhile."""
-        if is_last() and not self.options.only:
+    def judge(self) -> None:
+        """The claims of a whole profile."""
+        if not self.options.only:
             current_claims(self.given, self.outputs)
-        if is_first():
-            show("tables", self.outputs.tables())
 
     def report(self) -> None:
         """The report of a whole profile."""

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable
+from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 
 from reproduce.claims.summary import headline
 from reproduce.claims.writing import current_claims
@@ -13,7 +12,7 @@ from reproduce.cli.opening import output_folder
 from reproduce.cli.options import command_line
 from reproduce.cli.publishing import check_one_origin, clear_published
 from reproduce.experiments.outcome import Outcome
-from reproduce.experiments.outputs import Outputs
+from reproduce.experiments.outputs import Outputs, draw
 from reproduce.report import HTML, Given, write_report
 from reproduce.report.content import MEASURED
 from reproduce.workspace.fingerprint import file_digest, inputs_digest
@@ -27,20 +26,18 @@ def outputs_of(given: Workspace, told: list[Outcome], options: argparse.Namespac
     return Outputs(told, output_folder(options, given), inputs_digest(given), anew=options.force)
 
 
-def write(outputs: Outputs, kinds: tuple[str, ...]) -> None:
+def write(folders: Sequence[Outputs], kinds: tuple[str, ...]) -> None:
     """Write what is out of date; print each path."""
-    written = sum(show(kind, getattr(outputs, kind)()) for kind in kinds)
+    tables = (path for outputs in folders for path in outputs.tables())
+    paths = {"tables": tables, "figures": draw(folders)}
+    written = 0
+    for kind in kinds:
+        for path in paths[kind]:
+            print(f"{kind[:-1]:7} {path}", flush=True)
+            written += 1
     if not written:
-        print(f"{' and '.join(kinds)} in {outputs.folder} are up to date; --force makes them anew")
-
-
-def show(kind: str, paths: Iterable[Path]) -> int:
-    """Print each path as it is written; how many there are."""
-    count = 0
-    for path in paths:
-        print(f"{kind[:-1]:7} {path}", flush=True)
-        count += 1
-    return count
+        where = " and ".join(str(outputs.folder) for outputs in folders)
+        print(f"{' and '.join(kinds)} in {where} are up to date; --force makes them anew")
 
 
 def tell(given: Workspace, outputs: Outputs, options: argparse.Namespace) -> None:
@@ -70,7 +67,7 @@ def publish(given: Workspace, outputs: Outputs, options: argparse.Namespace) -> 
     origin, folder = check_one_origin(given.store.runs()), PUBLISHABLE[given.profile.name]
     clear_published(origin, folder)
     published = Outputs(outputs.told, folder, outputs.digest, anew=True)
-    write(published, ("tables", "figures"))
+    write([published], ("tables", "figures"))
     if folder == PUBLISHED:  # the one report shows the others' figures and tables, too
         current_claims(given, published)
         tell(given, published, options)

@@ -45,10 +45,6 @@ class Outputs:
                     yield files[-1]
             self._record(outcome, "tables", files)
 
-    def figures(self) -> Iterator[Path]:
-        """Draw every figure that is out of date, as PNG and PDF; yields the paths."""
-        return draw([self])
-
     def draw(self, outcome: Outcome) -> Iterator[Path]:
         """Draw the figures of an experiment, as PNG and PDF, and write down of what; yields the paths."""
         # Where no title may have to give way to ticks above its axes, matplotlib need not measure them all.

@@ -172,7 +172,7 @@ class Evaluated:
 
     def causal_of_prediction(self) -> dict[str, torch.Tensor]:
         """Insertion and deletion [B] of the predicted class on its own map, in percent."""
-        areas, other = {}, (self.view.predicted != self.targets).nonzero()[:, 0]
+        areas, other = {}, (~self.view.correct).nonzero()[:, 0]
         for metric, curve in ((insertion, self.insertion), (deletion, self.deletion)):
             area = areas[metric.__name__] = curve.auc.clone()
             if len(other):

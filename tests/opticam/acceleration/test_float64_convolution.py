@@ -59,7 +59,7 @@ def assert_exact_on_whole_numbers(convolution, images):
     assert found[0].is_contiguous(memory_format=torch.channels_last)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(layer=layers(), last=st.booleans())
 def test_whole_numbers_come_out_exactly(layer, last):
     convolution, shape = layer
@@ -77,7 +77,7 @@ def layers_in_tiles(draw):
     return convolution, (draw(st.integers(1, 3)), channels[0], *sides)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(layer=layers_in_tiles())
 def test_whole_numbers_come_out_of_tiles_exactly(layer):
     """Quarters of whole numbers are exact, too; padding of more than the kernel's reach is cut off the gradient."""
@@ -93,7 +93,7 @@ def test_what_is_not_made_in_tiles():
         assert not Float64Convolution(frozen(**wide | other)).in_tiles
 
 
-@settings(max_examples=45, deadline=None)
+@settings(max_examples=45)
 @given(layer=layers() | layers_in_tiles())
 def test_other_numbers_to_rounding(layer):
     convolution, shape = layer

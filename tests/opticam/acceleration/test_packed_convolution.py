@@ -49,7 +49,7 @@ def check(packed, images):
             assert_as_accurate(*triple, terms, least=float(plain.weight.abs().max()))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(data=st.data())
 def test_output_and_gradient_are_those_of_the_convolution(data):
     draw = data.draw

@@ -31,7 +31,7 @@ def test_image_is_torchvisions_composition(size):
 share = st.floats(0, 0.5)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(side, side, st.sampled_from(TRANSFORMS), share, share)
 @example(60, 188, TRANSFORMS[0], 0.0, 6 / 188)  # the crop leaves one row of the box's blurred edge
 def test_boxes_move_with_the_pixels(width, height, transform, left, top):

@@ -23,7 +23,7 @@ def interval_ends(cells: int, pixels: int) -> list[int]:
     width=st.integers(1, 90),
     seed=st.integers(0, 10**6),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_four_samples_a_cell_give_the_extremes_of_the_full_map(h, w, height, width, seed):
     maps = torch.randn(3, h, w, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
     full = upsample_map(maps, (height, width))

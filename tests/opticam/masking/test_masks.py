@@ -84,7 +84,7 @@ def test_channels_last_and_strided_images_give_the_same_steps(backend):
 
 @pytest.mark.skipif(bool(ops.CPP_REASON), reason=ops.CPP_REASON or "built")
 @given(data=st.data())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_range_maps_lie_in_the_unit_interval_and_reach_its_ends(data):
     h, w, height, width = (data.draw(st.integers(1, top)) for top in (17, 17, 70, 70))
     generator = torch.Generator().manual_seed(data.draw(st.integers(0, 10**6)))

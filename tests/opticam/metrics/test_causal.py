@@ -112,7 +112,7 @@ def test_ranks_are_a_stable_order(values):
     assert [ranks.index(place) for place in range(len(values))] == expected
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(1, 5), st.integers(1, 9), st.integers(1, 40))
 def test_batches_stay_within_the_limit(batch, steps, max_batch):
     sizes = []

@@ -58,7 +58,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from matplotlib.figure import Figure
 from reproduce.experiments.outcome import Outcome
-from reproduce.experiments.outputs import Outputs
+from reproduce.experiments.outputs import Outputs, draw
 from reproduce.workspace.processes import process_group
 
 folder = Path(sys.argv[1])
@@ -73,11 +73,11 @@ def told(name, drawing):
 
 with process_group() as rank:
     outputs = Outputs([told(f"e{n}", n) for n in range(5)], folder, digest="same")
-    for path in outputs.figures():
+    for path in draw([outputs]):
         print(rank, "draws", path.name, flush=True)
     for name in outputs.told:
         assert outputs.drawn.current(name.experiment.name, "figures", "same")
-    assert not list(outputs.figures())
+    assert not list(draw([outputs]))
 """
 
 
