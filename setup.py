@@ -92,7 +92,10 @@ def extension(package: str, cuda: bool):
     if not sources:
         return None
     common = ["-O3", "-std=c++17", f"-DPy_LIMITED_API={OLDEST_PYTHON}"]
-    options = {"py_limited_api": True, "extra_compile_args": {"cxx": [*common, "-g0", "-fopenmp-simd"]}}
+    options = {
+        "py_limited_api": True,
+        "extra_compile_args": {"cxx": [*common, "-g0", "-fopenmp-simd", "-fvisibility=hidden"]},
+    }
     if not any(source.endswith(".cu") for source in sources):
         return CppExtension(f"{package}._C", sources, **options)
     options["extra_compile_args"]["cxx"] += ["-DUSE_CUDA", "-DDPNET_WITH_CUDA"]

@@ -25,18 +25,18 @@ Gradients backward_entropy_cpu(const OptionalTensor& grad_scores, const Tensor& 
                                const Tensor& regions, const Tensor& argmax, const Tensor& entropy,
                                const Tensor& log_partition, double temperature, bool need_regions);
 
+// By PyTorch's products, on either device; `workspace` bytes are held beyond inputs and results.
+Outputs chunked_forward(const Tensor& parts, const Tensor& regions, std::optional<double> temperature,
+                        int64_t workspace);
+Gradients chunked_backward(const OptionalTensor& grad_scores, const OptionalTensor& grad_entropy, const Tensor& parts,
+                           const Tensor& regions, const Tensor& argmax, const Tensor& entropy,
+                           const Tensor& log_partition, double temperature, bool need_regions, int64_t workspace);
+
 #ifdef DPNET_WITH_CUDA
 Outputs forward_cuda(const Tensor& parts, const Tensor& regions, std::optional<double> temperature, bool tf32);
 
 Gradients backward_argmax_cuda(const Tensor& grad_scores, const Tensor& parts, const Tensor& regions,
                                const Tensor& argmax, bool need_regions);
-
-// Reductions of similarities [images, regions, parts] in memory: scores and argmax; entropy and log-partition; and
-// their gradient through the entropy, in place.
-std::tuple<Tensor, Tensor> best_region_cuda(const Tensor& product);
-std::tuple<Tensor, Tensor> assignment_cuda(const Tensor& product, double temperature);
-void entropy_slope_cuda(Tensor product, const Tensor& weight, const Tensor& entropy, const Tensor& log_partition,
-                        double temperature);
 #endif
 
 }  // namespace dpnet

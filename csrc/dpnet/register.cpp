@@ -26,11 +26,13 @@ STABLE_TORCH_LIBRARY(dpnet_kernels, m) {
   m.def(
       "backward_entropy(Tensor? grad_scores, Tensor grad_entropy, Tensor parts, Tensor regions, Tensor argmax, "
       "Tensor entropy, Tensor log_partition, float temperature, bool need_regions) -> (Tensor, Tensor)");
-  m.def("best_region(Tensor product) -> (Tensor, Tensor)");
-  m.def("assignment(Tensor product, float temperature) -> (Tensor, Tensor)");
   m.def(
-      "entropy_slope_(Tensor(a!) product, Tensor weight, Tensor entropy, Tensor log_partition, "
-      "float temperature) -> ()");
+      "chunked_forward(Tensor parts, Tensor regions, float? temperature, int workspace) "
+      "-> (Tensor, Tensor, Tensor, Tensor)");
+  m.def(
+      "chunked_backward(Tensor? grad_scores, Tensor? grad_entropy, Tensor parts, Tensor regions, Tensor argmax, "
+      "Tensor entropy, Tensor log_partition, float temperature, bool need_regions, int workspace) "
+      "-> (Tensor, Tensor)");
   m.def("cpu_instructions() -> str");
 }
 
@@ -40,6 +42,8 @@ STABLE_TORCH_LIBRARY_IMPL(dpnet_kernels, CPU, m) {
   m.impl("backward_argmax", TORCH_BOX(&dpnet::backward_argmax_cpu));
   m.impl("join_argmax_", TORCH_BOX(&dpnet::join_argmax_cpu));
   m.impl("backward_entropy", TORCH_BOX(&dpnet::backward_entropy_cpu));
+  m.impl("chunked_forward", TORCH_BOX(&dpnet::chunked_forward));
+  m.impl("chunked_backward", TORCH_BOX(&dpnet::chunked_backward));
 }
 
 STABLE_TORCH_LIBRARY_IMPL(dpnet_kernels, CompositeExplicitAutograd, m) {
@@ -50,8 +54,7 @@ STABLE_TORCH_LIBRARY_IMPL(dpnet_kernels, CompositeExplicitAutograd, m) {
 STABLE_TORCH_LIBRARY_IMPL(dpnet_kernels, CUDA, m) {
   m.impl("forward", TORCH_BOX(&dpnet::forward_cuda));
   m.impl("backward_argmax", TORCH_BOX(&dpnet::backward_argmax_cuda));
-  m.impl("best_region", TORCH_BOX(&dpnet::best_region_cuda));
-  m.impl("assignment", TORCH_BOX(&dpnet::assignment_cuda));
-  m.impl("entropy_slope_", TORCH_BOX(&dpnet::entropy_slope_cuda));
+  m.impl("chunked_forward", TORCH_BOX(&dpnet::chunked_forward));
+  m.impl("chunked_backward", TORCH_BOX(&dpnet::chunked_backward));
 }
 #endif

@@ -47,4 +47,4 @@ def _fastest(parts: torch.Tensor, regions: torch.Tensor) -> str:
         return "cpp"
     if not cuda.obstacle(*where) and cuda.is_faster(parts, regions):
         return "cuda"
-    return "chunked"
+    return "eager" if chunked.obstacle(*where) else "chunked"

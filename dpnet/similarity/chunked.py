@@ -1,40 +1,38 @@
-"""The library's matrix products on a few images at a time, on any device: bounded memory, no compiled code."""
+"""PyTorch's matrix products on some images and parts at a time, each reduced while it is in cache: bounded memory.
+
+What is done to the similarities of a product is C++ on the CPU and one or two kernels on a GPU; the loop over products
+is one and the same (`csrc/dpnet/chunked`). Through scores alone the way back needs no product: each part gathers the
+regions that it chose.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import torch
 
-from dpnet.similarity import gather
-from dpnet.similarity.reductions import add_at_best, assignment, best_region, entropy_slope
-from dpnet.similarity.reference import accumulation_dtype, remove_radial, unit_parts
+from dpnet.similarity import library
+from dpnet.similarity.reference import accumulated
 
-CHUNK_BYTES = 32 * 2**20
-"""Similarities held at a time; about what the last cache level of a GPU or a CPU holds."""
+WORKSPACE = 30 * 2**20
+"""Bytes held beyond inputs and results: unit parts and similarities, which are to stay in a GPU's last cache level."""
+
+GATHER_FROM_REGIONS = 118
+"""On a GPU, from this R on, R times fewer operations are expected to outweigh what tensor cores do faster."""
 
 
 def obstacle(device: str, dtype: torch.dtype) -> str:
-    """Nothing keeps PyTorch's own operations from running: ""."""
-    return ""
+    """Why it cannot run here on this type of device, or ""; every dtype will do."""
+    if device == "cuda":
+        return library.cuda_obstacle()
+    return library.LOAD_ERROR if device == "cpu" else f"it runs on cpu and cuda, not on {device}"
 
 
 def forward(
     parts: torch.Tensor, regions: torch.Tensor, temperature: float | None
 ) -> tuple[torch.Tensor, ...]:
-    """As `reference.forward`, storing at most CHUNK_BYTES of similarities."""
-    batch, count = regions.shape[:2]
-    scores = regions.new_empty((batch, len(parts)), dtype=accumulation_dtype(regions.dtype))
-    argmax = torch.empty_like(scores, dtype=torch.int32)
-    shape = (0,) if temperature is None else (batch, count)
-    entropy, log_partition = scores.new_empty(shape), scores.new_empty(shape)
-    unit = unit_parts(parts)[0].to(regions.dtype)
-    for images in chunks(regions, len(parts)):
-        product = regions[images] @ unit.T
-        scores[images], argmax[images] = best_region(product)
-        if temperature is not None:
-            entropy[images], log_partition[images] = assignment(product, temperature)
-    return scores, argmax, entropy, log_partition
+    """As `reference.forward`, storing at most WORKSPACE bytes of similarities."""
+    kernel = torch.ops.dpnet_kernels.chunked_forward
+    found: tuple[torch.Tensor, ...] = kernel(accumulated(parts), regions, temperature, WORKSPACE)
+    return found
 
 
 def backward(
@@ -48,28 +46,44 @@ def backward(
     temperature: float | None,
     need_regions: bool,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """As `reference.backward`, storing at most CHUNK_BYTES of similarities and as much of their gradient."""
-    if grad_scores is not None and grad_entropy is None and gather.is_faster(regions):
-        return gather.backward(grad_scores, parts, regions, argmax, need_regions)
-    wide, norm = unit_parts(parts)
-    unit = wide.to(regions.dtype)
-    grad_unit = torch.zeros_like(wide)
-    grad_regions = regions.new_empty(regions.shape if need_regions else (0,))
-    for images in chunks(regions, len(parts)):
-        if grad_entropy is None or temperature is None:
-            slope = regions.new_zeros((*regions[images].shape[:2], len(parts)))
-        else:
-            rows = grad_entropy[images], entropy[images], log_partition[images]
-            slope = entropy_slope(regions[images] @ unit.T, *rows, temperature)
-        if grad_scores is not None:
-            add_at_best(slope, argmax[images], grad_scores[images])
-        grad_unit += slope.flatten(0, 1).T @ regions[images].flatten(0, 1)
-        if need_regions:
-            grad_regions[images] = slope @ unit
-    return remove_radial(grad_unit, wide, norm).to(parts.dtype), grad_regions
+    """As `reference.backward`, storing at most WORKSPACE bytes; all unit parts beside where regions need a gradient."""
+    grad_scores = None if grad_scores is None else grad_scores.contiguous()
+    if grad_scores is not None and grad_entropy is None and _gathers(regions):
+        grads = torch.ops.dpnet_kernels.backward_argmax(
+            grad_scores, accumulated(parts), aligned_rows(regions), argmax, need_regions
+        )
+    else:
+        grads = torch.ops.dpnet_kernels.chunked_backward(
+            grad_scores,
+            None if grad_entropy is None else grad_entropy.contiguous(),
+            accumulated(parts),
+            regions,
+            argmax,
+            entropy,
+            log_partition,
+            1.0 if temperature is None else temperature,
+            need_regions,
+            WORKSPACE,
+        )
+    return grads[0].to(parts.dtype), grads[1].to(regions.dtype)
 
 
-def chunks(regions: torch.Tensor, parts: int) -> Iterator[slice]:
-    """Slices of images whose similarities take at most CHUNK_BYTES, one image at least."""
-    step = max(1, CHUNK_BYTES // (regions.shape[1] * parts * regions.element_size()))
-    return (slice(first, first + step) for first in range(0, len(regions), step))
+def _gathers(regions: torch.Tensor) -> bool:
+    """Whether gathering the chosen regions can run and is expected to beat dense products."""
+    if not regions.is_cuda:
+        return True
+    return regions.dtype != torch.float64 and regions.shape[1] >= GATHER_FROM_REGIONS
+
+
+def aligned_rows(regions: torch.Tensor) -> torch.Tensor:
+    """Regions as the CUDA kernels read them: evenly spaced rows of whole 16 bytes, copied only where they are not."""
+    if not regions.is_cuda:
+        return regions
+    step = 16 // regions.element_size()
+    missing = -regions.shape[2] % step
+    if missing:
+        return torch.nn.functional.pad(regions, (0, missing)).contiguous()
+    even = regions.stride(0) == regions.stride(1) * regions.shape[1] and regions.stride(1) % step == 0
+    if even and regions.stride(2) == 1 and regions.data_ptr() % 16 == 0:
+        return regions
+    return regions.clone(memory_format=torch.contiguous_format)

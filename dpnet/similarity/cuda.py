@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from dpnet.similarity import chunked, gather, library
+from dpnet.similarity import chunked, library
 from dpnet.similarity.reference import accumulated
 
 FUSED_BELOW_DEPTH = 1024
@@ -15,15 +15,8 @@ def obstacle(device: str, dtype: torch.dtype) -> str:
     """Why the kernels cannot run here on this type of device and dtype, or ""."""
     if device != "cuda":
         return f"it runs on cuda, not on {device}"
-    if library.LOAD_ERROR:
-        return library.LOAD_ERROR
-    if not library.HAS_CUDA:
-        return "dpnet._C was built without CUDA; build it again with FORCE_CUDA=1"
-    if not torch.cuda.is_available():
-        return "no CUDA device is available"
-    if torch.cuda.get_device_capability() < (8, 0):
-        return "the kernels need compute capability 8.0 or newer"
-    return "the kernels do not take float64" if dtype == torch.float64 else ""
+    float64 = "the kernels do not take float64" if dtype == torch.float64 else ""
+    return library.cuda_obstacle() or float64
 
 
 def is_faster(parts: torch.Tensor, regions: torch.Tensor) -> bool:
@@ -41,7 +34,7 @@ def forward(
 ) -> tuple[torch.Tensor, ...]:
     """As `reference.forward`, never storing the similarities."""
     kernel = torch.ops.dpnet_kernels.forward
-    rows = gather.aligned_rows(regions)
+    rows = chunked.aligned_rows(regions)
     found: tuple[torch.Tensor, ...] = kernel(accumulated(parts), rows, temperature, allows_tf32())
     return found
 

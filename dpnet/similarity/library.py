@@ -16,9 +16,6 @@ PACKAGE = Path(__file__).resolve().parents[1]
 LOAD_ERROR = compiled.load(PACKAGE)
 """Why the library cannot be used, or "" when it is loaded and its operations are registered."""
 
-HAS_CUDA = not LOAD_ERROR and torch._C._dispatch_has_kernel_for_dispatch_key("dpnet_kernels::forward", "CUDA")
-"""Whether the library holds the CUDA kernels."""
-
 
 def cpu_instructions() -> str:
     """The vector instructions that the C++ loops use here: avx512 (then +vnni), avx2 or baseline."""
@@ -26,6 +23,16 @@ def cpu_instructions() -> str:
     return instructions
 
 
-def has_kernel_for(tensor: torch.Tensor) -> bool:
-    """Whether the CUDA kernels take this tensor: on a GPU, of every dtype that is accepted but float64."""
-    return tensor.is_cuda and tensor.dtype != torch.float64 and HAS_CUDA
+def cuda_obstacle() -> str:
+    """Why no operation of the library can run on a GPU here, or ""."""
+    if LOAD_ERROR:
+        return LOAD_ERROR
+    if not torch._C._dispatch_has_kernel_for_dispatch_key("dpnet_kernels::forward", "CUDA"):
+        return "dpnet._C was built without CUDA; build it again with FORCE_CUDA=1"
+    if not torch.cuda.is_available():
+        return "no CUDA device is available"
+    return (
+        ""
+        if torch.cuda.get_device_capability() >= (8, 0)
+        else "the kernels need compute capability 8.0 or newer"
+    )

@@ -20,28 +20,6 @@ struct ArgmaxArguments {
   int threads_per_row;  // a power of two, at most THREADS
 };
 
-// 16 bytes of a row as floats.
-template <class T>
-struct Piece {
-  static constexpr int size = 16 / sizeof(T);
-  float values[size];
-
-  __device__ explicit Piece(const T* from) {
-    const uint4 bits = *reinterpret_cast<const uint4*>(from);
-    const T* each = reinterpret_cast<const T*>(&bits);
-#pragma unroll
-    for (int i = 0; i < size; ++i) values[i] = to_float(each[i]);
-  }
-};
-
-// Divide by the norm what is left of a gradient without its radial component. The block has written `row`.
-__device__ __forceinline__ void remove_radial_component(const float* part, float scale, int depth, float* row) {
-  float along = 0;
-  for (int k = threadIdx.x; k < depth; k += THREADS) along += part[k] * row[k];
-  const float radial = block_sum(along) * scale * scale;
-  for (int k = threadIdx.x; k < depth; k += THREADS) row[k] = (row[k] - radial * part[k]) * scale;
-}
-
 // sums += weights[i] * row i, for i = first, first + step, ... < count; four loads are under way at a time.
 template <class T>
 __device__ __forceinline__ void add_rows(const T* base, const int64_t* rows, const float* weights, int first,

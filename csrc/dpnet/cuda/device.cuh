@@ -83,11 +83,21 @@ __device__ __forceinline__ uint32_t ballot(bool predicate) { return __ballot_syn
 __device__ __forceinline__ int lowest_bit(uint32_t bits) { return __ffs(bits) - 1; }
 
 __device__ __forceinline__ float exponential(float x) { return __expf(x); }
+__device__ __forceinline__ double exponential(double x) { return exp(x); }
 
+// The larger of two numbers; of a number and NaN the number.
+__device__ __forceinline__ float largest(float a, float b) { return fmaxf(a, b); }
+__device__ __forceinline__ double largest(double a, double b) { return fmax(a, b); }
+
+__device__ __forceinline__ double to_float(double value) { return value; }
 __device__ __forceinline__ float to_float(float value) { return value; }
 __device__ __forceinline__ float to_float(bfloat16 value) { return __bfloat162float(value); }
 __device__ __forceinline__ float to_float(half value) { return __half2float(value); }
 
+template <class T>
+__device__ __forceinline__ T from_float(double value);
+template <>
+__device__ __forceinline__ double from_float<double>(double value) { return value; }
 template <class T>
 __device__ __forceinline__ T from_float(float value);
 template <>

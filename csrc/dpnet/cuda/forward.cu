@@ -1,5 +1,6 @@
 // Scores max_r S_rp, argmax and entropy on the GPU: unit parts, a pass of the tile kernel, the softmax over its tiles.
 // The backend `cuda`, any shape; "auto" takes it below depth 1,024, or for exact float32 (`dpnet/similarity/cuda.py`).
+#include "forward_tile.cuh"
 #include "launch.cuh"
 #include "../operations.h"
 
@@ -8,7 +9,7 @@ namespace {
 
 template <class T>
 void fill_unit_parts(const Launch& launch, const Tensor& parts, const Tensor& units, const Tensor& norms) {
-  launch(unit_parts_kernel<T>, parts.size(0), 0, read<float>(parts), int(parts.size(1)),
+  launch(unit_parts_kernel<T>, parts.size(0), 0, read<float>(parts), int(parts.size(0)), int(parts.size(1)),
          int(units.size(1)), write<T>(units), write<float>(norms));
 }
 

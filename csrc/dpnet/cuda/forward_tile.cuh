@@ -2,8 +2,7 @@
 // For `forward.cu`, any shape; `tile_layout.h` cuts it into blocks.
 #pragma once
 
-#include "reductions.cuh"
-#include "tile_layout.h"
+#include "small_kernels.cuh"
 
 namespace dpnet {
 

@@ -10,7 +10,8 @@
 #include <torch/csrc/stable/accelerator.h>
 #include <torch/csrc/stable/macros.h>
 
-#include "backward_kernels.cuh"
+#include "numbers.cuh"
+#include "tile_layout.h"
 
 namespace dpnet {
 
@@ -45,7 +46,7 @@ class Launch {
   cudaStream_t stream_;
 };
 
-// Call function.template operator()<T>() for the element type of a tensor.
+// Call function(T{}) for the element type of a tensor.
 template <class Function>
 auto with_type(ScalarType type, const Function& function) {
   if (type == ScalarType::BFloat16) return function(bfloat16{});

@@ -20,10 +20,10 @@ import pandas as pd
 from torch.utils.cpp_extension import include_paths
 
 SOURCES = Path(__file__).resolve().parents[3] / "csrc" / "dpnet" / "cuda"
-ARCHITECTURES = ("80", "90")
+ARCHITECTURES = ("80", "90a", "100")
 MATH = ("bf16", "f16", "tf32", "tf32x3")  # in the order of the enumeration in device.cuh
-ELEMENTS = {"f": "float32", "13__nv_bfloat16": "bfloat16", "6__half": "float16"}
-ENTRY = re.compile(r"Compiling entry function '(\w+)' for 'sm_(\d+)'")
+ELEMENTS = {"f": "float32", "13__nv_bfloat16": "bfloat16", "6__half": "float16", "d": "float64"}
+ENTRY = re.compile(r"Compiling entry function '(\w+)' for 'sm_(\w+)'")
 SPILLS = re.compile(r"(\d+) bytes spill stores, (\d+) bytes spill loads")
 USED = re.compile(r"Used (\d+) registers")
 SHARED = re.compile(r"(\d+) bytes smem")
@@ -92,8 +92,10 @@ def _describe(symbol: str) -> tuple[str, str]:
     kernel = named[1] if named else symbol
     if forward := re.search(r"MathE(\d)ELb(\d)", symbol):
         return kernel, MATH[int(forward[1])] + (", entropy" if forward[2] == "1" else "")
-    element = re.search(r"_kernelI(f|13__nv_bfloat16|6__half)E", symbol)
-    return kernel, ELEMENTS[element[1]] if element else ""
+    element = re.search(r"_kernelI(f|d|13__nv_bfloat16|6__half)(?:Lb(\d)E)?E", symbol)
+    if not element:
+        return kernel, ""
+    return kernel, ELEMENTS[element[1]] + (", entropy" if element[2] == "1" else "")
 
 
 def _ring_bytes(variant: str) -> int:

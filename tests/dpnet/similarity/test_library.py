@@ -82,7 +82,7 @@ def test_a_training_step_with_entropy_holds_the_gradient_once():
 def test_without_the_library_auto_falls_back_and_a_request_by_name_says_why(monkeypatch):
     monkeypatch.setattr(library, "LOAD_ERROR", "dpnet._C is not built")
     parts, regions = torch.randn(3, 8), torch.randn(2, 5, 8)
-    assert select_backend("auto", parts, regions) == "chunked"
+    assert select_backend("auto", parts, regions) == "eager"
     with pytest.raises(RuntimeError, match=r"'cpp' cannot run.*not built"):
         part_similarity(parts, regions, backend="cpp")
 

@@ -187,10 +187,15 @@ inline void load_matrices(uint32_t (&to)[4], const char* row) {
   for (int matrix = 0; matrix < 4; ++matrix) std::memcpy(&to[matrix], rows[8 * matrix + lane / 4] + 4 * (lane % 4), 4);
 }
 
+inline double to_float(double value) { return value; }
 inline float to_float(float value) { return value; }
 inline float to_float(bfloat16 value) { return __uint_as_float(uint32_t(value.bits) << 16); }
 inline float to_float(half value) { return float(value); }
 
+template <class T>
+T from_float(double value);
+template <>
+inline double from_float<double>(double value) { return value; }
 template <class T>
 T from_float(float value);
 template <>
@@ -263,5 +268,8 @@ inline uint32_t ballot(bool predicate) {
 }
 inline int lowest_bit(uint32_t bits) { return __builtin_ctz(bits); }
 inline float exponential(float x) { return std::exp(x); }
+inline double exponential(double x) { return std::exp(x); }
+inline float largest(float a, float b) { return std::fmax(a, b); }
+inline double largest(double a, double b) { return std::fmax(a, b); }
 
 }  // namespace dpnet

@@ -1,6 +1,8 @@
 // The CUDA kernels, compiled for the CPU by the emulation and called from Python.
 #define DPNET_EMULATION "../../../tests/dpnet/similarity/emulation/device.h"
 #include "../../../../csrc/dpnet/cuda/backward_kernels.cuh"
+#include "../../../../csrc/dpnet/cuda/forward_tile.cuh"
+#include "../../../../csrc/dpnet/cuda/product_kernels.cuh"
 
 using namespace dpnet;
 
@@ -43,24 +45,58 @@ void merge_shares(const Share* shares, int64_t rows, int tiles, float* entropy, 
                     [&] { merge_shares_kernel(shares, rows, tiles, entropy, log_partition); });
 }
 
+// What `Product`, `Found` and `Upstream` of chunked/steps.h hold, as pointers.
+struct ProductArguments {
+  void* values;
+  int64_t first_image, images;
+  int regions, pitch, parts, first_part, all_parts;
+};
+struct FoundArguments {
+  void *scores, *argmax, *shares, *state, *entropy, *log_partition;
+};
+struct UpstreamArguments {
+  const void *grad_scores, *argmax, *grad_entropy, *entropy, *log_partition;
+};
+
 #define DPNET_EXPORT(T, name)                                                                                     \
-  void unit_parts_##name(const float* parts, int count, int depth, int pitch, T* units, float* inverse_norms) {   \
-    emulation::launch(count, THREADS, 0, [&] { unit_parts_kernel(parts, depth, pitch, units, inverse_norms); });  \
-  }                                                                                                               \
-  void best_region_##name(const T* product, int images, int regions, int parts, float* scores, int* argmax) {     \
-    const int blocks = (parts + THREADS - 1) / THREADS;                                                           \
-    emulation::launch(int64_t(images) * blocks, THREADS, 0,                                                       \
-                      [&] { best_region_kernel(product, regions, parts, blocks, scores, argmax); });              \
-  }                                                                                                               \
-  void assignment_##name(const T* product, int64_t rows, int parts, float scale, float* entropy,                  \
-                         float* log_partition) {                                                                  \
-    emulation::launch(rows, THREADS, 0, [&] { assignment_kernel(product, parts, scale, entropy, log_partition); }); \
-  }                                                                                                               \
-  void entropy_slope_##name(T* product, int64_t rows, int parts, float scale, const float* weights,               \
-                            const float* entropy, const float* log_partition) {                                   \
+  void unit_parts_##name(const Accumulator<T>* parts, int count, int depth, int pitch, int rows, T* units,        \
+                         Accumulator<T>* inverse_norms) {                                                         \
     emulation::launch(rows, THREADS, 0,                                                                           \
-                      [&] { entropy_slope_kernel(product, parts, scale, weights, entropy, log_partition); });     \
+                      [&] { unit_parts_kernel<T>(parts, count, depth, pitch, units, inverse_norms); });           \
   }                                                                                                               \
+  void reduce_##name(const ProductArguments* in, const FoundArguments* to, double scale, int with_entropy) {      \
+    using A = Accumulator<T>;                                                                                     \
+    const StoredProduct<T> product{static_cast<T*>(in->values), in->first_image, in->regions, in->pitch,          \
+                                   in->parts, in->first_part, in->all_parts};                                     \
+    const int64_t rows = in->images * in->regions, first = in->first_image * in->regions;                         \
+    auto* const shares = static_cast<ShareOf<A>*>(to->shares);                                                    \
+    const auto kernel = with_entropy ? reduce_kernel<T, true> : reduce_kernel<T, false>;                          \
+    emulation::launch(in->images * product.tiles(), THREADS, 0, [&] {                                             \
+      kernel(product, A(scale), static_cast<A*>(to->scores), static_cast<int*>(to->argmax), shares, rows);        \
+    });                                                                                                           \
+    if (!with_entropy) return;                                                                                    \
+    emulation::launch((rows + THREADS - 1) / THREADS, THREADS, 0, [&] {                                           \
+      extend_shares_kernel<A>(shares, rows, product.tiles(), in->first_part == 0,                                 \
+                              static_cast<ShareOf<A>*>(to->state) + first, static_cast<A*>(to->entropy) + first,  \
+                              static_cast<A*>(to->log_partition) + first);                                        \
+    });                                                                                                           \
+  }                                                                                                               \
+  void slope_##name(const ProductArguments* in, const UpstreamArguments* from, double scale) {                    \
+    using A = Accumulator<T>;                                                                                     \
+    const StoredProduct<T> product{static_cast<T*>(in->values), in->first_image, in->regions, in->pitch,          \
+                                   in->parts, in->first_part, in->all_parts};                                     \
+    const auto kernel = from->grad_entropy ? slope_kernel<T, true> : slope_kernel<T, false>;                      \
+    emulation::launch(in->images * product.tiles(), THREADS, 0, [&] {                                             \
+      kernel(product, A(scale), static_cast<const A*>(from->grad_scores), static_cast<const int*>(from->argmax),  \
+             static_cast<const A*>(from->grad_entropy), static_cast<const A*>(from->entropy),                     \
+             static_cast<const A*>(from->log_partition));                                                         \
+    });                                                                                                           \
+  }                                                                                                               \
+  void add_##name(const T* terms, int64_t count, Accumulator<T>* sums) {                                          \
+    emulation::launch((count + THREADS - 1) / THREADS, THREADS, 0, [&] { add_kernel<T>(terms, count, sums); });   \
+  }
+
+#define DPNET_EXPORT_GATHER(T, name)                                                                              \
   void grad_parts_##name(const ArgmaxArguments* in, const T* regions, float* grad) {                              \
     emulation::launch(in->parts, THREADS, 0, [&] { grad_parts_kernel(*in, regions, grad); });                     \
   }                                                                                                               \
@@ -72,6 +108,14 @@ void merge_shares(const Share* shares, int64_t rows, int tiles, float* entropy, 
 DPNET_EXPORT(float, float32)
 DPNET_EXPORT(bfloat16, bfloat16)
 DPNET_EXPORT(half, float16)
+DPNET_EXPORT(double, float64)
+DPNET_EXPORT_GATHER(float, float32)
+DPNET_EXPORT_GATHER(bfloat16, bfloat16)
+DPNET_EXPORT_GATHER(half, float16)
+
+void turn_parts(const float* parts, const float* inverse_norms, int count, int depth, float* gradient) {
+  emulation::launch(count, THREADS, 0, [&] { turn_parts_kernel(parts, inverse_norms, depth, gradient); });
+}
 
 int images_per_block_for(int64_t regions, int64_t images, int64_t part_tiles, int tile, int processors) {
   return images_per_block(regions, images, part_tiles, tile, processors);

@@ -1,0 +1,35 @@
+// PyTorch's own matrix products and views from C++, through the dispatcher: cuBLAS on a GPU, oneDNN or MKL on a CPU.
+// For `chunked.cpp`, any shape.
+#pragma once
+
+#include <array>
+
+#include "../../common/stable.h"
+
+namespace dpnet {
+
+// Call an operator of PyTorch whose one result is a tensor.
+template <class... Arguments>
+Tensor call(const char* name, const char* overload, const Arguments&... arguments) {
+  std::array<StableIValue, sizeof...(Arguments)> stack{torch::stable::detail::from(arguments)...};
+  STABLE_TORCH_ERROR_CODE_CHECK(torch_call_dispatcher(name, overload, stack.data(), TORCH_ABI_VERSION));
+  return torch::stable::detail::to<Tensor>(stack[0]);
+}
+
+// out = a b.
+inline void multiply(const Tensor& a, const Tensor& b, const Tensor& out) { call("aten::mm", "out", a, b, out); }
+
+inline Tensor transposed(Tensor matrix) { return torch::stable::transpose(matrix, 0, 1); }
+
+// The first rows * columns elements of a flat buffer as a matrix.
+inline Tensor matrix(Tensor buffer, int64_t rows, int64_t columns) {
+  return torch::stable::view(torch::stable::narrow(buffer, 0, 0, rows * columns), {rows, columns});
+}
+
+// Rows [images * regions, d] of some images, copied only where they do not lie evenly spaced.
+inline Tensor rows_of(Tensor regions, int64_t first_image, int64_t images) {
+  Tensor some = torch::stable::narrow(regions, 0, first_image, images);
+  return torch::stable::reshape(some, {images * regions.size(1), regions.size(2)});
+}
+
+}  // namespace dpnet

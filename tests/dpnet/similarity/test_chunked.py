@@ -1,0 +1,105 @@
+"""Products in pieces: the loop that a GPU runs, too, here with the steps of the CPU, in however small a workspace."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pytest
+import torch
+from tolerances import assert_as_accurate, similarity_sums
+from torch.nn.functional import normalize
+
+from dpnet.similarity import chunked, library, part_similarity
+from reproduce.benchmarks.memory import peak_bytes
+
+pytestmark = pytest.mark.skipif(bool(library.LOAD_ERROR), reason="dpnet._C is not built here")
+SHAPE = (129, 3, 49, 63)
+DTYPES = [torch.float32, torch.float64, torch.bfloat16, torch.float16]
+TEMPERATURE = 0.1
+
+
+def inputs(dtype):
+    generator = torch.Generator().manual_seed(0)
+    parts, batch, regions, depth = SHAPE
+    wide = torch.float64 if dtype == torch.float64 else torch.float32
+    u = torch.randn(parts, depth, generator=generator, dtype=wide)
+    return u, normalize(torch.randn(batch, regions, depth, generator=generator), dim=2).to(dtype)
+
+
+def gradients(u, x, backend, with_entropy, need_regions):
+    u, x = u.clone().requires_grad_(), x.clone().requires_grad_(need_regions)
+    scores, _, entropy = part_similarity(u, x, TEMPERATURE if with_entropy else None, backend)
+    generator = torch.Generator().manual_seed(1)
+    loss = (scores * torch.randn(scores.shape, generator=generator)).sum()
+    if with_entropy:
+        loss = loss + (entropy * torch.randn(entropy.shape, generator=generator)).sum()
+    return [scores, *torch.autograd.grad(loss, [u, x] if need_regions else [u])]
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("workspace", [1, 20_000, 60_000, chunked.WORKSPACE])
+@pytest.mark.parametrize("with_entropy", [False, True])
+@pytest.mark.parametrize("need_regions", [False, True])
+def test_pieces_of_any_size_are_as_accurate_as_eager(
+    monkeypatch, dtype, workspace, with_entropy, need_regions
+):
+    monkeypatch.setattr(chunked, "WORKSPACE", workspace)
+    u, x = inputs(dtype)
+    exact = gradients(u.double(), x.double(), "eager", with_entropy, need_regions)
+    eager = gradients(u, x, "eager", with_entropy, need_regions)
+    ours = gradients(u, x, "chunked", with_entropy, need_regions)
+    _, length = similarity_sums(SHAPE, TEMPERATURE)
+    for name, mine, plain, true in zip(("scores", "parts", "regions"), ours, eager, exact):
+        assert_as_accurate(mine, plain, true, SHAPE[3] if name == "scores" else length, name)
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_the_way_back_through_products_is_the_gather(dtype):
+    """A GPU takes the products for few regions, the gather for many; the CPU the gather always."""
+    u, x = inputs(dtype)
+    scores, argmax, entropy, log_partition = chunked.forward(u, x, None)
+    grad = torch.randn(scores.shape, generator=torch.Generator().manual_seed(1)).to(scores.dtype)
+    gathered = chunked.backward(grad, None, u, x, argmax, entropy, log_partition, None, True)
+    saved = u, x, argmax, entropy, log_partition
+    dense = torch.ops.dpnet_kernels.chunked_backward(grad, None, *saved, 1.0, True, chunked.WORKSPACE)
+    double = [t.double() for t in (grad, u, x)]
+    exact = chunked.backward(
+        double[0],
+        None,
+        double[1],
+        double[2],
+        argmax,
+        *[e.double() for e in (entropy, log_partition)],
+        None,
+        True,
+    )
+    for one, other, true in zip(dense, gathered, exact):
+        assert_as_accurate(one, other, true, SHAPE[0] + SHAPE[3], least=torch.finfo(dtype).eps / 2**-23)
+
+
+def test_memory_is_bounded_by_the_workspace(monkeypatch):
+    monkeypatch.setattr(chunked, "WORKSPACE", 2**20)
+    u, x = torch.randn(3000, 64), torch.randn(40, 49, 64)  # similarities of 23.5 MB
+    run = partial(part_similarity, u, x, TEMPERATURE, "chunked")
+    run()  # loads what it needs
+    results = 40 * 3000 * 8 + 3 * 40 * 49 * 4
+    scratch = 2**20 * torch.get_num_threads()  # tiles of the CPU's steps and the library's own buffers
+    with torch.no_grad():
+        peak = peak_bytes(run, "cpu")
+    assert peak < 2**20 + results + scratch
+
+
+@pytest.mark.parametrize("layout", ["transposed", "every second", "expanded", "shifted"])
+def test_regions_need_not_be_rows_in_order(layout):
+    generator = torch.Generator().manual_seed(2)
+    x = {
+        "transposed": torch.randn(3, 16, 20, generator=generator).mT,
+        "every second": torch.randn(3, 40, 16, generator=generator)[:, ::2],
+        "expanded": torch.randn(1, 20, 16, generator=generator).expand(3, -1, -1),
+        "shifted": torch.randn(3 * 20 * 16 + 1, generator=generator)[1:].view(3, 20, 16),
+    }[layout]
+    u = torch.randn(30, 16, generator=generator)
+    scores, argmax, entropy = part_similarity(u, x, TEMPERATURE, "chunked")
+    expected = part_similarity(u, x.clone(memory_format=torch.contiguous_format), TEMPERATURE, "chunked")
+    for found, same in zip((scores, argmax, entropy), expected):
+        assert torch.equal(found, same)
