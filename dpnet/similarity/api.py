@@ -1,11 +1,12 @@
-"""The public function: check the arguments, choose a backend, call the registered op."""
+"""The public function: plain tensors take the short way, all others the registered operation."""
 
 from __future__ import annotations
 
 import torch
 
-from dpnet.similarity.backends import BACKENDS, gives_gradient
-from dpnet.similarity.inputs import check_temperature, check_tensors
+from dpnet.similarity import direct
+from dpnet.similarity.backends import gives_gradient
+from dpnet.similarity.inputs import check
 from dpnet.similarity.ops import part_similarity_op
 
 
@@ -40,10 +41,9 @@ def part_similarity(
             the backend is unknown.
         RuntimeError: the backend asked for by name cannot run on these inputs; the message says why.
     """
-    check_tensors(parts, regions)
-    check_temperature(temperature)
-    if backend not in ("auto", *BACKENDS):
-        raise ValueError(f"backend must be 'auto' or one of {', '.join(BACKENDS)}, got {backend!r}")
+    if direct.possible(parts, regions):
+        return direct.part_similarity(parts, regions, temperature, backend)
+    check(parts, regions, temperature, backend)
     only_parts = torch.is_grad_enabled() and parts.requires_grad and not regions.requires_grad
     with_gradient = temperature is not None and only_parts and gives_gradient(backend, parts, regions)
     scores, argmax, entropy, *_ = part_similarity_op(

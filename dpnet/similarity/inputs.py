@@ -6,7 +6,16 @@ import math
 
 import torch
 
+from dpnet.similarity.backends import BACKENDS
 from opticam.masking.inputs import check_floating
+
+
+def check(parts: torch.Tensor, regions: torch.Tensor, temperature: float | None, backend: str) -> None:
+    """Raise TypeError or ValueError unless `part_similarity` takes these arguments."""
+    check_tensors(parts, regions)
+    check_temperature(temperature)
+    if backend not in ("auto", *BACKENDS):
+        raise ValueError(f"backend must be 'auto' or one of {', '.join(BACKENDS)}, got {backend!r}")
 
 
 def check_tensors(parts: torch.Tensor, regions: torch.Tensor) -> None:

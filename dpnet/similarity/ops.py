@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from dpnet.similarity import gradient as way_back
 from dpnet.similarity.backends import IMPLEMENTATIONS, select_backend
 from dpnet.similarity.reference import accumulation_dtype
 
@@ -65,18 +66,9 @@ def part_similarity_backward_op(
     backend: str,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Gradients of parts [P, d] and of regions [B, R, d], the second empty unless asked for."""
-    grad_parts, grad_regions = IMPLEMENTATIONS[select_backend(backend, parts, regions)].backward(
-        grad_scores,
-        grad_entropy,
-        parts,
-        regions,
-        argmax,
-        entropy,
-        log_partition,
-        temperature,
-        need_regions,
-    )
-    return grad_parts, grad_regions
+    saved = parts, regions, argmax, entropy, log_partition
+    chosen = select_backend(backend, parts, regions)
+    return way_back.backward(grad_scores, grad_entropy, *saved, temperature, need_regions, chosen)
 
 
 @part_similarity_backward_op.register_fake
@@ -109,47 +101,15 @@ def finish_gradient_op(
     temperature: float,
     backend: str,
 ) -> None:
-    """In place: from the gradient [P, d] of the sum of all entropies to that of the parts.
-
-    The similarities are needed for it only where entropies differ in weight, which those of a mean do not.
-    """
-    implementation = IMPLEMENTATIONS[select_backend(backend, parts, regions)]
-    weight = _common_value(grad_entropy)
-    if weight is None:
-        found, _ = implementation.backward(
-            grad_scores,
-            grad_entropy,
-            parts.to(gradient.dtype),
-            regions,
-            argmax,
-            entropy,
-            log_partition,
-            temperature,
-            False,
-        )
-        gradient.copy_(found)
-    elif grad_scores is None:
-        gradient.mul_(weight)
-    else:
-        implementation.join_scores(gradient, weight, grad_scores, parts, regions, argmax)
+    """`gradient.finish`, as an operation."""
+    saved = parts, regions, argmax, entropy, log_partition
+    chosen = select_backend(backend, parts, regions)
+    way_back.finish(gradient, grad_scores, grad_entropy, *saved, temperature, chosen)
 
 
 @finish_gradient_op.register_fake
 def _(*arguments: object) -> None:
     """Nothing is returned."""
-
-
-def _common_value(values: torch.Tensor) -> float | None:
-    """The value that all have, or None where they differ; 0 where there are none."""
-    if not values.numel():
-        return 0.0
-    first = values.flatten()[0]
-    return float(first) if bool((values == first).all()) else None
-
-
-def _is_last_use(saved: torch.Tensor) -> bool:
-    """Whether the backward pass that runs frees the graph, and computes rather than traces."""
-    return type(saved) is torch.Tensor and not torch._C._autograd._get_current_graph_task_keep_graph()
 
 
 def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[torch.Tensor, ...]) -> None:
@@ -168,21 +128,8 @@ def _backward(
     grad_log_partition: torch.Tensor | None,
     grad_entropy_gradient: torch.Tensor | None,
 ) -> tuple[torch.Tensor | None, ...]:
-    *saved, entropy_gradient = ctx.saved_tensors
-    need_regions = ctx.needs_input_grad[1]
-    grad_parts = grad_regions = None
-    if grad_entropy is not None and entropy_gradient.numel() and not need_regions:
-        reuse = ctx.reuse_gradient and _is_last_use(entropy_gradient)
-        gradient = entropy_gradient.detach() if reuse else entropy_gradient.clone()
-        finish_gradient_op(gradient, grad_scores, grad_entropy, *saved, ctx.temperature, ctx.backend)
-        grad_parts = gradient.to(saved[0].dtype)
-    elif grad_scores is not None or (grad_entropy is not None and ctx.temperature is not None):
-        if ctx.temperature is None:
-            grad_entropy = None
-        grad_parts, grad_regions = part_similarity_backward_op(
-            grad_scores, grad_entropy, *saved, ctx.temperature, need_regions, ctx.backend
-        )
-    return grad_parts, grad_regions if need_regions else None, None, None, None, None
+    ways = part_similarity_backward_op, finish_gradient_op
+    return *way_back.parts_and_regions(ctx, grad_scores, grad_entropy, *ways), None, None, None, None
 
 
 part_similarity_op.register_autograd(_backward, setup_context=_setup_context)

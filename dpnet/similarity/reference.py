@@ -15,7 +15,10 @@ def accumulation_dtype(dtype: torch.dtype) -> torch.dtype:
 
 def accumulated(parts: torch.Tensor) -> torch.Tensor:
     """Parts in the accumulation dtype, rows one after the other in memory: the same tensor where they are."""
-    return parts.detach().to(accumulation_dtype(parts.dtype)).contiguous()
+    dtype = accumulation_dtype(parts.dtype)
+    if parts.dtype == dtype and parts.is_contiguous():
+        return parts
+    return parts.detach().to(dtype).contiguous()
 
 
 def unit_parts(parts: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -77,6 +77,8 @@ class Chunks {
     }
   }
 
+  int64_t largest_piece() const { return pieces_.parts; }
+
   const Steps& steps;
   const Tensor norms;
 
@@ -117,13 +119,18 @@ Gradients chunked_backward(const OptionalTensor& grad_scores, const OptionalTens
   Tensor grad_regions = need_regions
                             ? torch::stable::new_empty(regions, {regions.size(0) * regions.size(1), regions.size(2)})
                             : torch::stable::new_empty(regions, {0});
-  Tensor sums = grad_parts;  // of this piece of parts
-  const auto begin = [&](int64_t part, int64_t count) { sums = torch::stable::narrow(grad_parts, 0, part, count); };
+  const Tensor buffer = torch::stable::new_empty(regions, {chunks.largest_piece() * regions.size(2)});
+  Tensor sums = grad_parts, terms = buffer;  // of this piece of parts
+  const auto begin = [&](int64_t part, int64_t count) {
+    sums = torch::stable::narrow(grad_parts, 0, part, count);
+    terms = matrix(buffer, count, regions.size(2));
+  };
   chunks.each(grad_entropy.has_value(), begin, [&](const Product& product, const Tensor& rows, const Tensor& units) {
     chunks.steps.slope(product, upstream);
     Tensor slope = product.values;
     const Tensor used = transposed(torch::stable::narrow(slope, 1, 0, product.parts));
-    chunks.steps.add(call("aten::mm", "", used, rows), sums);
+    multiply(used, rows, terms);
+    chunks.steps.add(terms, sums);
     if (!need_regions) return;
     const int64_t first = product.first_image * product.regions;
     multiply(slope, units, torch::stable::narrow(grad_regions, 0, first, rows.size(0)));

@@ -19,7 +19,9 @@ KERNELS = {
     "grad_parts_kernel": 3,
     "grad_regions_kernel": 3,
 }
-ONE_REGISTER = 8  # bytes, stored and loaded; with entropy the tile kernel takes all 255 on Blackwell, and one more
+ONE_REGISTER = (
+    8  # bytes, stored and loaded; with entropy the tile kernel takes all 255 on Blackwell, and one more
+)
 SMALLEST_SHARED = 99 * 1024  # a block's limit on compute capability 8.6 and 8.9
 
 

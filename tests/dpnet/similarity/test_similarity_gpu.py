@@ -12,9 +12,7 @@ from torch.nn.functional import normalize
 from dpnet.similarity import library, part_similarity
 from reproduce.benchmarks.similarity.cases import PRECISIONS
 
-pytestmark = pytest.mark.skipif(
-    not (torch.cuda.is_available() and library.HAS_CUDA), reason="no CUDA device, or dpnet._C without CUDA"
-)
+pytestmark = pytest.mark.skipif(bool(library.cuda_obstacle()), reason=library.cuda_obstacle() or "it runs")
 BACKENDS = ["cuda", "chunked", "auto"]
 SHAPES = [(129, 3, 49, 63), (7, 2, 1, 64), (670, 5, 140, 33), (65, 1, 1015, 128), (200, 40, 196, 2048)]
 

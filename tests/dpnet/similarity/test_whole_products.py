@@ -105,8 +105,10 @@ def test_scores_alone_stay_exact():
 )
 def test_any_size(parts, images, regions, depth):
     u, x = inputs(parts, images, regions, depth)
-    for found, true in zip(ours(u, x), exactly(u, x)):
-        assert torch.allclose(found.double(), true, rtol=2e-3, atol=2e-3 * true.abs().max().item() + 1e-6)
+    exact = exactly(u, x)
+    # A product of unit rows may cancel: of their size, 1, are the terms that two factors of TF32 round by 2^-11 each.
+    for found, tf32, true, least in zip(ours(u, x), with_tf32(u, x), exact, (1.0, 1.0, 1e-3)):
+        assert error(found, true) <= 2 * error(tf32, true) + 2**-10 * max(true.abs().max().item(), least)
 
 
 @pytest.mark.parametrize("depth", [32, 128, 129, 2048])

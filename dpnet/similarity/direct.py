@@ -1,0 +1,78 @@
+"""The short way to a backend for plain tensors: no dispatcher between, arguments checked once per shape.
+
+The registered operation (ops.py) serves everything else: torch.compile, fake tensors, functorch. Both run the same
+implementations. What this saves is time of the CPU, which at few images or on a GPU may be most of a call.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from dpnet.similarity import gradient
+from dpnet.similarity.backends import IMPLEMENTATIONS, select_backend
+from dpnet.similarity.inputs import check
+from opticam.masking.plain import Memory, is_plain
+
+_checked = Memory()
+
+
+def possible(parts: Any, regions: Any) -> bool:
+    """Whether these are plain tensors that nothing traces, batches or fakes."""
+    return is_plain(parts, regions)
+
+
+def part_similarity(
+    parts: Tensor, regions: Tensor, temperature: float | None, backend: str
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """As `api.part_similarity`, errors included."""
+    facts = (
+        *(parts.shape, parts.dtype, parts.device, regions.shape, regions.dtype, regions.device),
+        *(temperature, backend),
+    )
+    if facts not in _checked:
+        check(parts, regions, temperature, backend)
+        _checked[facts] = True
+    trains = torch.is_grad_enabled() and (parts.requires_grad or regions.requires_grad)
+    name = select_backend(backend, parts, regions)
+    if trains:
+        scores, argmax, entropy = _PartSimilarity.apply(parts, regions, temperature, name)
+    else:
+        scores, argmax, entropy, _ = IMPLEMENTATIONS[name].forward(parts, regions, temperature)
+    return scores, argmax, None if temperature is None else entropy
+
+
+class _PartSimilarity(torch.autograd.Function):
+    """A backend's forward pass, and its way back."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, parts: Tensor, regions: Tensor, temperature: float | None, backend: str
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Scores, argmax and entropy, the last empty without τ."""
+        implementation = IMPLEMENTATIONS[backend]
+        entropy_gradient = None
+        only_parts = ctx.needs_input_grad == (True, False, False, False)
+        if temperature is not None and only_parts and hasattr(implementation, "forward_with_gradient"):
+            found = implementation.forward_with_gradient(parts, regions, temperature)
+            scores, argmax, entropy, log_partition, entropy_gradient = found
+        else:
+            scores, argmax, entropy, log_partition = implementation.forward(parts, regions, temperature)
+            entropy_gradient = scores.new_empty(0)
+        ctx.set_materialize_grads(False)
+        ctx.mark_non_differentiable(argmax)
+        ctx.save_for_backward(parts, regions, argmax, entropy, log_partition, entropy_gradient)
+        ctx.temperature, ctx.backend, ctx.reuse_gradient = temperature, backend, True
+        return scores, argmax, entropy
+
+    @staticmethod
+    @once_differentiable
+    def backward(
+        ctx: Any, grad_scores: Tensor | None, grad_argmax: None, grad_entropy: Tensor | None
+    ) -> tuple[Tensor | None, Tensor | None, None, None]:
+        """Gradients of parts and regions."""
+        ways = gradient.backward, gradient.finish
+        return *gradient.parts_and_regions(ctx, grad_scores, grad_entropy, *ways), None, None

@@ -1,0 +1,101 @@
+"""The way back, the same whichever way the forward pass took: what is saved, and what becomes of its gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from dpnet.similarity.backends import IMPLEMENTATIONS
+
+
+def parts_and_regions(
+    ctx: Any,
+    grad_scores: torch.Tensor | None,
+    grad_entropy: torch.Tensor | None,
+    backward: Callable[..., tuple[torch.Tensor, torch.Tensor]],
+    finish: Callable[..., None],
+) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+    """Gradients of parts [P, d] and of regions [B, R, d], each None where it is not asked for or there is none.
+
+    ctx holds what forward saved: parts, regions, argmax, entropy, log-partition and the parts' gradient of all
+    entropies, empty where it was not made; temperature, backend and reuse_gradient. backward and finish are the
+    functions below, or operations that do the same.
+    """
+    *saved, entropy_gradient = ctx.saved_tensors
+    need_regions = ctx.needs_input_grad[1]
+    if ctx.temperature is None:
+        grad_entropy = None
+    if grad_scores is None and grad_entropy is None:
+        return None, None
+    if grad_entropy is not None and entropy_gradient.numel() and not need_regions:
+        reuse = ctx.reuse_gradient and _is_last_use(entropy_gradient)
+        gradient = entropy_gradient.detach() if reuse else entropy_gradient.clone()
+        finish(gradient, grad_scores, grad_entropy, *saved, ctx.temperature, ctx.backend)
+        return gradient.to(saved[0].dtype), None
+    grad_parts, grad_regions = backward(
+        grad_scores, grad_entropy, *saved, ctx.temperature, need_regions, ctx.backend
+    )
+    return grad_parts, grad_regions if need_regions else None
+
+
+def backward(
+    grad_scores: torch.Tensor | None,
+    grad_entropy: torch.Tensor | None,
+    parts: torch.Tensor,
+    regions: torch.Tensor,
+    argmax: torch.Tensor,
+    entropy: torch.Tensor,
+    log_partition: torch.Tensor,
+    temperature: float | None,
+    need_regions: bool,
+    backend: str,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Gradients of parts [P, d] and of regions [B, R, d], the second empty unless asked for."""
+    saved = parts, regions, argmax, entropy, log_partition
+    found: tuple[torch.Tensor, torch.Tensor] = IMPLEMENTATIONS[backend].backward(
+        grad_scores, grad_entropy, *saved, temperature, need_regions
+    )
+    return found
+
+
+def finish(
+    gradient: torch.Tensor,
+    grad_scores: torch.Tensor | None,
+    grad_entropy: torch.Tensor,
+    parts: torch.Tensor,
+    regions: torch.Tensor,
+    argmax: torch.Tensor,
+    entropy: torch.Tensor,
+    log_partition: torch.Tensor,
+    temperature: float,
+    backend: str,
+) -> None:
+    """In place: from the gradient [P, d] of the sum of all entropies to that of the parts.
+
+    The similarities are needed for it only where entropies differ in weight, which those of a mean do not.
+    """
+    implementation = IMPLEMENTATIONS[backend]
+    weight = _common_value(grad_entropy)
+    if weight is None:
+        saved = parts.to(gradient.dtype), regions, argmax, entropy, log_partition
+        found, _ = implementation.backward(grad_scores, grad_entropy, *saved, temperature, False)
+        gradient.copy_(found)
+    elif grad_scores is None:
+        gradient.mul_(weight)
+    else:
+        implementation.join_scores(gradient, weight, grad_scores, parts, regions, argmax)
+
+
+def _common_value(values: torch.Tensor) -> float | None:
+    """The value that all have, or None where they differ; 0 where there are none."""
+    if not values.numel():
+        return 0.0
+    first = values.flatten()[0]
+    return float(first) if bool((values == first).all()) else None
+
+
+def _is_last_use(saved: torch.Tensor) -> bool:
+    """Whether the backward pass that runs frees the graph, and computes rather than traces."""
+    return type(saved) is torch.Tensor and not torch._C._autograd._get_current_graph_task_keep_graph()
