@@ -5,8 +5,9 @@ The C++ part is always built, against PyTorch's stable interface: one library se
 CUDA joins dpnet._C when FORCE_CUDA=1, when TORCH_CUDA_ARCH_LIST is set, or when this machine has a GPU; each time
 the compiler is looked for in CUDA_HOME, on the path, in /usr/local/cuda and where pip installs it. A machine with
 a compiler but no GPU gets C++ only unless asked, because CUDA triples the time to build; FORCE_CUDA=0 always
-leaves it out. TORCH_CUDA_ARCH_LIST is "8.0;9.0+PTX" where neither it nor a GPU says otherwise; MAX_JOBS limits
-the compilers that run at once. Without a C++ compiler that starts nothing is built and the eager implementations serve.
+leaves it out. TORCH_CUDA_ARCH_LIST is "8.0+PTX;9.0a" where neither it nor a GPU says otherwise, 9.0a on a GPU of
+compute capability 9.0, whose own kernel is built where 9.0a is among them. MAX_JOBS limits the compilers that run at
+once. Without a C++ compiler that starts nothing is built and the eager implementations serve.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from setuptools import setup
 
 ROOT = Path(__file__).parent
 OLDEST_PYTHON = "0x030A0000"
-ARCHITECTURES = "8.0;9.0+PTX"
+ARCHITECTURES = "8.0+PTX;9.0a"
 
 
 def has_compiler() -> bool:
@@ -66,6 +67,8 @@ def set_architectures() -> None:
 
     if not torch.cuda.is_available():
         os.environ.setdefault("TORCH_CUDA_ARCH_LIST", ARCHITECTURES)
+    elif torch.cuda.get_device_capability() == (9, 0):
+        os.environ.setdefault("TORCH_CUDA_ARCH_LIST", "9.0a")
 
 
 def runtime_folder(home: Path) -> Path:
@@ -98,8 +101,11 @@ def extension(package: str, cuda: bool):
     }
     if not any(source.endswith(".cu") for source in sources):
         return CppExtension(f"{package}._C", sources, **options)
-    options["extra_compile_args"]["cxx"] += ["-DUSE_CUDA", "-DDPNET_WITH_CUDA"]
-    options["extra_compile_args"]["nvcc"] = [*common, "-DUSE_CUDA", "-DDPNET_WITH_CUDA"]
+    definitions = ["-DUSE_CUDA", "-DDPNET_WITH_CUDA"]
+    if "9.0a" in os.environ.get("TORCH_CUDA_ARCH_LIST", ""):
+        definitions.append("-DDPNET_WITH_HOPPER")
+    options["extra_compile_args"]["cxx"] += definitions
+    options["extra_compile_args"]["nvcc"] = [*common, *definitions]
     return CUDAExtension(f"{package}._C", sources, library_dirs=[str(runtime_folder(cuda_home()))], **options)
 
 

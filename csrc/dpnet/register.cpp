@@ -14,6 +14,7 @@ std::string cpu_instructions() { return instruction_names(); }
 STABLE_TORCH_LIBRARY(dpnet_kernels, m) {
   m.def(
       "forward(Tensor parts, Tensor regions, float? temperature, bool tf32) -> (Tensor, Tensor, Tensor, Tensor)");
+  m.def("forward_hopper(Tensor parts, Tensor regions, float? temperature) -> (Tensor, Tensor, Tensor, Tensor)");
   m.def(
       "forward_gradient(Tensor parts, Tensor regions, float temperature, bool tf32) "
       "-> (Tensor, Tensor, Tensor, Tensor, Tensor)");
@@ -53,6 +54,9 @@ STABLE_TORCH_LIBRARY_IMPL(dpnet_kernels, CompositeExplicitAutograd, m) {
 #ifdef DPNET_WITH_CUDA
 STABLE_TORCH_LIBRARY_IMPL(dpnet_kernels, CUDA, m) {
   m.impl("forward", TORCH_BOX(&dpnet::forward_cuda));
+#ifdef DPNET_WITH_HOPPER
+  m.impl("forward_hopper", TORCH_BOX(&dpnet::forward_hopper));
+#endif
   m.impl("backward_argmax", TORCH_BOX(&dpnet::backward_argmax_cuda));
   m.impl("chunked_forward", TORCH_BOX(&dpnet::chunked_forward));
   m.impl("chunked_backward", TORCH_BOX(&dpnet::chunked_backward));

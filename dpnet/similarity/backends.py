@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import torch
 
-from dpnet.similarity import chunked, cpu, cuda, library, reference
+from dpnet.similarity import chunked, cpu, cuda, hopper, library, reference
 
-IMPLEMENTATIONS = {"eager": reference, "chunked": chunked, "cpp": cpu, "cuda": cuda}
+IMPLEMENTATIONS = {"eager": reference, "chunked": chunked, "cpp": cpu, "cuda": cuda, "hopper": hopper}
+ON_GPU = ("cuda", "hopper")
 """Backend name to the module that holds its `forward` and `backward`, and the `obstacle` to running it."""
 
 BACKENDS = IMPLEMENTATIONS.keys()

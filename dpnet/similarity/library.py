@@ -23,11 +23,16 @@ def cpu_instructions() -> str:
     return instructions
 
 
+def has_operation(name: str, key: str) -> bool:
+    """Whether the library holds an operation for a dispatch key, "CUDA" say."""
+    return bool(torch._C._dispatch_has_kernel_for_dispatch_key(f"dpnet_kernels::{name}", key))
+
+
 def cuda_obstacle() -> str:
     """Why no operation of the library can run on a GPU here, or ""."""
     if LOAD_ERROR:
         return LOAD_ERROR
-    if not torch._C._dispatch_has_kernel_for_dispatch_key("dpnet_kernels::forward", "CUDA"):
+    if not has_operation("forward", "CUDA"):
         return "dpnet._C was built without CUDA; build it again with FORCE_CUDA=1"
     if not torch.cuda.is_available():
         return "no CUDA device is available"

@@ -1,5 +1,5 @@
 // Scores max_r S_rp, argmax and entropy on the GPU: unit parts, a pass of the tile kernel, the softmax over its tiles.
-// The backend `cuda`, any shape; "auto" takes it below depth 1,024, or for exact float32 (`dpnet/similarity/cuda.py`).
+// The backends `cuda` and `hopper`, any shape; `dpnet/similarity/backends.py` says where "auto" takes them.
 #include "forward_tile.cuh"
 #include "launch.cuh"
 #include "../operations.h"
@@ -22,7 +22,8 @@ void run_tiles(const Launch& launch, ForwardArguments in, bool with_entropy) {
   launch(kernel, blocks, STAGES * stage_size(TILE<math>), in);
 }
 
-void run(const Launch& launch, const ForwardArguments& in, ScalarType type, bool tf32, bool with_entropy) {
+void run(const Launch& launch, const ForwardArguments& in, ScalarType type, bool tf32) {
+  const bool with_entropy = in.scale != 0;
   if (type == ScalarType::BFloat16) {
     run_tiles<Math::bf16>(launch, in, with_entropy);
   } else if (type == ScalarType::Half) {
@@ -34,10 +35,9 @@ void run(const Launch& launch, const ForwardArguments& in, ScalarType type, bool
   }
 }
 
-}  // namespace
-
 // `regions` may be padded by columns that `parts` lack; unit parts are padded by zeros to match.
-Outputs forward_cuda(const Tensor& parts, const Tensor& regions, std::optional<double> temperature, bool tf32) {
+template <class Run>
+Outputs forward_by(const Tensor& parts, const Tensor& regions, std::optional<double> temperature, const Run& run_all) {
   check_rows(regions);
   const Launch launch(parts);
   const int64_t count = parts.size(0), images = regions.size(0), rows = images * regions.size(1);
@@ -66,11 +66,30 @@ Outputs forward_cuda(const Tensor& parts, const Tensor& regions, std::optional<d
   in.regions_per_image = int(regions.size(1));
   in.row_bytes = int(regions.size(2) * regions.element_size());
   in.scale = temperature ? float(1 / *temperature) : 0.f;
-  run(launch, in, regions.scalar_type(), tf32, temperature.has_value());
+  if (images > 0) run_all(launch, in, units);
   if (temperature)
     launch(merge_shares_kernel<const Share*>, (rows + THREADS - 1) / THREADS, 0, read<Share>(shares), rows,
            int(part_tiles), write<float>(entropy), write<float>(log_partition));
   return {scores, argmax, entropy, log_partition};
 }
+
+}  // namespace
+
+Outputs forward_cuda(const Tensor& parts, const Tensor& regions, std::optional<double> temperature, bool tf32) {
+  return forward_by(parts, regions, temperature, [&](const Launch& launch, const ForwardArguments& in, const Tensor&) {
+    run(launch, in, regions.scalar_type(), tf32);
+  });
+}
+
+#ifdef DPNET_WITH_HOPPER
+void hopper_tiles(const Launch& launch, const ForwardArguments& in, const Tensor& units, const Tensor& regions);
+
+Outputs forward_hopper(const Tensor& parts, const Tensor& regions, std::optional<double> temperature) {
+  return forward_by(parts, regions, temperature,
+                    [&](const Launch& launch, const ForwardArguments& in, const Tensor& units) {
+                      hopper_tiles(launch, in, units, regions);
+                    });
+}
+#endif
 
 }  // namespace dpnet

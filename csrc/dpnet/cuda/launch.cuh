@@ -32,11 +32,17 @@ class Launch {
 
   template <class... Parameters, class... Arguments>
   void operator()(void (*kernel)(Parameters...), int64_t blocks, int shared_bytes, Arguments... arguments) const {
+    with_threads(THREADS, kernel, blocks, shared_bytes, arguments...);
+  }
+
+  template <class... Parameters, class... Arguments>
+  void with_threads(int threads, void (*kernel)(Parameters...), int64_t blocks, int shared_bytes,
+                    Arguments... arguments) const {
     if (blocks == 0) return;
     STD_TORCH_CHECK(blocks <= INT32_MAX, "part_similarity: ", blocks, " blocks are more than a grid holds");
     if (shared_bytes > 48 * 1024)  // beyond it a kernel must ask
       STD_CUDA_CHECK(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, shared_bytes));
-    kernel<<<unsigned(blocks), THREADS, shared_bytes, stream_>>>(arguments...);
+    kernel<<<unsigned(blocks), threads, shared_bytes, stream_>>>(arguments...);
     STD_CUDA_KERNEL_LAUNCH_CHECK();
   }
 

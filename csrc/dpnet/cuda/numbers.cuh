@@ -23,7 +23,7 @@ struct Piece {
   static constexpr int size = 16 / sizeof(T);
   Accumulator<T> values[size];
 
-  __device__ __forceinline__ explicit Piece(const uint4& bits) {
+  __device__ __forceinline__ explicit Piece(uint4 bits) {  // by value: a reference would be read number by number
     const T* each = reinterpret_cast<const T*>(&bits);
 #pragma unroll
     for (int i = 0; i < size; ++i) values[i] = to_float(each[i]);

@@ -1,4 +1,4 @@
-"""Compile the CUDA sources of part similarity with no GPU: registers, spills and shared memory of every kernel.
+"""Compile the CUDA sources of part similarity with no GPU: registers, spills, shared memory and SASS of every kernel.
 
 python -m reproduce.benchmarks.similarity.compile
 """
@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import sysconfig
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -19,8 +19,12 @@ from pathlib import Path
 import pandas as pd
 from torch.utils.cpp_extension import include_paths
 
+from reproduce.benchmarks.sass import Instructions, read_sass
+
 SOURCES = Path(__file__).resolve().parents[3] / "csrc" / "dpnet" / "cuda"
 ARCHITECTURES = ("80", "90a", "100")
+ONLY = {"hopper.cu": ("90a",)}
+"""Sources that are for some architectures alone."""
 MATH = ("bf16", "f16", "tf32", "tf32x3")  # in the order of the enumeration in device.cuh
 ELEMENTS = {"f": "float32", "13__nv_bfloat16": "bfloat16", "6__half": "float16", "d": "float64"}
 ENTRY = re.compile(r"Compiling entry function '(\w+)' for 'sm_(\w+)'")
@@ -38,35 +42,52 @@ def find_nvcc() -> Path | None:
 
 
 def compile_report(architectures: tuple[str, ...] = ARCHITECTURES) -> list[dict[str, object]]:
-    """One row per kernel, variant and architecture: registers per thread, spilled and shared bytes.
+    """One row per kernel, variant and architecture: registers a thread, spilled and shared bytes, and what SASS holds.
 
-    Compiles all sources at once, each for all architectures, host code included; raises RuntimeError with the
-    compiler's message where one does not compile, FileNotFoundError where there is no compiler.
+    products: instructions of the tensor cores. tiles: copies of whole tiles (UTMALDG). loads, stores: bits a thread of
+    accesses to global memory, narrowest and widest. Compiles all sources at once, each for all architectures, host
+    code included; raises RuntimeError with the compiler's message where one does not compile, FileNotFoundError where
+    there is no compiler.
     """
     nvcc = find_nvcc()
     if nvcc is None:
         raise FileNotFoundError("no CUDA compiler: set CUDA_HOME or install nvidia-cuda-nvcc")
     sources = sorted(SOURCES.glob("*.cu"))
     with ThreadPoolExecutor(len(sources)) as pool:
-        logs = pool.map(partial(_compile, nvcc, architectures), sources)
-        return [row for log in logs for row in _parse(log)]
+        found = pool.map(partial(_compile, nvcc, architectures), sources)
+        return [row for rows in found for row in rows]
 
 
-def _compile(nvcc: Path, architectures: tuple[str, ...], source: Path) -> str:
-    targets = [f"-gencode=arch=compute_{sm},code=sm_{sm}" for sm in architectures]
+def _compile(nvcc: Path, architectures: tuple[str, ...], source: Path) -> list[dict[str, object]]:
+    own = [sm for sm in architectures if sm in ONLY.get(source.name, architectures)]
+    if not own:
+        return []
+    targets = [f"-gencode=arch=compute_{sm},code=sm_{sm}" for sm in own]
     includes = [f"-isystem={folder}" for folder in include_paths()]
     # No -O3: it is for the host code, which is only checked here; device code is optimised without it.
-    flags = ["-std=c++17", "-DUSE_CUDA", "-DDPNET_WITH_CUDA", "-Xcompiler=-fPIC", "-Xptxas=-v"]
+    definitions = ["-DUSE_CUDA", "-DDPNET_WITH_CUDA", "-DDPNET_WITH_HOPPER"]
+    flags = ["-std=c++17", *definitions, "-Xcompiler=-fPIC", "-Xptxas=-v"]
     with tempfile.TemporaryDirectory() as folder:
-        command: list[str | Path] = [nvcc, *flags, "--threads=2", *targets, *includes, "-c", source]
-        command += ["-o", f"{folder}/object.o"]
+        made = Path(folder) / "object.o"
+        command: list[str | Path] = [
+            nvcc,
+            *flags,
+            "--threads=2",
+            *targets,
+            *includes,
+            "-c",
+            source,
+            "-o",
+            made,
+        ]
         result = subprocess.run(command, capture_output=True, text=True)
-    if result.returncode:
-        raise RuntimeError(f"{source.name} does not compile:\n{result.stdout}{result.stderr}")
-    return result.stdout + result.stderr
+        if result.returncode:
+            raise RuntimeError(f"{source.name} does not compile:\n{result.stdout}{result.stderr}")
+        sass = {sm: read_sass(made, int(sm.rstrip("a"))) for sm in own}
+    return list(_parse(result.stdout + result.stderr, sass))
 
 
-def _parse(log: str) -> Iterator[dict[str, object]]:
+def _parse(log: str, sass: Mapping[str, Mapping[str, Instructions]]) -> Iterator[dict[str, object]]:
     for entry in re.split(r"(?=ptxas info    : Compiling entry)", log):
         if not (name := ENTRY.search(entry)):
             continue
@@ -82,29 +103,45 @@ def _parse(log: str) -> Iterator[dict[str, object]]:
             "sm": name[2],
             "registers": int(used[1]),
             "spilled": stores + loads,
-            "shared": int(static[1]) if static else _ring_bytes(variant) if kernel == "forward_kernel" else 0,
+            "shared": _dynamic_bytes(kernel, variant) or (int(static[1]) if static else 0),
+            **_instructions(sass[name[2]][name[1]]),
         }
+
+
+def _instructions(found: Instructions) -> dict[str, object]:
+    loads, stores = (
+        "-".join(dict.fromkeys(map(str, (min(w), max(w))))) if w else "" for w in (found.loads, found.stores)
+    )
+    return {"products": found.tensor_core, "tiles": found.count("UTMALDG"), "loads": loads, "stores": stores}
 
 
 def _describe(symbol: str) -> tuple[str, str]:
     """The kernel's name and its template arguments in words, from the mangled symbol."""
     named = re.search(r"\d+([a-z_]+_kernel)", symbol)
     kernel = named[1] if named else symbol
-    if forward := re.search(r"MathE(\d)ELb(\d)", symbol):
-        return kernel, MATH[int(forward[1])] + (", entropy" if forward[2] == "1" else "")
+    if tiles := re.search(r"MathE(\d)E(?:Li(\d+)E)?Lb(\d)", symbol):
+        columns = f", {tiles[2]} columns" if tiles[2] else ""
+        return kernel, MATH[int(tiles[1])] + columns + (", entropy" if tiles[3] == "1" else "")
     element = re.search(r"_kernelI(f|d|13__nv_bfloat16|6__half)(?:Lb(\d)E)?E", symbol)
     if not element:
         return kernel, ""
     return kernel, ELEMENTS[element[1]] + (", entropy" if element[2] == "1" else "")
 
 
-def _ring_bytes(variant: str) -> int:
-    """Dynamic shared memory of the tile kernel: the ring of stages, from the constants of its layout."""
-    layout = dict(re.findall(r"constexpr int (\w+) = (\d+);", (SOURCES / "tile_layout.h").read_text()))
-    warps, per_warp, stage, stages = (
-        int(layout[n]) for n in ("WARPS", "PARTS_PER_WARP", "STAGE_BYTES", "STAGES")
-    )
-    return stages * stage * (warps * per_warp + (64 if variant.startswith("tf32x3") else 128))
+def _dynamic_bytes(kernel: str, variant: str) -> int:
+    """Dynamic shared memory of the tile kernels: the ring of stages, from the constants of their layouts."""
+    text = "".join((SOURCES / name).read_text() for name in ("tile_layout.h", "hopper_kernel.cuh"))
+    layout = {name: int(value) for name, value in re.findall(r"constexpr int (\w+) = (\d+);", text)}
+    parts = layout["WARPS"] * layout["PARTS_PER_WARP"]
+    if kernel == "forward_kernel":
+        columns = 64 if variant.startswith("tf32x3") else 128
+        return layout["STAGES"] * layout["STAGE_BYTES"] * (parts + columns)
+    if kernel == "hopper_kernel":
+        columns, stages = int(variant.split()[1]), layout["HOPPER_STAGES"]
+        ring = stages * layout["STAGE_BYTES"] * (parts + columns)
+        softmax = layout["HOPPER_WARPS"] * columns * 12 if "entropy" in variant else 0
+        return layout["HOPPER_ALIGNMENT"] + ring + softmax + 2 * stages * 8
+    return 0
 
 
 if __name__ == "__main__":

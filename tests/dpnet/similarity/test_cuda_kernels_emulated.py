@@ -52,7 +52,8 @@ def unit_parts(kernels, parts, dtype):
     return units, norms
 
 
-def forward(kernels, parts, regions, name, temperature, images_per_block):
+def forward(kernels, parts, regions, name, temperature, images_per_block, hopper_tile=None):
+    """Scores, argmax, entropy and log-partition by the tile kernel, or, given its tile, by that of Hopper."""
     batch, count = regions.shape[:2]
     units, _ = unit_parts(kernels, parts, regions.dtype)
     rows = padded(regions)
@@ -63,7 +64,12 @@ def forward(kernels, parts, regions, name, temperature, images_per_block):
     pointers = [t.data_ptr() for t in (units, rows, scores, argmax, shares)]
     sizes = [bytes_per_row, batch, len(parts), count, images_per_block, bytes_per_row]
     arguments = ForwardArguments(*pointers, *sizes, 1 / temperature)
-    failed = kernels.forward(ctypes.byref(arguments), list(DTYPES).index(name), 1)
+    math_index = list(DTYPES).index(name)
+    if hopper_tile is None:
+        failed = kernels.forward(ctypes.byref(arguments), math_index, 1)
+    else:
+        processors = 3  # so that one takes several pieces of work
+        failed = kernels.hopper(ctypes.byref(arguments), math_index, hopper_tile, 1, processors)
     assert not failed
     entropy, log_partition = torch.empty(batch, count), torch.empty(batch, count)
     kernels.merge_shares(
@@ -90,13 +96,26 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize(("name", "parts", "batch", "regions", "depth", "images_per_block"), CASES)
-def test_forward_agrees_with_float64(kernels, name, parts, batch, regions, depth, images_per_block):
+HOPPER_CASES = [
+    ("bf16", 129, 3, 49, 63, 2, 200),
+    ("f16", 70, 5, 60, 300, 4, 256),
+    ("tf32", 40, 2, 140, 40, 1, 200),
+    ("tf32", 140, 4, 49, 200, 4, 200),
+    ("bf16", 300, 2, 300, 72, 1, 256),
+    ("bf16", 10, 3, 196, 24, 1, 200),
+]
+ALL_CASES = [(*case, None) for case in CASES] + HOPPER_CASES
+
+
+@pytest.mark.parametrize(
+    ("name", "parts", "batch", "regions", "depth", "images_per_block", "hopper"), ALL_CASES
+)
+def test_forward_agrees_with_float64(kernels, name, parts, batch, regions, depth, images_per_block, hopper):
     u, x = inputs(DTYPES[name], parts, batch, regions, depth)
-    scores, argmax, entropy, log_partition = forward(kernels, u, x, name, 0.1, images_per_block)
+    scores, argmax, entropy, log_partition = forward(kernels, u, x, name, 0.1, images_per_block, hopper)
     exact = normalize(u.double(), dim=1) @ x.double().mT
-    # Factors of unit norm, each rounded to so many bits; what adds them up is float32.
-    factors = {"bf16": 2**-8, "f16": 2**-11, "tf32": 2**-11, "tf32x3": 2**-22}[name]
+    # Factors of unit norm, each rounded to so many bits (Hopper cuts TF32 off); what adds them up is float32.
+    factors = {"bf16": 2**-8, "f16": 2**-11, "tf32": 2**-10 if hopper else 2**-11, "tf32x3": 2**-22}[name]
     tolerance = 2 * factors + rounding(exact.amax(dim=2), depth)
     assert (scores - exact.amax(dim=2)).abs().max() < tolerance
     reached = exact.gather(2, argmax.long().unsqueeze(2)).squeeze(2)
@@ -106,11 +125,12 @@ def test_forward_agrees_with_float64(kernels, name, parts, batch, regions, depth
     assert (log_partition - (exact / 0.1).logsumexp(dim=1)).abs().max() < 10 * tolerance
 
 
-def test_forward_ties_and_nan(kernels):
+@pytest.mark.parametrize("hopper", [None, 200, 256])
+def test_forward_ties_and_nan(kernels, hopper):
     u, x = inputs(torch.bfloat16, 40, 3, 20, 48)
     x[:, 10:] = x[:, :10]
     x[1, 4, 2] = x[1, 6, 3] = math.nan
-    scores, argmax, entropy, _ = forward(kernels, u, x, "bf16", 0.1, 2)
+    scores, argmax, entropy, _ = forward(kernels, u, x, "bf16", 0.1, 2, hopper)
     assert argmax.max() < 10
     assert scores[1].isnan().all() and (argmax[1] == 4).all()
     assert not scores[[0, 2]].isnan().any()
@@ -156,3 +176,20 @@ def test_blocks_take_images_only_while_all_processors_have_work(kernels, regions
     assert chosen[0] == 1 and all(1 <= count <= 16 for count in chosen)
     tiles = -(-chosen[2] * regions // 128)
     assert tiles * 128 <= 1.15 * chosen[2] * regions or regions < 8
+
+
+@pytest.mark.parametrize(
+    ("regions", "images", "part_tiles", "tile", "taken"),
+    [
+        (196, 64, 16, 200, 1),
+        (49, 64, 16, 200, 4),
+        (1015, 64, 16, 256, 1),
+        (49, 1, 6, 200, 1),
+        (4, 4096, 1, 200, 32),
+    ],
+)
+def test_hopper_leaves_few_columns_empty(kernels, regions, images, part_tiles, tile, taken):
+    kernels.hopper_work_for.restype = ctypes.c_int64
+    sizes = (ctypes.c_int64(n) for n in (regions, images, part_tiles))
+    found = kernels.hopper_work_for(*sizes, ctypes.c_int(132))
+    assert divmod(found, 256) == (tile, taken)

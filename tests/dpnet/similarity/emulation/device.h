@@ -24,7 +24,7 @@
 struct Index {
   int x;
 };
-inline Index threadIdx, blockIdx;
+inline Index threadIdx, blockIdx, gridDim;
 
 namespace emulation {
 
@@ -66,10 +66,15 @@ class Block {
       ++barrier.generation;
       return;
     }
-    while (barrier.generation == generation)
-      if (_setjmp(points_[threadIdx.x]) == 0) _longjmp(main_point_, 1);
+    while (barrier.generation == generation) yield();
   }
 
+  // Let the others run.
+  void yield() {
+    if (_setjmp(points_[threadIdx.x]) == 0) _longjmp(main_point_, 1);
+  }
+
+  void wait_some(int count) { wait(some_, count); }
   void wait_block() { wait(block_, int(contexts_.size())); }
   void wait_warp() { wait(warps_[threadIdx.x / LANES], LANES); }
 
@@ -98,7 +103,7 @@ class Block {
   std::unique_ptr<jmp_buf[]> points_;
   std::vector<ucontext_t> contexts_;
   std::vector<std::vector<char>> stacks_;
-  Barrier block_;
+  Barrier block_, some_;
   std::vector<Barrier> warps_;
   std::vector<char> started_, finished_;
   std::exception_ptr error_;
@@ -108,6 +113,7 @@ inline std::vector<char> shared;
 
 // Run a kernel on every block of a grid; shared memory starts as garbage.
 inline void launch(int64_t blocks, int threads, size_t shared_bytes, const std::function<void()>& kernel) {
+  gridDim.x = int(blocks);
   for (int64_t block = 0; block < blocks; ++block) {
     shared.assign(shared_bytes, char(0xff));
     blockIdx.x = int(block);

@@ -1,7 +1,10 @@
 // The CUDA kernels, compiled for the CPU by the emulation and called from Python.
 #define DPNET_EMULATION "../../../tests/dpnet/similarity/emulation/device.h"
+#include "../../../../csrc/dpnet/cuda/device.cuh"
+#include "hopper.h"
 #include "../../../../csrc/dpnet/cuda/backward_kernels.cuh"
 #include "../../../../csrc/dpnet/cuda/forward_tile.cuh"
+#include "../../../../csrc/dpnet/cuda/hopper_kernel.cuh"
 #include "../../../../csrc/dpnet/cuda/product_kernels.cuh"
 
 using namespace dpnet;
@@ -25,9 +28,32 @@ void run_forward(const ForwardArguments& in, bool with_entropy) {
   emulation::launch(blocks, THREADS, STAGES * stage_size(TILE<math>), [&] { kernel(in); });
 }
 
+template <Math math, int tile, bool with_entropy>
+void run_hopper(const ForwardArguments& in, int processors) {
+  const int64_t tiles = (in.parts + PARTS_PER_BLOCK - 1) / PARTS_PER_BLOCK;
+  const int64_t work = tiles * ((in.images + in.images_per_block - 1) / in.images_per_block);
+  const int bytes = math == Math::tf32 ? 4 : 2;
+  const TileMap units{in.units, in.row_bytes, in.row_bytes, in.parts, PARTS_PER_BLOCK, bytes};
+  const TileMap regions{in.regions, in.row_bytes, in.region_pitch, in.images * in.regions_per_image, tile, bytes};
+  emulation::launch(std::min<int64_t>(work, processors), HOPPER_THREADS, HOPPER_SHARED<tile, with_entropy>,
+                    [&] { hopper_kernel<math, tile, with_entropy>(in, units, regions, work); });
+}
+
+template <Math math>
+void run_hopper(const ForwardArguments& in, int tile, bool with_entropy, int processors) {
+  const auto run = tile == 256 ? (with_entropy ? run_hopper<math, 256, true> : run_hopper<math, 256, false>)
+                               : (with_entropy ? run_hopper<math, 200, true> : run_hopper<math, 200, false>);
+  run(in, processors);
+}
+
 }  // namespace
 
 extern "C" {
+
+int hopper(const ForwardArguments* in, int math, int tile, int with_entropy, int processors) {
+  const auto run = math == 0 ? run_hopper<Math::bf16> : math == 1 ? run_hopper<Math::f16> : run_hopper<Math::tf32>;
+  return guarded([&] { run(*in, tile, with_entropy, processors); });
+}
 
 int forward(const ForwardArguments* in, int math, int with_entropy) {
   emulation::readable = {{in->units, in->units + int64_t(in->parts) * in->row_bytes},
@@ -119,5 +145,10 @@ void turn_parts(const float* parts, const float* inverse_norms, int count, int d
 
 int images_per_block_for(int64_t regions, int64_t images, int64_t part_tiles, int tile, int processors) {
   return images_per_block(regions, images, part_tiles, tile, processors);
+}
+
+int64_t hopper_work_for(int64_t regions, int64_t images, int64_t part_tiles, int processors) {
+  const HopperWork work = hopper_work(regions, images, part_tiles, processors);
+  return int64_t(work.tile) << 8 | work.images;
 }
 }

@@ -1,0 +1,40 @@
+"""The CUDA implementation for compute capability 9.0: tensor cores that read shared memory, tiles copied by hardware.
+
+As `cuda` it never stores a similarity; it multiplies float32 as TF32 alone.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from dpnet.similarity import chunked, library
+from dpnet.similarity.cuda import allows_tf32
+from dpnet.similarity.reference import accumulated
+
+
+def obstacle(device: str, dtype: torch.dtype) -> str:
+    """Why the kernel cannot run here on this type of device and dtype, or ""."""
+    if device != "cuda":
+        return f"it runs on cuda, not on {device}"
+    if reason := library.cuda_obstacle():
+        return reason
+    if torch.cuda.get_device_capability() != (9, 0):
+        return "the kernel is for compute capability 9.0"
+    if not library.has_operation("forward_hopper", "CUDA"):
+        return "dpnet._C was built without compute capability 9.0a; build it again with TORCH_CUDA_ARCH_LIST=9.0a"
+    if dtype == torch.float32 and not allows_tf32():
+        return "float32 is multiplied as TF32, which PyTorch is not told that it may"
+    return "the kernel does not take float64" if dtype == torch.float64 else ""
+
+
+def forward(
+    parts: torch.Tensor, regions: torch.Tensor, temperature: float | None
+) -> tuple[torch.Tensor, ...]:
+    """As `reference.forward`, never storing the similarities."""
+    kernel = torch.ops.dpnet_kernels.forward_hopper
+    found: tuple[torch.Tensor, ...] = kernel(accumulated(parts), chunked.aligned_rows(regions), temperature)
+    return found
+
+
+backward = chunked.backward
+"""The way back stores nothing of the forward pass: a gather through the argmax, or products, some images each."""
