@@ -3,8 +3,8 @@
 #   bash reproduce/gpu.sh OUTDIR [--no-venv]
 # Benchmarks measure the rows that the CSV in OUTDIR, or else the committed one, lacks of today's sources, versions and
 # GPU; a run that was cut short goes on from its OUTDIR. Leaves gpu.log and the CSV files with their tables and plots
-# there. A part that fails does not stop the others; the exit status then is 1. --no-venv uses the current Python and
-# installs nothing.
+# there, and `fastest_cuda.csv`, which belongs into dpnet/similarity/. A part that fails does not stop the others; the
+# exit status then is 1. --no-venv uses the current Python and installs nothing.
 set -uo pipefail
 out=
 for argument in "$@"; do
@@ -49,6 +49,8 @@ part 20 "what runs where" "$PYTHON" -m opticam info
 part 80 "masking benchmark" "$PYTHON" -m reproduce.benchmarks.masking --device cuda --quick --changed-only --out "$out"
 part 80 "similarity benchmark" \
     "$PYTHON" -m reproduce.benchmarks.similarity --device cuda --quick --changed-only --out "$out"
+part 20 "what auto is to choose" "$PYTHON" -m reproduce.benchmarks.similarity.choices \
+    "$out/similarity_cuda.csv" --out "$out/fastest_cuda.csv"
 part 60 "Opti-CAM loop benchmark" "$PYTHON" -m reproduce.benchmarks.loop --device cuda \
     --part opti-cam --batches 1 8 64 --repeats 1 --changed-only --out "$out"
 

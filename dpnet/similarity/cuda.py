@@ -7,9 +7,6 @@ import torch
 from dpnet.similarity import chunked, library
 from dpnet.similarity.reference import accumulated
 
-FUSED_BELOW_DEPTH = 1024
-"""From this depth on, a plain product and a reduction are expected to be faster than the tile kernel."""
-
 
 def obstacle(device: str, dtype: torch.dtype) -> str:
     """Why the kernels cannot run here on this type of device and dtype, or ""."""
@@ -17,11 +14,6 @@ def obstacle(device: str, dtype: torch.dtype) -> str:
         return f"it runs on cuda, not on {device}"
     float64 = "the kernels do not take float64" if dtype == torch.float64 else ""
     return library.cuda_obstacle() or float64
-
-
-def is_faster(parts: torch.Tensor, regions: torch.Tensor) -> bool:
-    """Whether the kernel is expected to beat `chunked`: a small depth, or float32 accuracy on tensor cores."""
-    return parts.shape[1] < FUSED_BELOW_DEPTH or (regions.dtype == torch.float32 and not allows_tf32())
 
 
 def allows_tf32() -> bool:

@@ -37,7 +37,7 @@ def part_similarity(
         check(parts, regions, temperature, backend)
         _checked[facts] = True
     trains = torch.is_grad_enabled() and (parts.requires_grad or regions.requires_grad)
-    name = select_backend(backend, parts, regions)
+    name = select_backend(backend, parts, regions, with_entropy=temperature is not None, trains=trains)
     if trains:
         scores, argmax, entropy = _PartSimilarity.apply(parts, regions, temperature, name)
     else:

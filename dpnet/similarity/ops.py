@@ -26,7 +26,8 @@ def part_similarity_op(
     unless asked for, and only backends of which `gives_gradient` is true can be asked. With reuse_gradient it
     is for the backward pass alone, the last of which writes its result there.
     """
-    implementation = IMPLEMENTATIONS[select_backend(backend, parts, regions)]
+    chosen = select_backend(backend, parts, regions, with_entropy=temperature is not None)
+    implementation = IMPLEMENTATIONS[chosen]
     if with_gradient:
         scores, argmax, entropy, log_partition, gradient = implementation.forward_with_gradient(
             parts, regions, temperature

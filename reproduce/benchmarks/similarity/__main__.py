@@ -88,7 +88,7 @@ def checked(
     shape: Shape, precision: Precision, device: str, compiled: bool
 ) -> tuple[Mapping[str, Rival], Mapping[str, float]]:
     """The implementations that take the precision, and each one's largest error."""
-    everyone = rivals(device, compiled)
+    everyone = rivals(device, precision.dtype, compiled)
     if precision.dtype != torch.float32:
         everyone.pop("faiss search", None)
     parts, regions = inputs(shape, precision, device)
@@ -118,7 +118,7 @@ def measure(
         peak = peak_bytes(calls[name], device)
         yield {
             "implementation": name,
-            **{"B": images, "R": count, "P": number, "d": depth},
+            **{"B": images, "R": count, "P": number, "d": depth, "capability": capability(device)},
             "median_ms": round(statistics.median(spent), 3),
             "least_ms": round(min(spent), 3),
             "turns": len(spent),
@@ -128,6 +128,11 @@ def measure(
             "extra_mb": None if peak is None else round(peak / 1e6, 2),
             "error": f"{errors[name]:.1e}",
         }
+
+
+def capability(device: str) -> str:
+    """What the GPU's kernels are compiled for, "9.0" say; "" on a CPU."""
+    return ".".join(map(str, torch.cuda.get_device_capability())) if device == "cuda" else ""
 
 
 def run(options: argparse.Namespace) -> Path:

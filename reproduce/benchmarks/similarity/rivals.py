@@ -10,6 +10,7 @@ import torch
 from torch.nn.functional import normalize
 
 from dpnet.similarity import part_similarity
+from dpnet.similarity.backends import IMPLEMENTATIONS, ON_GPU
 
 Result = tuple[torch.Tensor | None, torch.Tensor | None, torch.Tensor | None]
 Rival = Callable[[torch.Tensor, torch.Tensor, float | None], Result]
@@ -32,11 +33,12 @@ def eager(
     return scores, argmax, -(log_share.exp() * log_share).sum(dim=over_parts)
 
 
-def rivals(device: str, compiled: bool) -> dict[str, Rival]:
-    """Name to implementation. Those with scores are differentiable in the parts."""
-    ours = {"ours (auto)": "auto", "ours (chunked)": "chunked"}
-    if device == "cuda":
-        ours["ours (cuda)"] = "cuda"
+def rivals(device: str, dtype: torch.dtype, compiled: bool) -> dict[str, Rival]:
+    """Name to implementation, of those that take such regions. Those with scores are differentiable in the parts."""
+    names = ["auto", "chunked"]
+    if device == "cuda":  # what "auto" chooses from
+        names += ["eager", *(name for name in ON_GPU if not IMPLEMENTATIONS[name].obstacle("cuda", dtype))]
+    ours = {f"ours ({name})": name for name in names}
     found: dict[str, Rival] = {
         "eager max": partial(eager, reduce="max", parts_last=False),
         "eager amax": partial(eager, reduce="amax", parts_last=False),

@@ -248,7 +248,7 @@ def test_a_part_of_norm_zero_scores_zero(backend):
 
 def test_backend_report_has_a_row_for_each_backend_and_says_why_not():
     report = {row["backend"]: row for row in backend_report()}
-    assert set(report) == {"eager", "chunked", "cpp", "cuda"}
+    assert set(report) == {"eager", "chunked", "cpp", "cuda", "hopper"}
     assert report["eager"]["available"] == "yes"
     assert all(row["detail"] for row in report.values() if row["available"] == "no")
     assert report["cpp"]["detail"].split("+")[0] in ("avx512", "avx2", "baseline")
