@@ -122,18 +122,17 @@ Gradients chunked_backward(const OptionalTensor& grad_scores, const OptionalTens
   const Tensor buffer = torch::stable::new_empty(regions, {chunks.largest_piece() * regions.size(2)});
   Tensor sums = grad_parts, terms = buffer;  // of this piece of parts
   const auto begin = [&](int64_t part, int64_t count) {
-    sums = torch::stable::narrow(grad_parts, 0, part, count);
+    sums = rows_from(grad_parts, part, count);
     terms = matrix(buffer, count, regions.size(2));
   };
   chunks.each(grad_entropy.has_value(), begin, [&](const Product& product, const Tensor& rows, const Tensor& units) {
     chunks.steps.slope(product, upstream);
-    Tensor slope = product.values;
-    const Tensor used = transposed(torch::stable::narrow(slope, 1, 0, product.parts));
+    const Tensor all = transposed(product.values), used = rows_from(all, 0, product.parts);
     multiply(used, rows, terms);
     chunks.steps.add(terms, sums);
     if (!need_regions) return;
     const int64_t first = product.first_image * product.regions;
-    multiply(slope, units, torch::stable::narrow(grad_regions, 0, first, rows.size(0)));
+    multiply(product.values, units, rows_from(grad_regions, first, rows.size(0)));
   });
   chunks.steps.turn_parts(parts, chunks.norms, grad_parts);
   if (need_regions)

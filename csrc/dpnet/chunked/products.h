@@ -21,15 +21,19 @@ inline void multiply(const Tensor& a, const Tensor& b, const Tensor& out) { call
 
 inline Tensor transposed(Tensor matrix) { return torch::stable::transpose(matrix, 0, 1); }
 
+// Rows [first, first + count) of a tensor: itself where that is all of them, which saves a call.
+inline Tensor rows_from(Tensor tensor, int64_t first, int64_t count) {
+  return count == tensor.size(0) ? tensor : torch::stable::narrow(tensor, 0, first, count);
+}
+
 // The first rows * columns elements of a flat buffer as a matrix.
-inline Tensor matrix(Tensor buffer, int64_t rows, int64_t columns) {
-  return torch::stable::view(torch::stable::narrow(buffer, 0, 0, rows * columns), {rows, columns});
+inline Tensor matrix(const Tensor& buffer, int64_t rows, int64_t columns) {
+  return torch::stable::view(rows_from(buffer, 0, rows * columns), {rows, columns});
 }
 
 // Rows [images * regions, d] of some images, copied only where they do not lie evenly spaced.
-inline Tensor rows_of(Tensor regions, int64_t first_image, int64_t images) {
-  Tensor some = torch::stable::narrow(regions, 0, first_image, images);
-  return torch::stable::reshape(some, {images * regions.size(1), regions.size(2)});
+inline Tensor rows_of(const Tensor& regions, int64_t first_image, int64_t images) {
+  return torch::stable::reshape(rows_from(regions, first_image, images), {images * regions.size(1), regions.size(2)});
 }
 
 }  // namespace dpnet
