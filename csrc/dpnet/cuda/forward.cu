@@ -1,17 +1,13 @@
-// Scores max_r S_rp, argmax and entropy on the GPU: unit parts, a pass of the tile kernel, the softmax over its tiles.
+// Scores max_r S_rp, argmax and entropy on the GPU: unit parts, a pass of a tile kernel, the softmax over its tiles.
 // The backends `cuda` and `hopper`, any shape; `dpnet/similarity/backends.py` says where "auto" takes them.
+#include <algorithm>
+
 #include "forward_tile.cuh"
 #include "launch.cuh"
 #include "../operations.h"
 
 namespace dpnet {
 namespace {
-
-template <class T>
-void fill_unit_parts(const Launch& launch, const Tensor& parts, const Tensor& units, const Tensor& norms) {
-  launch(unit_parts_kernel<T>, parts.size(0), 0, read<float>(parts), int(parts.size(0)), int(parts.size(1)),
-         int(units.size(1)), write<T>(units), write<float>(norms));
-}
 
 template <Math math>
 void run_tiles(const Launch& launch, ForwardArguments in, bool with_entropy) {
@@ -22,7 +18,7 @@ void run_tiles(const Launch& launch, ForwardArguments in, bool with_entropy) {
   launch(kernel, blocks, STAGES * stage_size(TILE<math>), in);
 }
 
-void run(const Launch& launch, const ForwardArguments& in, ScalarType type, bool tf32) {
+void run_any(const Launch& launch, const ForwardArguments& in, ScalarType type, bool tf32) {
   const bool with_entropy = in.scale != 0;
   if (type == ScalarType::BFloat16) {
     run_tiles<Math::bf16>(launch, in, with_entropy);
@@ -35,60 +31,84 @@ void run(const Launch& launch, const ForwardArguments& in, ScalarType type, bool
   }
 }
 
-// `regions` may be padded by columns that `parts` lack; unit parts are padded by zeros to match.
+// What is held at a time: unit parts, and the softmax of every region over each tile of them.
+constexpr int64_t UNITS_BYTES = 20 << 20, SHARES_BYTES = 10 << 20;
+
+void make_units(const Launch& launch, const Tensor& parts, int64_t first, int64_t count, const Tensor& units,
+                const Tensor& norms) {
+  const int depth = int(parts.size(1));
+  with_type(units.scalar_type(), [&](auto zero) {
+    launch(unit_parts_kernel<decltype(zero)>, count, 0, read<float>(parts) + first * depth, int(count), depth,
+           int(units.size(1)), write<decltype(zero)>(units), write<float>(norms));
+  });
+}
+
+// run(launch, arguments) for all pieces. `regions` may be padded by columns that `parts` lack; unit parts are
+// padded by zeros to match.
 template <class Run>
-Outputs forward_by(const Tensor& parts, const Tensor& regions, std::optional<double> temperature, const Run& run_all) {
+Outputs forward_by(const Tensor& parts, const Tensor& regions, std::optional<double> temperature, const Run& run) {
   check_rows(regions);
   const Launch launch(parts);
-  const int64_t count = parts.size(0), images = regions.size(0), rows = images * regions.size(1);
-  const int64_t part_tiles = (count + PARTS_PER_BLOCK - 1) / PARTS_PER_BLOCK;
+  const int64_t count = parts.size(0), images = regions.size(0), each = regions.size(1);
+  const int64_t row_bytes = regions.size(2) * int64_t(regions.element_size());
+  const int64_t rows = temperature ? images * each : 0;
   Tensor scores = torch::stable::new_empty(parts, {images, count});
   Tensor argmax = torch::stable::new_empty(parts, {images, count}, ScalarType::Int);
-  Tensor entropy = torch::stable::new_empty(parts, {0}), log_partition = torch::stable::new_empty(parts, {0});
-  Tensor shares = torch::stable::new_empty(parts, {temperature ? part_tiles * rows * 3 : 0});
-  if (temperature) {
-    entropy = torch::stable::new_empty(parts, {images, regions.size(1)});
-    log_partition = torch::stable::new_empty(parts, {images, regions.size(1)});
-  }
+  const auto each_region = [&] {
+    return temperature ? torch::stable::new_empty(parts, {images, each}) : torch::stable::new_empty(parts, {0});
+  };
+  Tensor entropy = each_region(), log_partition = each_region();
+  Tensor state = torch::stable::new_empty(parts, {rows * 3});
 
-  Tensor units = torch::stable::new_empty(regions, {count, regions.size(2)});
-  Tensor norms = torch::stable::new_empty(parts, {count});
-  with_type(regions.scalar_type(), [&](auto zero) { fill_unit_parts<decltype(zero)>(launch, parts, units, norms); });
-  ForwardArguments in{};
-  in.units = read<char>(units);
-  in.regions = read<char>(regions);
-  in.scores = write<float>(scores);
-  in.argmax = write<int>(argmax);
-  in.shares = write<Share>(shares);
-  in.region_pitch = regions.stride(1) * int64_t(regions.element_size());
-  in.images = images;
-  in.parts = int(count);
-  in.regions_per_image = int(regions.size(1));
-  in.row_bytes = int(regions.size(2) * regions.element_size());
-  in.scale = temperature ? float(1 / *temperature) : 0.f;
-  if (images > 0) run_all(launch, in, units);
-  if (temperature)
-    launch(merge_shares_kernel<const Share*>, (rows + THREADS - 1) / THREADS, 0, read<Share>(shares), rows,
-           int(part_tiles), write<float>(entropy), write<float>(log_partition));
+  const int64_t some_parts = piece(count, UNITS_BYTES / row_bytes, PARTS_PER_BLOCK);
+  const int64_t tiles = some_parts / PARTS_PER_BLOCK, row_shares = tiles * each * int64_t(sizeof(Share));
+  const int64_t some_images = temperature ? piece(std::max<int64_t>(images, 1), SHARES_BYTES / row_shares, 1) : images;
+  Tensor units = torch::stable::new_empty(regions, {std::min(some_parts, count), regions.size(2)});
+  Tensor norms = torch::stable::new_empty(parts, {std::min(some_parts, count)});
+  Tensor shares = torch::stable::new_empty(parts, {temperature ? tiles * some_images * each * 3 : 0});
+  for (int64_t part = 0; part < count && images > 0; part += some_parts) {
+    const int64_t own_parts = std::min(some_parts, count - part);
+    make_units(launch, parts, part, own_parts, units, norms);
+    for (int64_t image = 0; image < images; image += some_images) {
+      const int64_t own_images = std::min(some_images, images - image), own_rows = own_images * each;
+      ForwardArguments in{};
+      in.units = read<char>(units);
+      in.region_pitch = regions.stride(1) * int64_t(regions.element_size());
+      in.regions = read<char>(regions) + image * each * in.region_pitch;
+      in.scores = write<float>(scores) + image * count + part;
+      in.argmax = write<int>(argmax) + image * count + part;
+      in.shares = write<Share>(shares);
+      in.images = own_images;
+      in.parts = int(own_parts);
+      in.all_parts = int(count);
+      in.regions_per_image = int(each);
+      in.row_bytes = int(row_bytes);
+      in.scale = temperature ? float(1 / *temperature) : 0.f;
+      run(launch, in);
+      if (!temperature) continue;
+      launch(extend_shares_kernel<float>, divide_up(own_rows, THREADS), 0, read<Share>(shares), own_rows,
+             int(divide_up(own_parts, PARTS_PER_BLOCK)), part == 0, write<Share>(state) + image * each,
+             write<float>(entropy) + image * each, write<float>(log_partition) + image * each);
+    }
+  }
   return {scores, argmax, entropy, log_partition};
 }
 
 }  // namespace
 
 Outputs forward_cuda(const Tensor& parts, const Tensor& regions, std::optional<double> temperature, bool tf32) {
-  return forward_by(parts, regions, temperature, [&](const Launch& launch, const ForwardArguments& in, const Tensor&) {
-    run(launch, in, regions.scalar_type(), tf32);
+  return forward_by(parts, regions, temperature, [&](const Launch& launch, const ForwardArguments& in) {
+    run_any(launch, in, regions.scalar_type(), tf32);
   });
 }
 
 #ifdef DPNET_WITH_HOPPER
-void hopper_tiles(const Launch& launch, const ForwardArguments& in, const Tensor& units, const Tensor& regions);
+void hopper_tiles(const Launch& launch, const ForwardArguments& in, ScalarType type);
 
 Outputs forward_hopper(const Tensor& parts, const Tensor& regions, std::optional<double> temperature) {
-  return forward_by(parts, regions, temperature,
-                    [&](const Launch& launch, const ForwardArguments& in, const Tensor& units) {
-                      hopper_tiles(launch, in, units, regions);
-                    });
+  return forward_by(parts, regions, temperature, [&](const Launch& launch, const ForwardArguments& in) {
+    hopper_tiles(launch, in, regions.scalar_type());
+  });
 }
 #endif
 

@@ -30,32 +30,31 @@ CUtensorMapDataType type_of(ScalarType type) {
   return type == ScalarType::Half ? CU_TENSOR_MAP_DATA_TYPE_FLOAT16 : CU_TENSOR_MAP_DATA_TYPE_FLOAT32;
 }
 
-// Tiles of `height` rows of STAGE_BYTES of a matrix of `rows` rows, `pitch` bytes apart.
-TileMap tile_map(const Tensor& tensor, int64_t rows, int64_t pitch, int height) {
-  const uint32_t bytes = uint32_t(tensor.element_size());
-  const uint64_t sizes[2] = {uint64_t(tensor.size(-1)), uint64_t(rows)}, strides[1] = {uint64_t(pitch)};
+// Tiles of `height` rows of STAGE_BYTES of a matrix of `rows` rows of `row_bytes`, `pitch` bytes apart.
+TileMap tile_map(const char* data, ScalarType type, int64_t rows, int64_t row_bytes, int64_t pitch, int height) {
+  const uint32_t bytes = type == ScalarType::Float ? 4 : 2;
+  const uint64_t sizes[2] = {uint64_t(row_bytes) / bytes, uint64_t(rows)}, strides[1] = {uint64_t(pitch)};
   const uint32_t box[2] = {STAGE_BYTES / bytes, uint32_t(height)}, steps[2] = {1, 1};
   TileMap map;
-  const CUresult result = encoder()(&map, type_of(tensor.scalar_type()), 2, const_cast<void*>(tensor.const_data_ptr()),
-                                    sizes, strides, box, steps, CU_TENSOR_MAP_INTERLEAVE_NONE,
-                                    CU_TENSOR_MAP_SWIZZLE_128B, CU_TENSOR_MAP_L2_PROMOTION_L2_256B,
-                                    CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
+  const CUresult result = encoder()(&map, type_of(type), 2, const_cast<char*>(data), sizes, strides, box, steps,
+                                    CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B,
+                                    CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
   STD_TORCH_CHECK(result == CUDA_SUCCESS, "part_similarity: a tile map failed with ", int(result));
   return map;
 }
 
 template <Math math, int tile, bool with_entropy>
-void run_tiles(const Launch& launch, const ForwardArguments& in, const Tensor& units, const Tensor& regions,
-               int64_t part_tiles, int processors) {
+void run_tiles(const Launch& launch, const ForwardArguments& in, ScalarType type, int64_t part_tiles, int processors) {
   const int64_t work = part_tiles * ((in.images + in.images_per_block - 1) / in.images_per_block);
-  const TileMap parts_map = tile_map(units, in.parts, in.row_bytes, PARTS_PER_BLOCK);
-  const TileMap regions_map = tile_map(regions, in.images * in.regions_per_image, in.region_pitch, tile);
+  const TileMap units = tile_map(in.units, type, in.parts, in.row_bytes, in.row_bytes, PARTS_PER_BLOCK);
+  const int64_t rows = in.images * in.regions_per_image;
+  const TileMap regions = tile_map(in.regions, type, rows, in.row_bytes, in.region_pitch, tile);
   launch.with_threads(HOPPER_THREADS, hopper_kernel<math, tile, with_entropy>, std::min<int64_t>(work, processors),
-                      HOPPER_SHARED<tile, with_entropy>, in, parts_map, regions_map, work);
+                      HOPPER_SHARED<tile, with_entropy>, in, units, regions, work);
 }
 
 template <Math math>
-void run(const Launch& launch, ForwardArguments in, const Tensor& units, const Tensor& regions) {
+void run(const Launch& launch, ForwardArguments in, ScalarType type) {
   const int64_t part_tiles = (in.parts + PARTS_PER_BLOCK - 1) / PARTS_PER_BLOCK;
   const int processors = launch.processors();
   const HopperWork shape = hopper_work(in.regions_per_image, in.images, part_tiles, processors);
@@ -63,18 +62,17 @@ void run(const Launch& launch, ForwardArguments in, const Tensor& units, const T
   const bool with_entropy = in.scale != 0;
   const auto function = shape.tile == 256 ? (with_entropy ? run_tiles<math, 256, true> : run_tiles<math, 256, false>)
                                           : (with_entropy ? run_tiles<math, 200, true> : run_tiles<math, 200, false>);
-  function(launch, in, units, regions, part_tiles, processors);
+  function(launch, in, type, part_tiles, processors);
 }
 
 }  // namespace
 
-void hopper_tiles(const Launch& launch, const ForwardArguments& in, const Tensor& units, const Tensor& regions) {
+void hopper_tiles(const Launch& launch, const ForwardArguments& in, ScalarType type) {
   STD_TORCH_CHECK(in.images * in.regions_per_image <= INT32_MAX, "part_similarity: more than 2^31 regions");
-  const ScalarType type = regions.scalar_type();
   const auto function = type == ScalarType::BFloat16 ? run<Math::bf16>
                         : type == ScalarType::Half   ? run<Math::f16>
                                                      : run<Math::tf32>;
-  function(launch, in, units, regions);
+  function(launch, in, type);
 }
 
 }  // namespace dpnet

@@ -202,19 +202,6 @@ __global__ void __launch_bounds__(THREADS) slope_kernel(const StoredProduct<T> i
   }
 }
 
-// A thread a region: its softmax over the parts so far is extended by those of one product's tiles.
-template <class A>
-__global__ void __launch_bounds__(THREADS) extend_shares_kernel(const ShareOf<A>* shares, int64_t rows, int tiles,
-                                                                bool from_nothing, ShareOf<A>* state, A* entropy,
-                                                                A* log_partition) {
-  const int64_t row = int64_t(blockIdx.x) * THREADS + threadIdx.x;
-  if (row >= rows) return;
-  ShareOf<A> total = from_nothing ? ShareOf<A>{-INFINITY, 0, 0} : state[row];
-  for (int tile = 0; tile < tiles; ++tile) total = merge(total, shares[tile * rows + row]);
-  state[row] = total;
-  finish_share(total, row, entropy, log_partition);
-}
-
 template <class T>
 __global__ void __launch_bounds__(THREADS) add_kernel(const T* terms, int64_t count, Accumulator<T>* sums) {
   const int64_t at = int64_t(blockIdx.x) * THREADS + threadIdx.x;

@@ -57,14 +57,16 @@ __device__ __forceinline__ void finish_share(ShareOf<A> share, int64_t row, A* e
   entropy[row] = log_mass - share.moment / share.mass;
 }
 
-// A thread a region: the softmax over all parts from those over the parts of each tile.
-template <class Shares>
-__global__ void __launch_bounds__(THREADS) merge_shares_kernel(Shares shares, int64_t rows, int tiles, float* entropy,
-                                                               float* log_partition) {
+// A thread a region: its softmax over the parts so far is extended by those of some tiles.
+template <class A>
+__global__ void __launch_bounds__(THREADS) extend_shares_kernel(const ShareOf<A>* shares, int64_t rows, int tiles,
+                                                                bool from_nothing, ShareOf<A>* state, A* entropy,
+                                                                A* log_partition) {
   const int64_t row = int64_t(blockIdx.x) * THREADS + threadIdx.x;
   if (row >= rows) return;
-  Share total = shares[row];
-  for (int tile = 1; tile < tiles; ++tile) total = merge(total, shares[tile * rows + row]);
+  ShareOf<A> total = from_nothing ? ShareOf<A>{-INFINITY, 0, 0} : state[row];
+  for (int tile = 0; tile < tiles; ++tile) total = merge(total, shares[tile * rows + row]);
+  state[row] = total;
   finish_share(total, row, entropy, log_partition);
 }
 

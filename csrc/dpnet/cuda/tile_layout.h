@@ -30,6 +30,14 @@ DPNET_BOTH constexpr int stage_size(int tile) { return (PARTS_PER_BLOCK + tile) 
 // rows read at once come from different banks.
 DPNET_BOTH int swizzled(int row, int piece) { return row * STAGE_BYTES + ((piece ^ (row & 7)) << 4); }
 
+inline int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+// Pieces of even size, of about `fit` at most, rounded up to whole groups of `step`.
+inline int64_t piece(int64_t count, int64_t fit, int64_t step) {
+  const int64_t most = fit / step > 0 ? fit / step * step : step;
+  return divide_up(divide_up(count, divide_up(count, most)), step) * step;
+}
+
 // How many whole images a block takes, so that the last tile is not mostly empty and all processors have work.
 inline int images_per_block(int64_t regions, int64_t images, int64_t part_tiles, int tile, int processors) {
   int best = 1;

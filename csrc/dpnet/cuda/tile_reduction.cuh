@@ -12,12 +12,13 @@ namespace dpnet {
 struct ForwardArguments {
   const char* units;    // unit parts, rows of row_bytes
   const char* regions;  // rows of row_bytes, region_pitch bytes apart, image after image
-  float* scores;        // [images, parts]
-  int* argmax;          // [images, parts]
+  float* scores;        // [images, all_parts], from the first of these parts on; so is argmax
+  int* argmax;
   Share* shares;        // [part tiles, images * regions]
   int64_t region_pitch;
   int64_t images;
   int parts;
+  int all_parts;
   int regions_per_image;
   int images_per_block;
   int row_bytes;
@@ -113,8 +114,8 @@ struct TileReduction {
         }
       }
       if (lane % 4 == 0 && part(i) < in.parts) {
-        in.scores[image * in.parts + part(i)] = value;
-        in.argmax[image * in.parts + part(i)] = region;
+        in.scores[image * in.all_parts + part(i)] = value;
+        in.argmax[image * in.all_parts + part(i)] = region;
       }
     }
   }

@@ -10,7 +10,6 @@ from reproduce.benchmarks.similarity.compile import ARCHITECTURES, compile_repor
 KERNELS = {
     "forward_kernel": 8,
     "unit_parts_kernel": 4,
-    "merge_shares_kernel": 1,
     "reduce_kernel": 8,
     "extend_shares_kernel": 2,
     "slope_kernel": 8,

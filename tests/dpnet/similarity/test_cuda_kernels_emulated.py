@@ -8,6 +8,8 @@ import shutil
 
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from tolerances import error, rounding
 from torch.nn.functional import normalize
 
@@ -20,7 +22,8 @@ class ForwardArguments(ctypes.Structure):
     _fields_ = [
         *((name, ctypes.c_void_p) for name in ("units", "regions", "scores", "argmax", "shares")),
         *((name, ctypes.c_int64) for name in ("region_pitch", "images")),
-        *((name, ctypes.c_int) for name in ("parts", "regions_per_image", "images_per_block", "row_bytes")),
+        *((name, ctypes.c_int) for name in ("parts", "all_parts", "regions_per_image", "images_per_block")),
+        ("row_bytes", ctypes.c_int),
         ("scale", ctypes.c_float),
     ]
 
@@ -52,29 +55,40 @@ def unit_parts(kernels, parts, dtype):
     return units, norms
 
 
-def forward(kernels, parts, regions, name, temperature, images_per_block, hopper_tile=None):
-    """Scores, argmax, entropy and log-partition by the tile kernel, or, given its tile, by that of Hopper."""
-    batch, count = regions.shape[:2]
-    units, _ = unit_parts(kernels, parts, regions.dtype)
+def forward(
+    kernels, parts, regions, name, temperature, images_per_block, hopper_tile=None, piece=(10**6, 10**6)
+):
+    """Scores, argmax, entropy and log-partition by the tile kernel, or, given its tile, by that of Hopper.
+
+    piece: parts and images that go through the kernel at a time, as the host does where memory is to be bounded.
+    """
+    (batch, count), total = regions.shape[:2], len(parts)
     rows = padded(regions)
-    scores, argmax = torch.full((batch, len(parts)), math.nan), torch.full((batch, len(parts)), -1)
-    argmax, tiles = argmax.int(), -(-len(parts) // 128)
-    shares = torch.full((tiles, batch * count, 3), math.nan)
-    bytes_per_row = rows.shape[2] * rows.element_size()
-    pointers = [t.data_ptr() for t in (units, rows, scores, argmax, shares)]
-    sizes = [bytes_per_row, batch, len(parts), count, images_per_block, bytes_per_row]
-    arguments = ForwardArguments(*pointers, *sizes, 1 / temperature)
-    math_index = list(DTYPES).index(name)
-    if hopper_tile is None:
-        failed = kernels.forward(ctypes.byref(arguments), math_index, 1)
-    else:
-        processors = 3  # so that one takes several pieces of work
-        failed = kernels.hopper(ctypes.byref(arguments), math_index, hopper_tile, 1, processors)
-    assert not failed
+    scores, argmax = torch.full((batch, total), math.nan), torch.full((batch, total), -1).int()
+    state = torch.full((batch * count, 3), math.nan)
     entropy, log_partition = torch.empty(batch, count), torch.empty(batch, count)
-    kernels.merge_shares(
-        pointer(shares), ctypes.c_int64(batch * count), tiles, pointer(entropy), pointer(log_partition)
-    )
+    bytes_per_row = rows.shape[2] * rows.element_size()
+    for first in range(0, total, piece[0]):
+        units, _ = unit_parts(kernels, parts[first : first + piece[0]].contiguous(), regions.dtype)
+        tiles = -(-len(units) // 128)
+        for image in range(0, batch, piece[1]):
+            some = rows[image : image + piece[1]]
+            shares = torch.full((tiles, len(some) * count, 3), math.nan)
+            results = [scores[image, first:], argmax[image, first:]]
+            pointers = [t.data_ptr() for t in (units, some, *results, shares)]
+            sizes = [len(units), total, count, min(images_per_block, len(some)), bytes_per_row]
+            arguments = ForwardArguments(*pointers, bytes_per_row, len(some), *sizes, 1 / temperature)
+            math_index = list(DTYPES).index(name)
+            if hopper_tile is None:
+                failed = kernels.forward(ctypes.byref(arguments), math_index, 1)
+            else:
+                processors = 3  # so that one takes several pieces of work
+                failed = kernels.hopper(ctypes.byref(arguments), math_index, hopper_tile, 1, processors)
+            assert not failed
+            kernels.merge_shares(
+                *(pointer(shares), ctypes.c_int64(len(some) * count), tiles, int(first == 0)),
+                *(pointer(t) for t in (state[image * count :], entropy[image], log_partition[image])),
+            )
     return scores, argmax, entropy, log_partition
 
 
@@ -112,7 +126,8 @@ ALL_CASES = [(*case, None) for case in CASES] + HOPPER_CASES
 )
 def test_forward_agrees_with_float64(kernels, name, parts, batch, regions, depth, images_per_block, hopper):
     u, x = inputs(DTYPES[name], parts, batch, regions, depth)
-    scores, argmax, entropy, log_partition = forward(kernels, u, x, name, 0.1, images_per_block, hopper)
+    found = forward(kernels, u, x, name, 0.1, images_per_block, hopper)
+    scores, argmax, entropy, log_partition = found
     exact = normalize(u.double(), dim=1) @ x.double().mT
     # Factors of unit norm, each rounded to so many bits (Hopper cuts TF32 off); what adds them up is float32.
     factors = {"bf16": 2**-8, "f16": 2**-11, "tf32": 2**-10 if hopper else 2**-11, "tf32x3": 2**-22}[name]
@@ -123,6 +138,26 @@ def test_forward_agrees_with_float64(kernels, name, parts, batch, regions, depth
     true_entropy = torch.special.entr((exact / 0.1).softmax(dim=1)).sum(dim=1)
     assert (entropy - true_entropy).abs().max() < 10 * tolerance
     assert (log_partition - (exact / 0.1).logsumexp(dim=1)).abs().max() < 10 * tolerance
+
+
+@pytest.mark.parametrize("hopper", [None, 200])
+def test_pieces_make_the_same_of_parts_and_images(kernels, hopper):
+    u, x = inputs(torch.bfloat16, 300, 5, 49, 63)
+    whole = forward(kernels, u, x, "bf16", 0.1, 2, hopper)
+    pieces = forward(kernels, u, x, "bf16", 0.1, 2, hopper, piece=(128, 2))
+    assert torch.equal(whole[0], pieces[0]) and torch.equal(whole[1], pieces[1])
+    for one, other in zip(whole[2:], pieces[2:]):  # the softmax of tiles is merged in the same order
+        assert torch.equal(one, other)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.integers(1, 20_000), st.integers(0, 20_000), st.sampled_from([1, 128]))
+def test_pieces_are_even_and_as_few_as_fit(kernels, count, fit, step):
+    kernels.piece_of.restype = ctypes.c_int64
+    size = kernels.piece_of(*(ctypes.c_int64(n) for n in (count, fit, step)))
+    most = max(fit // step * step, step)
+    assert size % step == 0 and size <= most + step - 1
+    assert -(-count // size) <= -(-count // most)
 
 
 @pytest.mark.parametrize("hopper", [None, 200, 256])

@@ -66,9 +66,10 @@ int forward(const ForwardArguments* in, int math, int with_entropy) {
   return guarded([&] { run(*in, with_entropy); });
 }
 
-void merge_shares(const Share* shares, int64_t rows, int tiles, float* entropy, float* log_partition) {
+void merge_shares(const Share* shares, int64_t rows, int tiles, int from_nothing, Share* state, float* entropy,
+                  float* log_partition) {
   emulation::launch((rows + THREADS - 1) / THREADS, THREADS, 0,
-                    [&] { merge_shares_kernel(shares, rows, tiles, entropy, log_partition); });
+                    [&] { extend_shares_kernel(shares, rows, tiles, from_nothing != 0, state, entropy, log_partition); });
 }
 
 // What `Product`, `Found` and `Upstream` of chunked/steps.h hold, as pointers.
@@ -146,6 +147,8 @@ void turn_parts(const float* parts, const float* inverse_norms, int count, int d
 int images_per_block_for(int64_t regions, int64_t images, int64_t part_tiles, int tile, int processors) {
   return images_per_block(regions, images, part_tiles, tile, processors);
 }
+
+int64_t piece_of(int64_t count, int64_t fit, int64_t step) { return piece(count, fit, step); }
 
 int64_t hopper_work_for(int64_t regions, int64_t images, int64_t part_tiles, int processors) {
   const HopperWork work = hopper_work(regions, images, part_tiles, processors);
