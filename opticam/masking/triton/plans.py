@@ -42,7 +42,7 @@ def forward_plan(sizes: MaskSizes) -> tuple[Launch, Launch]:
     """Combine, then mask."""
     _, channels, h, w = sizes.features
     batch, colours, height, width = sizes.images
-    combine, mask = config.combine(channels, h * w), config.mask(h, w, batch)
+    combine, mask = config.combine(channels, h * w), config.mask(h, w, width, sizes.dtypes[2].itemsize, batch)
     return (
         Launch(
             forward.combine_kernel,
@@ -91,7 +91,7 @@ def backward_plan(
     """
     _, channels, h, w = sizes.features
     batch, colours, height, width = sizes.images
-    row = config.row(height, width, sizes.dtypes[2].itemsize)
+    row = config.row(w, height, width, sizes.dtypes[2].itemsize)
     project = config.project(h * w)
     mode = MODES[sizes.normalization]
     rows = Launch(
@@ -142,7 +142,7 @@ def channel_plan(
     """One launch: a range-normalised mask per channel, times the image."""
     _, channels, h, w = features
     batch, colours, height, width = images
-    mask = config.mask(h, w, batch * count)
+    mask = config.mask(h, w, width, dtypes[1].itemsize, batch * count)
     grid = batch * count, -(-height * width // mask["BLOCK"])
     sizes = {"C": colours, "h": h, "w": w, "H": height, "W": width}
     return Launch(forward.channel_kernel, grid, (step, count), K=channels, **sizes, **mask)

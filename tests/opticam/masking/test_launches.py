@@ -23,10 +23,30 @@ def test_support_holds_every_pixel_of_a_cell(cells, pixels):
     assert widest <= config.support(cells, pixels)
 
 
+@given(cells=st.integers(1, 40), pixels=st.integers(1, 200), most=st.sampled_from([4, 8, 16]))
+def test_a_group_of_pixels_lies_between_the_same_two_cells(cells, pixels, most):
+    group = config.together(cells, pixels, most)
+    assert most % group == 0 and pixels % group == 0
+    unit = torch.eye(cells, dtype=torch.float64)[:, None]
+    share = interpolate(unit, size=pixels, mode="linear", align_corners=False)[:, 0]
+    touched = share.view(cells, pixels // group, group).sum(2) > 0
+    first = touched.double().argmax(0)
+    last = cells - 1 - touched.flip(0).double().argmax(0)
+    assert int((last - first).max()) <= 1
+
+
+@pytest.mark.parametrize(
+    ("cells", "pixels", "group"),
+    [(7, 224, 16), (14, 224, 8), (28, 224, 4), (1, 64, 16), (5, 101, 1), (9, 9, 1)],
+)
+def test_half_a_cell_is_a_group(cells, pixels, group):
+    assert config.together(cells, pixels, most=16) == group
+
+
 @pytest.mark.parametrize("width", [1, 33, 224, 1024, 1025, 5000])
 @pytest.mark.parametrize("size", [2, 4])
 def test_blocks_of_rows_cover_every_pixel(width, size):
-    row = config.row(50, width, size)
+    row = config.row(7, 50, width, size)
     assert (row["CHUNKS"] - 1) * row["BLOCK_X"] < width <= row["CHUNKS"] * row["BLOCK_X"]
     assert row["BLOCK_X"] & (row["BLOCK_X"] - 1) == 0 and row["BLOCK_Y"] & (row["BLOCK_Y"] - 1) == 0
 
