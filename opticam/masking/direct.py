@@ -79,9 +79,9 @@ def saliency_mask(
     if not serves:
         return None
     if logits_u.requires_grad and torch.is_grad_enabled():
-        pair: tuple[Tensor, Tensor] = _SaliencyMask.apply(
-            features.detach(), logits_u, images.detach(), normalization
-        )
+        if features.requires_grad or images.requires_grad:  # they count as constants
+            features, images = features.detach(), images.detach()
+        pair: tuple[Tensor, Tensor] = _SaliencyMask.apply(features, logits_u, images, normalization)
         return pair
     masked, saliency_map, _, _ = kernels().saliency_mask(features, logits_u, images, normalization)
     return masked, saliency_map
@@ -114,7 +114,9 @@ class _SaliencyMask(torch.autograd.Function):
         gradient = kernels().saliency_mask_backward(
             grad_masked, grad_map, *ctx.saved_tensors, ctx.normalization
         )
-        return None, gradient.to(ctx.dtype), None, None
+        if gradient.dtype is not ctx.dtype:
+            gradient = gradient.to(ctx.dtype)
+        return None, gradient, None, None
 
 
 def channel_masks(
