@@ -6,7 +6,7 @@ Both run the same launches. What this saves is the time of the CPU, which at sma
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from threading import Lock
 from types import ModuleType
@@ -18,6 +18,7 @@ from torch.autograd.function import once_differentiable
 
 from opticam.masking import backends, inputs
 
+Gradients = tuple[None, Tensor | None, None, None]
 PLAIN = (Tensor, torch.nn.Parameter)
 KEPT = 1024
 _checked: dict[tuple[object, ...], bool] = {}
@@ -95,28 +96,31 @@ class _SaliencyMask(torch.autograd.Function):
         ctx: Any, features: Tensor, logits_u: Tensor, images: Tensor, normalization: str
     ) -> tuple[Tensor, Tensor]:
         """Masked images and their map."""
-        masked, saliency_map, weights, surface = kernels().saliency_mask(
+        masked, saliency_map, ctx.weights, ctx.surface = kernels().saliency_mask(
             features, logits_u, images, normalization
         )
         ctx.set_materialize_grads(False)
-        ctx.save_for_backward(features, images, saliency_map, weights, surface)
+        ctx.save_for_backward(features, images, saliency_map)
         ctx.normalization, ctx.dtype = normalization, logits_u.dtype
         return masked, saliency_map
 
     @staticmethod
-    @once_differentiable
-    def backward(
-        ctx: Any, grad_masked: Tensor | None, grad_map: Tensor | None
-    ) -> tuple[None, Tensor | None, None, None]:
+    def backward(ctx: Any, grad_masked: Tensor | None, grad_map: Tensor | None) -> Gradients:
         """dL/du from the gradients of both outputs, either of which may be absent."""
-        if grad_masked is None and grad_map is None:
-            return None, None, None, None
-        gradient = kernels().saliency_mask_backward(
-            grad_masked, grad_map, *ctx.saved_tensors, ctx.normalization
-        )
-        if gradient.dtype is not ctx.dtype:
-            gradient = gradient.to(ctx.dtype)
-        return None, gradient, None, None
+        # Where no graph of the gradient is asked for, what forbids to differentiate it again has nothing to do.
+        compute = _gradients_once if torch.is_grad_enabled() else _gradients
+        return compute(ctx, grad_masked, grad_map)
+
+
+def _gradients(ctx: Any, grad_masked: Tensor | None, grad_map: Tensor | None) -> Gradients:
+    if grad_masked is None and grad_map is None:
+        return None, None, None, None
+    saved = *ctx.saved_tensors, ctx.weights, ctx.surface
+    gradient = kernels().saliency_mask_backward(grad_masked, grad_map, *saved, ctx.normalization)
+    return None, gradient if gradient.dtype is ctx.dtype else gradient.to(ctx.dtype), None, None
+
+
+_gradients_once: Callable[..., Gradients] = once_differentiable(_gradients)
 
 
 def channel_masks(

@@ -72,6 +72,23 @@ def test_features_and_images_are_constants(ran):
     assert logits_u.grad is not None and features.grad is None and images.grad is None
 
 
+def test_the_gradient_is_not_differentiated_again(ran):
+    features, logits_u, images = inputs()
+    masked, _ = saliency_mask(features, logits_u.requires_grad_(), images)
+    weight = torch.rand_like(images).requires_grad_()
+    (gradient,) = torch.autograd.grad(masked, logits_u, weight, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        gradient.sum().backward()
+
+
+def test_an_image_changed_between_is_noticed(ran):
+    features, logits_u, images = inputs()
+    masked, _ = saliency_mask(features, logits_u.requires_grad_(), images)
+    images.mul_(2)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        masked.sum().backward()
+
+
 def test_other_dtypes_and_layouts_have_plans_of_their_own(ran):
     features, logits_u, images = inputs()
     last = images.contiguous(memory_format=torch.channels_last)
