@@ -32,7 +32,7 @@ class Classifier(nn.Module):
     mean, std: per channel, of pixels in [0,1].
     reshape: function from the target layer's output to [B,K,h,w]; None handles maps and token sequences.
     pixel_range: what images may hold; None for any finite numbers, where pixels come normalised already.
-    optimize: what runs in place of the network. "exact": the network itself. "fast": a copy with batch norms
+    optimize: what runs in place of the network. "exact": the network itself. "fast", on a CPU: a copy with batch norms
         folded into convolutions and channels_last memory; no logit moves by more than 1e-4 of the largest.
         "half": that copy under autocast to `half_dtype`. The copy is made at first use, compared with the
         network on those images, and made again when the network changes; where it disagrees, or the network

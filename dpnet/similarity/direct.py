@@ -35,7 +35,7 @@ def part_similarity(
     )
     if facts not in _checked:
         check(parts, regions, temperature, backend)
-        _checked[facts] = True
+        _checked.remember(facts, True)
     trains = torch.is_grad_enabled() and (parts.requires_grad or regions.requires_grad)
     name = select_backend(backend, parts, regions, with_entropy=temperature is not None, trains=trains)
     if trains:

@@ -66,6 +66,8 @@ def prepare(
     """
     if level == "exact":
         return PreparedNetwork(network)
+    if level == "fast" and probe.is_cuda:
+        return PreparedNetwork(network, reason="on a GPU it gains nothing")
     if level == "fast" and sum(isinstance(module, nn.Conv2d) for module in network.modules()) < 2:
         return PreparedNetwork(network, reason="there are no convolutions to gain from")
     if has_hooks(network):

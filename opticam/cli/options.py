@@ -28,7 +28,7 @@ def add_optimize_option(parser: argparse.ArgumentParser) -> None:
         choices=LEVELS,
         default="fast",
         help="run the network as it is (exact), with batch norms folded in and packed weights (fast, the "
-        "default), or so in bfloat16 (half)",
+        "default; on a GPU the same as exact), or so in bfloat16 (half)",
     )
 
 

@@ -33,6 +33,13 @@ def warn_once(reason: str) -> None:
     warnings.warn(f"opticam.masking runs in plain PyTorch on CUDA: {reason}", RuntimeWarning, stacklevel=3)
 
 
+@lru_cache
+def launching(name: str) -> Callable[..., Any]:
+    """The function that launches the Triton kernels of an operation."""
+    function: Callable[..., Any] = getattr(importlib.import_module("opticam.masking.triton.launch"), name)
+    return function
+
+
 def register(library: Library, name: str, plain: Callable[..., Any]) -> None:
     """Register operation `name` for CUDA: the Triton kernels, or `plain` where they cannot run."""
 
@@ -40,8 +47,10 @@ def register(library: Library, name: str, plain: Callable[..., Any]) -> None:
         reason = triton_reason()
         if reason:
             warn_once(reason)
-        if reason or any(isinstance(a, torch.Tensor) and a.dtype == torch.float64 for a in arguments):
             return plain(*arguments)
-        return getattr(importlib.import_module("opticam.masking.triton.launch"), name)(*arguments)
+        for argument in arguments:
+            if isinstance(argument, torch.Tensor) and argument.dtype is torch.float64:
+                return plain(*arguments)
+        return launching(name)(*arguments)
 
     library.impl(name, implementation, "CUDA")

@@ -6,9 +6,8 @@ Both run the same launches. What this saves is the time of the CPU, which at sma
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
-from threading import Lock
 from types import ModuleType
 from typing import Any
 
@@ -17,12 +16,11 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from opticam.masking import backends, inputs
+from opticam.masking.plain import Memory, is_plain
 
-PLAIN = (Tensor, torch.nn.Parameter)
-KEPT = 1024
-_checked: dict[tuple[object, ...], bool] = {}
+Gradients = tuple[None, Tensor | None, None, None]
+_checked = Memory()
 """Whether the short way serves arguments with these facts; all of them were checked."""
-_remembering = Lock()
 
 
 @lru_cache(maxsize=1)
@@ -35,14 +33,7 @@ def kernels() -> ModuleType:
 
 def possible(*tensors: Tensor) -> bool:
     """Whether these are plain CUDA tensors that nothing traces, batches or fakes."""
-    if torch.compiler.is_compiling():
-        return False
-    for tensor in tensors:
-        if type(tensor) not in PLAIN or not tensor.is_cuda:
-            return False
-    if torch._C._len_torch_dispatch_stack():
-        return False
-    return torch._C._functorch.maybe_current_level() is None
+    return is_plain(*tensors) and all([tensor.is_cuda for tensor in tensors])
 
 
 def served(backend: str, tensors: tuple[Tensor, ...]) -> bool:
@@ -50,15 +41,6 @@ def served(backend: str, tensors: tuple[Tensor, ...]) -> bool:
     chosen = backends.choose(backend, tensors[0].device)
     wide = any(tensor.dtype == torch.float64 for tensor in tensors)
     return chosen != "eager" and not wide and backends.automatic("cuda")[0] == "triton"
-
-
-def remember(facts: tuple[object, ...], serves: bool) -> bool:
-    """Keep the answer for arguments that were checked; the oldest go first."""
-    with _remembering:
-        while len(_checked) >= KEPT:
-            del _checked[next(iter(_checked))]
-        _checked[facts] = serves
-    return serves
 
 
 def saliency_mask(
@@ -75,13 +57,13 @@ def saliency_mask(
     serves = _checked.get(facts)
     if serves is None:
         inputs.check_saliency_mask(features, logits_u, images, normalization)
-        serves = remember(facts, served(backend, (images, features, logits_u)))
+        serves = _checked.remember(facts, served(backend, (images, features, logits_u)))
     if not serves:
         return None
     if logits_u.requires_grad and torch.is_grad_enabled():
-        pair: tuple[Tensor, Tensor] = _SaliencyMask.apply(
-            features.detach(), logits_u, images.detach(), normalization
-        )
+        if features.requires_grad or images.requires_grad:  # they count as constants
+            features, images = features.detach(), images.detach()
+        pair: tuple[Tensor, Tensor] = _SaliencyMask.apply(features, logits_u, images, normalization)
         return pair
     masked, saliency_map, _, _ = kernels().saliency_mask(features, logits_u, images, normalization)
     return masked, saliency_map
@@ -95,26 +77,31 @@ class _SaliencyMask(torch.autograd.Function):
         ctx: Any, features: Tensor, logits_u: Tensor, images: Tensor, normalization: str
     ) -> tuple[Tensor, Tensor]:
         """Masked images and their map."""
-        masked, saliency_map, weights, surface = kernels().saliency_mask(
+        masked, saliency_map, ctx.weights, ctx.surface = kernels().saliency_mask(
             features, logits_u, images, normalization
         )
         ctx.set_materialize_grads(False)
-        ctx.save_for_backward(features, images, saliency_map, weights, surface)
+        ctx.save_for_backward(features, images, saliency_map)
         ctx.normalization, ctx.dtype = normalization, logits_u.dtype
         return masked, saliency_map
 
     @staticmethod
-    @once_differentiable
-    def backward(
-        ctx: Any, grad_masked: Tensor | None, grad_map: Tensor | None
-    ) -> tuple[None, Tensor | None, None, None]:
+    def backward(ctx: Any, grad_masked: Tensor | None, grad_map: Tensor | None) -> Gradients:
         """dL/du from the gradients of both outputs, either of which may be absent."""
-        if grad_masked is None and grad_map is None:
-            return None, None, None, None
-        gradient = kernels().saliency_mask_backward(
-            grad_masked, grad_map, *ctx.saved_tensors, ctx.normalization
-        )
-        return None, gradient.to(ctx.dtype), None, None
+        # Where no graph of the gradient is asked for, what forbids to differentiate it again has nothing to do.
+        compute = _gradients_once if torch.is_grad_enabled() else _gradients
+        return compute(ctx, grad_masked, grad_map)
+
+
+def _gradients(ctx: Any, grad_masked: Tensor | None, grad_map: Tensor | None) -> Gradients:
+    if grad_masked is None and grad_map is None:
+        return None, None, None, None
+    saved = *ctx.saved_tensors, ctx.weights, ctx.surface
+    gradient = kernels().saliency_mask_backward(grad_masked, grad_map, *saved, ctx.normalization)
+    return None, gradient if gradient.dtype is ctx.dtype else gradient.to(ctx.dtype), None, None
+
+
+_gradients_once: Callable[..., Gradients] = once_differentiable(_gradients)
 
 
 def channel_masks(
@@ -132,7 +119,7 @@ def channel_masks(
         inputs.check_features(features, images)
         checked = inputs.check_channels(channels, features, images)
         whole = checked.shape == channels.shape and channels.dtype == torch.int64
-        serves = remember(facts, whole and served(backend, (images, features)))
+        serves = _checked.remember(facts, whole and served(backend, (images, features)))
     return kernels().channel_masks(features, images, channels) if serves else None
 
 
@@ -150,5 +137,5 @@ def step_masks(
     if serves is None:
         inputs.check_step_masks(ranks, images, baseline)
         checked = inputs.check_steps(steps, images.device)
-        serves = remember(facts, checked.dtype == steps.dtype and served(backend, (images,)))
+        serves = _checked.remember(facts, checked.dtype == steps.dtype and served(backend, (images,)))
     return kernels().step_masks(ranks, images, baseline, steps) if serves else None

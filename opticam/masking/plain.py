@@ -32,9 +32,10 @@ class Memory(dict[tuple[object, ...], bool]):
         super().__init__()
         self._adding = Lock()
 
-    def __setitem__(self, facts: tuple[object, ...], answer: bool) -> None:
-        """Keep an answer; the oldest go first."""
+    def remember(self, facts: tuple[object, ...], answer: bool) -> bool:
+        """Keep an answer, and return it; the oldest go first."""
         with self._adding:
             while len(self) >= self.KEPT:
                 del self[next(iter(self))]
-            super().__setitem__(facts, answer)
+            self[facts] = answer
+        return answer

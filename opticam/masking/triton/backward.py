@@ -6,7 +6,7 @@ No two programs write to one place and no sum depends on their order, so two run
 import triton
 import triton.language as tl
 
-from opticam.masking.triton.common import RANGE, SIGMOID, extremes, interval_begin, place, scaling
+from opticam.masking.triton.common import RANGE, SIGMOID, extremes, fraction, interval_begin, place, scaling
 
 
 @triton.jit
@@ -26,10 +26,15 @@ def row_kernel(
     W: tl.constexpr,
     MODE: tl.constexpr,
     CHUNKS: tl.constexpr,
+    TOGETHER: tl.constexpr,
     BLOCK_Y: tl.constexpr,
     BLOCK_X: tl.constexpr,
+    BLOCK_C: tl.constexpr,
 ):
-    """dL/dn of BLOCK_Y rows of one image, summed along each row with the weights of the w cells it touches."""
+    """dL/dn of BLOCK_Y rows of one image, summed along each row with the weights of the w cells it touches.
+
+    TOGETHER pixels lie between the same two cells, so they are summed for those two before any cell is chosen.
+    """
     image, block, chunk = tl.program_id(0).to(tl.int64), tl.program_id(1), tl.program_id(2)
     row = block * BLOCK_Y + tl.arange(0, BLOCK_Y)
     column = chunk * BLOCK_X + tl.arange(0, BLOCK_X)
@@ -46,11 +51,19 @@ def row_kernel(
     if MODE == SIGMOID:
         value = tl.load(saliency_map + image * H * W + pixel, mask=inside, other=0.0)
         g *= value * (1 - value)
-    left, along = place(column, w, W)
-    out = partial + ((image * H + row) * CHUNKS + chunk) * w
-    for cell in range(w):
-        share = tl.where(left == cell, 1 - along, 0.0) + tl.where(left + 1 == cell, along, 0.0)
-        tl.store(out + cell, tl.sum(g * share[None, :], 1), mask=row < H)
+    group = (chunk * BLOCK_X // TOGETHER + tl.arange(0, BLOCK_X // TOGETHER))[:, None]
+    left, _ = place(group * TOGETHER, w, W)
+    along = fraction(group * TOGETHER + tl.arange(0, TOGETHER)[None, :], left, w, W)[None]
+    g = tl.reshape(g, [BLOCK_Y, BLOCK_X // TOGETHER, TOGETHER])
+    to_left, to_right = tl.sum(g * (1 - along), 2), tl.sum(g * along, 2)
+    left = tl.reshape(left, [1, 1, BLOCK_X // TOGETHER])
+    out = partial + ((image * H + row) * CHUNKS + chunk)[:, None] * w
+    for start in range(0, w, BLOCK_C):
+        cell = start + tl.arange(0, BLOCK_C)
+        here = cell[None, :, None]
+        part = tl.where(left == here, to_left[:, None, :], 0.0)
+        part += tl.where(left + 1 == here, to_right[:, None, :], 0.0)
+        tl.store(out + cell[None, :], tl.sum(part, 2), mask=(row < H)[:, None] & (cell < w)[None, :])
 
 
 @triton.jit

@@ -22,13 +22,28 @@ def combine(channels: int, cells: int) -> dict[str, int]:
     return {"BLOCK_ALL": power_of_two(channels), "BLOCK_K": 8192 // width, "BLOCK_P": width, "num_warps": 8}
 
 
-def mask(h: int, w: int, tasks: int) -> dict[str, int]:
+def mask(h: int, w: int, width: int, bytes_per_number: int, tasks: int) -> dict[str, int]:
     """Pixels a program, and samples looked at together for the extremes.
 
     Every program finds the extremes anew, so each takes more pixels where there are programs enough.
     """
-    block = 1024 if tasks < 16 else 2048
-    return {"BLOCK": block, "BLOCK_S": min(power_of_two(4 * h * w), 1024), "num_warps": 8}
+    return {
+        "BLOCK": 1024 if tasks < 16 else 2048,
+        "TOGETHER": together(w, width, most=16 // bytes_per_number),
+        "BLOCK_S": min(power_of_two(4 * h * w), 1024),
+        "num_warps": 8,
+    }
+
+
+def together(cells: int, pixels: int, most: int) -> int:
+    """Into groups of how many pixels a row can be cut so that each lies between the same two cells.
+
+    A power of two. Where cells are 2 s pixels wide, as those of most networks are, it is s, or else `most`.
+    """
+    group = most
+    while group > 1 and any(edge % group for edge in (*interval_begins(cells, pixels), pixels)):
+        group //= 2
+    return group
 
 
 def step() -> dict[str, int]:
@@ -36,11 +51,24 @@ def step() -> dict[str, int]:
     return {"BLOCK": 1024, "num_warps": 4}
 
 
-def row(height: int, width: int, bytes_per_number: int) -> dict[str, int]:
-    """Whole rows of pixels where they are no wider than 1024; about 4 KB of each tensor a program."""
+def row(w: int, height: int, width: int, bytes_per_number: int) -> dict[str, int]:
+    """Whole rows of pixels where they are no wider than 1024; about 4 KB of each tensor a program.
+
+    Half precisions whose rows are not of whole 16 bytes are read number by number, each into a register of its own:
+    they count as float32.
+    """
+    if width * bytes_per_number % 16:
+        bytes_per_number = 4
     block_x = min(power_of_two(width), 1024)
-    block_y = min(power_of_two(height), max(4096 // (bytes_per_number * block_x), 1))
-    return {"CHUNKS": chunks(width), "BLOCK_Y": block_y, "BLOCK_X": block_x, "num_warps": 4}
+    group = together(w, width, most=16)
+    return {
+        "CHUNKS": chunks(width),
+        "TOGETHER": group,
+        "BLOCK_Y": min(power_of_two(height), max(4096 // (bytes_per_number * block_x), 1)),
+        "BLOCK_X": block_x,
+        "BLOCK_C": min(power_of_two(w), group),
+        "num_warps": 4,
+    }
 
 
 def chunks(width: int) -> int:
@@ -48,29 +76,37 @@ def chunks(width: int) -> int:
     return -(-width // 1024)
 
 
+def interval_begins(cells: int, pixels: int) -> list[int]:
+    """The first pixel at or after each cell's centre, but 0 for the first cell: where its interval begins."""
+    begins = (max(-(-(2 * pixels * c + pixels - cells) // (2 * cells)), 0) for c in range(1, cells))
+    return [0, *(min(begin, pixels) for begin in begins)]
+
+
 def support(cells: int, pixels: int) -> int:
     """The most pixels of an axis that one cell is part of, rounded up to a power of two."""
-    begins = [max(-(-(2 * pixels * c + pixels - cells) // (2 * cells)), 0) for c in range(1, cells)]
-    begins = [0, *(min(begin, pixels) for begin in begins), pixels]
+    begins = [*interval_begins(cells, pixels), pixels]
     return power_of_two(max(begins[c + 1] - begins[max(c - 1, 0)] for c in range(cells)))
 
 
 def cell(h: int, w: int, height: int, width: int) -> dict[str, int]:
-    """Cells and samples a program holds at once; one program per image."""
+    """Cells and samples a program holds at once, all cells where it can; one program per image."""
     rows = support(h, height)
+    block = min(power_of_two(h * w), max(16384 // rows, 16))
     return {
         "CHUNKS": chunks(width),
         "SUPPORT": rows,
-        "BLOCK": min(power_of_two(h * w), max(8192 // rows, 16)),
+        "BLOCK": block,
         "BLOCK_S": min(power_of_two(4 * h * w), 1024),
-        "num_warps": 8 if rows >= 128 else 4,
+        "num_warps": 8 if block * rows >= 8192 else 4,
     }
 
 
 def project(cells: int) -> dict[str, int]:
-    """A tile of channels by cells."""
+    """A tile of channels by cells: of one warp, which needs no barrier, where its width holds all cells."""
     width = min(power_of_two(cells), 64)
-    return {"BLOCK_K": max(2048 // width, 16), "BLOCK_P": width, "num_warps": 8}
+    if cells <= width:
+        return {"BLOCK_K": 1024 // width, "BLOCK_P": width, "num_warps": 1}
+    return {"BLOCK_K": 2048 // width, "BLOCK_P": width, "num_warps": 8}
 
 
 def adam(settings: tuple[float, float, float, float] | None) -> dict[str, float | bool]:

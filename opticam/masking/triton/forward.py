@@ -3,7 +3,7 @@
 import triton
 import triton.language as tl
 
-from opticam.masking.triton.common import RANGE, SIGMOID, extremes, scaling, upsampled
+from opticam.masking.triton.common import RANGE, SIGMOID, between, extremes, fraction, place, scaling
 
 
 @triton.jit
@@ -44,27 +44,45 @@ def combine_kernel(
 @triton.jit
 def normalized_pixels(
     surface,
-    row,
-    column,
-    inside,
+    group,
     h: tl.constexpr,
     w: tl.constexpr,
     H: tl.constexpr,
     W: tl.constexpr,
     MODE: tl.constexpr,
+    TOGETHER: tl.constexpr,
     BLOCK_S: tl.constexpr,
 ):
-    """The normalised map at the given pixels; NaN anywhere in a map that holds one."""
-    value = upsampled(surface, row, column, inside, h, w, H, W)
+    """The normalised map at groups [N,1] of TOGETHER pixels, [N,TOGETHER]; NaN anywhere in a map that holds one.
+
+    The pixels of a group lie in one row between the same cells, which are looked up once for all of them.
+    """
+    first = group * TOGETHER
+    row, column = first // W, first % W
+    top, down = place(row, h, H)
+    left, _ = place(column, w, W)
+    along = fraction(column + tl.arange(0, TOGETHER)[None, :], left, w, W)
+    value = between(surface, top, down, left, along, h, w)
     if MODE == SIGMOID:
         return tl.sigmoid(value)
     low, high, _, _ = extremes(surface, h, w, H, W, BLOCK_S)
     offset, scale = scaling(low, high, MODE)
     value = (value - offset) * scale
-    if MODE == RANGE:  # rounding may leave [0, 1]; written so that NaN stays
-        value = tl.where(value < 0, 0.0, value)
-        value = tl.where(value > 1, 1.0, value)
+    if MODE == RANGE:  # rounding may leave [0, 1]; NaN stays
+        value = tl.clamp(value, 0.0, 1.0, propagate_nan=tl.PropagateNan.ALL)
     return value
+
+
+@triton.jit
+def every_colour(images, at, plane, inside, C: tl.constexpr):
+    """The C colours of the pixels `at`, `plane` apart.
+
+    To be had before anything is stored: a store holds up the loads behind it, and these take longest.
+    """
+    colours = ()
+    for colour in tl.static_range(C):
+        colours += (tl.load(images + at + colour * plane, mask=inside, other=0.0),)
+    return colours
 
 
 @triton.jit
@@ -82,19 +100,20 @@ def mask_kernel(
     W: tl.constexpr,
     MODE: tl.constexpr,
     BLOCK: tl.constexpr,
+    TOGETHER: tl.constexpr,
     BLOCK_S: tl.constexpr,
 ):
     """Upsample, normalise and multiply BLOCK pixels of one image; colours `plane` apart, pixels `step` apart."""
     image = tl.program_id(0).to(tl.int64)
-    pixel = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
+    group = (tl.program_id(1) * (BLOCK // TOGETHER) + tl.arange(0, BLOCK // TOGETHER))[:, None]
+    pixel = group * TOGETHER + tl.arange(0, TOGETHER)[None, :]
     inside = pixel < H * W
-    value = normalized_pixels(
-        surface + image * h * w, pixel // W, pixel % W, inside, h, w, H, W, MODE, BLOCK_S
-    )
+    images, masked = images + image * C * H * W, masked + image * C * H * W
+    colours = every_colour(images, pixel * step, plane, inside, C)
+    value = normalized_pixels(surface + image * h * w, group, h, w, H, W, MODE, TOGETHER, BLOCK_S)
     tl.store(saliency_map + image * H * W + pixel, value, mask=inside)
     for colour in tl.static_range(C):
-        at = image * C * H * W + colour * plane + pixel * step
-        tl.store(masked + at, tl.load(images + at, mask=inside, other=0.0) * value, mask=inside)
+        tl.store(masked + pixel * step + colour * plane, colours[colour] * value, mask=inside)
 
 
 @triton.jit
@@ -112,6 +131,7 @@ def channel_kernel(
     H: tl.constexpr,
     W: tl.constexpr,
     BLOCK: tl.constexpr,
+    TOGETHER: tl.constexpr,
     BLOCK_S: tl.constexpr,
 ):
     """BLOCK pixels of one channel's mask times the image; NaN for a channel outside [0, K)."""
@@ -119,15 +139,15 @@ def channel_kernel(
     image = task // count
     channel = tl.load(channels + task)
     known = (channel >= 0) & (channel < K)
-    pixel = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
+    group = (tl.program_id(1) * (BLOCK // TOGETHER) + tl.arange(0, BLOCK // TOGETHER))[:, None]
+    pixel = group * TOGETHER + tl.arange(0, TOGETHER)[None, :]
     inside = pixel < H * W
+    colours = every_colour(images + image * C * H * W, pixel, H * W, inside, C)
     surface = features + image * feature_step + tl.where(known, channel, 0) * h * w
-    value = normalized_pixels(surface, pixel // W, pixel % W, inside, h, w, H, W, RANGE, BLOCK_S)
+    value = normalized_pixels(surface, group, h, w, H, W, RANGE, TOGETHER, BLOCK_S)
     value = tl.where(known, value, float("nan"))
     for colour in tl.static_range(C):
-        at = colour * H * W + pixel
-        colours = tl.load(images + image * C * H * W + at, mask=inside, other=0.0)
-        tl.store(masked + task * C * H * W + at, colours * value, mask=inside)
+        tl.store(masked + task * C * H * W + colour * H * W + pixel, colours[colour] * value, mask=inside)
 
 
 @triton.jit
@@ -154,9 +174,9 @@ def step_kernel(
     pixel = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
     inside = pixel < H * W
     taken = tl.load(ranks + image * H * W + pixel, mask=inside, other=0) < step
-    other = baseline + image * by_image + (pixel // W) * by_row + (pixel % W) * by_column
+    kept = every_colour(images + image * C * H * W, pixel, H * W, inside, C)
+    other = (pixel // W) * by_row + (pixel % W) * by_column
+    replaced = every_colour(baseline + image * by_image, other, by_colour, inside, C)
     for colour in tl.static_range(C):
-        at = colour * H * W + pixel
-        kept = tl.load(images + image * C * H * W + at, mask=inside & taken, other=0.0)
-        replaced = tl.load(other + colour * by_colour, mask=inside & (taken == 0), other=0.0)
-        tl.store(chosen + task * C * H * W + at, tl.where(taken, kept, replaced), mask=inside)
+        at = task * C * H * W + colour * H * W + pixel
+        tl.store(chosen + at, tl.where(taken, kept[colour], replaced[colour]), mask=inside)

@@ -18,7 +18,7 @@ HERE = nullcontext()
 
 def on_device(tensor: Tensor) -> AbstractContextManager[None]:
     """Launches go to the current device: make that the tensor's."""
-    if not tensor.is_cuda or tensor.get_device() == torch.cuda.current_device():
+    if not tensor.is_cuda or tensor.get_device() == torch._C._cuda_getDevice():
         return HERE
     return torch.cuda.device(tensor.get_device())
 
@@ -36,32 +36,18 @@ def _dense(images: Tensor) -> tuple[Tensor, bool]:
     return images, layout(images) == torch.channels_last
 
 
-def _sizes(
-    features: Tensor, logits: torch.dtype, images: Tensor, last: bool, normalization: str
-) -> plans.MaskSizes:
-    dtypes = features.dtype, logits, images.dtype
-    step = feature_step(features)
-    return plans.MaskSizes(
-        features.shape, step, images.shape, last, normalization, dtypes, images.get_device()
-    )
-
-
 def saliency_mask(
     features: Tensor, logits_u: Tensor, images: Tensor, normalization: str
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Two kernels: combine, then mask. Returns masked, saliency_map, weights, surface."""
     features, logits_u = features.contiguous(), logits_u.contiguous()
     images, last = _dense(images)
-    batch, _, height, width = images.shape
-    _, channels, h, w = features.shape
-    device = images.device
-    weights = torch.empty((batch, channels), device=device, dtype=torch.float32)
-    surface = torch.empty((batch, h, w), device=device, dtype=torch.float32)
+    dtypes = features.dtype, logits_u.dtype, images.dtype
+    plan = plans.forward_plan(features.shape, images.shape, last, normalization, dtypes, images.device)
+    combine, mask, *blanks = plan
+    weights, surface, saliency_map = map(torch.empty_like, blanks)
     masked = torch.empty_like(images)
-    saliency_map = torch.empty((batch, height, width), device=device, dtype=torch.float32)
-    if batch:
-        sizes = _sizes(features, logits_u.dtype, images, last, normalization)
-        combine, mask = plans.forward_plan(sizes)
+    if images.shape[0]:
         with on_device(images):
             combine(features, logits_u, weights, surface)
             mask(images, surface, masked, saliency_map)
@@ -128,31 +114,31 @@ def _backward(
     counts: bool,
 ) -> None:
     """The gradient itself, or, given the settings of Adam, one step of it on `state`."""
-    batch = weights.shape[0]
-    if batch == 0:
+    if not weights.shape[0]:
         return
     features = features.contiguous()
     images, last = _dense(images)
-    if grad_masked is not None:
-        form = torch.channels_last if last else torch.contiguous_format
-        grad_masked = grad_masked.contiguous(memory_format=form)
+    if grad_masked is not None and last:
+        grad_masked = grad_masked.contiguous(memory_format=torch.channels_last)
+    elif grad_masked is not None:
+        grad_masked = grad_masked.contiguous()
     if grad_map is not None:
         grad_map = grad_map.contiguous()
-    sizes = _sizes(features, state[0].dtype, images, last, normalization)
-    plan = plans.backward_plan(sizes, grad_masked is not None, grad_map is not None, adam, counts)
-    partial = torch.empty((batch, plan.partial), device=images.device, dtype=torch.float32)
-    coarse = torch.empty_like(surface)
-    offset = torch.empty((batch,), device=images.device, dtype=torch.float32)
+    dtypes = features.dtype, state[0].dtype, images.dtype
+    sizes = features.shape, images.shape, last, normalization, dtypes, images.device
+    plan = plans.backward_plan(*sizes, grad_masked is not None, grad_map is not None, adam, counts)
+    rows, cells, project, *blanks = plan
+    partial, coarse, offset = map(torch.empty_like, blanks)
     with on_device(images):
-        plan.rows(
+        rows(
             images if grad_masked is None else grad_masked,
             saliency_map if grad_map is None else grad_map,
             images,
             saliency_map,
             partial,
         )
-        plan.cells(partial, surface, coarse, offset, state[3])
-        plan.project(features, weights, coarse, offset, gradient, *state)
+        cells(partial, surface, coarse, offset, state[3])
+        project(features, weights, coarse, offset, gradient, *state)
 
 
 def channel_masks(features: Tensor, images: Tensor, channels: Tensor) -> Tensor:

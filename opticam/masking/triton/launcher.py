@@ -33,13 +33,19 @@ class Launch:
             self._first(tensors)
             return
         run, function, metadata, tail, device, dtypes = compiled
-        pointers = [tensor.data_ptr() for tensor in tensors]
-        for tensor, dtype, pointer in zip(tensors, dtypes, pointers):
-            if pointer & ALIGNED or tensor.dtype is not dtype:
-                self.kernel[self.grid](*tensors, *self.scalars, **self.constants)
-                return
+        pointers, bits = [], 0
+        for tensor, dtype in zip(tensors, dtypes):
+            if tensor.dtype is not dtype:
+                bits = 1
+            pointer = tensor.data_ptr()
+            pointers.append(pointer)
+            bits |= pointer
+        if bits & ALIGNED:
+            self.kernel[self.grid](*tensors, *self.scalars, **self.constants)
+            return
+        x, y, z = self._grid
         stream = torch._C._cuda_getCurrentRawStream(device)
-        run(*self._grid, stream, function, metadata, None, None, None, *pointers, *tail)
+        run(x, y, z, stream, function, metadata, None, None, None, *pointers, *tail)
 
     def _first(self, tensors: tuple[Tensor, ...]) -> None:
         """Let Triton compile and launch; keep what it compiled if that is for aligned tensors."""

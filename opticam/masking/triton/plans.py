@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import torch
+from torch import Tensor
 
 from opticam.masking.triton import backward, config, forward
 from opticam.masking.triton.launcher import Launch
@@ -18,17 +19,27 @@ KEPT = 256
 class MaskSizes(NamedTuple):
     """What the launches of `saliency_mask` depend on.
 
-    step: elements between the features of two images, 0 where one image's serve all. last: channels_last.
-    dtypes: of features, logits_u and images. device: its number, -1 for the CPU (interpreted).
+    last: channels_last. dtypes: of features, logits_u and images. device: of all of them.
     """
 
     features: torch.Size
-    step: int
     images: torch.Size
     last: bool
     normalization: str
     dtypes: tuple[torch.dtype, ...]
-    device: int
+    device: torch.device
+
+    @property
+    def step(self) -> int:
+        """Elements between the features of two images; 0 where one image's serve all."""
+        return 0 if self.features[0] == 1 else self.features[1:].numel()
+
+    def blank(self, *size: int) -> Tensor:
+        """What `torch.empty_like` makes a float32 tensor of this size from: the quickest way to one.
+
+        It holds a single number.
+        """
+        return torch.empty((), dtype=torch.float32, device=self.device).expand(size)
 
 
 def pixel_strides(images: torch.Size, last: bool) -> tuple[int, int]:
@@ -37,13 +48,31 @@ def pixel_strides(images: torch.Size, last: bool) -> tuple[int, int]:
     return (1, colours) if last else (height * width, 1)
 
 
+class ForwardPlan(NamedTuple):
+    """Two launches, and blanks of what they write beside the masked images."""
+
+    combine: Launch
+    mask: Launch
+    weights: Tensor
+    surface: Tensor
+    saliency_map: Tensor
+
+
 @lru_cache(maxsize=KEPT)
-def forward_plan(sizes: MaskSizes) -> tuple[Launch, Launch]:
-    """Combine, then mask."""
-    _, channels, h, w = sizes.features
-    batch, colours, height, width = sizes.images
-    combine, mask = config.combine(channels, h * w), config.mask(h, w, batch)
-    return (
+def forward_plan(
+    features: torch.Size,
+    images: torch.Size,
+    last: bool,
+    normalization: str,
+    dtypes: tuple[torch.dtype, ...],
+    device: torch.device,
+) -> ForwardPlan:
+    """Combine, then mask; the arguments are those of MaskSizes, which would take longer to make and to find."""
+    sizes = MaskSizes(features, images, last, normalization, dtypes, device)
+    _, channels, h, w = features
+    batch, colours, height, width = images
+    combine, mask = config.combine(channels, h * w), config.mask(h, w, width, dtypes[2].itemsize, batch)
+    return ForwardPlan(
         Launch(
             forward.combine_kernel,
             (batch, -(-h * w // combine["BLOCK_P"])),
@@ -55,30 +84,40 @@ def forward_plan(sizes: MaskSizes) -> tuple[Launch, Launch]:
         Launch(
             forward.mask_kernel,
             (batch, -(-height * width // mask["BLOCK"])),
-            pixel_strides(sizes.images, sizes.last),
+            pixel_strides(images, last),
             C=colours,
             h=h,
             w=w,
             H=height,
             W=width,
-            MODE=MODES[sizes.normalization],
+            MODE=MODES[normalization],
             **mask,
         ),
+        sizes.blank(batch, channels),
+        sizes.blank(batch, h, w),
+        sizes.blank(batch, height, width),
     )
 
 
 class BackwardPlan(NamedTuple):
-    """Three launches, and how many numbers the first leaves per image."""
+    """Three launches, and blanks of what the first two leave for the next."""
 
     rows: Launch
     cells: Launch
     project: Launch
-    partial: int
+    partial: Tensor
+    coarse: Tensor
+    offset: Tensor
 
 
 @lru_cache(maxsize=KEPT)
 def backward_plan(
-    sizes: MaskSizes,
+    features: torch.Size,
+    images: torch.Size,
+    last: bool,
+    normalization: str,
+    dtypes: tuple[torch.dtype, ...],
+    device: torch.device,
     has_masked: bool,
     has_map: bool,
     adam: tuple[float, float, float, float] | None,
@@ -89,15 +128,16 @@ def backward_plan(
     adam: rate, betas and epsilon of the step to take, None for the gradient itself. counts: the step's
     iteration is counted on the way.
     """
-    _, channels, h, w = sizes.features
-    batch, colours, height, width = sizes.images
-    row = config.row(height, width, sizes.dtypes[2].itemsize)
+    sizes = MaskSizes(features, images, last, normalization, dtypes, device)
+    _, channels, h, w = features
+    batch, colours, height, width = images
+    row = config.row(w, height, width, dtypes[2].itemsize)
     project = config.project(h * w)
-    mode = MODES[sizes.normalization]
+    mode = MODES[normalization]
     rows = Launch(
         backward.row_kernel,
         (batch, -(-height // row["BLOCK_Y"]), row["CHUNKS"]),
-        pixel_strides(sizes.images, sizes.last),
+        pixel_strides(images, last),
         HAS_MASKED=has_masked,
         HAS_MAP=has_map,
         C=colours,
@@ -127,7 +167,8 @@ def backward_plan(
         CELLS=h * w,
         **project,
     )
-    return BackwardPlan(rows, cells, projection, height * row["CHUNKS"] * w)
+    partial = sizes.blank(batch, height * row["CHUNKS"] * w)
+    return BackwardPlan(rows, cells, projection, partial, sizes.blank(batch, h, w), sizes.blank(batch))
 
 
 @lru_cache(maxsize=KEPT)
@@ -142,7 +183,7 @@ def channel_plan(
     """One launch: a range-normalised mask per channel, times the image."""
     _, channels, h, w = features
     batch, colours, height, width = images
-    mask = config.mask(h, w, batch * count)
+    mask = config.mask(h, w, width, dtypes[1].itemsize, batch * count)
     grid = batch * count, -(-height * width // mask["BLOCK"])
     sizes = {"C": colours, "h": h, "w": w, "H": height, "W": width}
     return Launch(forward.channel_kernel, grid, (step, count), K=channels, **sizes, **mask)

@@ -28,7 +28,6 @@ from opticam.networks import build_network
 from reproduce.benchmarks.harness import Record, benchmark_parser
 from reproduce.benchmarks.loop.report import markdown, plot, summary
 from reproduce.benchmarks.loop.sides import (
-    LEVELS,
     Setting,
     first_step,
     grad_cam_sides,
@@ -98,7 +97,7 @@ SIDES = {"opti-cam": opti_cam_sides, "grad-cam": grad_cam_sides, "score-cam": sc
 
 def repetitions(part: str, setting: Setting, repeats: int) -> Iterator[dict[str, object]]:
     """One row for each side and repetition of a part at one setting."""
-    levels = LEVELS if part == "opti-cam" else ()
+    levels = setting.levels if part == "opti-cam" else ()
     differences = {f"ours {level}": first_step(setting, level) for level in levels}
     for repetition in range(1 if part == "score-cam" else repeats):
         for name, side in SIDES[part](setting):

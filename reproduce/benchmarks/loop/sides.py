@@ -17,7 +17,8 @@ from opticam.saliency.optimisation.objectives import OBJECTIVES
 from opticam.saliency.targets import ClassScore
 from reproduce.benchmarks.loop import rivals
 
-LEVELS = ("exact", "fast", "half")
+LEVELS = {"cpu": ("exact", "fast", "half"), "cuda": ("exact", "half")}
+"""Levels that differ on a type of device."""
 Side = tuple[str, Callable[[], Tensor | None]]
 
 
@@ -29,6 +30,11 @@ class Setting:
     images: Tensor
     ids: Tensor
     iterations: int
+
+    @property
+    def levels(self) -> tuple[str, ...]:
+        """Our levels on the images' device."""
+        return LEVELS[self.images.device.type]
 
     def classifier(self, level: str) -> Classifier:
         """A classifier of the network at one level, ready to be timed."""
@@ -48,7 +54,7 @@ def opti_cam_sides(setting: Setting) -> Iterator[Side]:
     arguments = setting.model(), layer, setting.images, setting.ids, setting.iterations
     yield "reference loop", lambda: rivals.reference_loop(*arguments).maps
     yield "repaired loop", lambda: rivals.repaired_loop(*arguments).maps
-    for level in LEVELS:
+    for level in setting.levels:
         classifier = setting.classifier(level)
         for graph in (False, True) if setting.images.is_cuda else (False,):
             method = OptiCAM(classifier, iterations=setting.iterations, cuda_graph=graph)
@@ -59,7 +65,7 @@ def opti_cam_sides(setting: Setting) -> Iterator[Side]:
 
 def grad_cam_sides(setting: Setting) -> Iterator[Side]:
     """Sides of the part "grad-cam"."""
-    for level in LEVELS:
+    for level in setting.levels:
         classifier = setting.classifier(level)
         method = GradCAM(classifier)
         yield f"forward {level}", partial(_forward, classifier, setting.images)
@@ -69,7 +75,7 @@ def grad_cam_sides(setting: Setting) -> Iterator[Side]:
 
 def score_cam_sides(setting: Setting) -> Iterator[Side]:
     """Sides of the part "score-cam"."""
-    for level in LEVELS:
+    for level in setting.levels:
         method = ScoreCAM(setting.classifier(level))
         yield f"ours {level}", partial(method, setting.images, setting.ids)
     yield from _packages("ScoreCAM", setting, Classifier(setting.network).target_layer)

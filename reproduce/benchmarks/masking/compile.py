@@ -1,12 +1,14 @@
-"""Compiles every Triton kernel of the masking step ahead of time, with no GPU: registers, spills, shared memory.
+"""Compiles every Triton kernel of the masking step ahead of time, with no GPU, and reads what came out.
 
 python -m reproduce.benchmarks.masking.compile
+
+Registers, spills, shared memory, and how wide the loads and stores are: "128: 3" says that 3 instructions move 128
+bits a thread. What a loop repeats counts once.
 """
 
 from __future__ import annotations
 
 import re
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,116 +16,133 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import torch
 import triton
-import triton.backends.nvidia
 from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource, make_backend
+from triton.runtime.jit import MockTensor, create_function_from_signature
 
-from opticam.masking.triton import backward, config, forward
+from opticam.masking.triton import plans
+from opticam.masking.triton.launcher import Launch
+from reproduce.benchmarks.sass import cuobjdump, read_sass
 
 ARCHITECTURES = (80, 90, 100)
 SHAPES = {"resnet50": (2048, 7, 7, 224, 224), "vgg16": (512, 14, 14, 224, 224), "odd": (63, 7, 5, 101, 67)}
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+BATCH, CHANNELS, STEPS, COLOURS = 64, 16, 8, 3
 ADAM = (0.1, 0.9, 0.999, 1e-8)
-POINTERS = {
-    "logits": "fp32",
-    "weights": "fp32",
-    "surface": "fp32",
-    "saliency_map": "fp32",
-    "channels": "i64",
-    "ranks": "i64",
-    "steps": "i64",
-    "iteration": "i64",
-    "grad_map": "fp32",
-    "partial": "fp32",
-    "coarse": "fp32",
-    "offset": "fp32",
-    "gradient": "fp32",
-    "first_moment": "fp32",
-    "second_moment": "fp32",
-}
-PIXELS = ("features", "images", "masked", "grad_masked", "baseline", "chosen")
+NUMBERS = ("features", "images", "masked", "grad_masked", "baseline", "chosen")
+"""Tensors of the dtype that is reported; sums are float32."""
+COUNTS = ("channels", "ranks", "steps", "iteration")
 
 
 @dataclass(frozen=True)
 class Case:
-    """One kernel with its constants and launch options."""
+    """One launch, and what tells it from others of its kernel."""
 
-    kernel: Any
-    constants: dict[str, Any]
+    variant: str
+    launch: Launch
 
 
 def compile_report(
     architectures: tuple[int, ...] = ARCHITECTURES,
-    dtypes: tuple[str, ...] = ("fp32", "bf16"),
+    dtypes: tuple[str, ...] = tuple(DTYPES),
     shapes: tuple[str, ...] = tuple(SHAPES),
 ) -> list[dict[str, Any]]:
-    """One row per kernel, shape, dtype and architecture: registers, spilled bytes and shared bytes.
+    """One row per launch, shape, dtype and architecture.
 
-    dtypes: Triton's names of the element types of features and images. Raises what Triton raises when a kernel
-    does not compile.
+    dtypes: names of the element types of features and images. Raises what Triton raises when a kernel does not
+    compile.
     """
     return [
         {
-            "kernel": case.kernel.__name__,
+            "kernel": case.launch.kernel.__name__,
+            "variant": case.variant,
             "shape": shape,
             "dtype": dtype,
             "sm": sm,
-            **resources(case, dtype, sm),
+            **resources(case.launch, DTYPES[dtype], sm),
         }
         for shape in shapes
-        for case in cases(*SHAPES[shape])
         for dtype in dtypes
+        for case in cases(*SHAPES[shape], DTYPES[dtype])
         for sm in architectures
     ]
 
 
-def cases(channels: int, h: int, w: int, height: int, width: int) -> Iterator[Case]:
-    """Every kernel as it is launched for one shape."""
-    size = {"h": h, "w": w, "H": height, "W": width}
-    cells = {"K": channels, "CELLS": h * w}
-    mode = {"MODE": 0}
-    yield Case(forward.combine_kernel, cells | config.combine(channels, h * w))
-    yield Case(forward.mask_kernel, size | mode | {"C": 3} | config.mask(h, w, tasks=64))
-    yield Case(forward.channel_kernel, size | {"K": channels, "C": 3} | config.mask(h, w, tasks=64))
-    yield Case(forward.step_kernel, {"C": 3, "H": height, "W": width} | config.step())
-    given = {"HAS_MASKED": True, "HAS_MAP": False, "C": 3, "w": w, "H": height, "W": width}
-    yield Case(backward.row_kernel, mode | given | config.row(height, width, bytes_per_number=4))
-    yield Case(backward.cell_kernel, size | mode | {"COUNT": True} | config.cell(h, w, height, width))
-    for settings in (None, ADAM):
-        project = config.project(h * w) | config.adam(settings)
-        yield Case(backward.project_kernel, cells | project)
+def cases(channels: int, h: int, w: int, height: int, width: int, dtype: torch.dtype) -> Iterator[Case]:
+    """Every launch for one shape, as it is planned."""
+    features = torch.Size((BATCH, channels, h, w))
+    images = torch.Size((BATCH, COLOURS, height, width))
+    step, nowhere = channels * h * w, torch.device("meta")
+    strides = torch.empty(images, device=nowhere).stride()
+    sizes = plans.MaskSizes(features, images, False, "range", (dtype, torch.float32, dtype), nowhere)
+    last = sizes._replace(last=True)
+    combine, mask, *_ = plans.forward_plan(*sizes)
+    gradient, adam = (plans.backward_plan(*sizes, True, False, settings, True) for settings in (None, ADAM))
+    yield Case("", combine)
+    yield Case("", mask)
+    yield Case("channels_last", plans.forward_plan(*last).mask)
+    yield Case("", plans.channel_plan(features, step, images, CHANNELS, (dtype, dtype, torch.int64), 0))
+    yield Case("", plans.step_plan(images, STEPS, strides, (torch.int64, dtype, torch.int64), 0))
+    yield Case("", gradient.rows)
+    yield Case("channels_last", plans.backward_plan(*last, True, False, None, True).rows)
+    yield Case("", gradient.cells)
+    yield Case("", gradient.project)
+    yield Case("Adam", adam.project)
 
 
-def resources(case: Case, dtype: str, sm: int) -> dict[str, int]:
-    """Compile one case and read what the assembler says of it."""
-    constants = dict(case.constants)
-    options = {"num_warps": constants.pop("num_warps")}
-    signature = {name: _type_of(name, constants, dtype) for name in case.kernel.arg_names}
-    source = triton.compiler.ASTSource(case.kernel, signature, constexprs=constants)
-    compiled = triton.compile(source, target=GPUTarget("cuda", sm, 32), options=options)
-    return {"warps": options["num_warps"], "shared": compiled.metadata.shared} | _usage(compiled.asm["cubin"])
+def resources(launch: Launch, dtype: torch.dtype, sm: int) -> dict[str, object]:
+    """Compile one launch and read what the assembler made of it."""
+    target = GPUTarget("cuda", sm, 32)
+    compiled = triton.compile(
+        _specialized(launch, dtype, target),
+        target=target,
+        options={"num_warps": launch.constants["num_warps"]},
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        cubin = Path(folder) / "kernel.cubin"
+        cubin.write_bytes(compiled.asm["cubin"])
+        (code,) = read_sass(cubin).values()
+        usage = _usage(cuobjdump(cubin, "--dump-resource-usage"))
+    return {
+        "warps": launch.constants["num_warps"],
+        "shared": compiled.metadata.shared,
+        **usage,
+        "instructions": code.opcodes.total(),
+        "loads": _histogram(code.loads),
+        "stores": _histogram(code.stores),
+    }
 
 
-def _type_of(name: str, constants: dict[str, Any], dtype: str) -> str:
-    if name in constants:
-        return "constexpr"
-    if name in PIXELS:
-        return "*" + dtype
-    return "*" + POINTERS[name] if name in POINTERS else "i32"
+def _specialized(launch: Launch, dtype: torch.dtype, target: GPUTarget) -> ASTSource:
+    """The source that a launch compiles: by Triton's own rules, for addresses of whole 16 bytes."""
+    kernel, backend = launch.kernel, make_backend(target)
+    bind = create_function_from_signature(kernel.signature, kernel.params, backend)
+    count = sum(name not in launch.constants for name in kernel.arg_names) - len(launch.scalars)
+    tensors = [MockTensor(_dtype_of(name, dtype)) for name in kernel.arg_names[:count]]
+    bound, specialization, options = bind(*tensors, *launch.scalars, **launch.constants)
+    packed = kernel._pack_args(backend, dict(launch.constants), bound, specialization, options)
+    _, signature, constants, attributes = packed
+    return ASTSource(kernel, signature, constants, attributes)
 
 
-def _usage(cubin: bytes) -> dict[str, int]:
+def _dtype_of(name: str, dtype: torch.dtype) -> torch.dtype:
+    if name in NUMBERS:
+        return dtype
+    return torch.int64 if name in COUNTS else torch.float32
+
+
+def _usage(listing: str) -> dict[str, int]:
     """Registers a thread, and bytes of stack and local memory (spills), as cuobjdump lists them."""
-    tool = Path(triton.backends.nvidia.__file__).parent / "bin" / "cuobjdump"
-    with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
-        file.write(cubin)
-        file.flush()
-        listing = subprocess.run(
-            [tool, "--dump-resource-usage", file.name], capture_output=True, text=True, check=True
-        ).stdout
     registers, stack, local = (
         int(found[1]) for key in ("REG", "STACK", "LOCAL") if (found := re.search(rf"{key}:(\d+)", listing))
     )
     return {"registers": registers, "spilled": stack + local}
+
+
+def _histogram(widths: dict[int, int]) -> str:
+    return ", ".join(f"{bits}: {count}" for bits, count in widths.items())
 
 
 if __name__ == "__main__":

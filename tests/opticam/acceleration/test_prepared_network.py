@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import pytest
 import timm
 import torch
@@ -277,6 +279,14 @@ def test_fingerprint_is_stable():
     network = small_resnet()
     assert fingerprint(network) == fingerprint(network)
     assert prepare(network, "exact", images()).network is network
+
+
+def test_fast_is_not_offered_on_a_gpu():
+    """Where the images are is all that is asked of them: here something that says it is on a GPU."""
+    network, on_a_gpu = small_resnet(), SimpleNamespace(is_cuda=True)
+    prepared = prepare(network, "fast", on_a_gpu)
+    assert prepared.network is network
+    assert (prepared.level, prepared.reason) == ("exact", "on a GPU it gains nothing")
 
 
 def test_a_transformer_gains_nothing_from_fast():

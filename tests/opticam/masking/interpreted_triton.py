@@ -17,7 +17,10 @@ SHAPES = [
     (1, 9, (1, 6), 1, (1, 13)),
     (2, 5, (1, 1), 2, (9, 8)),
     (2, 17, (6, 5), 4, (4, 3)),
+    (2, 17, (3, 2), 3, (11, 32)),
 ]
+GROUPED = (1, 9, (2, 3), 3, (9, 96))
+"""Cells of 32 pixels: a row is cut into groups of 8 or 16 pixels between the same cells."""
 EMPTY, EMPTY_LIKE = torch.empty, torch.empty_like
 
 
@@ -59,8 +62,9 @@ def test_forward_and_backward(shape, normalization, given):
     assert_accurate(shape, normalization, given)
 
 
-def test_odd_shape_at_full_size():
-    assert_accurate((1, 63, (7, 5), 3, (101, 67)), "range", "masked")
+@pytest.mark.parametrize("shape", [(1, 63, (7, 5), 3, (101, 67)), GROUPED], ids=str)
+def test_more_pixels(shape):
+    assert_accurate(shape, "range", "masked")
 
 
 def assert_accurate(shape, normalization, given):
@@ -78,8 +82,9 @@ def assert_accurate(shape, normalization, given):
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
-def test_low_precision_shared_features_and_channels_last(dtype):
-    features, logits_u, images = make(SHAPES[0], dtype, shared=True)
+@pytest.mark.parametrize("shape", [SHAPES[0], GROUPED], ids=str)
+def test_low_precision_shared_features_and_channels_last(dtype, shape):
+    features, logits_u, images = make(shape, dtype, shared=True)
     images = images.contiguous(memory_format=torch.channels_last)
     gradients = torch.randn_like(images), None
     exact = both([t.double() for t in (features, logits_u, images)], (gradients[0].double(), None), "range")
@@ -125,8 +130,9 @@ def test_empty_batch():
 
 
 @pytest.mark.parametrize("shared", [False, True])
-def test_channel_masks(shared):
-    features, _, images = make(SHAPES[0], shared=shared)
+@pytest.mark.parametrize("pixels", [(25, 19), (11, 48)], ids=str)
+def test_channel_masks(shared, pixels):
+    features, _, images = make((2, 63, (4, 3), 3, pixels), shared=shared)
     channels = torch.tensor([[0, 62], [5, 5]])
     ours = launch.channel_masks(features, images, channels)
     eager, exact = (

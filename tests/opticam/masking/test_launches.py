@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from torch.nn.functional import interpolate
 
 from opticam.masking import direct
+from opticam.masking.plain import Memory
 from opticam.masking.triton import config
 from opticam.masking.triton.launcher import Launch
 
@@ -23,10 +24,30 @@ def test_support_holds_every_pixel_of_a_cell(cells, pixels):
     assert widest <= config.support(cells, pixels)
 
 
+@given(cells=st.integers(1, 40), pixels=st.integers(1, 200), most=st.sampled_from([4, 8, 16]))
+def test_a_group_of_pixels_lies_between_the_same_two_cells(cells, pixels, most):
+    group = config.together(cells, pixels, most)
+    assert most % group == 0 and pixels % group == 0
+    unit = torch.eye(cells, dtype=torch.float64)[:, None]
+    share = interpolate(unit, size=pixels, mode="linear", align_corners=False)[:, 0]
+    touched = share.view(cells, pixels // group, group).sum(2) > 0
+    first = touched.double().argmax(0)
+    last = cells - 1 - touched.flip(0).double().argmax(0)
+    assert int((last - first).max()) <= 1
+
+
+@pytest.mark.parametrize(
+    ("cells", "pixels", "group"),
+    [(7, 224, 16), (14, 224, 8), (28, 224, 4), (1, 64, 16), (5, 101, 1), (9, 9, 1)],
+)
+def test_half_a_cell_is_a_group(cells, pixels, group):
+    assert config.together(cells, pixels, most=16) == group
+
+
 @pytest.mark.parametrize("width", [1, 33, 224, 1024, 1025, 5000])
 @pytest.mark.parametrize("size", [2, 4])
 def test_blocks_of_rows_cover_every_pixel(width, size):
-    row = config.row(50, width, size)
+    row = config.row(7, 50, width, size)
     assert (row["CHUNKS"] - 1) * row["BLOCK_X"] < width <= row["CHUNKS"] * row["BLOCK_X"]
     assert row["BLOCK_X"] & (row["BLOCK_X"] - 1) == 0 and row["BLOCK_Y"] & (row["BLOCK_Y"] - 1) == 0
 
@@ -91,21 +112,20 @@ def test_the_short_way_is_for_cuda_tensors_only():
 
 
 def test_what_was_checked_is_bounded(monkeypatch):
-    monkeypatch.setattr(direct, "_checked", {})
-    monkeypatch.setattr(direct, "KEPT", 3)
-    assert [direct.remember((number,), number % 2 == 0) for number in range(5)] == [True, False] * 2 + [True]
-    assert list(direct._checked) == [(2,), (3,), (4,)]
+    monkeypatch.setattr(Memory, "KEPT", 3)
+    memory = Memory()
+    assert [memory.remember((number,), number % 2 == 0) for number in range(5)] == [True, False] * 2 + [True]
+    assert list(memory) == [(2,), (3,), (4,)]
 
 
 def test_threads_may_check_at_once(monkeypatch):
-    monkeypatch.setattr(direct, "_checked", {})
-    monkeypatch.setattr(direct, "KEPT", 64)
-    failures = []
+    monkeypatch.setattr(Memory, "KEPT", 64)
+    memory, failures = Memory(), []
 
     def check(thread):
         try:
             for number in range(30_000):
-                direct.remember((thread, number), True)
+                memory.remember((thread, number), True)
         except Exception as error:
             failures.append(error)
 
@@ -119,7 +139,7 @@ def test_threads_may_check_at_once(monkeypatch):
             thread.join()
     finally:
         sys.setswitchinterval(interval)
-    assert failures == [] and len(direct._checked) == 64
+    assert failures == [] and len(memory) == 64
 
 
 @pytest.mark.parametrize("place", [0, 1])

@@ -1,6 +1,7 @@
 """The Triton kernels without a GPU: in the interpreter, and compiled ahead of time."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -45,3 +46,14 @@ def test_kernels_compile_ahead_of_time(sm):
     }
     assert all(row["spilled"] == 0 for row in rows)
     assert all(0 < row["registers"] <= 255 and row["shared"] <= 48 * 1024 for row in rows)
+
+
+def test_the_report_compiles_as_the_launcher_does():
+    """Addresses are multiples of 16 bytes, so images of a whole number of 16 bytes a row are moved 16 at a time."""
+    from reproduce.benchmarks.masking.compile import compile_report
+
+    for dtype in ("fp32", "bf16"):
+        rows = compile_report(architectures=(90,), dtypes=(dtype,), shapes=("resnet50",))
+        found = {row["kernel"]: row for row in rows if not row["variant"]}
+        assert re.fullmatch(r"128: \d+", found["mask_kernel"]["stores"])
+        assert re.fullmatch(r"128: \d+", found["row_kernel"]["loads"])

@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from opticam import OptiCAM
+from opticam.saliency.methods import opti_cam
 from opticam.saliency.optimisation.captured_ascent import CapturedAscent
 from opticam.saliency.optimisation.objectives import OBJECTIVES
 from opticam.saliency.targets import ClassScore
@@ -39,10 +40,35 @@ def test_batches_that_do_not_fit_are_recognised(classify, images, targets):
     assert not ascent.fits(features, images)
 
 
+class OnGpu(torch.Tensor):
+    """A tensor that says it is on a GPU."""
+
+    is_cuda = True
+
+
+def test_the_iteration_is_recorded_unless_it_cannot_be(classify, images, targets, monkeypatch):
+    recorded = []
+
+    def without_a_graph(*arguments, **options):
+        recorded.append(CapturedAscent(*arguments, capture=False, **options))
+        return recorded[-1]
+
+    monkeypatch.setattr(opti_cam, "CapturedAscent", without_a_graph)
+    classifier = classify("gap", optimize="exact")
+    plain = OptiCAM(classifier, iterations=2, cuda_graph=False)
+    expected = plain(images.as_subclass(OnGpu), targets)
+    assert recorded == []
+    found = OptiCAM(classifier, iterations=2)(images.as_subclass(OnGpu), targets)
+    assert len(recorded) == 1
+    torch.testing.assert_close(found, expected)
+    OptiCAM(classifier, iterations=2)(images.as_subclass(OnGpu), lambda logits: logits[:, 1])
+    OptiCAM(classifier, iterations=2)(images, targets)
+    assert len(recorded) == 1
+
+
 @needs_gpu
-@pytest.mark.parametrize("level", ["exact", "fast"])
-def test_a_replayed_graph_gives_the_maps_of_plain_steps(classify, images, targets, level):
-    classifier = classify("gap", torch.float64, optimize=level).cuda()
+def test_a_replayed_graph_gives_the_maps_of_plain_steps(classify, images, targets):
+    classifier = classify("gap", torch.float64, optimize="exact").cuda()
     images = images.double().cuda()
     captured = OptiCAM(classifier, iterations=10)
     plain = OptiCAM(classifier, iterations=10, cuda_graph=False)

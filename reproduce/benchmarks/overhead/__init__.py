@@ -1,0 +1,1 @@
+"""What a call of the masking step costs on the host, before and beside any kernel."""

@@ -1,0 +1,50 @@
+"""The Markdown table and the plot of the host's overhead, from its CSV alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from reproduce.benchmarks.bar_plots import plot_bars
+from reproduce.benchmarks.reports import measured_with, table_lines
+
+BASE = "torch.mul"
+GOALS = {"saliency_mask, forward": 30 / 11, "saliency_mask, forward + backward": 120 / 11}
+"""In calls of torch.mul on a GPU: 30 and 120 microseconds where that took 11."""
+
+
+def summary(rows: pd.DataFrame) -> pd.DataFrame:
+    """One line a layer: median microseconds, calls of torch.mul in that time, and the goal."""
+    medians = rows.groupby("layer", sort=False)["microseconds"].median()
+    return pd.DataFrame(
+        {
+            "layer": medians.index,
+            "microseconds": medians.to_numpy(),
+            "x torch.mul": (medians / medians[BASE]).to_numpy(),
+            "goal on a GPU": [GOALS.get(layer) for layer in medians.index],
+        }
+    )
+
+
+def markdown(table: pd.DataFrame, rows: pd.DataFrame) -> str:
+    """The summary as a Markdown table under a few lines on what was measured."""
+    first = rows.iloc[0]
+    doubles = [
+        "The kernels are doubles that do nothing, on CPU tensors: what counts is Python and allocations. Nothing is",
+        "launched, not by torch.mul either. The goals are ratios on a GPU, where a launch is much of torch.mul's time,",
+        "so here they are out of reach: a product alone, forward and backward, takes more. Compare the microseconds.",
+    ]
+    head = [
+        f"# A call of the masking step on the host, {first.device}",
+        "",
+        f"{measured_with(rows)}; medians of {rows['turn'].max() + 1} turns, one image.",
+        *(doubles if rows["threads"].notna().all() else ()),
+        "",
+    ]
+    return "\n".join([*head, *table_lines(table, lambda _, value: f"{value:.1f}")]) + "\n"
+
+
+def plot(table: pd.DataFrame, path: Path) -> None:
+    """Microseconds of each layer."""
+    plot_bars({"one image": table.set_index("layer")["microseconds"]}, "microseconds", path)
