@@ -12,7 +12,7 @@ from reproduce.workspace.paths import RESULTS
 FOLDER = RESULTS / "benchmarks"
 MODULES = {
     "masking": "masking",
-    "masking-overhead": "overhead",
+    "host-overhead": "overhead",
     "similarity": "similarity",
     "opticam-loop": "loop",
     "causal": "causal",

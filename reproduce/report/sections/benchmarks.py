@@ -42,7 +42,7 @@ CAUSAL = (
 TRAINING = (("constraints", "images"), (("seconds", "min"), ("images_a_second", "max"), ("own_mb", "max")))
 BENCHMARKS = (
     Benchmark("masking_cpu.csv", "The masking step on the CPU", "masking"),
-    Benchmark("masking_overhead_cpu.csv", "A call of the masking step on the host", "masking-overhead"),
+    Benchmark("host_overhead_cpu.csv", "A call of either kernel on the host", "host-overhead"),
     Benchmark("similarity_cpu.csv", "Part similarity on the CPU", "similarity"),
     Benchmark("opticam_loop_cpu.csv", "Opti-CAM's loop on the CPU", "opticam-loop", *LOOP),
     Benchmark("causal_cpu.csv", "Insertion and deletion on the CPU", "causal", *CAUSAL),

@@ -124,27 +124,30 @@ def test_nothing_stays_changed():
 def test_a_run_times_every_layer_and_the_next_has_nothing_to_do(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(overhead, "SECONDS", 0.0005)
     options = ("--turns", "2", "--changed-only", "--out", str(tmp_path))
-    monkeypatch.setattr(sys, "argv", ["masking-overhead", *options])
+    monkeypatch.setattr(sys, "argv", ["host-overhead", *options])
     monkeypatch.setattr("reproduce.benchmarks.harness.COMMITTED", tmp_path / "none")
     overhead.main()
-    path = tmp_path / "masking_overhead_cpu.csv"
+    path = tmp_path / "host_overhead_cpu.csv"
     first = path.read_bytes()
     overhead.main()
     assert path.read_bytes() == first
     rows = pd.read_csv(path)
     assert (rows["microseconds"] > 0).all() and rows["turn"].max() == 1
     assert {BASE, *GOALS} <= set(rows["layer"])
-    assert (tmp_path / "masking_overhead_cpu.md").read_text().strip() in capsys.readouterr().out
-    assert (tmp_path / "masking_overhead_cpu.svg").is_file()
+    assert (tmp_path / "host_overhead_cpu.md").read_text().strip() in capsys.readouterr().out
+    assert (tmp_path / "host_overhead_cpu.svg").is_file()
 
 
 def test_ratios_are_of_medians():
     rows = pd.DataFrame(
         {
-            "layer": [BASE] * 3 + ["saliency_mask, forward"] * 3,
-            "microseconds": [1.0, 2.0, 90.0, 5.0, 6.0, 7.0],
+            "step": ["masking"] * 6 + ["part similarity"] * 2,
+            "layer": [BASE] * 3 + ["saliency_mask, forward"] * 3 + [BASE, "part_similarity, forward"],
+            "microseconds": [1.0, 2.0, 90.0, 5.0, 6.0, 7.0, 1.0, 4.0],
         }
     )
-    table = summary(rows).set_index("layer")
-    assert table["x torch.mul"].to_dict() == {BASE: 1.0, "saliency_mask, forward": 3.0}
-    assert table["goal on a GPU"]["saliency_mask, forward"] == pytest.approx(2.727, abs=1e-3)
+    table = summary(rows).set_index(["step", "layer"])
+    masking, similarity = table.loc["masking"], table.loc["part similarity"]
+    assert masking["x torch.mul"].to_dict() == {BASE: 1.0, "saliency_mask, forward": 3.0}
+    assert masking["goal on a GPU"]["saliency_mask, forward"] == pytest.approx(2.727, abs=1e-3)
+    assert similarity["x torch.mul"].to_dict() == {BASE: 1.0, "part_similarity, forward": 4.0}
