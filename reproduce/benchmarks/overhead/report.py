@@ -32,7 +32,7 @@ def markdown(table: pd.DataFrame, rows: pd.DataFrame) -> str:
     """The summary as a Markdown table under a few lines on what was measured."""
     first = rows.iloc[0]
     doubles = [
-        "The masking step's kernels are doubles that do nothing, on CPU tensors: what counts is Python and allocations.",
+        "The masking step's kernels are doubles that do nothing, on CPU tensors: Python and allocations count.",
         "Part similarity runs its steps in C++ at a size where they are next to nothing. Nothing is launched, not by",
         "torch.mul either. The goals are ratios on a GPU, where a launch is much of torch.mul's time, so here they are",
         "out of reach: a product alone, forward and backward, takes more. Compare the microseconds.",
