@@ -55,16 +55,16 @@ class Chunks {
         parts_(parts),
         regions_(regions),
         pieces_(parts, regions, workspace, matrices, whole_parts),
-        units_(torch::stable::new_empty(regions, {pieces_.padded(pieces_.parts) * regions.size(2)})),
-        products_(torch::stable::new_empty(
-            regions, {pieces_.images * pieces_.regions * pieces_.padded(pieces_.parts)})) {}
+        units_(torch::stable::new_empty(regions, {pieces_.padded(pieces_.parts), regions.size(2)})),
+        products_(
+            torch::stable::new_empty(regions, {pieces_.images * pieces_.regions, pieces_.padded(pieces_.parts)})) {}
 
   // use(product, rows of regions, unit parts), after begin(first part, count) for each piece of parts.
   template <class Begin, class Use>
   void each(bool multiplies, const Begin& begin, const Use& use) {
     for (int64_t part = 0; part < parts_.size(0); part += pieces_.parts) {
       const int64_t count = std::min(pieces_.parts, parts_.size(0) - part), pitch = pieces_.padded(count);
-      const Tensor units = matrix(units_, pitch, regions_.size(2)), factor = transposed(units);
+      const Tensor units = rows_from(units_, 0, pitch), factor = transposed(units);
       steps.unit_parts(parts_, part, count, units, norms);
       begin(part, count);
       for (int64_t image = 0; image < regions_.size(0); image += pieces_.images) {
@@ -92,17 +92,21 @@ class Chunks {
 
 Outputs chunked_forward(const Tensor& parts, const Tensor& regions, std::optional<double> temperature,
                         int64_t workspace) {
-  const int64_t images = regions.size(0), rows = temperature ? regions.size(1) : 0;
+  const int64_t images = regions.size(0), each = regions.size(1);
   Chunks chunks(parts, regions, workspace, 1, false);
-  const auto each_region = [&] {
-    return temperature ? torch::stable::new_empty(parts, {images, rows}) : torch::stable::new_empty(parts, {0});
-  };
+  const Tensor nothing = torch::stable::new_empty(parts, {0});
   Found found{torch::stable::new_empty(parts, {images, parts.size(0)}),
               torch::stable::new_empty(parts, {images, parts.size(0)}, ScalarType::Int),
-              each_region(),
-              each_region(),
-              torch::stable::new_empty(parts, {images * rows, 3}),
-              temperature ? std::optional<double>(1 / *temperature) : std::nullopt};
+              nothing,
+              torch::stable::new_empty(parts, {0}),  // what is returned may not share memory
+              nothing,
+              std::nullopt};
+  if (temperature) {
+    found.entropy = torch::stable::new_empty(parts, {images, each});
+    found.log_partition = torch::stable::new_empty(parts, {images, each});
+    found.state = torch::stable::new_empty(parts, {images * each, 3});
+    found.scale = 1 / *temperature;
+  }
   chunks.each(
       true, [](int64_t, int64_t) {},
       [&](const Product& product, const Tensor&, const Tensor&) { chunks.steps.reduce(product, found); });
@@ -119,11 +123,11 @@ Gradients chunked_backward(const OptionalTensor& grad_scores, const OptionalTens
   Tensor grad_regions = need_regions
                             ? torch::stable::new_empty(regions, {regions.size(0) * regions.size(1), regions.size(2)})
                             : torch::stable::new_empty(regions, {0});
-  const Tensor buffer = torch::stable::new_empty(regions, {chunks.largest_piece() * regions.size(2)});
+  const Tensor buffer = torch::stable::new_empty(regions, {chunks.largest_piece(), regions.size(2)});
   Tensor sums = grad_parts, terms = buffer;  // of this piece of parts
   const auto begin = [&](int64_t part, int64_t count) {
     sums = rows_from(grad_parts, part, count);
-    terms = matrix(buffer, count, regions.size(2));
+    terms = rows_from(buffer, 0, count);
   };
   chunks.each(grad_entropy.has_value(), begin, [&](const Product& product, const Tensor& rows, const Tensor& units) {
     chunks.steps.slope(product, upstream);

@@ -26,9 +26,11 @@ inline Tensor rows_from(Tensor tensor, int64_t first, int64_t count) {
   return count == tensor.size(0) ? tensor : torch::stable::narrow(tensor, 0, first, count);
 }
 
-// The first rows * columns elements of a flat buffer as a matrix.
-inline Tensor matrix(const Tensor& buffer, int64_t rows, int64_t columns) {
-  return torch::stable::view(rows_from(buffer, 0, rows * columns), {rows, columns});
+// The memory of a matrix as one that is not larger: itself where that is as large.
+inline Tensor matrix(const Tensor& memory, int64_t rows, int64_t columns) {
+  if (memory.size(0) == rows && memory.size(1) == columns) return memory;
+  const Tensor flat = torch::stable::view(memory, {memory.numel()});
+  return torch::stable::view(rows_from(flat, 0, rows * columns), {rows, columns});
 }
 
 // Rows [images * regions, d] of some images, copied only where they do not lie evenly spaced.
