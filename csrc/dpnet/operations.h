@@ -28,6 +28,8 @@ Gradients backward_entropy_cpu(const OptionalTensor& grad_scores, const Tensor& 
 // By PyTorch's products, on either device; `workspace` bytes are held beyond inputs and results.
 Outputs chunked_forward(const Tensor& parts, const Tensor& regions, std::optional<double> temperature,
                         int64_t workspace);
+GradientOutputs chunked_forward_gradient(const Tensor& parts, const Tensor& regions, double temperature,
+                                         int64_t workspace);
 Gradients chunked_backward(const OptionalTensor& grad_scores, const OptionalTensor& grad_entropy, const Tensor& parts,
                            const Tensor& regions, const Tensor& argmax, const Tensor& entropy,
                            const Tensor& log_partition, double temperature, bool need_regions, int64_t workspace);

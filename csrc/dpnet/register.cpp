@@ -31,6 +31,9 @@ STABLE_TORCH_LIBRARY(dpnet_kernels, m) {
       "chunked_forward(Tensor parts, Tensor regions, float? temperature, int workspace) "
       "-> (Tensor, Tensor, Tensor, Tensor)");
   m.def(
+      "chunked_forward_gradient(Tensor parts, Tensor regions, float temperature, int workspace) "
+      "-> (Tensor, Tensor, Tensor, Tensor, Tensor)");
+  m.def(
       "chunked_backward(Tensor? grad_scores, Tensor? grad_entropy, Tensor parts, Tensor regions, Tensor argmax, "
       "Tensor entropy, Tensor log_partition, float temperature, bool need_regions, int workspace) "
       "-> (Tensor, Tensor)");
@@ -44,6 +47,7 @@ STABLE_TORCH_LIBRARY_IMPL(dpnet_kernels, CPU, m) {
   m.impl("join_argmax_", TORCH_BOX(&dpnet::join_argmax_cpu));
   m.impl("backward_entropy", TORCH_BOX(&dpnet::backward_entropy_cpu));
   m.impl("chunked_forward", TORCH_BOX(&dpnet::chunked_forward));
+  m.impl("chunked_forward_gradient", TORCH_BOX(&dpnet::chunked_forward_gradient));
   m.impl("chunked_backward", TORCH_BOX(&dpnet::chunked_backward));
 }
 
@@ -59,6 +63,7 @@ STABLE_TORCH_LIBRARY_IMPL(dpnet_kernels, CUDA, m) {
 #endif
   m.impl("backward_argmax", TORCH_BOX(&dpnet::backward_argmax_cuda));
   m.impl("chunked_forward", TORCH_BOX(&dpnet::chunked_forward));
+  m.impl("chunked_forward_gradient", TORCH_BOX(&dpnet::chunked_forward_gradient));
   m.impl("chunked_backward", TORCH_BOX(&dpnet::chunked_backward));
 }
 #endif

@@ -79,7 +79,7 @@ class RegionScheme:
         return (edges * sides / cells).clamp(min=0).minimum(sides)
 
     def __call__(self, features: Tensor) -> Tensor:
-        """Regions X [B,R,d] of feature maps [B,d,h,w], in the dtype of the features."""
+        """Regions X [B,R,d] of feature maps [B,d,h,w], in the dtype of the features, rows one after the other."""
         if features.ndim != 4:
             raise ValueError(f"features has shape {tuple(features.shape)}; expected [B, d, h, w]")
         windows = [
@@ -87,7 +87,8 @@ class RegionScheme:
             for k in self.window_sizes(*features.shape[-2:])
         ]
         regions = torch.cat([window.flatten(2) for window in windows], dim=2).transpose(1, 2)
-        return normalise_rows(regions) if self.x_norm == "l2" else regions
+        regions = normalise_rows(regions) if self.x_norm == "l2" else regions
+        return regions.contiguous()  # part similarity reads each row many times
 
 
 def normalise_rows(vectors: Tensor) -> Tensor:

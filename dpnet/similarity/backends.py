@@ -42,8 +42,9 @@ def select_backend(
 
 
 def gives_gradient(backend: str, parts: torch.Tensor, regions: torch.Tensor) -> bool:
-    """Whether the backend that will run these inputs can make the entropy's gradient in the forward pass."""
-    return hasattr(IMPLEMENTATIONS[select_backend(backend, parts, regions)], "forward_with_gradient")
+    """Whether the backend that will run these inputs can make the entropies' gradient in the forward pass."""
+    implementation = IMPLEMENTATIONS[select_backend(backend, parts, regions, with_entropy=True, trains=True)]
+    return hasattr(implementation, "makes_gradient") and implementation.makes_gradient(regions.device.type)
 
 
 def backend_report() -> list[dict[str, str]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import torch
 
-from dpnet.similarity import library
+from dpnet.similarity import cpu, library
 from dpnet.similarity.reference import accumulated
 
 WORKSPACE = 30 * 2**20
@@ -33,6 +33,23 @@ def forward(
     kernel = torch.ops.dpnet_kernels.chunked_forward
     found: tuple[torch.Tensor, ...] = kernel(accumulated(parts), regions, temperature, WORKSPACE)
     return found
+
+
+def makes_gradient(device: str) -> bool:
+    """Whether forward can make the entropies' gradient: on a CPU, which may look at the weights that come back."""
+    return device == "cpu"
+
+
+def forward_with_gradient(
+    parts: torch.Tensor, regions: torch.Tensor, temperature: float
+) -> tuple[torch.Tensor, ...]:
+    """As `forward`, and the parts' gradient [P, d] of the sum of all entropies, from the same similarities."""
+    kernel = torch.ops.dpnet_kernels.chunked_forward_gradient
+    found: tuple[torch.Tensor, ...] = kernel(accumulated(parts), regions, temperature, WORKSPACE)
+    return found
+
+
+join_scores = cpu.join_scores
 
 
 def backward(

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from dpnet.similarity import gradient
-from dpnet.similarity.backends import IMPLEMENTATIONS, select_backend
+from dpnet.similarity.backends import IMPLEMENTATIONS, gives_gradient, select_backend
 from dpnet.similarity.inputs import check
 from opticam.masking.plain import Memory, is_plain
 
@@ -54,9 +54,8 @@ class _PartSimilarity(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Scores, argmax and entropy, the last empty without τ."""
         implementation = IMPLEMENTATIONS[backend]
-        entropy_gradient = None
         only_parts = ctx.needs_input_grad == (True, False, False, False)
-        if temperature is not None and only_parts and hasattr(implementation, "forward_with_gradient"):
+        if temperature is not None and only_parts and gives_gradient(backend, parts, regions):
             found = implementation.forward_with_gradient(parts, regions, temperature)
             scores, argmax, entropy, log_partition, entropy_gradient = found
         else:

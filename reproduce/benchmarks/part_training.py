@@ -1,36 +1,90 @@
-"""Time and memory of training the part layer on cached features of the size of CUB-200-2011.
+"""Time and memory of training the part layer on cached features of the size of CUB-200-2011, beside eager PyTorch.
 
-    python -m reproduce.benchmarks.part_training --out DIR [--device cpu|cuda] [--images N]
+    python -m reproduce.benchmarks.part_training --out DIR [--device cpu|cuda] [--images N] [--classes 200 1000]
 
 The features are a random stand-in, [11788, 2048, 7, 7] in bfloat16 as `dpnet train` caches them, written in shards
-to a temporary folder and read through memory maps; 200 classes with 10 parts each, batches of 64. Rows go to
-DIR/part_training_DEVICE.csv: one per epoch, without and with the assignment entropy, with the memory
-of the process that no file backs at the epoch's end, which must not grow from the second epoch on. A plot goes beside
-the CSV, with the suffix .svg.
+to a temporary folder and read through memory maps; 10 parts for each class, batches of 64. The sides differ in part
+similarity alone: ours, the fastest form of eager PyTorch, and that compiled. Rows go to DIR/part_training_DEVICE.csv:
+one per epoch, without and with the assignment entropy, with the memory of the process that no file backs at the
+epoch's end, which must not grow from the second epoch on. A plot goes beside the CSV, with the suffix .svg.
 """
 
 from __future__ import annotations
 
+import itertools
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from unittest.mock import patch
 
 import pandas as pd
 import torch
+from torch import Tensor
+from torch.nn.functional import normalize
 
 from dpnet import ConstraintWeights, PartClassifier, TrainingSettings
 from dpnet.data.features import FeatureCache
 from dpnet.data.manifest import Manifest, write_manifest
+from dpnet.model import part_layer
+from dpnet.similarity import part_similarity
 from dpnet.training.loop import build_optimiser, train_epoch
 from opticam.data.files import save_tensors
 from reproduce.benchmarks.bar_plots import plot_bars
 from reproduce.benchmarks.harness import Record, benchmark_parser
+from reproduce.benchmarks.similarity.rivals import Result, Rival
+from reproduce.benchmarks.similarity.rivals import eager as plain
 
-KEYS = ("constraints", "images")
-SOURCES = ("dpnet", "csrc/common", "csrc/dpnet", "reproduce/benchmarks/part_training.py")
+KEYS = ("side", "parts", "constraints", "images")
+SOURCES = (
+    "dpnet",
+    "csrc/common",
+    "csrc/dpnet",
+    *(f"reproduce/benchmarks/{part}.py" for part in ("part_training", "similarity/rivals")),
+)
 CLASSES, PARTS_PER_CLASS, EPOCHS = 200, 10, 3
+EAGER = "eager max, parts last"
+"""The eager form that is fastest where the argmax is wanted, too."""
 SHAPE = (2048, 7, 7)
 STATUS = Path("/proc/self/status")
+
+
+def sides() -> dict[str, Callable[..., Result]]:
+    """Name to what stands in the place of `part_similarity`."""
+    eager = partial(plain, reduce="max", parts_last=True)
+    compiled = torch.compile(eager, dynamic=False)
+    return {
+        "ours": part_similarity,
+        EAGER: without_backend(eager),
+        "torch.compile": without_backend(compiled),
+    }
+
+
+def without_backend(rival: Rival) -> Callable[..., Result]:
+    """A rival, called as the part layer calls `part_similarity`."""
+
+    def call(parts: Tensor, regions: Tensor, temperature: float | None, backend: str) -> Result:
+        return rival(parts, regions, temperature)
+
+    return call
+
+
+def check(similarity: Callable[..., Result], model: PartClassifier, temperature: float, device: str) -> None:
+    """Raise ValueError unless scores and entropies are float64's up to bfloat16's rounding."""
+    generator = torch.Generator().manual_seed(0)
+    regions = normalize(torch.rand(2, SHAPE[1] * SHAPE[2], SHAPE[0], generator=generator), dim=2)
+    regions = regions.bfloat16().to(device)
+    scores, _, entropy = similarity(model.parts.detach(), regions, temperature=temperature, backend="auto")
+    exact, _, true = part_similarity(model.parts.detach().double(), regions.double(), temperature, "eager")
+    assert scores is not None and entropy is not None and true is not None
+    rounding = 2.0**-8  # of a factor, and of a product of unit rows
+    for name, found, expected, allowed in (
+        ("scores", scores, exact, 4 * rounding),
+        ("entropies", entropy, true, 4 * rounding / temperature),
+    ):
+        error = (found.double() - expected).abs().max().item()
+        if not error <= allowed:
+            raise ValueError(f"{name} are off by {error}, more than {allowed}")
 
 
 def stand_in(folder: Path, count: int) -> FeatureCache:
@@ -54,16 +108,25 @@ def own_megabytes() -> float:
     return int(line.split()[1]) / 1000
 
 
-def measure(features: FeatureCache, constraints: tuple[str, ...], device: str) -> Iterator[dict[str, object]]:
-    """One row per epoch."""
+def measure(
+    features: FeatureCache,
+    classes: int,
+    constraints: tuple[str, ...],
+    similarity: Callable[..., Result],
+    device: str,
+) -> Iterator[dict[str, object]]:
+    """One row per epoch; labels stay those of the first classes, which changes no time."""
     torch.manual_seed(0)
-    model = PartClassifier(SHAPE[0], CLASSES, PARTS_PER_CLASS).to(device)
+    torch.compiler.reset()
+    model = PartClassifier(SHAPE[0], classes, PARTS_PER_CLASS).to(device)
+    check(similarity, model, model.temperature, device)
     settings = TrainingSettings(
         epochs=EPOCHS, precision="bfloat16", constraints=ConstraintWeights.named(*constraints)
     )
     optimiser = build_optimiser(model, settings)
     for epoch in range(EPOCHS):
-        entry = train_epoch(model, model, optimiser, features, features.labels, settings, epoch)
+        with patch.object(part_layer, "part_similarity", similarity):
+            entry = train_epoch(model, model, optimiser, features, features.labels, settings, epoch)
         yield {
             "epoch": epoch,
             "seconds": round(entry["seconds"], 2),
@@ -77,27 +140,31 @@ def main() -> None:
     """Write the CSV and its plot, and print what was measured."""
     parser = benchmark_parser(__doc__.split("\n")[0])
     parser.add_argument("--images", type=int, default=11_788)
+    parser.add_argument("--classes", type=int, nargs="+", default=[CLASSES], help="1000 are ImageNet's")
     options = parser.parse_args()
     record = Record.of("part_training", KEYS, SOURCES, options)
-    groups = {c: dict(zip(KEYS, ("+".join(c) or "none", options.images))) for c in ((), ("assignment",))}
-    pending = {constraints: group for constraints, group in groups.items() if record.pending(group)}
-    if pending:
-        with tempfile.TemporaryDirectory() as folder:
-            features = stand_in(Path(folder), options.images)
-            for constraints, group in pending.items():
-                record.add(group, measure(features, constraints, options.device))
+    with tempfile.TemporaryDirectory() as folder:
+        features = None
+        for classes, constraints in itertools.product(options.classes, ((), ("assignment",))):
+            for side, similarity in sides().items():
+                parts = classes * PARTS_PER_CLASS
+                group = dict(zip(KEYS, (side, parts, "+".join(constraints) or "none", options.images)))
+                if not record.pending(group):
+                    continue
+                features = features or stand_in(Path(folder), options.images)
+                record.add(group, measure(features, classes, constraints, similarity, options.device))
     rows = pd.read_csv(record.path)
     plot(rows, record.path.with_suffix(".svg"))
     print(rows.drop(columns=list(record.facts)).to_string(index=False))
 
 
 def plot(rows: pd.DataFrame, path: Path) -> None:
-    """Seconds of each epoch, one panel per set of constraints."""
+    """Images a second of each side's fastest epoch, one panel per set of constraints and number of parts."""
     panels = {
-        f"constraints: {name}": group.set_index("epoch")["seconds"].rename("epoch {}".format)
-        for name, group in rows.groupby("constraints", sort=False)
+        f"{parts:,} parts, constraints: {name}": group.groupby("side", sort=False)["images_a_second"].max()
+        for (parts, name), group in rows.groupby(["parts", "constraints"], sort=False)
     }
-    plot_bars(panels, f"seconds per epoch of {rows['images'].iloc[0]:,} images", path)
+    plot_bars(panels, f"images a second, of {rows['images'].iloc[0]:,} an epoch", path)
 
 
 if __name__ == "__main__":

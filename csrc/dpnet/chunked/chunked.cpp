@@ -59,14 +59,13 @@ class Chunks {
         products_(
             torch::stable::new_empty(regions, {pieces_.images * pieces_.regions, pieces_.padded(pieces_.parts)})) {}
 
-  // use(product, rows of regions, unit parts), after begin(first part, count) for each piece of parts.
-  template <class Begin, class Use>
-  void each(bool multiplies, const Begin& begin, const Use& use) {
+  // use(product, rows of regions, unit parts); without products nothing is known of what they would hold.
+  template <class Use>
+  void each(bool multiplies, const Use& use) {
     for (int64_t part = 0; part < parts_.size(0); part += pieces_.parts) {
       const int64_t count = std::min(pieces_.parts, parts_.size(0) - part), pitch = pieces_.padded(count);
       const Tensor units = rows_from(units_, 0, pitch), factor = transposed(units);
       steps.unit_parts(parts_, part, count, units, norms);
-      begin(part, count);
       for (int64_t image = 0; image < regions_.size(0); image += pieces_.images) {
         const int64_t images = std::min(pieces_.images, regions_.size(0) - image);
         const Tensor rows = rows_of(regions_, image, images);
@@ -88,12 +87,9 @@ class Chunks {
   const Tensor units_, products_;
 };
 
-}  // namespace
-
-Outputs chunked_forward(const Tensor& parts, const Tensor& regions, std::optional<double> temperature,
-                        int64_t workspace) {
+// What a forward pass is to find, empty where there is no temperature.
+Found nothing_yet(const Tensor& parts, const Tensor& regions, std::optional<double> temperature) {
   const int64_t images = regions.size(0), each = regions.size(1);
-  Chunks chunks(parts, regions, workspace, 1, false);
   const Tensor nothing = torch::stable::new_empty(parts, {0});
   Found found{torch::stable::new_empty(parts, {images, parts.size(0)}),
               torch::stable::new_empty(parts, {images, parts.size(0)}, ScalarType::Int),
@@ -107,10 +103,57 @@ Outputs chunked_forward(const Tensor& parts, const Tensor& regions, std::optiona
     found.state = torch::stable::new_empty(parts, {images * each, 3});
     found.scale = 1 / *temperature;
   }
-  chunks.each(
-      true, [](int64_t, int64_t) {},
-      [&](const Product& product, const Tensor&, const Tensor&) { chunks.steps.reduce(product, found); });
+  return found;
+}
+
+// The gradient of unit parts, added up piece by piece: + G^T X of each product that has become G.
+class PartsGradient {
+ public:
+  PartsGradient(const Chunks& chunks, const Tensor& parts, const Tensor& regions)
+      : sum(torch::stable::new_zeros(parts, {parts.size(0), parts.size(1)})),
+        steps_(chunks.steps),
+        terms_(torch::stable::new_empty(regions, {chunks.largest_piece(), regions.size(2)})) {}
+
+  void add(const Product& slope, const Tensor& rows) {
+    const Tensor used = rows_from(transposed(slope.values), 0, slope.parts);
+    const Tensor terms = rows_from(terms_, 0, slope.parts);
+    multiply(used, rows, terms);
+    steps_.add(terms, rows_from(sum, slope.first_part, slope.parts));
+  }
+
+  const Tensor sum;
+
+ private:
+  const Steps& steps_;
+  const Tensor terms_;
+};
+
+}  // namespace
+
+Outputs chunked_forward(const Tensor& parts, const Tensor& regions, std::optional<double> temperature,
+                        int64_t workspace) {
+  Chunks chunks(parts, regions, workspace, 1, false);
+  const Found found = nothing_yet(parts, regions, temperature);
+  chunks.each(true, [&](const Product& product, const Tensor&, const Tensor&) { chunks.steps.reduce(product, found); });
   return {found.scores, found.argmax, found.entropy, found.log_partition};
+}
+
+GradientOutputs chunked_forward_gradient(const Tensor& parts, const Tensor& regions, double temperature,
+                                         int64_t workspace) {
+  // The slopes of a region need its softmax over all parts, so that these are one piece.
+  Chunks chunks(parts, regions, workspace, 2, true);
+  const Found found = nothing_yet(parts, regions, temperature);
+  const Tensor ones = torch::stable::full({regions.size(0), regions.size(1)}, 1.0, parts.scalar_type(), std::nullopt,
+                                          parts.device());
+  const Upstream upstream{std::nullopt, found.argmax, ones, found.entropy, found.log_partition, 1 / temperature};
+  PartsGradient gradient(chunks, parts, regions);
+  chunks.each(true, [&](const Product& product, const Tensor& rows, const Tensor&) {
+    chunks.steps.reduce(product, found);
+    chunks.steps.slope(product, upstream);
+    gradient.add(product, rows);
+  });
+  chunks.steps.turn_parts(parts, chunks.norms, gradient.sum);
+  return {found.scores, found.argmax, found.entropy, found.log_partition, gradient.sum};
 }
 
 Gradients chunked_backward(const OptionalTensor& grad_scores, const OptionalTensor& grad_entropy, const Tensor& parts,
@@ -119,29 +162,20 @@ Gradients chunked_backward(const OptionalTensor& grad_scores, const OptionalTens
   // Gradients of regions add up over all parts; in pieces, each piece would be rounded.
   Chunks chunks(parts, regions, workspace, 2, need_regions);
   const Upstream upstream{grad_scores, argmax, grad_entropy, entropy, log_partition, 1 / temperature};
-  Tensor grad_parts = torch::stable::new_zeros(parts, {parts.size(0), parts.size(1)});
-  Tensor grad_regions = need_regions
-                            ? torch::stable::new_empty(regions, {regions.size(0) * regions.size(1), regions.size(2)})
-                            : torch::stable::new_empty(regions, {0});
-  const Tensor buffer = torch::stable::new_empty(regions, {chunks.largest_piece(), regions.size(2)});
-  Tensor sums = grad_parts, terms = buffer;  // of this piece of parts
-  const auto begin = [&](int64_t part, int64_t count) {
-    sums = rows_from(grad_parts, part, count);
-    terms = rows_from(buffer, 0, count);
-  };
-  chunks.each(grad_entropy.has_value(), begin, [&](const Product& product, const Tensor& rows, const Tensor& units) {
+  PartsGradient gradient(chunks, parts, regions);
+  const int64_t rows_in_all = regions.size(0) * regions.size(1);
+  Tensor grad_regions = need_regions ? torch::stable::new_empty(regions, {rows_in_all, regions.size(2)})
+                                     : torch::stable::new_empty(regions, {0});
+  chunks.each(grad_entropy.has_value(), [&](const Product& product, const Tensor& rows, const Tensor& units) {
     chunks.steps.slope(product, upstream);
-    const Tensor all = transposed(product.values), used = rows_from(all, 0, product.parts);
-    multiply(used, rows, terms);
-    chunks.steps.add(terms, sums);
-    if (!need_regions) return;
+    gradient.add(product, rows);
     const int64_t first = product.first_image * product.regions;
-    multiply(product.values, units, rows_from(grad_regions, first, rows.size(0)));
+    if (need_regions) multiply(product.values, units, rows_from(grad_regions, first, rows.size(0)));
   });
-  chunks.steps.turn_parts(parts, chunks.norms, grad_parts);
+  chunks.steps.turn_parts(parts, chunks.norms, gradient.sum);
   if (need_regions)
     grad_regions = torch::stable::view(grad_regions, {regions.size(0), regions.size(1), regions.size(2)});
-  return {grad_parts, grad_regions};
+  return {gradient.sum, grad_regions};
 }
 
 }  // namespace dpnet

@@ -56,6 +56,11 @@ Gradients through_entropy(const OptionalTensor& grad_scores, const Tensor& grad_
   return {results.parts, results.regions};
 }
 
+// Each row is gathered by many parts: one whose columns lie apart would be collected anew for each of them.
+Tensor with_whole_rows(const Tensor& regions) {
+  return regions.stride(2) == 1 ? regions : torch::stable::contiguous(regions);
+}
+
 bool is_double(const Tensor& tensor) { return tensor.scalar_type() == ScalarType::Double; }
 
 }  // namespace
@@ -63,13 +68,13 @@ bool is_double(const Tensor& tensor) { return tensor.scalar_type() == ScalarType
 Gradients backward_argmax_cpu(const Tensor& grad_scores, const Tensor& parts, const Tensor& regions,
                               const Tensor& argmax, bool need_regions) {
   const auto function = is_double(parts) ? through_argmax<double> : through_argmax<float>;
-  return function(grad_scores, parts, regions, argmax, need_regions);
+  return function(grad_scores, parts, with_whole_rows(regions), argmax, need_regions);
 }
 
 void join_argmax_cpu(Tensor gradient, double kept, const Tensor& grad_scores, const Tensor& parts,
                      const Tensor& regions, const Tensor& argmax) {
   const auto function = is_double(parts) ? join_argmax<double> : join_argmax<float>;
-  function(gradient, kept, grad_scores, parts, regions, argmax);
+  function(gradient, kept, grad_scores, parts, with_whole_rows(regions), argmax);
 }
 
 Gradients backward_entropy_cpu(const OptionalTensor& grad_scores, const Tensor& grad_entropy, const Tensor& parts,

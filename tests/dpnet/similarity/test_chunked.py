@@ -54,6 +54,24 @@ def test_pieces_of_any_size_are_as_accurate_as_eager(
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("workspace", [1, 20_000, chunked.WORKSPACE])
+@pytest.mark.parametrize("with_scores", [False, True])
+def test_the_gradient_of_a_mean_entropy_is_made_forward(monkeypatch, dtype, workspace, with_scores):
+    monkeypatch.setattr(chunked, "WORKSPACE", workspace)
+    monkeypatch.setattr(chunked, "backward", None)  # nothing is computed again
+    u, x = inputs(dtype)
+
+    def gradient(u, x, backend):
+        u = u.clone().requires_grad_()
+        scores, _, entropy = part_similarity(u, x, TEMPERATURE, backend)
+        return torch.autograd.grad(entropy.mean() + with_scores * scores.square().sum(), u)[0]
+
+    exact = gradient(u.double(), x.double(), "eager")
+    _, length = similarity_sums(SHAPE, TEMPERATURE)
+    assert_as_accurate(gradient(u, x, "chunked"), gradient(u, x, "eager"), exact, length)
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
 def test_the_way_back_through_products_is_the_gather(dtype):
     """A GPU takes the products for few regions, the gather for many; the CPU the gather always."""
     u, x = inputs(dtype)
@@ -90,7 +108,8 @@ def test_memory_is_bounded_by_the_workspace(monkeypatch):
 
 
 @pytest.mark.parametrize("layout", ["transposed", "every second", "expanded", "shifted"])
-def test_regions_need_not_be_rows_in_order(layout):
+@pytest.mark.parametrize("backend", ["chunked", "cpp"])
+def test_regions_need_not_be_rows_in_order(layout, backend):
     generator = torch.Generator().manual_seed(2)
     x = {
         "transposed": torch.randn(3, 16, 20, generator=generator).mT,
@@ -99,7 +118,7 @@ def test_regions_need_not_be_rows_in_order(layout):
         "shifted": torch.randn(3 * 20 * 16 + 1, generator=generator)[1:].view(3, 20, 16),
     }[layout]
     u = torch.randn(30, 16, generator=generator)
-    scores, argmax, entropy = part_similarity(u, x, TEMPERATURE, "chunked")
-    expected = part_similarity(u, x.clone(memory_format=torch.contiguous_format), TEMPERATURE, "chunked")
-    for found, same in zip((scores, argmax, entropy), expected):
-        assert torch.equal(found, same)
+    for with_entropy in (False, True):
+        found = gradients(u, x, backend, with_entropy, False)
+        expected = gradients(u, x.clone(memory_format=torch.contiguous_format), backend, with_entropy, False)
+        assert all(torch.equal(one, other) for one, other in zip(found, expected))

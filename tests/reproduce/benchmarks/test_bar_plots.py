@@ -15,7 +15,7 @@ from reproduce.workspace.paths import PUBLISHED
     [
         (causal, "causal", "seconds", ["network", "side"], "min"),
         (localization, "localization", "maps_per_second", ["protocol", "grid", "metric"], "median"),
-        (part_training, "part_training", "seconds", ["constraints", "epoch"], "min"),
+        (part_training, "part_training", "images_a_second", ["constraints", "side"], "max"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

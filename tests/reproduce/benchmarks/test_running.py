@@ -33,16 +33,31 @@ def test_a_run_adds_to_the_committed_rows_and_the_next_one_has_nothing_to_do(
     assert path.read_bytes() == first
 
 
-def test_part_training_is_recorded_by_constraints(tmp_path, monkeypatch, capsys):
+def test_a_side_that_computes_something_else_is_not_timed():
+    model = part_training.PartClassifier(part_training.SHAPE[0], 3, 2)
+
+    def wrong(parts, regions, temperature, backend):
+        scores, argmax, entropy = part_training.part_similarity(parts, regions, temperature, "eager")
+        return scores, argmax, entropy + 1
+
+    part_training.check(part_training.part_similarity, model, 0.1, "cpu")
+    with pytest.raises(ValueError, match="entropies are off by 1"):
+        part_training.check(wrong, model, 0.1, "cpu")
+
+
+def test_part_training_is_recorded_by_side_and_constraints(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(part_training, "SHAPE", (8, 2, 2))
     monkeypatch.setattr(part_training, "EPOCHS", 1)
-    options = ("--images", "5", "--changed-only", "--out", str(tmp_path))
+    options = ("--images", "5", "--classes", "3", "--changed-only", "--out", str(tmp_path))
     monkeypatch.setattr(sys, "argv", ["part_training", *options])
     part_training.main()
     first = (tmp_path / "part_training_cpu.csv").read_bytes()
     part_training.main()
     assert (tmp_path / "part_training_cpu.csv").read_bytes() == first
     rows = pd.read_csv(tmp_path / "part_training_cpu.csv")
-    assert list(rows["constraints"][rows["images"] == 5]) == ["none", "assignment"]
+    own = rows[rows["images"] == 5]
+    sides = ["ours", part_training.EAGER, "torch.compile"]
+    assert list(own["constraints"]) == ["none"] * 3 + ["assignment"] * 3
+    assert list(own["side"]) == 2 * sides and (own["parts"] == 30).all()
     assert "images_a_second" in capsys.readouterr().out
     assert {*pd.read_csv(PUBLISHED / "benchmarks" / "part_training_cpu.csv").columns} <= {*rows.columns}
