@@ -37,8 +37,8 @@ Gradients chunked_backward(const OptionalTensor& grad_scores, const OptionalTens
 #ifdef DPNET_WITH_CUDA
 Outputs forward_cuda(const Tensor& parts, const Tensor& regions, std::optional<double> temperature, bool tf32);
 
-// Where compiled for compute capability 9.0; float32 is multiplied as TF32.
-Outputs forward_hopper(const Tensor& parts, const Tensor& regions, std::optional<double> temperature);
+// Where compiled for compute capability 9.0.
+Outputs forward_hopper(const Tensor& parts, const Tensor& regions, std::optional<double> temperature, bool tf32);
 
 Gradients backward_argmax_cuda(const Tensor& grad_scores, const Tensor& parts, const Tensor& regions,
                                const Tensor& argmax, bool need_regions);

@@ -14,7 +14,9 @@ std::string cpu_instructions() { return instruction_names(); }
 STABLE_TORCH_LIBRARY(dpnet_kernels, m) {
   m.def(
       "forward(Tensor parts, Tensor regions, float? temperature, bool tf32) -> (Tensor, Tensor, Tensor, Tensor)");
-  m.def("forward_hopper(Tensor parts, Tensor regions, float? temperature) -> (Tensor, Tensor, Tensor, Tensor)");
+  m.def(
+      "forward_hopper(Tensor parts, Tensor regions, float? temperature, bool tf32) "
+      "-> (Tensor, Tensor, Tensor, Tensor)");
   m.def(
       "forward_gradient(Tensor parts, Tensor regions, float temperature, bool tf32) "
       "-> (Tensor, Tensor, Tensor, Tensor, Tensor)");

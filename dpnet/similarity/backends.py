@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import torch
 
 from dpnet.similarity import choices, chunked, cpu, cuda, hopper, library, reference
@@ -75,7 +73,8 @@ def _fastest_on_gpu(parts: torch.Tensor, regions: torch.Tensor, with_entropy: bo
     precision = inexact if regions.dtype != torch.float32 or cuda.allows_tf32() else "float32"
     way, entropy = "forward + backward" if trains else "forward", "yes" if with_entropy else "no"
     sizes = regions.shape[1], *parts.shape
-    chosen = choices.fastest(choices.Case(_capability(regions.device.index), precision, way, entropy, *sizes))
+    capability = ".".join(map(str, library.capability()))
+    chosen = choices.fastest(choices.Case(capability, precision, way, entropy, *sizes))
     if (
         chosen == "eager"
         and regions.element_size() * len(regions) * sizes[0] * sizes[1] > choices.LARGEST_EAGER
@@ -84,8 +83,3 @@ def _fastest_on_gpu(parts: torch.Tensor, regions: torch.Tensor, with_entropy: bo
     if chosen is None or IMPLEMENTATIONS[chosen].obstacle(*where):
         return "cuda" if precision == "float32" else "chunked"
     return chosen
-
-
-@lru_cache
-def _capability(device: int) -> str:
-    return ".".join(map(str, torch.cuda.get_device_capability(device)))

@@ -1,6 +1,6 @@
 """The CUDA implementation for compute capability 9.0: tensor cores that read shared memory, tiles copied by hardware.
 
-As `cuda` it never stores a similarity; it multiplies float32 as TF32 alone.
+As `cuda` it never stores a similarity.
 """
 
 from __future__ import annotations
@@ -18,12 +18,10 @@ def obstacle(device: str, dtype: torch.dtype) -> str:
         return f"it runs on cuda, not on {device}"
     if reason := library.cuda_obstacle():
         return reason
-    if torch.cuda.get_device_capability() != (9, 0):
+    if library.capability() != (9, 0):
         return "the kernel is for compute capability 9.0"
     if not library.has_operation("forward_hopper", "CUDA"):
         return "dpnet._C was built without compute capability 9.0a; build it again with TORCH_CUDA_ARCH_LIST=9.0a"
-    if dtype == torch.float32 and not allows_tf32():
-        return "float32 is multiplied as TF32, which PyTorch is not told that it may"
     return "the kernel does not take float64" if dtype == torch.float64 else ""
 
 
@@ -32,7 +30,8 @@ def forward(
 ) -> tuple[torch.Tensor, ...]:
     """As `reference.forward`, never storing the similarities."""
     kernel = torch.ops.dpnet_kernels.forward_hopper
-    found: tuple[torch.Tensor, ...] = kernel(accumulated(parts), chunked.aligned_rows(regions), temperature)
+    rows = chunked.aligned_rows(regions)
+    found: tuple[torch.Tensor, ...] = kernel(accumulated(parts), rows, temperature, allows_tf32())
     return found
 
 

@@ -5,6 +5,7 @@ Importing this module loads the library, once, and that registers its operations
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 
 import torch
@@ -30,14 +31,19 @@ def has_operation(name: str, key: str) -> bool:
 
 def cuda_obstacle() -> str:
     """Why no operation of the library can run on a GPU here, or ""."""
-    if LOAD_ERROR:
-        return LOAD_ERROR
+    return LOAD_ERROR or _gpu_obstacle()
+
+
+@lru_cache(maxsize=1)
+def _gpu_obstacle() -> str:
     if not has_operation("forward", "CUDA"):
         return "dpnet._C was built without CUDA; build it again with FORCE_CUDA=1"
     if not torch.cuda.is_available():
         return "no CUDA device is available"
-    return (
-        ""
-        if torch.cuda.get_device_capability() >= (8, 0)
-        else "the kernels need compute capability 8.0 or newer"
-    )
+    return "" if capability() >= (8, 0) else "the kernels need compute capability 8.0 or newer"
+
+
+@lru_cache(maxsize=1)
+def capability() -> tuple[int, int]:
+    """Compute capability of the GPU that is current when it is first asked for; asking CUDA takes microseconds."""
+    return torch.cuda.get_device_capability()

@@ -103,11 +103,11 @@ Outputs forward_cuda(const Tensor& parts, const Tensor& regions, std::optional<d
 }
 
 #ifdef DPNET_WITH_HOPPER
-void hopper_tiles(const Launch& launch, const ForwardArguments& in, ScalarType type);
+void hopper_tiles(const Launch& launch, ForwardArguments in, ScalarType type, bool tf32);
 
-Outputs forward_hopper(const Tensor& parts, const Tensor& regions, std::optional<double> temperature) {
+Outputs forward_hopper(const Tensor& parts, const Tensor& regions, std::optional<double> temperature, bool tf32) {
   return forward_by(parts, regions, temperature, [&](const Launch& launch, const ForwardArguments& in) {
-    hopper_tiles(launch, in, regions.scalar_type());
+    hopper_tiles(launch, in, regions.scalar_type(), tf32);
   });
 }
 #endif

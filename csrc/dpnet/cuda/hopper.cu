@@ -1,5 +1,5 @@
 // Scores max_r S_rp, argmax and entropy on compute capability 9.0: unit parts, the kernel of `hopper_kernel.cuh`, the
-// softmax over its tiles. The backend `hopper`: bfloat16, float16, and float32 as TF32; any shape.
+// softmax over its tiles. The backend `hopper`: bfloat16, float16, float32 as TF32 or exact; any shape.
 #ifdef DPNET_WITH_HOPPER
 #include <cudaTypedefs.h>
 
@@ -50,29 +50,30 @@ void run_tiles(const Launch& launch, const ForwardArguments& in, ScalarType type
   const int64_t rows = in.images * in.regions_per_image;
   const TileMap regions = tile_map(in.regions, type, rows, in.row_bytes, in.region_pitch, tile);
   launch.with_threads(HOPPER_THREADS, hopper_kernel<math, tile, with_entropy>, std::min<int64_t>(work, processors),
-                      HOPPER_SHARED<tile, with_entropy>, in, units, regions, work);
+                      HOPPER_SHARED<math, tile, with_entropy>, in, units, regions, work);
 }
 
-template <Math math>
-void run(const Launch& launch, ForwardArguments in, ScalarType type) {
-  const int64_t part_tiles = (in.parts + PARTS_PER_BLOCK - 1) / PARTS_PER_BLOCK;
-  const int processors = launch.processors();
-  const HopperWork shape = hopper_work(in.regions_per_image, in.images, part_tiles, processors);
-  in.images_per_block = shape.images;
-  const bool with_entropy = in.scale != 0;
-  const auto function = shape.tile == 256 ? (with_entropy ? run_tiles<math, 256, true> : run_tiles<math, 256, false>)
-                                          : (with_entropy ? run_tiles<math, 200, true> : run_tiles<math, 200, false>);
+template <Math math, int tile>
+void run(const Launch& launch, const ForwardArguments& in, ScalarType type, int64_t part_tiles, int processors) {
+  const auto function = in.scale != 0 ? run_tiles<math, tile, true> : run_tiles<math, tile, false>;
   function(launch, in, type, part_tiles, processors);
 }
 
 }  // namespace
 
-void hopper_tiles(const Launch& launch, const ForwardArguments& in, ScalarType type) {
+void hopper_tiles(const Launch& launch, ForwardArguments in, ScalarType type, bool tf32) {
   STD_TORCH_CHECK(in.images * in.regions_per_image <= INT32_MAX, "part_similarity: more than 2^31 regions");
-  const auto function = type == ScalarType::BFloat16 ? run<Math::bf16>
-                        : type == ScalarType::Half   ? run<Math::f16>
-                                                     : run<Math::tf32>;
-  function(launch, in, type);
+  const int64_t part_tiles = divide_up(in.parts, PARTS_PER_BLOCK);
+  const int processors = launch.processors();
+  const bool exact = type == ScalarType::Float && !tf32;
+  const HopperWork shape = hopper_work(in.regions_per_image, in.images, part_tiles, processors, exact);
+  in.images_per_block = shape.images;
+  const bool wide = shape.tile == 256;
+  const auto function = exact                          ? run<Math::tf32x3, 128>
+                        : type == ScalarType::BFloat16 ? (wide ? run<Math::bf16, 256> : run<Math::bf16, 200>)
+                        : type == ScalarType::Half     ? (wide ? run<Math::f16, 256> : run<Math::f16, 200>)
+                                                       : (wide ? run<Math::tf32, 256> : run<Math::tf32, 200>);
+  function(launch, in, type, part_tiles, processors);
 }
 
 }  // namespace dpnet

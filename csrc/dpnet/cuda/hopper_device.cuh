@@ -67,6 +67,9 @@ __device__ __forceinline__ uint64_t factor(const char* row) {
   return exchanged_by_128 | eight_rows | (uint64_t(1) << 16) | ((shared_address(row) & 0x3ffff) >> 4);
 }
 
+// What was written to shared memory is seen by the products that begin after the next barrier.
+__device__ __forceinline__ void publish_writes() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
+
 // Registers that were written are seen by the products that begin now.
 __device__ __forceinline__ void order_products() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }
 __device__ __forceinline__ void commit_products() { asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory"); }

@@ -54,16 +54,17 @@ inline int images_per_block(int64_t regions, int64_t images, int64_t part_tiles,
 }
 
 // The kernel for compute capability 9.0 keeps as many blocks as there are processors, which take work in turns: the
-// columns of a tile, 200 or 256, and how many whole images a piece of work has.
+// columns of a tile, 128 where float32 must be exact and else 200 or 256, and how many whole images a piece of work has.
 struct HopperWork {
   int tile, images;
 };
 
 // The choice that takes the fewest columns of tiles one after the other, empty ones included.
-inline HopperWork hopper_work(int64_t regions, int64_t images, int64_t part_tiles, int processors) {
+inline HopperWork hopper_work(int64_t regions, int64_t images, int64_t part_tiles, int processors, bool exact) {
   HopperWork best{};
   int64_t least = 0;
-  for (const int tile : {200, 256}) {
+  for (const int tile : {128, 200, 256}) {
+    if (exact != (tile == 128)) continue;
     for (int count = 1; count <= 64 && count <= images; ++count) {
       const int64_t turns = (part_tiles * ((images + count - 1) / count) + processors - 1) / processors;
       const int64_t columns = turns * ((count * regions + tile - 1) / tile * tile);

@@ -138,7 +138,7 @@ def _dynamic_bytes(kernel: str, variant: str) -> int:
         return layout["STAGES"] * layout["STAGE_BYTES"] * (parts + columns)
     if kernel == "hopper_kernel":
         columns, stages = int(variant.split()[1]), layout["HOPPER_STAGES"]
-        ring = stages * layout["STAGE_BYTES"] * (parts + columns)
+        ring = (stages + 2 * variant.startswith("tf32x3")) * layout["STAGE_BYTES"] * (parts + columns)
         softmax = layout["HOPPER_WARPS"] * columns * 12 if "entropy" in variant else 0
         return layout["HOPPER_ALIGNMENT"] + ring + softmax + 2 * stages * 8
     return 0

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import torch
 
-from dpnet.similarity import backends, choices, chunked, cuda, hopper
+from dpnet.similarity import backends, choices, chunked, cuda, hopper, library
 from reproduce.benchmarks.similarity import choices as writer
 
 
@@ -101,7 +101,7 @@ class OnGpu:
 def gpu(monkeypatch):
     for module in (chunked, cuda, hopper):
         monkeypatch.setattr(module, "obstacle", lambda device, dtype: "")
-    monkeypatch.setattr(backends, "_capability", lambda device: "9.0")
+    monkeypatch.setattr(library, "capability", lambda: (9, 0))
 
 
 def chosen(shape, dtype, parts=100, **asked):

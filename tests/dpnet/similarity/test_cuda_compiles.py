@@ -18,7 +18,7 @@ KERNELS = {
     "grad_parts_kernel": 3,
     "grad_regions_kernel": 3,
 }
-ON_HOPPER = {"hopper_kernel": 12}
+ON_HOPPER = {"hopper_kernel": 14}
 LARGEST_SHARED = 227 * 1024  # a block's limit on compute capability 9.0
 ONE_REGISTER = (
     8  # bytes, stored and loaded; with entropy the tile kernel takes all 255 on Blackwell, and one more
@@ -47,4 +47,7 @@ def test_every_kernel_compiles_without_spills(capsys):
     assert reduce.any() and (rows[reduce]["loads"] == "128").all()
     assert slope.any() and rows[slope]["loads"].str.endswith("-128").all()
     assert (rows[slope]["stores"] == "128").all()
-    assert (rows[hopper]["products"] == 4).all() and (rows[hopper]["tiles"] >= 2).all()
+    exact = rows["variant"].str.startswith("tf32x3")
+    assert (rows[hopper]["products"] == exact[hopper].map({False: 4, True: 12})).all() and (
+        rows[hopper]["tiles"] >= 2
+    ).all()

@@ -74,7 +74,7 @@ class Block {
     if (_setjmp(points_[threadIdx.x]) == 0) _longjmp(main_point_, 1);
   }
 
-  void wait_some(int count) { wait(some_, count); }
+  void wait_some(int number, int count) { wait(some_[number], count); }
   void wait_block() { wait(block_, int(contexts_.size())); }
   void wait_warp() { wait(warps_[threadIdx.x / LANES], LANES); }
 
@@ -103,7 +103,7 @@ class Block {
   std::unique_ptr<jmp_buf[]> points_;
   std::vector<ucontext_t> contexts_;
   std::vector<std::vector<char>> stacks_;
-  Barrier block_, some_;
+  Barrier block_, some_[16];
   std::vector<Barrier> warps_;
   std::vector<char> started_, finished_;
   std::exception_ptr error_;
@@ -152,6 +152,11 @@ inline float __uint_as_float(uint32_t bits) {
   float value;
   std::memcpy(&value, &bits, 4);
   return value;
+}
+inline uint32_t __float_as_uint(float value) {
+  uint32_t bits;
+  std::memcpy(&bits, &value, 4);
+  return bits;
 }
 inline uint32_t float_bits(float value) {
   uint32_t bits;

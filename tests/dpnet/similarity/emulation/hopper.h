@@ -80,6 +80,7 @@ inline void copy_tile(char* shared, const TileMap& map, int element, int row, Co
 
 inline uint64_t factor(const char* row) { return shared_address(row); }
 inline void order_products() { emulation::Block::current->wait_warp(); }
+inline void publish_writes() {}
 inline void commit_products() {}
 template <int pending>
 void wait_products() {}
@@ -91,16 +92,17 @@ template <int count>
 void take_registers() {}
 template <int number, int threads>
 void wait_for() {
-  emulation::Block::current->wait_some(threads);
+  emulation::Block::current->wait_some(number, threads);
 }
 
 // A number of a factor: row r, k-th of a step of 32 bytes.
 template <Math math>
 float number(uint64_t start, int row, int k) {
-  constexpr int bytes = math == Math::tf32 ? 4 : 2;
+  constexpr bool is_float = math == Math::tf32 || math == Math::tf32x3;
+  constexpr int bytes = is_float ? 4 : 2;
   const size_t address = emulated::exchanged(start + row / 8 * 1024 + row % 8 * 128 + k * bytes);
   const char* from = emulation::shared.data() + address;
-  if constexpr (math == Math::tf32) {
+  if constexpr (is_float) {
     uint32_t bits;
     std::memcpy(&bits, from, 4);
     return __uint_as_float(bits & ~0x1fffu);  // the tensor cores leave out what TF32 has not
@@ -117,7 +119,7 @@ float number(uint64_t start, int row, int k) {
 
 template <Math math, int n>
 void begin_products(float (&sums)[n / 8][4], uint64_t a, uint64_t b, bool added) {
-  constexpr int depth = math == Math::tf32 ? 8 : 16;
+  constexpr int depth = math == Math::tf32 || math == Math::tf32x3 ? 8 : 16;
   const int warp = threadIdx.x / 32 % 4, lane = threadIdx.x % 32;
   for (int i = 0; i < 2; ++i) {
     float row[depth];

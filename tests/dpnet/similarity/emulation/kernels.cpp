@@ -32,18 +32,27 @@ template <Math math, int tile, bool with_entropy>
 void run_hopper(const ForwardArguments& in, int processors) {
   const int64_t tiles = (in.parts + PARTS_PER_BLOCK - 1) / PARTS_PER_BLOCK;
   const int64_t work = tiles * ((in.images + in.images_per_block - 1) / in.images_per_block);
-  const int bytes = math == Math::tf32 ? 4 : 2;
+  const int bytes = math == Math::bf16 || math == Math::f16 ? 2 : 4;
   const TileMap units{in.units, in.row_bytes, in.row_bytes, in.parts, PARTS_PER_BLOCK, bytes};
   const TileMap regions{in.regions, in.row_bytes, in.region_pitch, in.images * in.regions_per_image, tile, bytes};
-  emulation::launch(std::min<int64_t>(work, processors), HOPPER_THREADS, HOPPER_SHARED<tile, with_entropy>,
+  emulation::launch(std::min<int64_t>(work, processors), HOPPER_THREADS, HOPPER_SHARED<math, tile, with_entropy>,
                     [&] { hopper_kernel<math, tile, with_entropy>(in, units, regions, work); });
+}
+
+template <Math math, int tile>
+void run_hopper(const ForwardArguments& in, bool with_entropy, int processors) {
+  const auto run = with_entropy ? run_hopper<math, tile, true> : run_hopper<math, tile, false>;
+  run(in, processors);
 }
 
 template <Math math>
 void run_hopper(const ForwardArguments& in, int tile, bool with_entropy, int processors) {
-  const auto run = tile == 256 ? (with_entropy ? run_hopper<math, 256, true> : run_hopper<math, 256, false>)
-                               : (with_entropy ? run_hopper<math, 200, true> : run_hopper<math, 200, false>);
-  run(in, processors);
+  const auto run = tile == 256 ? run_hopper<math, 256> : run_hopper<math, 200>;
+  run(in, with_entropy, processors);
+}
+
+void run_hopper_exactly(const ForwardArguments& in, int, bool with_entropy, int processors) {
+  run_hopper<Math::tf32x3, 128>(in, with_entropy, processors);
 }
 
 }  // namespace
@@ -51,7 +60,10 @@ void run_hopper(const ForwardArguments& in, int tile, bool with_entropy, int pro
 extern "C" {
 
 int hopper(const ForwardArguments* in, int math, int tile, int with_entropy, int processors) {
-  const auto run = math == 0 ? run_hopper<Math::bf16> : math == 1 ? run_hopper<Math::f16> : run_hopper<Math::tf32>;
+  const auto run = math == 0   ? run_hopper<Math::bf16>
+                   : math == 1 ? run_hopper<Math::f16>
+                   : math == 2 ? run_hopper<Math::tf32>
+                               : run_hopper_exactly;
   return guarded([&] { run(*in, tile, with_entropy, processors); });
 }
 
@@ -150,8 +162,8 @@ int images_per_block_for(int64_t regions, int64_t images, int64_t part_tiles, in
 
 int64_t piece_of(int64_t count, int64_t fit, int64_t step) { return piece(count, fit, step); }
 
-int64_t hopper_work_for(int64_t regions, int64_t images, int64_t part_tiles, int processors) {
-  const HopperWork work = hopper_work(regions, images, part_tiles, processors);
+int64_t hopper_work_for(int64_t regions, int64_t images, int64_t part_tiles, int processors, int exact) {
+  const HopperWork work = hopper_work(regions, images, part_tiles, processors, exact != 0);
   return int64_t(work.tile) << 8 | work.images;
 }
 }
