@@ -8,6 +8,7 @@ from dpnet.similarity import direct
 from dpnet.similarity.backends import gives_gradient
 from dpnet.similarity.inputs import check
 from dpnet.similarity.ops import part_similarity_op
+from opticam.masking.plain import is_plain
 
 
 def part_similarity(
@@ -41,7 +42,7 @@ def part_similarity(
             the backend is unknown.
         RuntimeError: the backend asked for by name cannot run on these inputs; the message says why.
     """
-    if direct.possible(parts, regions):
+    if is_plain(parts, regions):
         return direct.part_similarity(parts, regions, temperature, backend)
     check(parts, regions, temperature, backend)
     only_parts = torch.is_grad_enabled() and parts.requires_grad and not regions.requires_grad

@@ -41,7 +41,12 @@ def select_backend(
 
 def gives_gradient(backend: str, parts: torch.Tensor, regions: torch.Tensor) -> bool:
     """Whether the backend that will run these inputs can make the entropies' gradient in the forward pass."""
-    implementation = IMPLEMENTATIONS[select_backend(backend, parts, regions, with_entropy=True, trains=True)]
+    return makes_gradient(select_backend(backend, parts, regions, with_entropy=True, trains=True), regions)
+
+
+def makes_gradient(backend: str, regions: torch.Tensor) -> bool:
+    """Whether the backend of this name can make the entropies' gradient in the forward pass."""
+    implementation = IMPLEMENTATIONS[backend]
     return hasattr(implementation, "makes_gradient") and implementation.makes_gradient(regions.device.type)
 
 
@@ -69,8 +74,8 @@ def _fastest_on_gpu(parts: torch.Tensor, regions: torch.Tensor, with_entropy: bo
         return "eager"
     if regions.dtype == torch.float64:
         return "chunked"
-    inexact = "tf32" if regions.dtype == torch.float32 else "bfloat16"
-    precision = inexact if regions.dtype != torch.float32 or cuda.allows_tf32() else "float32"
+    of_float32 = "tf32" if cuda.allows_tf32() else "float32"
+    precision = of_float32 if regions.dtype == torch.float32 else "bfloat16"
     way, entropy = "forward + backward" if trains else "forward", "yes" if with_entropy else "no"
     sizes = regions.shape[1], *parts.shape
     capability = ".".join(map(str, library.capability()))

@@ -13,16 +13,11 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from dpnet.similarity import gradient
-from dpnet.similarity.backends import IMPLEMENTATIONS, gives_gradient, select_backend
+from dpnet.similarity.backends import IMPLEMENTATIONS, makes_gradient, select_backend
 from dpnet.similarity.inputs import check
-from opticam.masking.plain import Memory, is_plain
+from opticam.masking.plain import Memory
 
 _checked = Memory()
-
-
-def possible(parts: Any, regions: Any) -> bool:
-    """Whether these are plain tensors that nothing traces, batches or fakes."""
-    return is_plain(parts, regions)
 
 
 def part_similarity(
@@ -55,7 +50,7 @@ class _PartSimilarity(torch.autograd.Function):
         """Scores, argmax and entropy, the last empty without τ."""
         implementation = IMPLEMENTATIONS[backend]
         only_parts = ctx.needs_input_grad == (True, False, False, False)
-        if temperature is not None and only_parts and gives_gradient(backend, parts, regions):
+        if temperature is not None and only_parts and makes_gradient(backend, regions):
             found = implementation.forward_with_gradient(parts, regions, temperature)
             scores, argmax, entropy, log_partition, entropy_gradient = found
         else:
@@ -73,5 +68,5 @@ class _PartSimilarity(torch.autograd.Function):
         ctx: Any, grad_scores: Tensor | None, grad_argmax: None, grad_entropy: Tensor | None
     ) -> tuple[Tensor | None, Tensor | None, None, None]:
         """Gradients of parts and regions."""
-        ways = gradient.backward, gradient.finish
+        ways = IMPLEMENTATIONS[ctx.backend].backward, gradient.finish
         return *gradient.parts_and_regions(ctx, grad_scores, grad_entropy, *ways), None, None

@@ -20,8 +20,8 @@ def parts_and_regions(
     """Gradients of parts [P, d] and of regions [B, R, d], each None where it is not asked for or there is none.
 
     ctx holds what forward saved: parts, regions, argmax, entropy, log-partition and the parts' gradient of all
-    entropies, empty where it was not made; temperature, backend and reuse_gradient. backward and finish are the
-    functions below, or operations that do the same.
+    entropies, empty where it was not made; temperature, backend and reuse_gradient. backward is the backend's and
+    finish the function below, or they are operations that do the same.
     """
     *saved, entropy_gradient = ctx.saved_tensors
     need_regions = ctx.needs_input_grad[1]
@@ -34,30 +34,8 @@ def parts_and_regions(
         gradient = entropy_gradient.detach() if reuse else entropy_gradient.clone()
         finish(gradient, grad_scores, grad_entropy, *saved, ctx.temperature, ctx.backend)
         return gradient.to(saved[0].dtype), None
-    grad_parts, grad_regions = backward(
-        grad_scores, grad_entropy, *saved, ctx.temperature, need_regions, ctx.backend
-    )
+    grad_parts, grad_regions = backward(grad_scores, grad_entropy, *saved, ctx.temperature, need_regions)
     return grad_parts, grad_regions if need_regions else None
-
-
-def backward(
-    grad_scores: torch.Tensor | None,
-    grad_entropy: torch.Tensor | None,
-    parts: torch.Tensor,
-    regions: torch.Tensor,
-    argmax: torch.Tensor,
-    entropy: torch.Tensor,
-    log_partition: torch.Tensor,
-    temperature: float | None,
-    need_regions: bool,
-    backend: str,
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Gradients of parts [P, d] and of regions [B, R, d], the second empty unless asked for."""
-    saved = parts, regions, argmax, entropy, log_partition
-    found: tuple[torch.Tensor, torch.Tensor] = IMPLEMENTATIONS[backend].backward(
-        grad_scores, grad_entropy, *saved, temperature, need_regions
-    )
-    return found
 
 
 def finish(

@@ -7,22 +7,19 @@ from __future__ import annotations
 
 import torch
 
-from dpnet.similarity import chunked, library
-from dpnet.similarity.cuda import allows_tf32
+from dpnet.similarity import chunked, cuda, library
 from dpnet.similarity.reference import accumulated
 
 
 def obstacle(device: str, dtype: torch.dtype) -> str:
     """Why the kernel cannot run here on this type of device and dtype, or ""."""
-    if device != "cuda":
-        return f"it runs on cuda, not on {device}"
-    if reason := library.cuda_obstacle():
+    if reason := cuda.obstacle(device, dtype):
         return reason
     if library.capability() != (9, 0):
         return "the kernel is for compute capability 9.0"
     if not library.has_operation("forward_hopper", "CUDA"):
         return "dpnet._C was built without compute capability 9.0a; build it again with TORCH_CUDA_ARCH_LIST=9.0a"
-    return "the kernel does not take float64" if dtype == torch.float64 else ""
+    return ""
 
 
 def forward(
@@ -31,7 +28,7 @@ def forward(
     """As `reference.forward`, never storing the similarities."""
     kernel = torch.ops.dpnet_kernels.forward_hopper
     rows = chunked.aligned_rows(regions)
-    found: tuple[torch.Tensor, ...] = kernel(accumulated(parts), rows, temperature, allows_tf32())
+    found: tuple[torch.Tensor, ...] = kernel(accumulated(parts), rows, temperature, cuda.allows_tf32())
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -68,8 +69,11 @@ def part_similarity_backward_op(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Gradients of parts [P, d] and of regions [B, R, d], the second empty unless asked for."""
     saved = parts, regions, argmax, entropy, log_partition
-    chosen = select_backend(backend, parts, regions)
-    return way_back.backward(grad_scores, grad_entropy, *saved, temperature, need_regions, chosen)
+    implementation = IMPLEMENTATIONS[select_backend(backend, parts, regions)]
+    grad_parts, grad_regions = implementation.backward(
+        grad_scores, grad_entropy, *saved, temperature, need_regions
+    )
+    return grad_parts, grad_regions
 
 
 @part_similarity_backward_op.register_fake
@@ -129,7 +133,7 @@ def _backward(
     grad_log_partition: torch.Tensor | None,
     grad_entropy_gradient: torch.Tensor | None,
 ) -> tuple[torch.Tensor | None, ...]:
-    ways = part_similarity_backward_op, finish_gradient_op
+    ways = partial(part_similarity_backward_op, backend=ctx.backend), finish_gradient_op
     return *way_back.parts_and_regions(ctx, grad_scores, grad_entropy, *ways), None, None, None, None
 
 

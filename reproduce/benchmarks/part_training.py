@@ -69,9 +69,9 @@ def without_backend(rival: Rival) -> Callable[..., Result]:
     return call
 
 
-def check(similarity: Callable[..., Result], model: PartClassifier, temperature: float, device: str) -> None:
+def check(similarity: Callable[..., Result], model: PartClassifier, device: str) -> None:
     """Raise ValueError unless scores and entropies are float64's up to bfloat16's rounding."""
-    generator = torch.Generator().manual_seed(0)
+    temperature, generator = model.temperature, torch.Generator().manual_seed(0)
     regions = normalize(torch.rand(2, SHAPE[1] * SHAPE[2], SHAPE[0], generator=generator), dim=2)
     regions = regions.bfloat16().to(device)
     scores, _, entropy = similarity(model.parts.detach(), regions, temperature=temperature, backend="auto")
@@ -119,7 +119,7 @@ def measure(
     torch.manual_seed(0)
     torch.compiler.reset()
     model = PartClassifier(SHAPE[0], classes, PARTS_PER_CLASS).to(device)
-    check(similarity, model, model.temperature, device)
+    check(similarity, model, device)
     settings = TrainingSettings(
         epochs=EPOCHS, precision="bfloat16", constraints=ConstraintWeights.named(*constraints)
     )

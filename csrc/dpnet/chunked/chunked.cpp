@@ -5,14 +5,13 @@
 // gradient; the rest is similarities.
 #include <algorithm>
 
+#include "../../common/pieces.h"
 #include "../operations.h"
 #include "products.h"
 #include "steps.h"
 
 namespace dpnet {
 namespace {
-
-int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 const Steps& steps_for(const Tensor& tensor) {
 #ifdef DPNET_WITH_CUDA
@@ -32,17 +31,12 @@ struct Pieces {
       : step(std::max<int64_t>(1, 16 / int64_t(all_regions.element_size()))), regions(all_regions.size(1)) {
     const int64_t bytes = all_regions.element_size(), row = matrices * all_regions.size(2) * bytes;
     const int64_t fit = std::max<int64_t>(step, workspace / 3 / row / step * step);
-    parts = whole_parts ? all_parts.size(0) : even(all_parts.size(0), fit);
+    parts = whole_parts ? all_parts.size(0) : piece(all_parts.size(0), fit, 1);
     const int64_t left = workspace - padded(parts) * row;
-    images = even(all_regions.size(0), std::max<int64_t>(1, left / (regions * padded(parts) * bytes)));
+    images = piece(std::max<int64_t>(1, all_regions.size(0)), left / (regions * padded(parts) * bytes), 1);
   }
 
   int64_t padded(int64_t count) const { return divide_up(count, step) * step; }
-
-  // Pieces of at most `fit`, as many as that takes.
-  static int64_t even(int64_t count, int64_t fit) {
-    return count <= fit ? std::max<int64_t>(count, 1) : divide_up(count, divide_up(count, fit));
-  }
 };
 
 // Goes through all pieces: makes the unit parts of each, multiplies them with the images of each, and hands the product

@@ -61,8 +61,6 @@ Tensor with_whole_rows(const Tensor& regions) {
   return regions.stride(2) == 1 ? regions : torch::stable::contiguous(regions);
 }
 
-bool is_double(const Tensor& tensor) { return tensor.scalar_type() == ScalarType::Double; }
-
 }  // namespace
 
 Gradients backward_argmax_cpu(const Tensor& grad_scores, const Tensor& parts, const Tensor& regions,

@@ -6,6 +6,8 @@
 
 namespace dpnet {
 
+inline bool is_double(const Tensor& tensor) { return tensor.scalar_type() == ScalarType::Double; }
+
 template <class T>
 struct BackwardInputs {
   Sizes sizes;

@@ -159,8 +159,6 @@ void turn(const Tensor& parts, const Tensor& gradient) {
   });
 }
 
-bool is_double(const Tensor& tensor) { return tensor.scalar_type() == ScalarType::Double; }
-
 }  // namespace
 
 const Steps steps_on_cpu{

@@ -9,6 +9,7 @@
 #include <new>
 
 #include "loops.h"
+#include "../../common/pieces.h"
 #include "../../common/stable.h"
 
 namespace dpnet {
@@ -28,8 +29,6 @@ struct Sizes {
 inline Sizes sizes_of(const Tensor& parts, const Tensor& regions) {
   return {parts.size(0), regions.size(0), regions.size(1), regions.size(2)};
 }
-
-inline int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 // Uninitialised memory, a cache line aligned.
 template <class T>

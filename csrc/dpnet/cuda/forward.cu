@@ -11,7 +11,7 @@ namespace {
 
 template <Math math>
 void run_tiles(const Launch& launch, ForwardArguments in, bool with_entropy) {
-  const int64_t tiles = (in.parts + PARTS_PER_BLOCK - 1) / PARTS_PER_BLOCK;
+  const int64_t tiles = divide_up(in.parts, PARTS_PER_BLOCK);
   in.images_per_block = images_per_block(in.regions_per_image, in.images, tiles, TILE<math>, launch.processors());
   const int64_t blocks = tiles * ((in.images + in.images_per_block - 1) / in.images_per_block);
   const auto kernel = with_entropy ? forward_kernel<math, true> : forward_kernel<math, false>;

@@ -23,7 +23,7 @@ struct StoredProduct {
   int64_t first_image;
   int regions, pitch, parts, first_part, all_parts;
 
-  __device__ __forceinline__ int tiles() const { return (parts + PARTS_PER_TILE<T> - 1) / PARTS_PER_TILE<T>; }
+  COMMON_BOTH int tiles() const { return int(divide_up(parts, PARTS_PER_TILE<T>)); }
 };
 
 // What one lane works on.

@@ -19,11 +19,6 @@ StoredProduct<T> stored(const Product& product, int64_t all_parts) {
 }
 
 template <class T>
-int64_t blocks(const Product& product) {
-  return product.images * ((product.parts + PARTS_PER_TILE<T> - 1) / PARTS_PER_TILE<T>);
-}
-
-template <class T>
 void reduce(const Product& product, const Found& found) {
   using A = Accumulator<T>;
   const Launch launch(product.values);
@@ -32,15 +27,14 @@ void reduce(const Product& product, const Found& found) {
   A *const scores = write<A>(found.scores);
   int* const argmax = write<int>(found.argmax);
   if (!found.scale) {
-    launch(reduce_kernel<T, false>, blocks<T>(product), 0, in, A(0), scores, argmax, static_cast<ShareOf<A>*>(nullptr),
-           rows);
+    launch(reduce_kernel<T, false>, product.images * in.tiles(), 0, in, A(0), scores, argmax,
+           static_cast<ShareOf<A>*>(nullptr), rows);
     return;
   }
-  const int tiles = int(blocks<T>(product) / product.images);
-  Tensor shares = torch::stable::new_empty(found.state, {tiles * rows * 3});
-  launch(reduce_kernel<T, true>, blocks<T>(product), 0, in, A(*found.scale), scores, argmax,
+  Tensor shares = torch::stable::new_empty(found.state, {in.tiles() * rows * 3});
+  launch(reduce_kernel<T, true>, product.images * in.tiles(), 0, in, A(*found.scale), scores, argmax,
          write<ShareOf<A>>(shares), rows);
-  launch(extend_shares_kernel<A>, (rows + THREADS - 1) / THREADS, 0, read<ShareOf<A>>(shares), rows, tiles,
+  launch(extend_shares_kernel<A>, (rows + THREADS - 1) / THREADS, 0, read<ShareOf<A>>(shares), rows, in.tiles(),
          product.first_part == 0, write<ShareOf<A>>(found.state) + first, write<A>(found.entropy) + first,
          write<A>(found.log_partition) + first);
 }
@@ -53,9 +47,9 @@ void slope(const Product& product, const Upstream& upstream) {
   const A* grad_entropy = upstream.grad_entropy ? read<A>(*upstream.grad_entropy) : nullptr;
   const Launch launch(product.values);
   // The tiles of the padded rows are those of the parts: a row is padded by less than a lane takes.
-  launch(grad_entropy ? slope_kernel<T, true> : slope_kernel<T, false>, blocks<T>(product), 0, in, A(upstream.scale),
-         grad_scores, read<int>(upstream.argmax), grad_entropy, read<A>(upstream.entropy),
-         read<A>(upstream.log_partition));
+  const auto kernel = grad_entropy ? slope_kernel<T, true> : slope_kernel<T, false>;
+  launch(kernel, product.images * in.tiles(), 0, in, A(upstream.scale), grad_scores, read<int>(upstream.argmax),
+         grad_entropy, read<A>(upstream.entropy), read<A>(upstream.log_partition));
 }
 
 template <class T>

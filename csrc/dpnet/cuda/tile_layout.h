@@ -6,13 +6,7 @@
 // parts and all columns of the tile, so the maximum over an image never leaves a warp.
 #pragma once
 
-#include <cstdint>
-
-#if defined(__CUDACC__)
-#define DPNET_BOTH __host__ __device__ __forceinline__
-#else
-#define DPNET_BOTH inline
-#endif
+#include "../../common/pieces.h"
 
 namespace dpnet {
 
@@ -24,19 +18,11 @@ constexpr int STAGE_BYTES = 128;  // of a row: 64 halves or 32 floats
 constexpr int STEP_BYTES = 32;    // of a row in one tensor-core product
 constexpr int STAGES = 3;
 
-DPNET_BOTH constexpr int stage_size(int tile) { return (PARTS_PER_BLOCK + tile) * STAGE_BYTES; }
+COMMON_BOTH constexpr int stage_size(int tile) { return (PARTS_PER_BLOCK + tile) * STAGE_BYTES; }
 
 // Where 16-byte piece `piece` of a row lies: pieces are exchanged within a row by the row's number, so that eight
 // rows read at once come from different banks.
-DPNET_BOTH int swizzled(int row, int piece) { return row * STAGE_BYTES + ((piece ^ (row & 7)) << 4); }
-
-inline int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
-// Pieces of even size, of about `fit` at most, rounded up to whole groups of `step`.
-inline int64_t piece(int64_t count, int64_t fit, int64_t step) {
-  const int64_t most = fit / step > 0 ? fit / step * step : step;
-  return divide_up(divide_up(count, divide_up(count, most)), step) * step;
-}
+COMMON_BOTH int swizzled(int row, int piece) { return row * STAGE_BYTES + ((piece ^ (row & 7)) << 4); }
 
 // How many whole images a block takes, so that the last tile is not mostly empty and all processors have work.
 inline int images_per_block(int64_t regions, int64_t images, int64_t part_tiles, int tile, int processors) {

@@ -32,7 +32,7 @@ struct TileWork {
   int columns;
 
   __device__ __forceinline__ TileWork(const ForwardArguments& in, int64_t block) {
-    const int tiles = (in.parts + PARTS_PER_BLOCK - 1) / PARTS_PER_BLOCK;
+    const int tiles = int(divide_up(in.parts, PARTS_PER_BLOCK));
     first_part = int(block % tiles) * PARTS_PER_BLOCK;
     first_image = block / tiles * in.images_per_block;
     const int64_t left = in.images - first_image;

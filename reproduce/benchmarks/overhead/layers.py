@@ -16,6 +16,11 @@ TEMPERATURE = 0.1
 Call = Callable[[], object]
 
 
+def product_both_ways(learned: torch.Tensor, factor: torch.Tensor) -> None:
+    """The least that a step with a gradient costs."""
+    torch.autograd.grad(torch.mul(learned, factor), learned, factor)
+
+
 def masking(device: str) -> dict[str, Call]:
     """Down to an iteration of Opti-CAM, one image."""
     features, images = (
@@ -34,9 +39,6 @@ def masking(device: str) -> dict[str, Call]:
         result = function(features, learned, images, *options)[0]
         torch.autograd.grad(result, learned, gradient)
 
-    def product_both_ways() -> None:
-        torch.autograd.grad(torch.mul(learned, logits_u), learned, logits_u)
-
     def iteration() -> None:
         optimizer.mask()
         optimizer.step(gradient)
@@ -44,7 +46,7 @@ def masking(device: str) -> dict[str, Call]:
     saved = features, images, saliency_map, weights, surface, "range"
     return {
         "torch.mul": lambda: torch.mul(images, gradient),
-        "torch.mul, forward + backward": product_both_ways,
+        "torch.mul, forward + backward": lambda: product_both_ways(learned, logits_u),
         "one launch": lambda: mask(images, surface, masked, saliency_map),
         "kernels, forward": lambda: kernels.saliency_mask(features, logits_u, images, "range"),
         "kernels, backward": lambda: kernels.saliency_mask_backward(gradient, None, *saved),
@@ -64,9 +66,6 @@ def similarity(device: str) -> dict[str, Call]:
     by_region = torch.rand(BATCH, REGIONS, device=device)
     operation, registered = torch.ops.dpnet_kernels.chunked_forward, torch.ops.dpnet.part_similarity
 
-    def product_both_ways() -> None:
-        torch.autograd.grad(torch.mul(learned, parts), learned, parts)
-
     def both_ways(temperature: float | None) -> None:
         scores, _, entropy = part_similarity(learned, regions, temperature, "chunked")
         if entropy is None:
@@ -76,7 +75,7 @@ def similarity(device: str) -> dict[str, Call]:
 
     return {
         "torch.mul": lambda: torch.mul(parts, parts),
-        "torch.mul, forward + backward": product_both_ways,
+        "torch.mul, forward + backward": lambda: product_both_ways(learned, parts),
         "kernels, forward": lambda: operation(parts, regions, None, chunked.WORKSPACE),
         "part_similarity, forward": lambda: part_similarity(parts, regions, None, "chunked"),
         "part_similarity, forward + backward": lambda: both_ways(None),

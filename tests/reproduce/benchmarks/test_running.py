@@ -34,15 +34,15 @@ def test_a_run_adds_to_the_committed_rows_and_the_next_one_has_nothing_to_do(
 
 
 def test_a_side_that_computes_something_else_is_not_timed():
-    model = part_training.PartClassifier(part_training.SHAPE[0], 3, 2)
+    model = part_training.PartClassifier(part_training.SHAPE[0], 3, 2, temperature=0.1)
 
     def wrong(parts, regions, temperature, backend):
         scores, argmax, entropy = part_training.part_similarity(parts, regions, temperature, "eager")
         return scores, argmax, entropy + 1
 
-    part_training.check(part_training.part_similarity, model, 0.1, "cpu")
+    part_training.check(part_training.part_similarity, model, "cpu")
     with pytest.raises(ValueError, match="entropies are off by 1"):
-        part_training.check(wrong, model, 0.1, "cpu")
+        part_training.check(wrong, model, "cpu")
 
 
 def test_part_training_is_recorded_by_side_and_constraints(tmp_path, monkeypatch, capsys):
