@@ -45,9 +45,10 @@ def part_similarity(
     if is_plain(parts, regions):
         return direct.part_similarity(parts, regions, temperature, backend)
     check(parts, regions, temperature, backend)
-    only_parts = torch.is_grad_enabled() and parts.requires_grad and not regions.requires_grad
+    trains = torch.is_grad_enabled() and (parts.requires_grad or regions.requires_grad)
+    only_parts = trains and not regions.requires_grad
     with_gradient = temperature is not None and only_parts and gives_gradient(backend, parts, regions)
     scores, argmax, entropy, *_ = part_similarity_op(
-        parts, regions, temperature, backend, with_gradient, reuse_gradient=True
+        parts, regions, temperature, backend, trains, with_gradient, reuse_gradient=True
     )
     return scores, argmax, None if temperature is None else entropy

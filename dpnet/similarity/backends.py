@@ -40,7 +40,12 @@ def select_backend(
 
 
 def gives_gradient(backend: str, parts: torch.Tensor, regions: torch.Tensor) -> bool:
-    """Whether the backend that will run these inputs can make the entropies' gradient in the forward pass."""
+    """Whether the backend that will run these inputs can make the entropies' gradient in the forward pass.
+
+    Where none can, none is chosen: on a GPU that may read a table, which torch.compile could not trace.
+    """
+    if not any(makes_gradient(name, regions) for name in BACKENDS):
+        return False
     return makes_gradient(select_backend(backend, parts, regions, with_entropy=True, trains=True), regions)
 
 

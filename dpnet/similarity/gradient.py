@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from dpnet.similarity.backends import IMPLEMENTATIONS
+from dpnet.similarity.backends import IMPLEMENTATIONS, select_backend
 
 
 def parts_and_regions(
@@ -54,7 +54,7 @@ def finish(
 
     The similarities are needed for it only where entropies differ in weight, which those of a mean do not.
     """
-    implementation = IMPLEMENTATIONS[backend]
+    implementation = IMPLEMENTATIONS[select_backend(backend, parts, regions, with_entropy=True, trains=True)]
     weight = _common_value(grad_entropy)
     if weight is None:
         saved = parts.to(gradient.dtype), regions, argmax, entropy, log_partition

@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 
-from dpnet.similarity import gradient as way_back
 from dpnet.similarity.backends import IMPLEMENTATIONS, select_backend
+from dpnet.similarity.gradient import finish, parts_and_regions
 from dpnet.similarity.reference import accumulation_dtype
 
 
@@ -18,6 +18,7 @@ def part_similarity_op(
     regions: torch.Tensor,
     temperature: float | None,
     backend: str,
+    trains: bool = False,
     with_gradient: bool = False,
     reuse_gradient: bool = False,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -25,9 +26,10 @@ def part_similarity_op(
 
     Entropy and log-partition are empty without τ; the gradient, that of the sum of all entropies, is empty
     unless asked for, and only backends of which `gives_gradient` is true can be asked. With reuse_gradient it
-    is for the backward pass alone, the last of which writes its result there.
+    is for the backward pass alone, the last of which writes its result there. trains: whether gradients will be
+    asked for, on which "auto" depends.
     """
-    chosen = select_backend(backend, parts, regions, with_entropy=temperature is not None)
+    chosen = select_backend(backend, parts, regions, with_entropy=temperature is not None, trains=trains)
     implementation = IMPLEMENTATIONS[chosen]
     if with_gradient:
         scores, argmax, entropy, log_partition, gradient = implementation.forward_with_gradient(
@@ -44,6 +46,7 @@ def _(
     regions: torch.Tensor,
     temperature: float | None,
     backend: str,
+    trains: bool = False,
     with_gradient: bool = False,
     reuse_gradient: bool = False,
 ) -> tuple[torch.Tensor, ...]:
@@ -69,7 +72,8 @@ def part_similarity_backward_op(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Gradients of parts [P, d] and of regions [B, R, d], the second empty unless asked for."""
     saved = parts, regions, argmax, entropy, log_partition
-    implementation = IMPLEMENTATIONS[select_backend(backend, parts, regions)]
+    chosen = select_backend(backend, parts, regions, with_entropy=temperature is not None, trains=True)
+    implementation = IMPLEMENTATIONS[chosen]
     grad_parts, grad_regions = implementation.backward(
         grad_scores, grad_entropy, *saved, temperature, need_regions
     )
@@ -93,23 +97,7 @@ def _(
     return parts.new_empty(parts.shape), regions.new_empty(shape)
 
 
-@torch.library.custom_op("dpnet::finish_gradient", mutates_args=("gradient",))
-def finish_gradient_op(
-    gradient: torch.Tensor,
-    grad_scores: torch.Tensor | None,
-    grad_entropy: torch.Tensor,
-    parts: torch.Tensor,
-    regions: torch.Tensor,
-    argmax: torch.Tensor,
-    entropy: torch.Tensor,
-    log_partition: torch.Tensor,
-    temperature: float,
-    backend: str,
-) -> None:
-    """`gradient.finish`, as an operation."""
-    saved = parts, regions, argmax, entropy, log_partition
-    chosen = select_backend(backend, parts, regions)
-    way_back.finish(gradient, grad_scores, grad_entropy, *saved, temperature, chosen)
+finish_gradient_op = torch.library.custom_op("dpnet::finish_gradient", finish, mutates_args=("gradient",))
 
 
 @finish_gradient_op.register_fake
@@ -118,7 +106,7 @@ def _(*arguments: object) -> None:
 
 
 def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[torch.Tensor, ...]) -> None:
-    parts, regions, ctx.temperature, ctx.backend, _, ctx.reuse_gradient = inputs
+    parts, regions, ctx.temperature, ctx.backend, _, _, ctx.reuse_gradient = inputs
     _, argmax, entropy, log_partition, entropy_gradient = output
     ctx.mark_non_differentiable(argmax, log_partition, entropy_gradient)
     ctx.set_materialize_grads(False)
@@ -134,7 +122,7 @@ def _backward(
     grad_entropy_gradient: torch.Tensor | None,
 ) -> tuple[torch.Tensor | None, ...]:
     ways = partial(part_similarity_backward_op, backend=ctx.backend), finish_gradient_op
-    return *way_back.parts_and_regions(ctx, grad_scores, grad_entropy, *ways), None, None, None, None
+    return *parts_and_regions(ctx, grad_scores, grad_entropy, *ways), None, None, None, None, None
 
 
 part_similarity_op.register_autograd(_backward, setup_context=_setup_context)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from dpnet.similarity import cpu
+from dpnet.similarity import cpu, gradient, ops, part_similarity
 from dpnet.similarity.backends import gives_gradient, select_backend
 
 pytestmark = pytest.mark.skipif(bool(cpu.obstacle("cpu", torch.float32)), reason="dpnet._C is not built here")
@@ -20,3 +20,26 @@ def test_products_are_taken_where_the_processor_multiplies_bfloat16(monkeypatch,
     assert select_backend("auto", parts, regions) == ("chunked" if plain else "cpp")
     assert gives_gradient("auto", parts, regions)
     assert select_backend("cpp", parts, regions) == "cpp"
+
+
+@pytest.mark.parametrize("regions_too", [False, True])
+@pytest.mark.parametrize("temperature", [None, 0.1])
+def test_compiled_code_asks_for_the_same_backend_on_both_ways(monkeypatch, temperature, regions_too):
+    """What "auto" takes may depend on entropies and gradients, so whoever chooses must know of them."""
+    asked = []
+
+    def select(*arguments, **facts):
+        asked.append(facts)
+        return select_backend(*arguments, **facts)
+
+    monkeypatch.setattr(ops, "select_backend", select)
+    monkeypatch.setattr(gradient, "select_backend", select)
+    parts, regions = torch.randn(6, 8, requires_grad=True), torch.randn(2, 9, 8, requires_grad=regions_too)
+    scores, _, entropy = torch.compile(part_similarity, fullgraph=True, backend="aot_eager")(
+        parts, regions, temperature
+    )
+    (scores.sum() + (0 if entropy is None else entropy.mean())).backward()
+    assert asked == [{"with_entropy": temperature is not None, "trains": True}] * 2
+    with torch.no_grad():
+        torch.compile(part_similarity, fullgraph=True, backend="aot_eager")(parts, regions, temperature)
+    assert asked[2:] == [{"with_entropy": temperature is not None, "trains": False}]

@@ -123,3 +123,9 @@ def test_the_table_decides_what_can_run_within_bounded_memory(gpu, table, monkey
     monkeypatch.setattr(hopper, "obstacle", lambda device, dtype: "not built")
     assert chosen((2, 196, 512), torch.bfloat16, 2000) == "chunked"
     assert chosen((2, 49, 128), torch.bfloat16, with_entropy=True) == "chunked"  # not measured
+
+
+def test_no_table_is_read_to_know_that_a_gpu_makes_no_gradient_forward(gpu, monkeypatch):
+    """torch.compile traces this question and could not trace the reading of a file."""
+    monkeypatch.setattr(choices, "fastest", None)
+    assert not backends.gives_gradient("auto", torch.empty(100, 128), OnGpu((2, 49, 128), torch.bfloat16))

@@ -48,7 +48,7 @@ def our_gradient(parts, regions, loss):
 @pytest.mark.parametrize("shape", [ONE_GROUP, SEVERAL_GROUPS, SPLIT_IMAGES, (1, 1, 1, 1)], ids=str)
 def test_gradient_of_all_entropies(shape):
     parts, regions = parts_only(*shape)
-    gradient = OP(parts, regions, TAU, "cpp", True)[4]
+    gradient = OP(parts, regions, TAU, "cpp", True, True)[4]
     expected = expected_gradient(parts, regions, lambda scores, entropy: entropy.sum())
     assert torch.allclose(gradient, expected, rtol=1e-9, atol=1e-11)
 
@@ -57,7 +57,7 @@ def test_gradient_of_all_entropies(shape):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16, torch.float16], ids=str)
 def test_the_other_outputs_are_those_of_the_plain_forward_pass(shape, dtype):
     parts, regions = parts_only(*shape, dtype=dtype)
-    found, plainly = (OP(parts, regions, TAU, "cpp", with_gradient) for with_gradient in (True, False))
+    found, plainly = (OP(parts, regions, TAU, "cpp", True, with_gradient) for with_gradient in (True, False))
     for ours, alone in zip(found[:2], plainly[:2]):
         assert torch.equal(ours, alone)
     for ours, alone in zip(found[2:4], plainly[2:4]):
@@ -146,7 +146,7 @@ def test_gradients_of_several_steps_add_up_in_place_of_the_parts():
 
 def test_no_gradient_is_made_where_none_is_asked_for():
     parts, regions = parts_only(*ONE_GROUP)
-    assert OP(parts, regions, TAU, "cpp", False)[4].numel() == 0
+    assert OP(parts, regions, TAU, "cpp", True, False)[4].numel() == 0
     with torch.no_grad():
         assert part_similarity(parts, regions, TAU, "cpp")[2].grad_fn is None
 
@@ -174,7 +174,7 @@ def test_scores_beside_an_entropy_within_twice_the_error_of_eager(draw, shape):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
 def test_opcheck(dtype):
     parts, regions = parts_only(*ONE_GROUP, dtype=dtype)
-    result = torch.library.opcheck(OP, (parts, regions, TAU, "cpp", True))
+    result = torch.library.opcheck(OP, (parts, regions, TAU, "cpp", True, True))
     assert set(result.values()) == {"SUCCESS"}
 
 
@@ -199,7 +199,7 @@ def test_compiled():
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16], ids=str)
 def test_gradient_within_twice_the_error_of_eager(shape, dtype):
     parts, regions = parts_only(*shape, dtype=dtype)
-    ours = OP(parts, regions, TAU, "cpp", True)[4]
+    ours = OP(parts, regions, TAU, "cpp", True, True)[4]
     product = (normalize(parts, dim=1) @ regions.mT).float()
     eager = torch.special.entr((product / TAU).softmax(dim=1)).sum()
     (eager,) = torch.autograd.grad(eager, parts)
