@@ -11,7 +11,7 @@ checks="-fsanitize=address,undefined -fno-sanitize=vptr -fno-omit-frame-pointer"
 
 build() {
     rm -rf build/sanitized && mkdir -p build/sanitized
-    cp -r csrc opticam dpnet tests setup.py pyproject.toml README.md LICENSE build/sanitized
+    cp -r csrc opticam dpnet reproduce tests setup.py pyproject.toml README.md LICENSE build/sanitized
     find build/sanitized -name '*.so' -delete
     (cd build/sanitized && CFLAGS="$checks" LDFLAGS="$checks" FORCE_CUDA=0 MAX_JOBS=${MAX_JOBS:-2} \
         "$PYTHON" setup.py --quiet build_ext --inplace >../sanitized.log 2>&1) || { tail -n 40 build/sanitized.log >&2; return 1; }
@@ -31,6 +31,8 @@ stage "masking" checked -m pytest -p no:cacheprovider $masking/test_{cpp,edges,a
 stage "float64 convolutions" checked -m pytest -p no:cacheprovider tests/opticam/acceleration/test_float64_convolution.py
 stage "part similarity" checked -m pytest -p no:cacheprovider \
     $similarity/test_{part_similarity,screened,forward_gradient,whole_products}.py
+stage "part similarity in pieces" checked -m pytest -p no:cacheprovider $similarity/test_chunked.py \
+    -k "not memory"  # the sanitizers' own would be counted
 for operation in saliency_mask channel_masks step_masks part_similarity; do
     stage "fuzzing of $operation" checked tests/robustness/programs/fuzz.py "$operation" 500
 done
