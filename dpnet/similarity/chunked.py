@@ -93,14 +93,15 @@ def _gathers(regions: torch.Tensor) -> bool:
 
 
 def aligned_rows(regions: torch.Tensor) -> torch.Tensor:
-    """Regions as the CUDA kernels read them: evenly spaced rows of whole 16 bytes, copied only where they are not."""
+    """Regions as the CUDA kernels read them, copied where they are not: even rows of whole 16 bytes, none shared."""
     if not regions.is_cuda:
         return regions
     step = 16 // regions.element_size()
     missing = -regions.shape[2] % step
     if missing:
         return torch.nn.functional.pad(regions, (0, missing)).contiguous()
-    even = regions.stride(0) == regions.stride(1) * regions.shape[1] and regions.stride(1) % step == 0
+    pitch = regions.stride(1)
+    even = regions.stride(0) == pitch * regions.shape[1] and pitch >= regions.shape[2] and pitch % step == 0
     if even and regions.stride(2) == 1 and regions.data_ptr() % 16 == 0:
         return regions
     return regions.clone(memory_format=torch.contiguous_format)

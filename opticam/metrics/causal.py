@@ -19,7 +19,7 @@ from scipy import ndimage
 from torch import Tensor
 from torch.nn import functional
 
-from opticam.batches import default_batch
+from opticam.batches import check_max_batch, default_batch
 from opticam.masking import step_masks
 from opticam.metrics.checks import check_images, check_maps, check_targets
 from opticam.metrics.faithfulness import target_probability
@@ -125,12 +125,10 @@ def _prepare(
 ) -> tuple[Tensor, Tensor, int]:
     check_images(images)
     check_maps(maps, images)
-    max_batch = default_batch(images) if max_batch is None else max_batch
+    max_batch = check_max_batch(max_batch) or default_batch(images)
     pixels = maps[0].numel() if len(maps) else 0
     if not 1 <= steps <= max(pixels, 1):
         raise ValueError(f"steps must be between 1 and the number of pixels, {pixels}, got {steps}")
-    if max_batch < 1:
-        raise ValueError(f"max_batch must be at least 1, got {max_batch}")
     if targets is None:
         targets = _predicted(classifier, images, max_batch)
     check_targets(targets, len(images))

@@ -40,12 +40,13 @@ def aopc(
     argument does not fit.
     """
     _check(images, maps, targets)
+    most = check_max_batch(max_batch) or default_batch(images)
     ranks = salient_patches(maps, patch, regions)
     steps = torch.arange(1, regions + 1, device=maps.device)
     black = torch.zeros_like(images)
     plain = target_probability(classifier, images, targets)
     perturbed = torch.empty(len(images), regions, dtype=plain.dtype, device=plain.device)
-    group = max(1, (max_batch or default_batch(images)) // regions)
+    group = max(1, most // regions)
     for start in range(0, len(images), group):
         rows = slice(start, start + group)
         masked = step_masks(ranks[rows], black[rows], images[rows], steps).flatten(0, 1)
@@ -107,13 +108,14 @@ def max_sensitivity(
     Source: Yeh et al. (2019), eq. 4; settings of Opti-CAM section 5.3.3. Raises `ValueError`/`TypeError`.
     """
     _check(images, maps, targets)
+    most = check_max_batch(max_batch) or default_batch(images)
     if denominator not in DENOMINATORS:
         raise ValueError(f"denominator must be one of {DENOMINATORS}, got {denominator!r}")
     if radius <= 0 or samples < 1:
         raise ValueError(f"radius must be above 0 and samples at least 1, got {radius} and {samples}")
     generator = torch.Generator().manual_seed(seed)
     largest = torch.zeros(len(maps), device=maps.device, dtype=maps.dtype)
-    group = max(1, (check_max_batch(max_batch) or default_batch(images)) // max(1, len(images)))
+    group = max(1, most // max(1, len(images)))
     for start in range(0, samples, group):
         noisy = []
         for _ in range(start, min(start + group, samples)):

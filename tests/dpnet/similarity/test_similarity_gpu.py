@@ -100,7 +100,8 @@ def test_memory_layout_and_empty_batch(backend, dtype):
     features = torch.randn(3, 40, 7, 7, device="cuda", dtype=dtype)
     parts = torch.randn(66, 40, device="cuda")[::2].requires_grad_()
     wide = torch.randn(3, 9, 80, device="cuda", dtype=dtype)
-    for x in (features.flatten(2).mT, wide[:1, :, :40].expand(3, 9, 40), wide[:, :, ::2], wide[:, 1:, 3:43]):
+    one_row, one_image = wide[:1, :1, :40].expand(3, 9, 40), wide[:1, :, :40].expand(3, 9, 40)
+    for x in (features.flatten(2).mT, one_row, one_image, wide[:, :, ::2], wide[:, 1:, 3:43]):
         strided, plain_copy = (part_similarity(parts, y, 0.5, backend) for y in (x, x.contiguous()))
         torch.testing.assert_close(strided[0], plain_copy[0])
         torch.testing.assert_close(strided[2], plain_copy[2])

@@ -133,7 +133,7 @@ def test_batches_stay_within_the_limit(batch, steps, max_batch):
     ("options", "message"),
     [
         ({"steps": 0}, "steps must be between 1 and"),
-        ({"steps": 5, "max_batch": 0}, "max_batch must be at least 1"),
+        ({"steps": 5, "max_batch": 0}, "max_batch: must be 1 or more"),
         ({"substrate": "white"}, "substrate must be 'black', 'grey' or three numbers"),
         ({"substrate": (124, 116, 104)}, "substrate must be"),
     ],

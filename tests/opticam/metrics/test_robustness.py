@@ -169,3 +169,10 @@ def test_bad_options_are_refused(options):
     images, maps, targets = inputs()
     with pytest.raises(ValueError, match=next(iter(options))):
         max_sensitivity(channel_mean, images, maps, targets, **options)
+
+
+@pytest.mark.parametrize("options", [{"regions": 0}, {"patch": 0}, {"max_batch": 0}])
+def test_bad_options_of_aopc_are_refused_before_the_network_runs(options):
+    images, maps, targets = inputs()
+    with pytest.raises(ValueError, match=next(iter(options))):
+        aopc(None, images, maps, targets, **options)
