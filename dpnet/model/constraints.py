@@ -46,7 +46,8 @@ def assignment(entropy: Tensor, reduction: str = "mean") -> Tensor:
     """
     if reduction not in ("mean", "sum"):
         raise ValueError(f"reduction is {reduction!r}; accepted: mean, sum")
-    return entropy.mean() if reduction == "mean" else entropy.sum(dim=1).mean()
+    # The gradient of a sum is one number in memory, so that a GPU need not be asked whether all are equal.
+    return entropy.sum() / entropy.numel() if reduction == "mean" else entropy.sum(dim=1).mean()
 
 
 def assignment_balance(similarity: Tensor, temperature: float) -> Tensor:

@@ -40,19 +40,20 @@ def select_backend(
 
 
 def gives_gradient(backend: str, parts: torch.Tensor, regions: torch.Tensor) -> bool:
-    """Whether the backend that will run these inputs can make the entropies' gradient in the forward pass.
+    """Whether the registered operation can make the entropies' gradient in the forward pass: not on a GPU.
 
-    Where none can, none is chosen: on a GPU that may read a table, which torch.compile could not trace.
+    torch.compile traces this question, and could not trace how a GPU's backend is chosen, from a table.
     """
-    if not any(makes_gradient(name, regions) for name in BACKENDS):
+    if regions.is_cuda:
         return False
-    return makes_gradient(select_backend(backend, parts, regions, with_entropy=True, trains=True), regions)
+    chosen = select_backend(backend, parts, regions, with_entropy=True, trains=True)
+    return makes_gradient(chosen, parts, regions)
 
 
-def makes_gradient(backend: str, regions: torch.Tensor) -> bool:
+def makes_gradient(backend: str, parts: torch.Tensor, regions: torch.Tensor) -> bool:
     """Whether the backend of this name can make the entropies' gradient in the forward pass."""
     implementation = IMPLEMENTATIONS[backend]
-    return hasattr(implementation, "makes_gradient") and implementation.makes_gradient(regions.device.type)
+    return hasattr(implementation, "makes_gradient") and implementation.makes_gradient(parts, regions)
 
 
 def backend_report() -> list[dict[str, str]]:

@@ -35,9 +35,13 @@ def forward(
     return found
 
 
-def makes_gradient(device: str) -> bool:
-    """Whether forward can make the entropies' gradient: on a CPU, which may look at the weights that come back."""
-    return device == "cpu"
+def makes_gradient(parts: torch.Tensor, regions: torch.Tensor) -> bool:
+    """Whether forward can, and should, make the entropies' gradient: on a GPU where it saves a product.
+
+    There the scores' gradient must be a gather, and all unit parts fit in the workspace.
+    """
+    whole = 2 * parts.numel() * regions.element_size()
+    return not regions.is_cuda or (_gathers(regions) and whole <= 2 * WORKSPACE // 3)
 
 
 def forward_with_gradient(
@@ -49,7 +53,32 @@ def forward_with_gradient(
     return found
 
 
-join_scores = cpu.join_scores
+def join_scores(
+    gradient: torch.Tensor,
+    kept: torch.Tensor,
+    grad_scores: torch.Tensor,
+    parts: torch.Tensor,
+    regions: torch.Tensor,
+    argmax: torch.Tensor,
+) -> None:
+    """As `cpu.join_scores`."""
+    join = join_gathered if regions.is_cuda else cpu.join_scores
+    join(gradient, kept, grad_scores, parts, regions, argmax)
+
+
+def join_gathered(
+    gradient: torch.Tensor,
+    kept: torch.Tensor,
+    grad_scores: torch.Tensor,
+    parts: torch.Tensor,
+    regions: torch.Tensor,
+    argmax: torch.Tensor,
+) -> None:
+    """As `cpu.join_scores`, without waiting for the GPU to know the number."""
+    through_scores, _ = torch.ops.dpnet_kernels.backward_argmax(
+        grad_scores.contiguous(), accumulated(parts), aligned_rows(regions), argmax, False
+    )
+    gradient.mul_(kept).add_(through_scores)
 
 
 def backward(

@@ -44,9 +44,9 @@ def forward(
     return found
 
 
-def makes_gradient(device: str) -> bool:
-    """Whether forward can make the entropies' gradient: wherever the loops run."""
-    return device == "cpu"
+def makes_gradient(parts: torch.Tensor, regions: torch.Tensor) -> bool:
+    """Whether forward can make the entropies' gradient: always."""
+    return True
 
 
 def forward_with_gradient(
@@ -60,15 +60,15 @@ def forward_with_gradient(
 
 def join_scores(
     gradient: torch.Tensor,
-    kept: float,
+    kept: torch.Tensor,
     grad_scores: torch.Tensor,
     parts: torch.Tensor,
     regions: torch.Tensor,
     argmax: torch.Tensor,
 ) -> None:
-    """In place: gradient [P, d] = kept * gradient + the parts' gradient through the scores."""
+    """In place: gradient [P, d] = kept * gradient + the parts' gradient through the scores; kept is one number."""
     torch.ops.dpnet_kernels.join_argmax_(
-        gradient, kept, grad_scores.contiguous(), accumulated(parts), regions, argmax
+        gradient, float(kept), grad_scores.contiguous(), accumulated(parts), regions, argmax
     )
 
 

@@ -50,7 +50,7 @@ class _PartSimilarity(torch.autograd.Function):
         """Scores, argmax and entropy, the last empty without τ."""
         implementation = IMPLEMENTATIONS[backend]
         only_parts = ctx.needs_input_grad == (True, False, False, False)
-        if temperature is not None and only_parts and makes_gradient(backend, regions):
+        if temperature is not None and only_parts and makes_gradient(backend, parts, regions):
             found = implementation.forward_with_gradient(parts, regions, temperature)
             scores, argmax, entropy, log_partition, entropy_gradient = found
         else:

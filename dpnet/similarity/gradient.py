@@ -55,7 +55,7 @@ def finish(
     The similarities are needed for it only where entropies differ in weight, which those of a mean do not.
     """
     implementation = IMPLEMENTATIONS[select_backend(backend, parts, regions, with_entropy=True, trains=True)]
-    weight = _common_value(grad_entropy)
+    weight = common_value(grad_entropy)
     if weight is None:
         saved = parts.to(gradient.dtype), regions, argmax, entropy, log_partition
         found, _ = implementation.backward(grad_scores, grad_entropy, *saved, temperature, False)
@@ -66,12 +66,19 @@ def finish(
         implementation.join_scores(gradient, weight, grad_scores, parts, regions, argmax)
 
 
-def _common_value(values: torch.Tensor) -> float | None:
-    """The value that all have, or None where they differ; 0 where there are none."""
+def common_value(values: torch.Tensor) -> torch.Tensor | None:
+    """The value that all have, of shape [], or None where they differ; 0 where there are none.
+
+    Those that a sum sends back are one number in memory; to compare others, a GPU has to be waited for.
+    """
     if not values.numel():
-        return 0.0
-    first = values.flatten()[0]
-    return float(first) if bool((values == first).all()) else None
+        return values.new_zeros(())
+    first = values[(0,) * values.dim()]
+    if not any(values.stride()):
+        return first
+    if values.is_cuda and torch.cuda.is_current_stream_capturing():
+        return None
+    return first if bool((values == first).all()) else None
 
 
 def _is_last_use(saved: torch.Tensor) -> bool:

@@ -20,6 +20,7 @@ from pathlib import Path
 
 import torch
 
+from dpnet.model.constraints import assignment
 from reproduce.benchmarks.harness import Record, benchmark_parser
 from reproduce.benchmarks.memory import peak_bytes
 from reproduce.benchmarks.reports import write_report
@@ -77,7 +78,7 @@ def step(
     def run() -> tuple[torch.Tensor | None, ...]:
         scores, argmax, entropy = rival(parts, regions, temperature)
         assert scores is not None  # of rivals that can train
-        loss = (scores.float() * weights).sum() + (0 if entropy is None else entropy.mean())
+        loss = (scores.float() * weights).sum() + (0 if entropy is None else assignment(entropy))
         return scores, argmax, entropy, torch.autograd.grad(loss, parts)[0]
 
     return run

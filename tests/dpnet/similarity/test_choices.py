@@ -125,7 +125,29 @@ def test_the_table_decides_what_can_run_within_bounded_memory(gpu, table, monkey
     assert chosen((2, 49, 128), torch.bfloat16, with_entropy=True) == "chunked"  # not measured
 
 
-def test_no_table_is_read_to_know_that_a_gpu_makes_no_gradient_forward(gpu, monkeypatch):
-    """torch.compile traces this question and could not trace the reading of a file."""
+def test_no_table_is_read_where_torch_compile_traces(gpu, monkeypatch):
     monkeypatch.setattr(choices, "fastest", None)
     assert not backends.gives_gradient("auto", torch.empty(100, 128), OnGpu((2, 49, 128), torch.bfloat16))
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype", "parts", "makes"),
+    [
+        ((64, 196, 512), torch.bfloat16, 2000, True),
+        ((64, 49, 512), torch.bfloat16, 2000, False),  # scores would need a product of their own
+        ((64, 196, 512), torch.float64, 200, False),  # float64 is not gathered
+        (
+            (64, 196, 2048),
+            torch.bfloat16,
+            10000,
+            False,
+        ),  # 82 MB of unit parts and what is added to their gradient
+    ],
+)
+def test_a_gpu_makes_the_entropies_gradient_forward_where_that_saves_a_product(
+    gpu, shape, dtype, parts, makes
+):
+    arguments = torch.empty(parts, shape[2], device="meta"), OnGpu(shape, dtype)
+    assert backends.makes_gradient("chunked", *arguments) == makes
+    for other in ("cuda", "hopper", "eager"):
+        assert not backends.makes_gradient(other, *arguments)

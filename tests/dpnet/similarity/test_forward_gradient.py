@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from tolerances import assert_as_accurate, assert_close, error, rounding, similarity_sums
 from torch.nn.functional import normalize
 
-from dpnet.similarity import cpu, library, part_similarity
+from dpnet.model.constraints import assignment
+from dpnet.similarity import chunked, cpu, gradient, library, part_similarity
+from dpnet.similarity.gradient import common_value
 
 pytestmark = pytest.mark.skipif(
     bool(library.LOAD_ERROR), reason=f"the C++ library is absent: {library.LOAD_ERROR}"
@@ -92,6 +94,34 @@ def test_equal_weights_are_not_computed_again(monkeypatch):
     assert not called
     our_gradient(parts, regions, lambda scores, entropy: entropy.square().sum())
     assert called
+
+
+def test_the_value_that_all_weights_have():
+    equal = torch.full((3, 4), 0.7)
+    assert common_value(equal) == common_value(torch.tensor(0.7).expand(3, 4)) == torch.tensor(0.7)
+    assert common_value(torch.empty(0, 4)) == 0
+    assert common_value(torch.cat([equal, torch.ones(1, 4)])) is None
+    assert common_value(torch.arange(4.0).expand(3, 4)) is None  # rows share memory, columns do not
+
+
+def test_the_weights_of_the_assignment_constraint_are_one_number_in_memory(monkeypatch):
+    """So that nothing waits for a GPU to say whether they are equal."""
+    seen = []
+    monkeypatch.setattr(gradient, "common_value", lambda values: seen.append(values) or common_value(values))
+    parts, regions = parts_only(*ONE_GROUP)
+    our_gradient(parts, regions, lambda scores, entropy: 0.3 * assignment(entropy) + scores.sum())
+    assert [values.stride() for values in seen] == [(0, 0)]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16], ids=str)
+def test_a_gpus_way_to_join_the_scores_is_the_loops(dtype):
+    parts, regions = parts_only(*ONE_GROUP, dtype=dtype)
+    scores, argmax, *_, made = OP(parts, regions, TAU, "cpp", True, True)
+    grad_scores = torch.randn(scores.shape, generator=torch.Generator().manual_seed(3))
+    joined = [made.clone(), made.clone()]
+    for kept, join in zip(joined, (cpu.join_scores, chunked.join_gathered)):
+        join(kept, torch.tensor(-0.4), grad_scores, parts.detach(), regions, argmax)
+    assert_close(*joined, ONE_GROUP[1] + 2)
 
 
 @settings(max_examples=40)

@@ -9,6 +9,7 @@ import torch
 from tolerances import assert_as_accurate, error, rounding, similarity_sums
 from torch.nn.functional import normalize
 
+from dpnet.model.constraints import assignment
 from dpnet.similarity import library, part_similarity
 from dpnet.similarity.backends import IMPLEMENTATIONS
 from reproduce.benchmarks.similarity.cases import PRECISIONS
@@ -141,6 +142,60 @@ def test_a_captured_graph_on_another_stream_replays_on_new_inputs(backend, tempe
     graph.replay()
     expected = part_similarity(parts, regions, temperature, backend)
     assert all(torch.equal(a, b) for a, b in zip(captured, expected) if b is not None)
+
+
+def training_step(parts, regions, backend, weigh):
+    """The parts' gradient, and by which regions it came."""
+    scores, argmax, entropy = part_similarity(parts, regions, 0.1, backend)
+    return torch.autograd.grad(weigh(entropy) + scores.square().sum(), parts)[0], argmax
+
+
+def exact_step(parts, regions, argmax, weigh):
+    """The same in float64, sent through the regions of this argmax."""
+    parts = parts.detach().double().requires_grad_()
+    *_, entropy, product = plain(parts, regions.double(), 0.1)
+    best = product.gather(2, argmax.long().unsqueeze(2))
+    return torch.autograd.grad(weigh(entropy) + best.square().sum(), parts)[0]
+
+
+@pytest.mark.parametrize("precision", PRECISIONS, ids=lambda precision: precision.name)
+@pytest.mark.parametrize("weigh", [assignment, torch.mean, lambda entropy: entropy.square().sum()])
+def test_the_gradient_of_entropies_made_forward(precision, weigh):
+    """Of a mean it needs no similarities again, and DP-Net's own does not wait for the GPU; else they are made."""
+    shape = 300, 20, 196, 256
+    parts, regions = make(*shape, precision.dtype)
+    regions = regions.detach()
+    with precision.active():
+        training_step(parts, regions, "chunked", weigh)  # what a first call sets up may wait
+        torch.cuda.set_sync_debug_mode("error" if weigh is assignment else "default")
+        try:
+            ours = training_step(parts, regions, "chunked", weigh)
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+        eager = training_step(parts, regions, "eager", weigh)
+    exact, allowed = exact_step(parts, regions, ours[1], weigh), similarity_sums(shape, 0.1)[1]
+    eagers = error(eager[0], exact_step(parts, regions, eager[1], weigh))
+    assert error(ours[0], exact) <= 2 * eagers + rounding(exact, allowed)
+
+
+def test_a_captured_training_step():
+    """While a graph is recorded nothing can wait, so that a mean's similarities are made again."""
+    shape = 300, 20, 196, 256
+    parts, regions = make(*shape, torch.bfloat16)
+    regions = regions.detach()
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        training_step(parts, regions, "chunked", torch.mean)
+    torch.cuda.current_stream().wait_stream(stream)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        captured, argmax = training_step(parts, regions, "chunked", torch.mean)
+    graph.replay()
+    alone, same = training_step(parts, regions, "chunked", torch.mean)
+    assert torch.equal(argmax, same)
+    exact = exact_step(parts, regions, argmax, torch.mean)
+    assert_as_accurate(captured, alone, exact, similarity_sums(shape, 0.1)[1])
 
 
 def test_compiles_as_one_graph():
