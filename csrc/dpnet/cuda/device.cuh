@@ -82,12 +82,26 @@ __device__ __forceinline__ uint32_t ballot(bool predicate) { return __ballot_syn
 
 __device__ __forceinline__ int lowest_bit(uint32_t bits) { return __ffs(bits) - 1; }
 
-__device__ __forceinline__ float exponential(float x) { return __expf(x); }
+// 2^x, and 0 where that is no normal number, which one instruction gives.
+__device__ __forceinline__ float power_of_two(float x) {
+  float power;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(power) : "f"(x));
+  return power;
+}
+
+__device__ __forceinline__ float exponential(float x) { return power_of_two(x * 1.44269504f); }
 __device__ __forceinline__ double exponential(double x) { return exp(x); }
 
 // The larger of two numbers; of a number and NaN the number.
 __device__ __forceinline__ float largest(float a, float b) { return fmaxf(a, b); }
 __device__ __forceinline__ double largest(double a, double b) { return fmax(a, b); }
+
+// The larger of two numbers, NaN where either is.
+__device__ __forceinline__ float largest_or_nan(float a, float b) {
+  float larger;
+  asm("max.NaN.f32 %0, %1, %2;" : "=f"(larger) : "f"(a), "f"(b));
+  return larger;
+}
 
 __device__ __forceinline__ double to_float(double value) { return value; }
 __device__ __forceinline__ float to_float(float value) { return value; }

@@ -51,16 +51,18 @@ struct LanePlace {
 template <class T>
 __device__ __forceinline__ ShareOf<Accumulator<T>> lane_share(const Piece<T>& piece, int count, Accumulator<T> scale) {
   using A = Accumulator<T>;
-  A peak = -INFINITY, mass = 0, moment = 0;
-#pragma unroll
-  for (int i = 0; i < PARTS_PER_LANE<T>; ++i)
-    if (i < count) peak = largest(peak, piece.values[i] * scale);
+  A values[PARTS_PER_LANE<T>], peak = -INFINITY, mass = 0, moment = 0;
 #pragma unroll
   for (int i = 0; i < PARTS_PER_LANE<T>; ++i) {
-    if (i >= count) continue;
-    const A shifted = piece.values[i] * scale - peak, weight = exponential(shifted);
+    values[i] = i < count ? piece.values[i] : A(-INFINITY);
+    peak = largest(peak, values[i]);
+  }
+  peak *= scale;
+#pragma unroll
+  for (int i = 0; i < PARTS_PER_LANE<T>; ++i) {
+    const A shifted = values[i] * scale - peak, weight = exponential(shifted);
     mass += weight;
-    moment += weight * largest(shifted, A(-100));  // 0 * -inf where a similarity is -inf
+    moment += weight * largest(shifted, A(-1000));  // 0 * -inf where there is no part or a similarity is -inf
   }
   return {peak, mass, moment};
 }

@@ -66,11 +66,7 @@ struct TileReduction {
     for (int image = first_column / in.regions_per_image; image * in.regions_per_image < end; ++image) {
       const int start = image * in.regions_per_image - first_column, stop = start + in.regions_per_image;
       if (start >= 0) reset();
-#pragma unroll
-      for (int eight = 0; eight < tile / 8; ++eight) {
-        if (8 * eight + 8 <= start || 8 * eight >= stop) continue;
-        consider(sums, eight, start, stop);
-      }
+      scan(sums, start, stop);
       if (first_column + stop <= end) write(work.first_image + image);
     }
   }
@@ -83,20 +79,47 @@ struct TileReduction {
     }
   }
 
-  __device__ void consider(const Sums& sums, int eight, int start, int stop) {
+  // Extend the maximum by the tile's columns [start, stop), which may reach beyond it.
+  __device__ void scan(const Sums& sums, int start, int stop) {
+    const int from = start - 2 * (lane % 4), to = stop - 2 * (lane % 4);  // of this lane's columns
+    float before[rows];
+    int found[rows];
 #pragma unroll
-    for (int j = 0; j < 2; ++j) {
-      const int column = 8 * eight + 2 * (lane % 4) + j;
-      if (column < start || column >= stop) continue;
+    for (int i = 0; i < rows; ++i) {
+      before[i] = best[i];
+      found[i] = -1;
+    }
 #pragma unroll
-      for (int i = 0; i < rows; ++i) {
-        const float value = sums[i / 2][eight][2 * (i % 2) + j];
-        if (!(value <= best[i]) && best[i] == best[i]) {
-          best[i] = value;
-          best_region[i] = column - start;
+    for (int eight = 0; eight < tile / 8; ++eight) {
+      if (8 * eight + 8 <= start || 8 * eight >= stop) continue;
+#pragma unroll
+      for (int j = 0; j < 2; ++j) {
+        const bool inside = 8 * eight + j >= from && 8 * eight + j < to;
+#pragma unroll
+        for (int i = 0; i < rows; ++i) {
+          const float value = sums[i / 2][eight][2 * (i % 2) + j];
+          found[i] = inside && value > best[i] ? 8 * eight + j : found[i];
+          best[i] = inside ? largest_or_nan(best[i], value) : best[i];
         }
       }
     }
+#pragma unroll
+    for (int i = 0; i < rows; ++i) {
+      if (best[i] != best[i] && before[i] == before[i]) found[i] = first_nan(sums, i, from, to);
+      if (found[i] >= 0) best_region[i] = found[i] - from;
+    }
+  }
+
+  // Where NaN comes first; it hardly ever comes at all.
+  __device__ int first_nan(const Sums& sums, int i, int from, int to) {
+    int found = 0;
+#pragma unroll
+    for (int place = tile / 4 - 1; place >= 0; --place) {
+      const int column = 8 * (place / 2) + place % 2;
+      const float value = sums[i / 2][place / 2][2 * (i % 2) + place % 2];
+      if (value != value && column >= from && column < to) found = column;
+    }
+    return found;
   }
 
   __device__ void write(int64_t image) {
@@ -123,44 +146,84 @@ struct TileReduction {
   // The softmax of each column over this block's parts, first within a warp and then over the warps, in `partial`
   // [warps][tile]; `wait` is a barrier of all that hold sums.
   template <class Wait>
-  __device__ void reduce_parts(const Sums& sums, int first_column, Share* partial, const Wait& wait) {
+  __device__ void reduce_parts(Sums& sums, int first_column, Share* partial, const Wait& wait) {
+    const int parts = in.parts - work.first_part;
     wait();  // what was in `partial` has been read
+    if (parts < PARTS_PER_BLOCK) leave_out_padding(sums);
 #pragma unroll
-    for (int i = 0; i < tile / 4; ++i) {
-      const Share share = column_share(sums, i / 2, i % 2);
-      if (lane < 4) partial[warp * tile + 8 * (i / 2) + 2 * lane + i % 2] = share;
+    for (int eight = 0; eight < tile / 8; eight += 4) {
+      const Share share = own_share(sums, eight);
+      const int column = 8 * eight + 8 * (lane / 8) + 2 * (lane % 4) + lane / 4 % 2;
+      if (column < tile) partial[warp * tile + column] = share;
     }
     wait();
     const int column = 32 * warp + lane;
     if (column >= tile || first_column + column >= work.columns) return;
     Share total = partial[column];
-    for (int other = 1; other < warps; ++other) total = merge(total, partial[other * tile + column]);
+    for (int other = 1; other < warps && other * 16 * groups < parts; ++other)  // a warp of padding alone has nothing
+      total = merge(total, partial[other * tile + column]);
     const int64_t row = work.first_image * in.regions_per_image + first_column + column;
     in.shares[work.first_part / PARTS_PER_BLOCK * in.images * in.regions_per_image + row] = total;
   }
 
-  __device__ Share column_share(const Sums& sums, int eight, int j) {
-    float peak = -INFINITY;
-#pragma unroll
-    for (int i = 0; i < rows; ++i)
-      if (part(i) < in.parts) peak = fmaxf(peak, sums[i / 2][eight][2 * (i % 2) + j] * in.scale);
-#pragma unroll
-    for (int mask = 4; mask <= 16; mask *= 2) peak = fmaxf(peak, shuffle_xor(peak, mask));
-    float mass = 0, moment = 0;
+  // No part is none of a softmax.
+  __device__ void leave_out_padding(Sums& sums) {
 #pragma unroll
     for (int i = 0; i < rows; ++i) {
-      if (part(i) >= in.parts) continue;
-      const float shifted = sums[i / 2][eight][2 * (i % 2) + j] * in.scale - peak;
-      const float weight = exponential(shifted);
-      mass += weight;
-      moment += weight * fmaxf(shifted, -100.f);  // 0 * -inf where a similarity is -inf
-    }
+      const bool exists = part(i) < in.parts;
 #pragma unroll
-    for (int mask = 4; mask <= 16; mask *= 2) {
-      mass += shuffle_xor(mass, mask);
-      moment += shuffle_xor(moment, mask);
+      for (int eight = 0; eight < tile / 8; ++eight)
+#pragma unroll
+        for (int j = 0; j < 2; ++j) {
+          float& sum = sums[i / 2][eight][2 * (i % 2) + j];
+          sum = exists ? sum : -INFINITY;
+        }
     }
-    return {peak, mass, moment};
+  }
+
+  // A warp's softmax sums of one of the 32 columns from `first_eight` on. Eight lanes hold a column and each lane holds
+  // eight: column number lane / 4 of those is left to it.
+  __device__ Share own_share(const Sums& sums, int first_eight) {
+    const float scale = in.scale * 1.44269504f;  // powers of 2 take one instruction
+    float peaks[8], masses[8], moments[8];
+#pragma unroll
+    for (int own = 0; own < 8; ++own) {
+      const int eight = first_eight + own / 2;
+      peaks[own] = masses[own] = moments[own] = 0;
+      if (eight >= tile / 8) continue;
+      float peak = sums[0][eight][own % 2];
+#pragma unroll
+      for (int i = 1; i < rows; ++i) peak = largest(peak, sums[i / 2][eight][2 * (i % 2) + own % 2]);
+#pragma unroll
+      for (int mask = 4; mask <= 16; mask *= 2) peak = largest(peak, shuffle_xor(peak, mask));
+      peaks[own] = peak * scale;
+#pragma unroll
+      for (int i = 0; i < rows; ++i) {
+        const float shifted = sums[i / 2][eight][2 * (i % 2) + own % 2] * scale - peaks[own];
+        const float weight = power_of_two(shifted);
+        masses[own] += weight;
+        moments[own] += weight * largest(shifted, -150.f);  // 0 * -inf where a similarity is -inf
+      }
+    }
+    constexpr float log_two = 0.693147181f;
+    const Share share{left_to_lane<false>(peaks), left_to_lane<true>(masses), left_to_lane<true>(moments)};
+    return {share.peak * log_two, share.mass, share.moment * log_two};
+  }
+
+  // Number lane / 4 of eight, or its sum over the lanes that hold this column: each step halves what a lane keeps.
+  template <bool sum>
+  __device__ float left_to_lane(float (&values)[8]) {
+#pragma unroll
+    for (int half = 4; half >= 1; half /= 2) {
+      const bool upper = (lane & 4 * half) != 0;
+#pragma unroll
+      for (int i = 0; i < half; ++i) {
+        const float given = upper ? values[i] : values[i + half];
+        values[i] = upper ? values[i + half] : values[i];
+        if constexpr (sum) values[i] += shuffle_xor(given, 4 * half);
+      }
+    }
+    return values[0];
   }
 };
 

@@ -20,9 +20,7 @@ KERNELS = {
 }
 ON_HOPPER = {"hopper_kernel": 14}
 LARGEST_SHARED = 227 * 1024  # a block's limit on compute capability 9.0
-ONE_REGISTER = (
-    8  # bytes, stored and loaded; with entropy the tile kernel takes all 255 on Blackwell, and one more
-)
+ONE_NUMBER = 8  # bytes; with entropy the reduction of float64 products stores and loads one, on Blackwell
 SMALLEST_SHARED = 99 * 1024  # a block's limit on compute capability 8.6 and 8.9
 
 
@@ -35,7 +33,7 @@ def test_every_kernel_compiles_without_spills(capsys):
         counts = kernels.drop_duplicates(["kernel", "variant"])["kernel"].value_counts().to_dict()
         assert counts == KERNELS | (ON_HOPPER if sm == "90a" else {})
     assert set(rows["sm"]) == set(ARCHITECTURES)
-    assert (rows["spilled"] <= rows["sm"].map(lambda sm: ONE_REGISTER if sm == "100" else 0)).all()
+    assert (rows["spilled"] <= rows["sm"].map(lambda sm: ONE_NUMBER if sm == "100" else 0)).all()
     assert (rows["registers"] <= 255).all()
     hopper = rows["kernel"] == "hopper_kernel"
     assert (rows["shared"] <= hopper.map({True: LARGEST_SHARED, False: SMALLEST_SHARED})).all()

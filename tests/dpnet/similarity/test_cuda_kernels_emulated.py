@@ -179,6 +179,38 @@ def test_forward_ties_and_nan(kernels, hopper):
     assert torch.equal(entropy.isnan(), x.isnan().any(dim=2))
 
 
+@pytest.mark.parametrize("hopper", [None, 200, 256])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.integers(0, 599), max_size=4))
+def test_the_first_nan_of_an_image_that_takes_several_tiles(kernels, hopper, places):
+    u, x = inputs(torch.bfloat16, 20, 2, 300, 24)
+    x.view(600, 24)[places, 5] = math.nan
+    scores, argmax, entropy, _ = forward(kernels, u, x, "bf16", 0.1, 2, hopper)
+    is_nan = x.isnan().any(dim=2)
+    for image in range(2):
+        if is_nan[image].any():
+            assert scores[image].isnan().all() and (argmax[image] == is_nan[image].int().argmax()).all()
+        else:
+            exact = normalize(u.double(), dim=1) @ x[image].double().mT
+            assert error(scores[image], exact.amax(dim=1)) <= 2 * 2**-8
+    assert torch.equal(entropy.isnan(), is_nan)
+
+
+@pytest.mark.parametrize("hopper", [None, 128])
+@pytest.mark.parametrize("parts", [5, 130, 256])
+def test_entropy_of_a_sharp_softmax(kernels, hopper, parts):
+    """Most weights are no normal numbers; in the last tile of parts whole warps have none."""
+    temperature = 1 / 2000
+    u, x = inputs(torch.float32, parts, 2, 49, 24)
+    entropy, log_partition = forward(kernels, u, x, "tf32x3", temperature, 2, hopper)[2:]
+    exact = normalize(u.double(), dim=1) @ x.double().mT / temperature
+    tolerance = 2 * (2 * 2**-21 / temperature + rounding(exact, 24))  # of the difference of two logits
+    true_entropy = torch.special.entr(exact.softmax(dim=1)).sum(dim=1)
+    assert error(log_partition, exact.logsumexp(dim=1)) <= tolerance
+    # dH = -sum of pi (log pi + H) dlogit, at most 2 H times the largest change of a logit.
+    assert error(entropy, true_entropy) <= tolerance * (1 + 2 * true_entropy.max().item())
+
+
 @pytest.mark.parametrize("dtype", NAMES, ids=str)
 @pytest.mark.parametrize(
     ("parts", "batch", "regions", "depth"), [(5, 3, 7, 63), (3, 130, 2, 200), (2, 2, 3, 1100)]

@@ -11,6 +11,7 @@
 #include <cstring>
 #include <exception>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <stdexcept>
 #include <vector>
@@ -278,9 +279,14 @@ inline uint32_t ballot(bool predicate) {
   return bits;
 }
 inline int lowest_bit(uint32_t bits) { return __builtin_ctz(bits); }
-inline float exponential(float x) { return std::exp(x); }
+inline float power_of_two(float x) {
+  const float power = std::exp2(x);
+  return power < std::numeric_limits<float>::min() ? 0 : power;
+}
+inline float exponential(float x) { return power_of_two(x * 1.44269504f); }
 inline double exponential(double x) { return std::exp(x); }
 inline float largest(float a, float b) { return std::fmax(a, b); }
 inline double largest(double a, double b) { return std::fmax(a, b); }
+inline float largest_or_nan(float a, float b) { return a != a || b != b ? NAN : std::fmax(a, b); }
 
 }  // namespace dpnet
