@@ -44,7 +44,7 @@ nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv || true
 prepare
 "$PYTHON" -c 'import torch; print("torch", torch.__version__); assert torch.cuda.is_available(), "no CUDA device"' || exit 1
 mapfile -t tests < <(find tests -name 'test_*_gpu.py' | sort)
-part 120 "GPU tests" "$PYTHON" -m pytest -q -rfE "${tests[@]}"
+part 120 "GPU tests" "$PYTHON" -m pytest -q -rfE -n 4 "${tests[@]}"
 part 20 "what runs where" "$PYTHON" -m opticam info
 part 80 "masking benchmark" "$PYTHON" -m reproduce.benchmarks.masking --device cuda --quick --changed-only --out "$out"
 part 80 "similarity benchmark" \
