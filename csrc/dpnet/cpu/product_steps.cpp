@@ -1,5 +1,6 @@
 // The steps around a product on the CPU, s_bp = max_r S_rp and H_r or dL/dS: panels of the similarities are copied to
 // tiles and go through the loops there. Every shape, where `chunked.cpp` runs on the CPU; an image belongs to one thread.
+#include "../../common/dtypes.h"
 #include "../chunked/steps.h"
 #include "backward.h"
 #include "blocks.h"
@@ -27,10 +28,7 @@ class Tiles {
   }
 
   void write_panel(int64_t image, int64_t first, const T* tile) const {
-    const ScalarType type = values_.scalar_type();
-    if (type == ScalarType::BFloat16) return store<BFloat16>(image, first, tile);
-    if (type == ScalarType::Half) return store<Half>(image, first, tile);
-    store<T>(image, first, tile);
+    with_type(values_.scalar_type(), [&](auto type) { store<typename decltype(type)::type>(image, first, tile); });
   }
 
  private:
@@ -111,43 +109,39 @@ void slope(const Product& product, const Upstream& upstream) {
   });
 }
 
-template <class T, class E>
-void fill_units(const Tensor& parts, int64_t first, int64_t count, E* units, int64_t rows, T* norms) {
+template <class E>
+void fill_units(const Tensor& parts, int64_t first, int64_t count, const Tensor& units, const Tensor& norms) {
+  using T = SumType<E>;
   const int64_t depth = parts.size(1);
-  torch::stable::parallel_for(0, rows, 16, [&](int64_t begin, int64_t end) {
+  E* const to = write<E>(units);
+  T* const inverse = write<T>(norms);
+  torch::stable::parallel_for(0, units.size(0), 16, [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row) {
       const T* part = read<T>(parts) + (first + row) * depth;
-      if (row < count) norms[first + row] = inverse_norm(part, depth);
+      if (row < count) inverse[first + row] = inverse_norm(part, depth);
       for (int64_t k = 0; k < depth; ++k)
-        units[row * depth + k] = row < count ? static_cast<E>(part[k] * norms[first + row]) : E(0);
+        to[row * depth + k] = row < count ? static_cast<E>(part[k] * inverse[first + row]) : E(0);
     }
   });
 }
 
 void unit_parts(const Tensor& parts, int64_t first, int64_t count, const Tensor& units, const Tensor& norms) {
-  const ScalarType type = units.scalar_type();
-  const int64_t rows = units.size(0);
-  if (type == ScalarType::Double) return fill_units(parts, first, count, write<double>(units), rows, write<double>(norms));
-  float* const inverse = write<float>(norms);
-  if (type == ScalarType::BFloat16) return fill_units(parts, first, count, write<BFloat16>(units), rows, inverse);
-  if (type == ScalarType::Half) return fill_units(parts, first, count, write<Half>(units), rows, inverse);
-  fill_units(parts, first, count, write<float>(units), rows, inverse);
+  with_type(units.scalar_type(),
+            [&](auto type) { fill_units<typename decltype(type)::type>(parts, first, count, units, norms); });
 }
 
-template <class T, class E>
-void add_terms(const E* terms, int64_t count, T* sums) {
-  torch::stable::parallel_for(0, count, 1 << 14, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) sums[i] += static_cast<T>(terms[i]);
+template <class E>
+void add_terms(const Tensor& terms, const Tensor& sums) {
+  using T = SumType<E>;
+  const E* const from = read<E>(terms);
+  T* const to = write<T>(sums);
+  torch::stable::parallel_for(0, terms.numel(), 1 << 14, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) to[i] += static_cast<T>(from[i]);
   });
 }
 
 void add(const Tensor& terms, const Tensor& sums) {
-  const ScalarType type = terms.scalar_type();
-  const int64_t count = terms.numel();
-  if (type == ScalarType::Double) return add_terms(read<double>(terms), count, write<double>(sums));
-  if (type == ScalarType::BFloat16) return add_terms(read<BFloat16>(terms), count, write<float>(sums));
-  if (type == ScalarType::Half) return add_terms(read<Half>(terms), count, write<float>(sums));
-  add_terms(read<float>(terms), count, write<float>(sums));
+  with_type(terms.scalar_type(), [&](auto type) { add_terms<typename decltype(type)::type>(terms, sums); });
 }
 
 template <class T>

@@ -4,6 +4,7 @@
 
 #include <type_traits>
 
+#include "../../common/dtypes.h"
 #include "workspace.h"
 
 namespace dpnet {
@@ -59,15 +60,7 @@ class RegionRows {
   // Call visit with the values that lie at `from`, in their own type.
   template <class Visit>
   void typed(const char* from, Visit visit) const {
-    if (type_ == ScalarType::BFloat16) {
-      visit(reinterpret_cast<const BFloat16*>(from));
-    } else if (type_ == ScalarType::Half) {
-      visit(reinterpret_cast<const Half*>(from));
-    } else if (type_ == ScalarType::Float) {
-      visit(reinterpret_cast<const float*>(from));
-    } else {
-      visit(reinterpret_cast<const double*>(from));
-    }
+    with_type(type_, [&](auto type) { visit(reinterpret_cast<const typename decltype(type)::type*>(from)); });
   }
 
   template <class E>

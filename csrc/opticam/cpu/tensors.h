@@ -6,27 +6,9 @@
 #include <string>
 
 #include "loops.h"
-#include "../../common/stable.h"
+#include "../../common/dtypes.h"
 
 namespace opticam {
-
-template <class T>
-struct Type {
-  using type = T;
-};
-
-// Calls f with the Type of `dtype`, and returns what it returns.
-template <class F>
-auto with_type(ScalarType dtype, const F& f) {
-  switch (dtype) {
-    case ScalarType::Double: return f(Type<double>{});
-    case ScalarType::BFloat16: return f(Type<BFloat16>{});
-    case ScalarType::Half: return f(Type<Half>{});
-    default:
-      STD_TORCH_CHECK(dtype == ScalarType::Float, "accepted: float32, bfloat16, float16, float64");
-      return f(Type<float>{});
-  }
-}
 
 // Calls f with the Type that sums are kept in: double if either tensor is, else float.
 template <class F>
