@@ -51,6 +51,7 @@ part 80 "similarity benchmark" \
     "$PYTHON" -m reproduce.benchmarks.similarity --device cuda --quick --changed-only --out "$out"
 part 20 "what auto is to choose" "$PYTHON" -m reproduce.benchmarks.similarity.choices \
     "$out/similarity_cuda.csv" --out "$out/fastest_cuda.csv"
+part 30 "host's time" "$PYTHON" -m reproduce.benchmarks.overhead --device cuda --changed-only --out "$out"
 part 50 "part training benchmark" "$PYTHON" -m reproduce.benchmarks.part_training --device cuda \
     --images 3000 --classes 200 1000 --changed-only --out "$out"
 part 60 "Opti-CAM loop benchmark" "$PYTHON" -m reproduce.benchmarks.loop --device cuda \
