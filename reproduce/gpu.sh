@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Everything that needs a GPU, in one call of at most 6 minutes: build with CUDA, GPU tests, benchmarks, sanitizers.
+# Everything that needs a GPU, in one call of at most 6 minutes: build with CUDA, GPU tests, benchmarks, sanitizers, and
+# what a profiler says of each kernel; a second call does what the first had no time for.
 #   bash reproduce/gpu.sh OUTDIR [--no-venv]
 # Benchmarks measure the rows that the CSV in OUTDIR, or else the committed one, lacks of today's sources, versions and
 # GPU; a run that was cut short goes on from its OUTDIR. Leaves gpu.log and the CSV files with their tables and plots
@@ -68,6 +69,17 @@ if [ -n "$sanitizer" ]; then
     done
 else
     echo "== compute-sanitizer is not installed: memory and race checks did not run"
+fi
+profiler=$(command -v ncu || ls /usr/local/cuda/bin/ncu 2>/dev/null)
+if [ -n "$profiler" ]; then
+    unset PYTORCH_NO_CUDA_MEMORY_CACHING
+    kernels='(combine|mask|channel|step|row|cell|project|unit_parts|forward|hopper|reduce|slope|grad_parts)_kernel|nvjet|gemm'
+    for step in masking similarity; do
+        part 60 "$step under the profiler" "$profiler" --clock-control none --section SpeedOfLight -k "regex:$kernels" \
+            --csv --page details --log-file "$out/profile_$step.csv" "$PYTHON" -m reproduce.benchmarks.profiled "$step"
+    done
+else
+    echo "== ncu is not installed: no kernel was profiled"
 fi
 printf '== all done in %d s\n' $SECONDS
 exit $failed
