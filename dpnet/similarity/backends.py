@@ -32,7 +32,7 @@ def select_backend(
     if backend == "auto":
         if regions.is_cuda:
             return _fastest_on_gpu(parts, regions, with_entropy, trains)
-        return _fastest_elsewhere(parts, regions)
+        return _fastest_elsewhere(parts, regions, with_entropy and trains)
     reason = IMPLEMENTATIONS[backend].obstacle(regions.device.type, regions.dtype)
     if reason:
         raise RuntimeError(f"backend {backend!r} cannot run on these inputs: {reason}")
@@ -66,9 +66,9 @@ def backend_report() -> list[dict[str, str]]:
     return rows
 
 
-def _fastest_elsewhere(parts: torch.Tensor, regions: torch.Tensor) -> str:
+def _fastest_elsewhere(parts: torch.Tensor, regions: torch.Tensor, trains_entropy: bool) -> str:
     where = regions.device.type, regions.dtype
-    if not cpu.obstacle(*where) and cpu.is_faster(parts, regions):
+    if not cpu.obstacle(*where) and cpu.is_faster(parts, regions, trains_entropy):
         return "cpp"
     return "eager" if chunked.obstacle(*where) else "chunked"
 

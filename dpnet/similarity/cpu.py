@@ -14,9 +14,10 @@ import torch
 from dpnet.similarity import library
 from dpnet.similarity.reference import accumulated
 
-BFLOAT16_FROM_DEPTH = 1024
-"""From this depth on, products of bfloat16 and a reduction were 1.1 to 1.3 times as fast as the loops with AVX512-BF16,
-and 0.8 to 4.5 times with AMX."""
+PRODUCTS_FROM_DEPTH = {False: 1024, True: 256}
+"""From this depth on, products of bfloat16 and a reduction are taken where the processor has it; True: where entropies
+have a gradient. With AVX512-BF16 they were 0.9 to 1.35 and 1.0 to 1.9 times as fast as the loops (two processors), with
+AMX 0.8 to 4.5 times."""
 
 
 def obstacle(device: str, dtype: torch.dtype) -> str:
@@ -24,9 +25,9 @@ def obstacle(device: str, dtype: torch.dtype) -> str:
     return library.LOAD_ERROR if device == "cpu" else f"it runs on cpu, not on {device}"
 
 
-def is_faster(parts: torch.Tensor, regions: torch.Tensor) -> bool:
+def is_faster(parts: torch.Tensor, regions: torch.Tensor, trains_entropy: bool) -> bool:
     """Whether the loops are expected to beat `chunked`: not in bfloat16 at some depth where the processor has it."""
-    deep = regions.dtype == torch.bfloat16 and parts.shape[1] >= BFLOAT16_FROM_DEPTH
+    deep = regions.dtype == torch.bfloat16 and parts.shape[1] >= PRODUCTS_FROM_DEPTH[trains_entropy]
     return not deep or not torch.cpu._is_avx512_bf16_supported()
 
 

@@ -1,5 +1,7 @@
 """What "auto" takes on the CPU."""
 
+import itertools
+
 import pytest
 import torch
 
@@ -11,13 +13,16 @@ pytestmark = pytest.mark.skipif(bool(cpu.obstacle("cpu", torch.float32)), reason
 
 @pytest.mark.parametrize("native", [False, True])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
-@pytest.mark.parametrize("depth", [128, 1280])
+@pytest.mark.parametrize("depth", [128, 512, 1280])
 def test_products_are_taken_where_the_processor_multiplies_bfloat16(monkeypatch, native, dtype, depth):
     """Nobody but PyTorch uses AVX512-BF16 and AMX, which are faster than whole numbers where rows are long."""
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: native)
     parts, regions = torch.randn(6, depth), torch.randn(2, 9, depth, dtype=dtype)
-    plain = native and dtype == torch.bfloat16 and depth == 1280
-    assert select_backend("auto", parts, regions) == ("chunked" if plain else "cpp")
+    can = native and dtype == torch.bfloat16
+    for with_entropy, trains in itertools.product((False, True), repeat=2):
+        chosen = select_backend("auto", parts, regions, with_entropy=with_entropy, trains=trains)
+        pays = depth == 1280 or (depth == 512 and with_entropy and trains)
+        assert chosen == ("chunked" if can and pays else "cpp")
     assert gives_gradient("auto", parts, regions)
     assert select_backend("cpp", parts, regions) == "cpp"
 
