@@ -56,12 +56,19 @@ def triton_version() -> str:
 
 
 def _cpu_model() -> str:
+    """The name with family and model, where Linux tells them: a virtual machine's name may stand for many."""
     information = Path("/proc/cpuinfo")
-    if information.exists():
-        for line in information.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()
+    if not information.exists():
+        return platform.processor() or platform.machine()
+    first = information.read_text().split("\n\n", 1)[0]
+    facts = {
+        key.strip(): value.strip() for key, _, value in (line.partition(":") for line in first.splitlines())
+    }
+    name = facts.get("model name") or platform.machine()
+    numbers = [
+        f"{word} {facts[key]}" for word, key in (("family", "cpu family"), ("model", "model")) if key in facts
+    ]
+    return ", ".join([name, *numbers])
 
 
 def _git(*arguments: str) -> str:
