@@ -92,7 +92,11 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
         from reproduce.cli import train_sample
 
         train_sample.add_options(subparser)
-    subparser = subparsers.add_parser("benchmark", help="time kernels and loops against their peers")
+    subparser = subparsers.add_parser(
+        "benchmark",
+        help="time kernels and loops against their peers",
+        allow_abbrev=False,  # --compile is an option of a benchmark, not --compile-report
+    )
     subparser.set_defaults(run="commands.benchmark")
     subparser.add_argument(
         "names", nargs="*", choices=[*MODULES, []], metavar="NAME", help=", ".join(MODULES)

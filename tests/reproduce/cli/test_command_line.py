@@ -102,3 +102,10 @@ def test_optimize_reaches_the_network_the_table_and_the_store(level, note, tmp_p
     assert given.results.name.endswith("-half") == (level == "half")
     caption = EXPERIMENTS["opticam-causal"].table_of(given, None, "Table").caption
     assert caption == (f"Table; {note}" if note else "Table")
+
+
+def test_a_benchmarks_options_are_left_to_it():
+    options = _parse(["benchmark", "similarity", "--compile", "--shapes", "CUB VGG 14x14"])
+    assert options.names == ["similarity"] and not options.compile_report
+    assert options.rest == ["--compile", "--shapes", "CUB VGG 14x14"]
+    assert _parse(["benchmark", "--compile-report"]).compile_report
