@@ -7,12 +7,13 @@
 namespace dpnet {
 
 using Outputs = std::tuple<Tensor, Tensor, Tensor, Tensor>;  // scores, argmax, entropy, log-partition
-using GradientOutputs = std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor>;  // and the parts' gradient of all entropies
+using MoreOutputs = std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor>;  // and what is kept for the way back
 using Gradients = std::tuple<Tensor, Tensor>;                // of parts, of regions
 
 Outputs forward_cpu(const Tensor& parts, const Tensor& regions, std::optional<double> temperature, bool tf32);
 
-GradientOutputs forward_gradient_cpu(const Tensor& parts, const Tensor& regions, double temperature, bool tf32);
+// Keeps the parts' gradient of the sum of all entropies; so does chunked_forward_gradient.
+MoreOutputs forward_gradient_cpu(const Tensor& parts, const Tensor& regions, double temperature, bool tf32);
 
 Gradients backward_argmax_cpu(const Tensor& grad_scores, const Tensor& parts, const Tensor& regions,
                               const Tensor& argmax, bool need_regions);
@@ -28,11 +29,14 @@ Gradients backward_entropy_cpu(const OptionalTensor& grad_scores, const Tensor& 
 // By PyTorch's products, on either device; `workspace` bytes are held beyond inputs and results.
 Outputs chunked_forward(const Tensor& parts, const Tensor& regions, std::optional<double> temperature,
                         int64_t workspace);
-GradientOutputs chunked_forward_gradient(const Tensor& parts, const Tensor& regions, double temperature,
-                                         int64_t workspace);
+MoreOutputs chunked_forward_gradient(const Tensor& parts, const Tensor& regions, double temperature,
+                                     int64_t workspace);
+// Keeps the similarities, which must fit in the workspace; `chunked_backward` takes them and overwrites them.
+MoreOutputs chunked_forward_keeping(const Tensor& parts, const Tensor& regions, double temperature, int64_t workspace);
 Gradients chunked_backward(const OptionalTensor& grad_scores, const OptionalTensor& grad_entropy, const Tensor& parts,
                            const Tensor& regions, const Tensor& argmax, const Tensor& entropy,
-                           const Tensor& log_partition, double temperature, bool need_regions, int64_t workspace);
+                           const Tensor& log_partition, double temperature, bool need_regions, int64_t workspace,
+                           const OptionalTensor& similarities);
 
 #ifdef DPNET_WITH_CUDA
 Outputs forward_cuda(const Tensor& parts, const Tensor& regions, std::optional<double> temperature, bool tf32);

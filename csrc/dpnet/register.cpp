@@ -36,9 +36,12 @@ STABLE_TORCH_LIBRARY(dpnet_kernels, m) {
       "chunked_forward_gradient(Tensor parts, Tensor regions, float temperature, int workspace) "
       "-> (Tensor, Tensor, Tensor, Tensor, Tensor)");
   m.def(
+      "chunked_forward_keeping(Tensor parts, Tensor regions, float temperature, int workspace) "
+      "-> (Tensor, Tensor, Tensor, Tensor, Tensor)");
+  m.def(
       "chunked_backward(Tensor? grad_scores, Tensor? grad_entropy, Tensor parts, Tensor regions, Tensor argmax, "
-      "Tensor entropy, Tensor log_partition, float temperature, bool need_regions, int workspace) "
-      "-> (Tensor, Tensor)");
+      "Tensor entropy, Tensor log_partition, float temperature, bool need_regions, int workspace, "
+      "Tensor(a!)? similarities) -> (Tensor, Tensor)");
   m.def("cpu_instructions() -> str");
 }
 
@@ -50,6 +53,7 @@ STABLE_TORCH_LIBRARY_IMPL(dpnet_kernels, CPU, m) {
   m.impl("backward_entropy", TORCH_BOX(&dpnet::backward_entropy_cpu));
   m.impl("chunked_forward", TORCH_BOX(&dpnet::chunked_forward));
   m.impl("chunked_forward_gradient", TORCH_BOX(&dpnet::chunked_forward_gradient));
+  m.impl("chunked_forward_keeping", TORCH_BOX(&dpnet::chunked_forward_keeping));
   m.impl("chunked_backward", TORCH_BOX(&dpnet::chunked_backward));
 }
 
@@ -66,6 +70,7 @@ STABLE_TORCH_LIBRARY_IMPL(dpnet_kernels, CUDA, m) {
   m.impl("backward_argmax", TORCH_BOX(&dpnet::backward_argmax_cuda));
   m.impl("chunked_forward", TORCH_BOX(&dpnet::chunked_forward));
   m.impl("chunked_forward_gradient", TORCH_BOX(&dpnet::chunked_forward_gradient));
+  m.impl("chunked_forward_keeping", TORCH_BOX(&dpnet::chunked_forward_keeping));
   m.impl("chunked_backward", TORCH_BOX(&dpnet::chunked_backward));
 }
 #endif

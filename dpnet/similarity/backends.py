@@ -56,6 +56,12 @@ def makes_gradient(backend: str, parts: torch.Tensor, regions: torch.Tensor) -> 
     return hasattr(implementation, "makes_gradient") and implementation.makes_gradient(parts, regions)
 
 
+def keeps_similarities(backend: str, parts: torch.Tensor, regions: torch.Tensor) -> bool:
+    """Whether the backend of this name can keep its similarities for the way back."""
+    implementation = IMPLEMENTATIONS[backend]
+    return hasattr(implementation, "keeps") and implementation.keeps(parts, regions)
+
+
 def backend_report() -> list[dict[str, str]]:
     """One row a backend: its name, "yes" or "no" for whether it can run here, and why not or on what it runs."""
     rows = []

@@ -35,6 +35,23 @@ def forward(
     return found
 
 
+def keeps(parts: torch.Tensor, regions: torch.Tensor) -> bool:
+    """Whether all similarities fit in the workspace beside unit parts and their gradient: kept for the way back."""
+    step = max(1, 16 // regions.element_size())
+    columns = -(-len(parts) // step) * step
+    rows = regions.shape[0] * regions.shape[1] + 2 * parts.shape[1]
+    return columns * rows * regions.element_size() <= WORKSPACE
+
+
+def forward_keeping(
+    parts: torch.Tensor, regions: torch.Tensor, temperature: float
+) -> tuple[torch.Tensor, ...]:
+    """As `forward`, and the similarities [B R, columns], for `backward`; only where `keeps` is true."""
+    kernel = torch.ops.dpnet_kernels.chunked_forward_keeping
+    found: tuple[torch.Tensor, ...] = kernel(accumulated(parts), regions, temperature, WORKSPACE)
+    return found
+
+
 def makes_gradient(parts: torch.Tensor, regions: torch.Tensor) -> bool:
     """Whether forward can, and should, make the entropies' gradient: on a GPU where it saves a product.
 
@@ -91,8 +108,12 @@ def backward(
     log_partition: torch.Tensor,
     temperature: float | None,
     need_regions: bool,
+    similarities: torch.Tensor | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """As `reference.backward`, storing at most WORKSPACE bytes; all unit parts beside where regions need a gradient."""
+    """As `reference.backward`, storing at most WORKSPACE bytes; all unit parts beside where regions need a gradient.
+
+    similarities: what `forward_keeping` kept, which is overwritten.
+    """
     grad_scores = None if grad_scores is None else grad_scores.contiguous()
     if grad_scores is not None and grad_entropy is None and _gathers(regions):
         grads = torch.ops.dpnet_kernels.backward_argmax(
@@ -110,6 +131,7 @@ def backward(
             1.0 if temperature is None else temperature,
             need_regions,
             WORKSPACE,
+            None if grad_entropy is None else similarities,
         )
     return grads[0].to(parts.dtype), grads[1].to(regions.dtype)
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from dpnet.similarity import gradient
-from dpnet.similarity.backends import IMPLEMENTATIONS, makes_gradient, select_backend
+from dpnet.similarity.backends import IMPLEMENTATIONS, keeps_similarities, makes_gradient, select_backend
 from dpnet.similarity.inputs import check
 from opticam.masking.plain import Memory
 
@@ -50,15 +50,18 @@ class _PartSimilarity(torch.autograd.Function):
         """Scores, argmax and entropy, the last empty without τ."""
         implementation = IMPLEMENTATIONS[backend]
         only_parts = ctx.needs_input_grad == (True, False, False, False)
-        if temperature is not None and only_parts and makes_gradient(backend, parts, regions):
-            found = implementation.forward_with_gradient(parts, regions, temperature)
-            scores, argmax, entropy, log_partition, entropy_gradient = found
+        kept = parts.new_empty(0)
+        ctx.keeps = temperature is not None and keeps_similarities(backend, parts, regions)
+        if ctx.keeps:
+            *found, kept = implementation.forward_keeping(parts, regions, temperature)
+        elif temperature is not None and only_parts and makes_gradient(backend, parts, regions):
+            *found, kept = implementation.forward_with_gradient(parts, regions, temperature)
         else:
-            scores, argmax, entropy, log_partition = implementation.forward(parts, regions, temperature)
-            entropy_gradient = scores.new_empty(0)
+            found = implementation.forward(parts, regions, temperature)
+        scores, argmax, entropy, log_partition = found
         ctx.set_materialize_grads(False)
         ctx.mark_non_differentiable(argmax)
-        ctx.save_for_backward(parts, regions, argmax, entropy, log_partition, entropy_gradient)
+        ctx.save_for_backward(parts, regions, argmax, entropy, log_partition, kept)
         ctx.temperature, ctx.backend, ctx.reuse_gradient = temperature, backend, True
         return scores, argmax, entropy
 

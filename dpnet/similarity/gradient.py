@@ -19,23 +19,26 @@ def parts_and_regions(
 ) -> tuple[torch.Tensor | None, torch.Tensor | None]:
     """Gradients of parts [P, d] and of regions [B, R, d], each None where it is not asked for or there is none.
 
-    ctx holds what forward saved: parts, regions, argmax, entropy, log-partition and the parts' gradient of all
-    entropies, empty where it was not made; temperature, backend and reuse_gradient. backward is the backend's and
-    finish the function below, or they are operations that do the same.
+    ctx holds what forward saved: parts, regions, argmax, entropy, log-partition and what else it kept, which may be
+    nothing: where ctx.keeps is true the similarities, else the parts' gradient of all entropies; temperature, backend
+    and reuse_gradient. backward is the backend's and finish the function below, or both are operations.
     """
-    *saved, entropy_gradient = ctx.saved_tensors
+    *saved, kept = ctx.saved_tensors
     need_regions = ctx.needs_input_grad[1]
     if ctx.temperature is None:
         grad_entropy = None
     if grad_scores is None and grad_entropy is None:
         return None, None
-    if grad_entropy is not None and entropy_gradient.numel() and not need_regions:
-        reuse = ctx.reuse_gradient and _is_last_use(entropy_gradient)
-        gradient = entropy_gradient.detach() if reuse else entropy_gradient.clone()
-        finish(gradient, grad_scores, grad_entropy, *saved, ctx.temperature, ctx.backend)
-        return gradient.to(saved[0].dtype), None
-    grad_parts, grad_regions = backward(grad_scores, grad_entropy, *saved, ctx.temperature, need_regions)
-    return grad_parts, grad_regions if need_regions else None
+    upstream = grad_scores, grad_entropy
+    if grad_entropy is None or not kept.numel() or (need_regions and not ctx.keeps):
+        grads = backward(*upstream, *saved, ctx.temperature, need_regions)
+    else:
+        own = kept.detach() if ctx.reuse_gradient and _is_last_use(kept) else kept.clone()
+        if not ctx.keeps:
+            finish(own, *upstream, *saved, ctx.temperature, ctx.backend)
+            return own.to(saved[0].dtype), None
+        grads = backward(*upstream, *saved, ctx.temperature, need_regions, own)
+    return grads[0], grads[1] if need_regions else None
 
 
 def finish(

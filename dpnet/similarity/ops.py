@@ -110,6 +110,7 @@ def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[torch.Tensor
     _, argmax, entropy, log_partition, entropy_gradient = output
     ctx.mark_non_differentiable(argmax, log_partition, entropy_gradient)
     ctx.set_materialize_grads(False)
+    ctx.keeps = False
     ctx.save_for_backward(parts, regions, argmax, entropy, log_partition, entropy_gradient)
 
 

@@ -43,15 +43,19 @@ struct Pieces {
 // to what is to be done with it.
 class Chunks {
  public:
-  Chunks(const Tensor& parts, const Tensor& regions, int64_t workspace, int64_t matrices, bool whole_parts)
+  // similarities: those of all parts and images, where they are known.
+  Chunks(const Tensor& parts, const Tensor& regions, int64_t workspace, int64_t matrices, bool whole_parts,
+         const OptionalTensor& similarities = std::nullopt)
       : steps(steps_for(regions)),
         norms(torch::stable::new_empty(parts, {parts.size(0)})),
         parts_(parts),
         regions_(regions),
         pieces_(parts, regions, workspace, matrices, whole_parts),
         units_(torch::stable::new_empty(regions, {pieces_.padded(pieces_.parts), regions.size(2)})),
-        products_(
-            torch::stable::new_empty(regions, {pieces_.images * pieces_.regions, pieces_.padded(pieces_.parts)})) {}
+        products_(similarities ? *similarities : torch::stable::new_empty(regions, {piece_rows(), piece_pitch()})) {
+    STD_TORCH_CHECK(!similarities || (is_one() && products_.size(0) == piece_rows() && products_.size(1) == piece_pitch()),
+                    "part_similarity: these are not the similarities of all parts and regions");
+  }
 
   // use(product, rows of regions, unit parts); without products nothing is known of what they would hold.
   template <class Use>
@@ -72,10 +76,22 @@ class Chunks {
 
   int64_t largest_piece() const { return pieces_.parts; }
 
+  // All similarities; there must be one piece.
+  const Tensor& similarities() const {
+    STD_TORCH_CHECK(is_one(), "part_similarity: all similarities do not fit in the workspace");
+    return products_;
+  }
+
   const Steps& steps;
   const Tensor norms;
 
  private:
+  bool is_one() const {
+    return pieces_.parts == parts_.size(0) && pieces_.images == std::max<int64_t>(1, regions_.size(0));
+  }
+  int64_t piece_rows() const { return pieces_.images * pieces_.regions; }
+  int64_t piece_pitch() const { return pieces_.padded(pieces_.parts); }
+
   const Tensor &parts_, &regions_;
   const Pieces pieces_;
   const Tensor units_, products_;
@@ -132,8 +148,8 @@ Outputs chunked_forward(const Tensor& parts, const Tensor& regions, std::optiona
   return {found.scores, found.argmax, found.entropy, found.log_partition};
 }
 
-GradientOutputs chunked_forward_gradient(const Tensor& parts, const Tensor& regions, double temperature,
-                                         int64_t workspace) {
+MoreOutputs chunked_forward_gradient(const Tensor& parts, const Tensor& regions, double temperature,
+                                     int64_t workspace) {
   // The slopes of a region need its softmax over all parts, so that these are one piece.
   Chunks chunks(parts, regions, workspace, 2, true);
   const Found found = nothing_yet(parts, regions, temperature);
@@ -150,17 +166,26 @@ GradientOutputs chunked_forward_gradient(const Tensor& parts, const Tensor& regi
   return {found.scores, found.argmax, found.entropy, found.log_partition, gradient.sum};
 }
 
+MoreOutputs chunked_forward_keeping(const Tensor& parts, const Tensor& regions, double temperature,
+                                    int64_t workspace) {
+  Chunks chunks(parts, regions, workspace, 2, true);
+  const Found found = nothing_yet(parts, regions, temperature);
+  chunks.each(true, [&](const Product& product, const Tensor&, const Tensor&) { chunks.steps.reduce(product, found); });
+  return {found.scores, found.argmax, found.entropy, found.log_partition, chunks.similarities()};
+}
+
 Gradients chunked_backward(const OptionalTensor& grad_scores, const OptionalTensor& grad_entropy, const Tensor& parts,
                            const Tensor& regions, const Tensor& argmax, const Tensor& entropy,
-                           const Tensor& log_partition, double temperature, bool need_regions, int64_t workspace) {
+                           const Tensor& log_partition, double temperature, bool need_regions, int64_t workspace,
+                           const OptionalTensor& similarities) {
   // Gradients of regions add up over all parts; in pieces, each piece would be rounded.
-  Chunks chunks(parts, regions, workspace, 2, need_regions);
+  Chunks chunks(parts, regions, workspace, 2, need_regions || similarities, similarities);
   const Upstream upstream{grad_scores, argmax, grad_entropy, entropy, log_partition, 1 / temperature};
   PartsGradient gradient(chunks, parts, regions);
   const int64_t rows_in_all = regions.size(0) * regions.size(1);
   Tensor grad_regions = need_regions ? torch::stable::new_empty(regions, {rows_in_all, regions.size(2)})
                                      : torch::stable::new_empty(regions, {0});
-  chunks.each(grad_entropy.has_value(), [&](const Product& product, const Tensor& rows, const Tensor& units) {
+  chunks.each(grad_entropy && !similarities, [&](const Product& product, const Tensor& rows, const Tensor& units) {
     chunks.steps.slope(product, upstream);
     gradient.add(product, rows);
     const int64_t first = product.first_image * product.regions;

@@ -214,7 +214,7 @@ class ForwardGradient {
 };
 
 template <class T, class F>
-GradientOutputs run(const Tensor& parts, const Tensor& regions, double temperature) {
+MoreOutputs run(const Tensor& parts, const Tensor& regions, double temperature) {
   const Sizes sizes = sizes_of(parts, regions);
   Tensor scores = torch::stable::new_empty(parts, {sizes.images, sizes.parts});
   Tensor argmax = torch::stable::new_empty(parts, {sizes.images, sizes.parts}, ScalarType::Int);
@@ -232,7 +232,7 @@ GradientOutputs run(const Tensor& parts, const Tensor& regions, double temperatu
 
 }  // namespace
 
-GradientOutputs forward_gradient_cpu(const Tensor& parts, const Tensor& regions, double temperature, bool tf32) {
+MoreOutputs forward_gradient_cpu(const Tensor& parts, const Tensor& regions, double temperature, bool tf32) {
   if (parts.scalar_type() == ScalarType::Double) return run<double, double>(parts, regions, temperature);
   if (multiplies_whole(regions, tf32)) return run<float, WholePair>(parts, regions, temperature);
   return run<float, float>(parts, regions, temperature);

@@ -58,6 +58,7 @@ def test_pieces_of_any_size_are_as_accurate_as_eager(
 @pytest.mark.parametrize("with_scores", [False, True])
 def test_the_gradient_of_a_mean_entropy_is_made_forward(monkeypatch, dtype, workspace, with_scores):
     monkeypatch.setattr(chunked, "WORKSPACE", workspace)
+    monkeypatch.setattr(chunked, "keeps", lambda *arguments: False)
     monkeypatch.setattr(chunked, "backward", None)  # nothing is computed again
     u, x = inputs(dtype)
 
@@ -71,6 +72,58 @@ def test_the_gradient_of_a_mean_entropy_is_made_forward(monkeypatch, dtype, work
     assert_as_accurate(gradient(u, x, "chunked"), gradient(u, x, "eager"), exact, length)
 
 
+@pytest.mark.parametrize("need_regions", [False, True])
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_similarities_that_fit_are_kept_and_give_the_gradients_of_those_made_again(
+    monkeypatch, dtype, need_regions
+):
+    u, x = inputs(dtype)
+    products = []
+    kernel = torch.ops.dpnet_kernels.chunked_backward
+
+    def backward(*arguments):
+        products.append(arguments[-1] is None)
+        return kernel(*arguments)
+
+    monkeypatch.setattr(torch.ops.dpnet_kernels, "chunked_backward", backward)
+    kept = gradients(u, x, "chunked", True, need_regions)
+    monkeypatch.setattr(chunked, "keeps", lambda *arguments: False)
+    monkeypatch.setattr(chunked, "makes_gradient", lambda *arguments: False)
+    again = gradients(u, x, "chunked", True, need_regions)
+    assert products == [False, True]
+    assert all(torch.equal(one, other) for one, other in zip(kept, again))
+
+
+@pytest.mark.parametrize(
+    ("sizes", "fits"), [((2000, 64, 49, 2048), True), ((2000, 64, 196, 512), False), ((8, 0, 49, 64), True)]
+)
+def test_what_is_kept_fits_in_the_workspace(sizes, fits):
+    parts, batch, regions, depth = sizes
+    u, x = torch.empty(parts, depth), torch.empty(batch, regions, depth, dtype=torch.bfloat16)
+    assert chunked.keeps(u, x) == fits
+    if not fits:
+        with pytest.raises(RuntimeError, match="all similarities do not fit in the workspace"):
+            torch.ops.dpnet_kernels.chunked_forward_keeping(u, x, TEMPERATURE, 1000)
+
+
+def test_kept_similarities_survive_every_pass_but_the_last():
+    u, x = inputs(torch.bfloat16)
+    u.requires_grad_()
+    scores, _, entropy = part_similarity(u, x, TEMPERATURE, "chunked")
+    loss = scores.square().sum() + entropy.square().sum()
+    found = [torch.autograd.grad(loss, u, retain_graph=again)[0] for again in (True, True, False)]
+    assert torch.equal(found[0], found[1]) and torch.equal(found[0], found[2])
+
+
+def test_scores_alone_need_no_similarities_that_were_kept():
+    u, x = inputs(torch.float32)
+    u.requires_grad_()
+    scores, _, entropy = part_similarity(u, x, TEMPERATURE, "chunked")
+    (through_scores,) = torch.autograd.grad(scores.sum(), u)
+    (alone,) = torch.autograd.grad(part_similarity(u, x, None, "chunked")[0].sum(), u)
+    assert torch.equal(through_scores, alone) and entropy.grad_fn is not None
+
+
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 def test_the_way_back_through_products_is_the_gather(dtype):
     """A GPU takes the products for few regions, the gather for many; the CPU the gather always."""
@@ -79,7 +132,7 @@ def test_the_way_back_through_products_is_the_gather(dtype):
     grad = torch.randn(scores.shape, generator=torch.Generator().manual_seed(1)).to(scores.dtype)
     gathered = chunked.backward(grad, None, u, x, argmax, entropy, log_partition, None, True)
     saved = u, x, argmax, entropy, log_partition
-    dense = torch.ops.dpnet_kernels.chunked_backward(grad, None, *saved, 1.0, True, chunked.WORKSPACE)
+    dense = torch.ops.dpnet_kernels.chunked_backward(grad, None, *saved, 1.0, True, chunked.WORKSPACE, None)
     double = [t.double() for t in (grad, u, x)]
     exact = chunked.backward(
         double[0],

@@ -10,7 +10,7 @@ from tolerances import assert_as_accurate, error, rounding, similarity_sums
 from torch.nn.functional import normalize
 
 from dpnet.model.constraints import assignment
-from dpnet.similarity import library, part_similarity
+from dpnet.similarity import chunked, library, part_similarity
 from dpnet.similarity.backends import IMPLEMENTATIONS
 from reproduce.benchmarks.similarity.cases import PRECISIONS
 
@@ -158,16 +158,18 @@ def exact_step(parts, regions, argmax, weigh):
     return torch.autograd.grad(weigh(entropy) + best.square().sum(), parts)[0]
 
 
+@pytest.mark.parametrize("kept", [False, True], ids=["gradient made forward", "similarities kept"])
 @pytest.mark.parametrize("precision", PRECISIONS, ids=lambda precision: precision.name)
 @pytest.mark.parametrize("weigh", [assignment, torch.mean, lambda entropy: entropy.square().sum()])
-def test_the_gradient_of_entropies_made_forward(precision, weigh):
-    """Of a mean it needs no similarities again, and DP-Net's own does not wait for the GPU; else they are made."""
+def test_training_without_similarities_made_again(monkeypatch, precision, weigh, kept):
+    """Where they are few they are kept. Else the gradient of a mean is made forward; DP-Net's own waits for nothing."""
+    monkeypatch.setattr(chunked, "keeps", lambda *arguments: kept)
     shape = 300, 20, 196, 256
     parts, regions = make(*shape, precision.dtype)
     regions = regions.detach()
     with precision.active():
         training_step(parts, regions, "chunked", weigh)  # what a first call sets up may wait
-        torch.cuda.set_sync_debug_mode("error" if weigh is assignment else "default")
+        torch.cuda.set_sync_debug_mode("error" if kept or weigh is assignment else "default")
         try:
             ours = training_step(parts, regions, "chunked", weigh)
         finally:
@@ -178,8 +180,10 @@ def test_the_gradient_of_entropies_made_forward(precision, weigh):
     assert error(ours[0], exact) <= 2 * eagers + rounding(exact, allowed)
 
 
-def test_a_captured_training_step():
-    """While a graph is recorded nothing can wait, so that a mean's similarities are made again."""
+@pytest.mark.parametrize("kept", [False, True])
+def test_a_captured_training_step(monkeypatch, kept):
+    """While a graph is recorded nothing can wait, so that a mean's similarities are made again if not kept."""
+    monkeypatch.setattr(chunked, "keeps", lambda *arguments: kept)
     shape = 300, 20, 196, 256
     parts, regions = make(*shape, torch.bfloat16)
     regions = regions.detach()
