@@ -71,31 +71,18 @@ def forward_with_gradient(
 
 
 def join_scores(
-    gradient: torch.Tensor,
-    kept: torch.Tensor,
-    grad_scores: torch.Tensor,
-    parts: torch.Tensor,
-    regions: torch.Tensor,
-    argmax: torch.Tensor,
+    gradient: torch.Tensor, kept: torch.Tensor, grad_scores: torch.Tensor, *saved: torch.Tensor
 ) -> None:
-    """As `cpu.join_scores`."""
-    join = join_gathered if regions.is_cuda else cpu.join_scores
-    join(gradient, kept, grad_scores, parts, regions, argmax)
+    """As `cpu.join_scores`; saved: parts, regions and argmax."""
+    join = join_gathered if gradient.is_cuda else cpu.join_scores
+    join(gradient, kept, grad_scores, *saved)
 
 
 def join_gathered(
-    gradient: torch.Tensor,
-    kept: torch.Tensor,
-    grad_scores: torch.Tensor,
-    parts: torch.Tensor,
-    regions: torch.Tensor,
-    argmax: torch.Tensor,
+    gradient: torch.Tensor, kept: torch.Tensor, grad_scores: torch.Tensor, *saved: torch.Tensor
 ) -> None:
-    """As `cpu.join_scores`, without waiting for the GPU to know the number."""
-    through_scores, _ = torch.ops.dpnet_kernels.backward_argmax(
-        grad_scores.contiguous(), accumulated(parts), aligned_rows(regions), argmax, False
-    )
-    gradient.mul_(kept).add_(through_scores)
+    """As `join_scores`, without waiting for the GPU to know the number."""
+    gradient.mul_(kept).add_(_gathered(grad_scores, *saved, need_regions=False)[0])
 
 
 def backward(
@@ -114,14 +101,11 @@ def backward(
 
     similarities: what `forward_keeping` kept, which is overwritten.
     """
-    grad_scores = None if grad_scores is None else grad_scores.contiguous()
     if grad_scores is not None and grad_entropy is None and _gathers(regions):
-        grads = torch.ops.dpnet_kernels.backward_argmax(
-            grad_scores, accumulated(parts), aligned_rows(regions), argmax, need_regions
-        )
+        grads = _gathered(grad_scores, parts, regions, argmax, need_regions=need_regions)
     else:
         grads = torch.ops.dpnet_kernels.chunked_backward(
-            grad_scores,
+            None if grad_scores is None else grad_scores.contiguous(),
             None if grad_entropy is None else grad_entropy.contiguous(),
             accumulated(parts),
             regions,
@@ -134,6 +118,21 @@ def backward(
             None if grad_entropy is None else similarities,
         )
     return grads[0].to(parts.dtype), grads[1].to(regions.dtype)
+
+
+def _gathered(
+    grad_scores: torch.Tensor,
+    parts: torch.Tensor,
+    regions: torch.Tensor,
+    argmax: torch.Tensor,
+    *,
+    need_regions: bool,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Gradients through scores alone, in the accumulation dtype and in that of the regions, by gathering."""
+    grads: tuple[torch.Tensor, torch.Tensor] = torch.ops.dpnet_kernels.backward_argmax(
+        grad_scores.contiguous(), accumulated(parts), aligned_rows(regions), argmax, need_regions
+    )
+    return grads
 
 
 def _gathers(regions: torch.Tensor) -> bool:

@@ -50,14 +50,13 @@ class _PartSimilarity(torch.autograd.Function):
         """Scores, argmax and entropy, the last empty without τ."""
         implementation = IMPLEMENTATIONS[backend]
         only_parts = ctx.needs_input_grad == (True, False, False, False)
-        kept = parts.new_empty(0)
         ctx.keeps = temperature is not None and keeps_similarities(backend, parts, regions)
         if ctx.keeps:
             *found, kept = implementation.forward_keeping(parts, regions, temperature)
         elif temperature is not None and only_parts and makes_gradient(backend, parts, regions):
             *found, kept = implementation.forward_with_gradient(parts, regions, temperature)
         else:
-            found = implementation.forward(parts, regions, temperature)
+            found, kept = implementation.forward(parts, regions, temperature), parts.new_empty(0)
         scores, argmax, entropy, log_partition = found
         ctx.set_materialize_grads(False)
         ctx.mark_non_differentiable(argmax)
