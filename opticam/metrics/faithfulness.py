@@ -33,7 +33,7 @@ def average_gain(p: Tensor, o: Tensor, denominator: str = "complement") -> Tenso
 
     `p`, `o`: probabilities [B] on the image and on the masked image. Returns [B] in [0, 100]; higher is
     better. The machine epsilon of the dtype is added to the denominator, so p = 1 gives 0.
-    Source: Opti-CAM eq. 14.
+    Source: Opti-CAM eq. 15.
 
     `denominator="probability"` divides by p instead, as eq. 12 of the authors' slides prints it. It is not
     the default because the paper and the authors' evaluation code divide by 1 - p, and because the gain over
@@ -52,7 +52,7 @@ def average_increase(p: Tensor, o: Tensor) -> Tensor:
     """AI = 100 · 1[o > p] per image; a tie counts as no increase.
 
     `p`, `o`: probabilities [B] on the image and on the masked image. Returns [B], each 0 or 100; higher is
-    better. Source: Opti-CAM eq. 15.
+    better. Source: Opti-CAM eq. 14.
     """
     _check_probabilities(p, o)
     return 100 * (o > p).to(p.dtype)

@@ -42,8 +42,6 @@ class Assertion:
     assertion: str
     cells: str
     statistic: str
-    holds_if: str
-    contradicted_if: str
     borne_out: str
     decided_by: str
 

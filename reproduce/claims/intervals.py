@@ -51,12 +51,9 @@ class Bootstrap(NamedTuple):
     n: int
 
     def interval(self, confidence: float = CONFIDENCE) -> tuple[Array, Array]:
-        """Lower and upper limits [k]."""
+        """Lower and upper limits [k]; NaN where all repeats are the same and too few to exclude anything."""
         z = math.sqrt(self.n / (self.n - 1)) * student.ppf((1 + confidence) / 2, self.n - 1)
-        levels = [self._level(-z), self._level(z)]
-        columns = zip(np.ascontiguousarray(self.resampled.T), *levels)
-        limits = np.array([np.quantile(column, (low, high)) for column, low, high in columns])
-        return limits[:, 0], limits[:, 1]
+        return self._limit(-z), self._limit(z)
 
     def p_value(self, boundary: ArrayLike) -> Array:
         """Two-sided p-values [k] of the boundaries [k], as the interval would be inverted."""
@@ -78,10 +75,24 @@ class Bootstrap(NamedTuple):
         far = np.divide(distance, spread, out=np.zeros_like(distance), where=spread > 0)
         return np.where(outside & (np.abs(far) > np.abs(found)), far, found)
 
-    def _level(self, z: float) -> Array:
-        """The share of resampled values below the limit that a plain quantile would put at ndtr(z)."""
+    def _limit(self, z: float) -> Array:
+        """The limits [k] that a plain bootstrap would put at the quantile ndtr(z).
+
+        Few repeats ask for a quantile that no number of resamples shows; `_normal_score` says what stands for it.
+        """
         moved = self._bias() + z
-        return ndtr(self._bias() + moved / (1 - self.acceleration * moved))
+        score = self._bias() + moved / (1 - self.acceleration * moved)
+        columns = np.ascontiguousarray(self.resampled.T)
+        shown = np.array([np.quantile(column, level) for column, level in zip(columns, ndtr(score))])
+        spread = self.resampled.std(0)
+        far = self.estimate + score * np.where(spread > 0, spread, np.nan)
+        beyond = np.minimum(shown, far) if z < 0 else np.maximum(shown, far)
+        return np.where(np.abs(score) > self._most, beyond, shown)
+
+    @property
+    def _most(self) -> float:
+        """The normal score of a quantile that the resamples just show."""
+        return -float(ndtri(1 / (len(self.resampled) + 1)))
 
     def _bias(self) -> Array:
         return ndtri(self._share_below(self.estimate))

@@ -57,8 +57,9 @@ class JudgedAssertion:
 
     @property
     def adjusted(self) -> str:
-        """The same after Holm's adjustment over its comparisons."""
-        return self._state([part.adjusted for part in self.parts])
+        """The same after Holm's adjustment over its comparisons, which leaves none of what was decided unrun."""
+        state = self._state([part.adjusted for part in self.parts])
+        return "inconclusive" if state == "not run" != self.plain else state
 
     def _state(self, verdicts: list[Verdict]) -> str:
         return SHOWN if self.assertion.statistic == "shown" else all_of(verdicts)

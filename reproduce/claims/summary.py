@@ -122,10 +122,9 @@ def evidence(claim: pd.Series) -> str:
         return SHOWN
     parts = [f"published {_number(claim, 'published')}"] if pd.notna(claim["published"]) else []
     if not claim["n"]:
-        reason = claim["decided_by"] or "no network of this profile stands beside it, or nothing is stored"
-        return "; ".join(
-            [*parts, f"not run: needs {reason}" if claim["decided_by"] else f"not run: {reason}"]
-        )
+        nothing = "no network of this profile stands beside it, or nothing is stored"
+        decided = f"; decided by {claim['decided_by']}" if claim["decided_by"] else ""
+        return "; ".join([*parts, f"not run: {nothing}{decided}"])
     parts.append(
         f"measured {_number(claim, 'measured')} [{_number(claim, 'low')}, {_number(claim, 'high')}] on "
         f"{claim['measured_network']}, {claim['n']} {claim['unit']} that both have, "
@@ -134,11 +133,15 @@ def evidence(claim: pd.Series) -> str:
     if claim["kind"] != "ordering" and claim["parts"] > 1:
         parts.append(f"{claim['comparison']}, the least certain with this verdict of {claim['parts']}")
     if claim["verdict"] == "inconclusive":
-        whole = claim["needed"]
-        parts.append(
-            f"{whole:.0f} {claim['unit']} would decide it" if pd.notna(whole) else "no number would decide it"
-        )
+        parts.append(_what_would_decide(claim))
     return "; ".join(parts)
+
+
+def _what_would_decide(claim: pd.Series) -> str:
+    if pd.isna(claim["low"]):
+        return "one alone, or all the same: too few to tell"
+    whole = claim["needed"]
+    return f"{whole:.0f} {claim['unit']} would decide it" if pd.notna(whole) else "no number would decide it"
 
 
 def _number(claim: pd.Series, name: str) -> str:

@@ -167,13 +167,13 @@ class Places:
     """Where each cell of a table is printed.
 
     lines: names of the lines. columns: the groups and the metric of each printed column. cells: by line and
-    column. best: by column, the best printed number of each side, "published" and "measured".
+    column. best: by column, the lines with the best printed number of each side, "published" and "measured".
     """
 
     lines: list[str]
     columns: list[tuple[str, ...]]
     cells: dict[tuple[str, tuple[str, ...]], pd.Series]
-    best: dict[tuple[str, ...], dict[str, str]]
+    best: dict[tuple[str, ...], dict[str, set[str]]]
 
 
 def places(table: Table) -> Places:
@@ -204,22 +204,26 @@ def heading(metric: str) -> str:
     return f"{known.header}{unit}{_ARROWS[known.better]}"
 
 
-def _best(table: Table, group: pd.DataFrame) -> dict[str, str]:
-    """The best printed number of one column, published and measured; none where neither end is good."""
+def _best(table: Table, group: pd.DataFrame) -> dict[str, set[str]]:
+    """The lines with the best printed number of one column, published and measured; none where neither end is good.
+
+    Means over fewer images than others of the column are over other images, and not compared.
+    """
     metric = METRICS[group["metric"].iloc[0]]
     if metric.better == "neither":
         return {}
-    kept = group[~group["base"].isin(table.aside)]
+    kept = group[~group["base"].isin(table.aside)].set_index(table.rows)
     pick = max if metric.better == "up" else min
     best = {}
-    for side in SIDES:
-        values = kept[side].dropna()
+    for side, rows in (("published", kept), ("measured", kept[kept["n"] == kept["n"].max()])):
+        values = rows[side].dropna()
         if len(values) > 1:
-            best[side] = printed(pick(values), metric.digits)
+            texts = values.map(lambda value: printed(value, metric.digits))
+            best[side] = set(texts.index[texts == printed(pick(values), metric.digits)])
     return best
 
 
-def _text(table: Table, cell: pd.Series, best: dict[str, str], style: _Style) -> str:
+def _text(table: Table, cell: pd.Series, best: dict[str, set[str]], style: _Style) -> str:
     parts = numbers(table, cell, best, style.bold, style.escape)
     spread = _spread(table.show, cell, METRICS[cell["metric"]].digits)
     return parts + style.escape(spread) + style.mark(cell["verdict"])
@@ -228,7 +232,7 @@ def _text(table: Table, cell: pd.Series, best: dict[str, str], style: _Style) ->
 def numbers(
     table: Table,
     cell: pd.Series,
-    best: dict[str, str],
+    best: dict[str, set[str]],
     bold: Callable[[str], str],
     escape: Callable[[str], str] = str,
 ) -> str:
@@ -240,13 +244,13 @@ def number(
     table: Table,
     cell: pd.Series,
     side: str,
-    best: dict[str, str],
+    best: dict[str, set[str]],
     bold: Callable[[str], str],
     escape: Callable[[str], str] = str,
 ) -> str:
     """A cell's "published" or "measured" number, the best of its column in bold; an en dash for none."""
     text = _NOTHING if math.isnan(cell[side]) else printed(cell[side], METRICS[cell["metric"]].digits)
-    return bold(text) if text == best.get(side) and cell["base"] not in table.aside else escape(text)
+    return bold(text) if cell[table.rows] in best.get(side, ()) else escape(text)
 
 
 def _spread(show: str, cell: pd.Series, digits: int) -> str:
@@ -263,7 +267,11 @@ def _legend(table: Table, style: _Style) -> str:
     first = f"Published / measured{spread}, {_counts(table.cells)}.{stand_ins(table.cells)} "
     last = f"no mark: not comparable, {_NOTHING}: not printed in the paper or not run."
     marks = f"{style.reproduced.strip()} reproduced, {style.differs.strip()} differs, "
-    return style.escape(f"{first}Bold: best of its column{aside}. ") + marks + style.escape(last)
+    return (
+        style.escape(f"{first}Bold: best of its column{aside}, among means over the most images. ")
+        + marks
+        + style.escape(last)
+    )
 
 
 def _counts(frame: pd.DataFrame) -> str:

@@ -67,7 +67,7 @@ class OptiCamDeviations(SaliencyExperiment):
         return Deviation(
             "Denominator of the average gain",
             "eq. 12 of the slides divides the gain by p, so one image with a small p outweighs all others",
-            "1 - p, as in eq. 14 of the paper and in the authors' evaluation code",
+            "1 - p, as in eq. 15 of the paper and in the authors' evaluation code",
             _of_metrics(rows, [(GAIN_OVER_P, "AG", "AG", "%")]),
             _command(self.name),
         )

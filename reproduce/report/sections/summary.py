@@ -38,8 +38,8 @@ def summary_section(given: Given) -> Iterator[Block]:
     profile = given.workspace.profile
     yield Heading(1, TITLE)
     yield Paragraph(
-        "Two papers on explaining image classifiers, recomputed: every ordering of their tables and every assertion of "
-        "their texts is judged by one rule that was written before the results. Published numbers stand with their "
+        "Two papers on explaining image classifiers, recomputed: every ordering of their tables and the assertions of "
+        "their texts are judged by one rule that was written before the results. Published numbers stand with their "
         f"source in `reproduce/published/`; measured ones are those of the profile `{profile.name}`."
     )
     yield Tiles(list(_tiles(given)))

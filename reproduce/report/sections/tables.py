@@ -43,9 +43,10 @@ def tables_section(given: Given) -> Iterator[Block]:
     yield Paragraph(
         "Published beside measured; below it the "
         f"{CONFIDENCE:.0%} interval and the number n of images or training runs behind the measured mean. "
-        f"Intervals over images are bootstrap intervals of {RESAMPLES} resamples, over runs Student's t. "
-        "Bold: best of its column. An en dash: not printed in the paper, or not run. A metric's name leads to its line "
-        "in [the list of metrics](#metrics)."
+        f"Intervals over images are percentile bootstrap intervals of {RESAMPLES} resamples, too narrow where images "
+        "are few (of 4 about 80 % hold the true mean); over runs Student's t. "
+        "Bold: best of its column, among means over the most images. An en dash: not printed in the paper, or not run. "
+        "A metric's name leads to its line in [the list of metrics](#metrics)."
     )
     yield LEGEND
     for outcome in given.told:

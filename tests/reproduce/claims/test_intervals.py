@@ -52,7 +52,7 @@ def test_coverage_and_false_decisions_in_simulations(draw):
 
 
 @settings(max_examples=30)
-@given(st.integers(0, 10**6), st.integers(5, 60), st.floats(-1.5, 1.5))
+@given(st.integers(0, 10**6), st.integers(2, 60), st.floats(-1.5, 1.5))
 def test_the_p_value_is_below_the_level_where_the_interval_leaves_zero_out(seed, n, shift):
     values = np.random.default_rng(seed).gumbel(size=n) - shift
     (found,) = over_images(values[:, None], [0.0])
@@ -60,6 +60,21 @@ def test_the_p_value_is_below_the_level_where_the_interval_leaves_zero_out(seed,
         found.high - found.low
     ):  # limits have a resampling's grain
         assert (found.p < 0.05) == (found.low > 0 or found.high < 0)
+
+
+def test_of_two_repeats_the_interval_is_student_s():
+    """All that two can say: a quantile beyond what any resample shows goes on with the resamples' spread."""
+    values = np.array([[3.0], [4.0]])
+    expected = stats.ttest_1samp(values[:, 0], 0).confidence_interval(0.95)
+    (found,) = over_images(values, [0.0])
+    grain = 0.03 * (expected.high - expected.low) / 2  # the spread of 9,999 resamples is known to 0.7 %
+    assert (found.low, found.high) == pytest.approx(tuple(expected), abs=grain)
+
+
+@pytest.mark.parametrize("n", [2, 3])
+def test_too_few_equal_repeats_exclude_nothing(n):
+    (found,) = over_images(np.full((n, 1), 100.0), [0.0])
+    assert found.p >= 0.05 and np.isnan([found.low, found.high]).all()
 
 
 def test_a_margin_is_decided_by_the_nearer_of_its_two_boundaries():

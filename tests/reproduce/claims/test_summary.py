@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from reproduce.claims.judging import COLUMNS
-from reproduce.claims.summary import headline, part_cells
+from reproduce.claims.summary import evidence, headline, part_cells
 from reproduce.workspace.profile import load_profile
 
 SIX = [(data, network) for data in ("MIT-67", "Birds", "ImageNet") for network in ("vgg16", "resnet50")]
@@ -53,3 +53,21 @@ def test_a_paper_that_the_profile_does_not_run_is_not_counted(claims):
 def test_a_difference_of_rounding_is_printed_as_zero_and_a_small_one_is_not(claims, measured, text):
     cell = part_cells(claims.assign(measured=measured))[0]
     assert f"measured {text} [" in cell
+
+
+@pytest.mark.parametrize(
+    ("low", "needed", "words"),
+    [
+        (float("nan"), float("nan"), "too few to tell"),
+        (-1.0, 30.0, "30 seeds would"),
+        (-1.0, None, "no number"),
+    ],
+)
+def test_an_inconclusive_claim_says_what_would_decide_it(claims, low, needed, words):
+    changed = claims.assign(verdict="inconclusive", low=low, high=-low, needed=needed, n_left=10, n_right=10)
+    assert words in evidence(changed.iloc[0])
+
+
+def test_what_was_not_run_says_what_decides_it_and_not_that_the_profile_lacks_it(claims):
+    text = evidence(claims.assign(verdict="not run", n=0, decided_by="the sample profile").iloc[0])
+    assert "nothing is stored" in text and text.endswith("decided by the sample profile")

@@ -240,6 +240,16 @@ def test_best_is_marked_on_each_side_with_ties_and_fake_cam_aside():
     assert "| Opti-CAM | **1.5** / **3.0** |" in lines
 
 
+def test_a_mean_over_fewer_images_than_others_is_not_marked_best():
+    few = results({("resnet50", "Grad-CAM"): 1.0}, images=4, spread=1e-6)
+    many = results({("resnet50", "Fake-CAM"): 0.4, ("resnet50", "Opti-CAM"): 3.0}, spread=1e-6)
+    more = results({("resnet50", "Score-CAM"): 5.0}, spread=1e-6)
+    measured = summarise(pd.concat([few, many, more]))
+    lines = to_markdown(Table(cells(small(), measured, columns=["resnet50"], comparable=False))).splitlines()
+    assert "| Grad-CAM | 12.2 / 1.0 |" in lines
+    assert "| Opti-CAM | **1.5** / **3.0** |" in lines
+
+
 def test_variants_head_columns():
     table = Table(cells(published("opticam_table5")), rows="base", groups=("variant",))
     lines = to_markdown(table).splitlines()
