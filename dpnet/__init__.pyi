@@ -6,7 +6,7 @@ from .model.evaluation import prepare
 from .model.part_layer import GlobalClassifier, PartClassifier, PartOutput
 from .model.recipes import GlobalRecipe, PartRecipe
 from .model.regions import RegionScheme
-from .training.loop import TrainingRecord, train, train_seeds
+from .training.loop import TrainingRecord, train
 from .training.settings import ConstraintWeights, TrainingSettings
 
 __all__ = [
@@ -27,5 +27,4 @@ __all__ = [
     "extract_features",
     "prepare",
     "train",
-    "train_seeds",
 ]

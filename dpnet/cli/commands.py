@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
+import math
+from collections.abc import Sequence
+from itertools import zip_longest
 from pathlib import Path
 
 import pandas as pd
 import torch
+from torch import Tensor
 
 from dpnet.cli.requests import backbone_source, data_source, runs
 from dpnet.data.features import FeatureCache
 from dpnet.data.geometry import cell_grid, size_of, to_pixels
+from dpnet.data.leakage import labels_hash
 from dpnet.data.pictures import PictureData
 from dpnet.data.sources import open_features
 from dpnet.explain.explanation import (
     MAP_KINDS,
     best_boxes,
+    centred_participation,
     class_participation,
     image_participation,
     part_heat_map,
@@ -29,11 +36,11 @@ from dpnet.model.recipes import GlobalRecipe
 from dpnet.similarity import backend_report
 from dpnet.training.candidates import global_candidates, part_candidates
 from dpnet.training.processes import first_process_first, join_processes, leave_processes, rank, world_size
-from dpnet.training.runs import Run, summary, train_runs
+from dpnet.training.runs import Run, origin, summary, train_runs
 from dpnet.training.saving import ModelCard, load_model
 from dpnet.training.selection import choose
 from opticam.classifier import Classifier
-from opticam.data.photo import read_photo
+from opticam.data.photo import photo_frame, read_photo
 
 
 def train(options: argparse.Namespace) -> None:
@@ -79,9 +86,10 @@ def _select(planned: list[Run], features: FeatureCache, options: argparse.Namesp
     chosen = []
     for run in planned:
         if isinstance(run.recipe, GlobalRecipe):
-            candidates = global_candidates(run.settings)
+            candidates = global_candidates(run.settings, recipe=run.recipe)
         else:
-            candidates = part_candidates(run.settings, min(features.shape[-2:]), run.recipe.parts_per_class)
+            candidates = part_candidates(run.settings, min(features.shape[-2:]), run.recipe)
+        record = options.output / f"selection-{run.name}-{_digest(candidates, features, options.select)}.csv"
         best, table = choose(
             candidates,
             features,
@@ -89,12 +97,19 @@ def _select(planned: list[Run], features: FeatureCache, options: argparse.Namesp
             int(features.labels.max()) + 1,
             folds=options.select,
             device=options.device,
-            record=options.output / f"selection-{run.name}.csv",
+            record=record,
             progress=True,
         )
         print(f"{run.name}: {best.name}, {table.loc[best.name, 'accuracy']:.2f} % in cross-validation")
         chosen.append(Run(run.name, best.recipe, best.settings))
     return chosen
+
+
+def _digest(candidates: Sequence[Run], features: FeatureCache, folds: int) -> str:
+    """Eight hexadecimal digits that change with anything that the candidates' accuracies depend on."""
+    validated = [(run.name, run.settings, origin(run.recipe, features)) for run in candidates]
+    facts = validated, labels_hash(features.labels), folds
+    return hashlib.sha256(repr(facts).encode()).hexdigest()[:8]
 
 
 def evaluate(options: argparse.Namespace) -> None:
@@ -111,12 +126,16 @@ def evaluate(options: argparse.Namespace) -> None:
 def explain(options: argparse.Namespace) -> None:
     """Write the figure of a photo's top parts and print what each adds to the logit."""
     model, card = _load_parts(options)
-    photo = read_photo(options.photo, card.data.size, card.data.resize)
+    shown = card.data.size, card.data.resize
+    photo, frame = read_photo(options.photo, *shown), photo_frame(options.photo, *shown)
     backbone = card.backbone.open(options.cache).to(options.device)
     features = backbone.features(photo[None].to(options.device))
     with torch.no_grad():
         output = model(features)
-        label = _class_id(options.class_ or "predicted", card.class_names, output.logits)
+        predicted = int(output.logits[0].argmax())
+        label = (
+            predicted if options.class_ is None else _class_id(options.class_, card.class_names, predicted)
+        )
         classes = torch.tensor([label], device=features.device)
         added = image_participation(model, output, classes)[0]
     parts = added.abs().argsort(descending=True)[: options.parts]
@@ -128,11 +147,18 @@ def explain(options: argparse.Namespace) -> None:
     boxes = best_boxes(model, output, size_of(features), size)[0, parts].cpu()
     names = [_part_name(model, card, int(part)) for part in parts]
     probability = output.logits.softmax(dim=1)[0, label].item()
-    sums = {"bias": model.classifier.bias[label].item(), "logit": output.logits[0, label].item()}
-    title = f"{card.class_names[label]}, p = {probability:.3f}, logit {sums['logit']:.2f}"
+    bias, logit = model.classifier.bias, output.logits[0, label].item()
+    sums = {"bias": 0.0 if bias is None else bias[label].item(), "logit": logit}
+    title = f"{card.class_names[label]}, p = {probability:.3f}, logit {logit:.2f}"
     figure = photo_explanation(photo, exact, dense, heat, boxes, added[parts], names, title, **sums)
     paths = save_figure(figure, options.output)
-    _print_explanation(model, card, label, output.logits[0], added, parts, boxes)
+    print(f"class        {label} ({card.class_names[label]})")
+    print(f"probability  {probability:.4f}")
+    lines = [f"{name}, pixels {box}" for name, box in zip(names, _on_photo(boxes, size, frame))]
+    if model.mean_bag is not None:
+        centred = centred_participation(model, output, classes, model.mean_bag)[0, parts].tolist()
+        lines = [f"{line}, {value:+.4f} against the mean picture" for line, value in zip(lines, centred)]
+    _print_sum(list(zip(added[parts].tolist(), lines)), len(added), **sums)
     _print_paths(paths)
 
 
@@ -170,18 +196,24 @@ def _load_parts(options: argparse.Namespace) -> tuple[PartClassifier, ModelCard]
 def _open(
     card: ModelCard, options: argparse.Namespace
 ) -> tuple[PictureData, tuple[FeatureCache, FeatureCache]]:
-    """The data set of a model and its features, extracted again where the cache lacks them."""
+    """The data set of a model, its classes the same, and its features, extracted again where the cache lacks them."""
     data = card.data.open(options.cache)
+    for now, then in zip_longest(data.train.class_names, card.class_names):
+        if now != then:
+            raise ValueError(f"data: {card.data.where} has the class {now!r} where the model has {then!r}")
     backbone: Classifier = card.backbone.open(options.cache).to(options.device)
     return data, open_features(
         backbone, card.backbone, data, options.cache, dtype=card.feature_dtype, progress=True
     )
 
 
-def _class_id(text: str, names: tuple[str, ...], logits: torch.Tensor | None = None) -> int:
-    if text == "predicted" and logits is not None:
-        return int(logits[0].argmax())
-    if text.isdigit() and int(text) < len(names):
+def _class_id(text: str, names: tuple[str, ...], predicted: int | None = None) -> int:
+    """The class of this very name; else the predicted one, that of this id, or of this name in other letter cases."""
+    if text in names:
+        return names.index(text)
+    if text == "predicted" and predicted is not None:
+        return predicted
+    if text.isdecimal() and int(text) < len(names):
         return int(text)
     matches = [index for index, name in enumerate(names) if name.lower() == text.lower()]
     if len(matches) != 1:
@@ -194,24 +226,24 @@ def _part_name(model: PartClassifier, card: ModelCard, part: int) -> str:
     return f"{card.class_names[int(model.owner[part])]} #{part % model.parts_per_class}"
 
 
-def _print_explanation(
-    model: PartClassifier,
-    card: ModelCard,
-    label: int,
-    logits: torch.Tensor,
-    added: torch.Tensor,
-    parts: torch.Tensor,
-    boxes: torch.Tensor,
-) -> None:
-    logit, probability = logits[label].item(), logits.softmax(dim=0)[label].item()
-    print(f"class        {label} ({card.class_names[label]})")
-    print(f"probability  {probability:.4f}")
+def _on_photo(
+    boxes: Tensor, size: tuple[int, int], frame: tuple[float, float, float, float]
+) -> list[list[int]]:
+    """Boxes [n,4] on the network's input of `size` (H, W), which shows `frame` of a photograph, in its pixels."""
+    first, last = torch.tensor(frame).split(2)
+    corners = first + boxes.unflatten(1, (2, 2)) * (last - first) / torch.tensor(size[::-1])
+    pixels: list[list[int]] = corners.flatten(1).round().int().tolist()
+    return pixels
+
+
+def _print_sum(shown: list[tuple[float, str]], num_parts: int, *, bias: float, logit: float) -> None:
+    """The logit, and what adds up to it: the parts shown, all others together, the bias."""
     print(f"logit        {logit:.4f}")
-    for part, box in zip(parts.tolist(), boxes.round().int().tolist()):
-        print(f"{added[part].item():+12.4f}  {_part_name(model, card, part)}, pixels {box}")
-    others = added.sum().item() - added[parts].sum().item()
-    print(f"{others:+12.4f}  the other {len(added) - len(parts)} parts")
-    print(f"{logit - added.sum().item():+12.4f}  bias")
+    for value, line in shown:
+        print(f"{value:+12.4f}  {line}")
+    others = logit - bias - math.fsum(value for value, _ in shown)
+    print(f"{others:+12.4f}  the other {num_parts - len(shown)} parts")
+    print(f"{bias:+12.4f}  bias")
 
 
 def _print_summary(table: pd.DataFrame, folder: Path) -> None:

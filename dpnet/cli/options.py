@@ -13,12 +13,13 @@ from opticam.cli.options import add_device_option, add_memory_options, add_pixel
 from opticam.data.photo import RESIZES
 
 # The names that these modules accept, which load PyTorch: dpnet.model.regions and .initialisation,
-# dpnet.training.settings.
+# dpnet.training.settings, dpnet.data.manifest.
 SCHEMES = ("cells", "squares", "pyramid")
 NORMS = ("none", "l2")
 PART_METHODS = ("random", "class_regions", "kmeans", "discriminative")
 CLASSIFIER_METHODS = ("default", "own_minus_half", "own_zero")
 PRECISIONS = ("float32", "bfloat16", "float64")
+FEATURE_DTYPES = ("float32", "bfloat16")
 
 CONSTRAINT_NAMES = {
     "orthogonal": "orthogonality",
@@ -26,6 +27,11 @@ CONSTRAINT_NAMES = {
     "class-specific": "class_specificity",
     "balance": "balance",
 }
+SELECTED = {
+    "global": ("centre", "lr_classifier", "weight_decay"),
+    "parts": ("regions", "sizes", "initialisation", "lr_parts", "lr_classifier"),
+}
+"""The options whose values --select decides, of each method: those that `dpnet.training.candidates` varies or fixes."""
 
 
 def add_options(name: str, command: argparse.ArgumentParser) -> None:
@@ -40,7 +46,7 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--data", required=True, help="folder, or sample:many, sample:scenes, sample:fine")
     add("--layout", choices=("auto", *LAYOUTS), default="auto")
-    add("--size", type=int, default=224, help="side of the network's input in pixels")
+    add("--size", type=_positive, default=224, help="side of the network's input in pixels")
     add("--resize", choices=RESIZES, default="squash")
     add("--drop-shared", action="store_true", help="train without the pictures that are also test pictures")
     add(
@@ -68,22 +74,23 @@ def _add_reading(name: str, command: argparse.ArgumentParser) -> None:
     _add_common(command)
     if name != "evaluate":
         command.add_argument("-o", "--output", type=Path, required=True, help="figure, without suffix")
-        command.add_argument("--class", dest="class_", metavar="NAME|ID|predicted")
     if name == "explain":
         command.add_argument("photo", type=Path)
-        command.add_argument("--parts", type=int, default=5, help="how many parts to show")
+        command.add_argument("--class", dest="class_", metavar="NAME|ID|predicted", help="default: predicted")
+        command.add_argument("--parts", type=_positive, default=5, help="how many parts to show")
     if name == "gallery":
-        command.add_argument("--parts", type=int, default=10, help="how many parts to show")
-        command.add_argument("--pictures", type=int, default=8, help="pictures of each part")
+        command.add_argument("--class", dest="class_", metavar="NAME|ID", help="default: of all classes")
+        command.add_argument("--parts", type=_positive, default=10, help="how many parts to show")
+        command.add_argument("--pictures", type=_positive, default=8, help="pictures of each part")
 
 
 def _add_part_options(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
     add("--parts-per-class", type=int)
     add("--regions", choices=SCHEMES)
-    add("--sizes", type=_integers, default=(), help="window sizes of a pyramid, for example 1,3,5")
+    add("--sizes", type=_integers, help="window sizes of a pyramid, for example 1,3,5")
     add("--x-norm", choices=NORMS)
-    add("--centre", action=argparse.BooleanOptionalAction, default=True, help="subtract the mean cell")
+    add("--centre", action=argparse.BooleanOptionalAction, help="subtract the mean cell (default) or not")
     add("--temperature", type=float, help="of the assignment entropy")
     add("--initialisation", choices=PART_METHODS)
     add("--classifier-initialisation", choices=CLASSIFIER_METHODS)
@@ -101,13 +108,13 @@ def _add_training_options(group: argparse._ArgumentGroup) -> None:
     add("--label-smoothing", type=float)
     add("--seeds", type=_integers, default=(0,), help="comma-separated, one run each")
     add("--precision", choices=PRECISIONS)
-    add("--feature-dtype", choices=PRECISIONS, default="bfloat16", help="of the feature cache")
+    add("--feature-dtype", choices=FEATURE_DTYPES, default="bfloat16", help="of the feature cache")
     add(
         "--select",
         type=int,
-        default=0,
         metavar="FOLDS",
-        help="choose regions, centring and learning rates by cross-validation on the training pictures",
+        help="choose by cross-validation on the training pictures: regions, initialisation and learning rates of "
+        "Parts; centring, learning rate and weight decay of Global; all else is as given",
     )
     add("--no-baseline", action="store_true", help="train Parts only")
 
@@ -115,6 +122,12 @@ def _add_training_options(group: argparse._ArgumentGroup) -> None:
 def _add_common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cache", type=Path, default=Path("cache"), help="folder for frozen features")
     add_device_option(parser)
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got {text!r}")
+    return int(text)
 
 
 def _integers(text: str) -> tuple[int, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from dpnet.cli.options import CONSTRAINT_NAMES
+from dpnet.cli.options import CONSTRAINT_NAMES, SELECTED
 from dpnet.data.sources import BackboneSource, DataSource
 from dpnet.model.recipes import GlobalRecipe, PartRecipe
 from dpnet.model.regions import RegionScheme
@@ -37,6 +37,8 @@ def runs(options: argparse.Namespace) -> list[Run]:
         precision=options.precision,
     )
     settings = TrainingSettings(**given)
+    if options.select is not None:
+        _check_selection(options)
     parts = Run(
         "parts", part_recipe(options), settings.with_constraints(constraint_weights(options.constraints))
     )
@@ -44,6 +46,19 @@ def runs(options: argparse.Namespace) -> list[Run]:
         return [parts]
     recipe = GlobalRecipe(**_given(x_norm=options.x_norm, centre=options.centre))
     return [Run("global", recipe, settings), parts]
+
+
+def _check_selection(options: argparse.Namespace) -> None:
+    """Raise ValueError for too few folds, and for an option whose value the selection would replace."""
+    if options.select < 2:
+        raise ValueError(f"select is {options.select}; cross-validation needs at least 2 folds")
+    for method in ["parts"] if options.no_baseline else ["global", "parts"]:
+        for name in SELECTED[method]:
+            if getattr(options, name) is not None:
+                option = name.replace("_", "-")
+                raise ValueError(
+                    f"{option}: --select chooses it for the {method} models; give one of the two"
+                )
 
 
 def part_recipe(options: argparse.Namespace) -> PartRecipe:

@@ -32,10 +32,10 @@ class FeatureCache:
     """Feature maps and labels of one data set, read from a folder that `extract_features` filled.
 
     ``cache[indices]`` gives the maps [n,d,h,w] of an int64 tensor of image indices, in the stored dtype; only
-    the pages that hold them are read. ``labels`` is int64 [N]. ``memory``: bytes that training may hold at a time,
-    ``block_size`` the number of images that this is; None for both without a bound. Under one no shard stays mapped.
-    Raises FileNotFoundError when the folder has no manifest or lacks a shard, ValueError when the manifest differs
-    from the one ``expected``, or a shard and a batch do not fit into ``memory``.
+    the pages that hold them are read. ``labels`` is int64 [N], as they were at the extraction. ``memory``: bytes that
+    training may hold at a time, ``block_size`` the number of images that this is; None for both without a bound. Under
+    one no shard stays mapped. Raises FileNotFoundError when the folder has no manifest or lacks a shard, ValueError
+    when the manifest differs from the one ``expected``, or a shard and a batch do not fit into ``memory``.
     """
 
     def __init__(

@@ -5,9 +5,11 @@ from __future__ import annotations
 import csv
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 Pictures = list[tuple[Path, int]]
 Splits = dict[str, Pictures]
+Line = TypeVar("Line", str, int)
 
 MIT67_SOURCE = "web.mit.edu/torralba/www/indoor.html (Images, TrainImages.txt, TestImages.txt)"
 CUB200_SOURCE = "www.vision.caltech.edu/datasets/cub_200_2011 (CUB_200_2011.tgz)"
@@ -36,11 +38,13 @@ def cub_200_2011(folder: Path) -> tuple[Splits, list[str]]:
     files = {n: folder / f"{n}.txt" for n in ("images", "image_class_labels", "train_test_split", "classes")}
     _require([*files.values(), folder / "images"], CUB200_SOURCE)
     tables = {name: _numbered_lines(path) for name, path in files.items()}
+    label_of = {number: label for label, number in enumerate(tables["classes"])}
     splits: Splits = {"train": [], "test": []}
     for number, name in tables["images"].items():
-        split = "train" if tables["train_test_split"][number] == "1" else "test"
-        label = int(tables["image_class_labels"][number]) - 1
-        splits[split].append((folder / "images" / name, label))
+        training = _line(tables["train_test_split"], number, files["train_test_split"]) == "1"
+        number_of_class = _line(tables["image_class_labels"], number, files["image_class_labels"])
+        label = _line(label_of, number_of_class, files["classes"])
+        splits["train" if training else "test"].append((folder / "images" / name, label))
     return _checked(splits, CUB200_SOURCE), list(tables["classes"].values())
 
 
@@ -52,12 +56,14 @@ def imagenet(folder: Path) -> tuple[Splits, list[str]]:
     classes = _class_folders(train)
     splits["train"] = _pictures_of(train, classes)
     if _class_folders(val):
+        _require_known(_class_folders(val), classes, val)
         splits["test"] = _pictures_of(val, classes)
         return splits, classes
     solution = folder / "LOC_val_solution.csv"
     _require([solution], IMAGENET_SOURCE)
     with open(solution, newline="") as file:
         rows = [(row["ImageId"], row["PredictionString"].split()[0]) for row in csv.DictReader(file)]
+    _require_known([wnid for _, wnid in rows], classes, solution)
     splits["test"] = [(val / f"{image}.JPEG", classes.index(wnid)) for image, wnid in rows]
     return _checked(splits, IMAGENET_SOURCE), classes
 
@@ -69,9 +75,7 @@ def class_folders(folder: Path) -> tuple[Splits, list[str]]:
         [folder / "train", test], "your own pictures: train/CLASS/picture.jpg and test/CLASS/picture.jpg"
     )
     classes = _class_folders(folder / "train")
-    unknown = sorted(set(_class_folders(test)) - set(classes))
-    if unknown:
-        raise ValueError(f"data: {test} has the class {unknown[0]!r}, which {folder / 'train'} lacks")
+    _require_known(_class_folders(test), classes, test)
     return {"train": _pictures_of(folder / "train", classes), "test": _pictures_of(test, classes)}, classes
 
 
@@ -98,6 +102,19 @@ def _require(paths: list[Path], source: str) -> None:
             raise FileNotFoundError(f"data: {path} is missing; it comes from {source}")
 
 
+def _require_known(found: list[str], classes: list[str], where: Path) -> None:
+    unknown = sorted(set(found) - set(classes))
+    if unknown:
+        raise ValueError(f"data: {where} has the class {unknown[0]!r}, of which there is no training picture")
+
+
+def _line(table: dict[str, Line], number: str, path: Path) -> Line:
+    """What a file of numbered lines says; ValueError for a number that it lacks."""
+    if number not in table:
+        raise ValueError(f"data: {path} has no line {number}")
+    return table[number]
+
+
 def _checked(splits: Splits, source: str) -> Splits:
     """The splits, once every picture they list is known to exist."""
     _require([path for pictures in splits.values() for path, _ in pictures], source)
@@ -113,7 +130,7 @@ def _numbered_lines(path: Path) -> dict[str, str]:
 
 
 def _class_folders(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir() if path.is_dir())
+    return sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
 
 
 def _pictures_of(folder: Path, classes: list[str]) -> Pictures:

@@ -35,6 +35,11 @@ def check_no_leak(train: Sequence[str], test: Sequence[str]) -> None:
         )
 
 
+def labels_hash(labels: Tensor) -> str:
+    """One hash, 16 hexadecimal digits, of class labels int64 [N] in this order, beside that of their pictures."""
+    return hashlib.sha256(labels.cpu().numpy().tobytes()).hexdigest()[:16]
+
+
 def combined_hash(hashes: Iterable[str]) -> str:
     """One hash, 16 hexadecimal digits, of pictures in this order; the identity of a split in a manifest."""
     return hashlib.sha256("".join(hashes).encode()).hexdigest()[:16]

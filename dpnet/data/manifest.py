@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -58,13 +59,19 @@ class Manifest:
         """Indices of the images in a shard."""
         return range(shard * self.shard_size, min((shard + 1) * self.shard_size, self.num_images))
 
+    def facts(self) -> dict[str, Any]:
+        """All that makes the features what they are, as it looks after a round trip through JSON: tuples are lists."""
+        kept = {name: value for name, value in asdict(self).items() if name not in NOT_COMPARED}
+        plain: dict[str, Any] = json.loads(json.dumps(kept))
+        return plain
+
     def require(self, expected: Manifest, folder: Path) -> None:
         """Raise ValueError, naming what differs, unless this manifest describes the same features."""
-        for name in (field.name for field in fields(self) if field.name not in NOT_COMPARED):
-            mine, theirs = _plain(getattr(self, name)), _plain(getattr(expected, name))
-            if mine != theirs:
+        now = expected.facts()
+        for name, value in self.facts().items():
+            if value != now[name]:
                 raise ValueError(
-                    f"feature cache {folder} was made with {name} {mine!r}, now it is {theirs!r}: "
+                    f"feature cache {folder} was made with {name} {value!r}, now it is {now[name]!r}: "
                     "give another folder or remove this one"
                 )
 
@@ -100,8 +107,7 @@ def describe(
 
 def short_hash(manifest: Manifest) -> str:
     """Eight hexadecimal digits that change with anything that makes the features another thing."""
-    facts = {name: value for name, value in asdict(manifest).items() if name not in NOT_COMPARED}
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:8]
+    return hashlib.sha256(json.dumps(manifest.facts(), sort_keys=True).encode()).hexdigest()[:8]
 
 
 def weights_hash(network: nn.Module) -> str:
@@ -128,8 +134,3 @@ def read_manifest(folder: str | Path) -> Manifest:
         return Manifest(**json.loads(path.read_text()))
     except (TypeError, json.JSONDecodeError) as error:
         raise ValueError(f"feature cache: {path} cannot be read: {error}") from None
-
-
-def _plain(value: object) -> object:
-    """A value as it looks after a round trip through JSON (tuples become lists)."""
-    return json.loads(json.dumps(value))

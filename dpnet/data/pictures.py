@@ -46,11 +46,17 @@ class PictureSet(Dataset[tuple[Tensor, int]]):
 
 @dataclass(frozen=True)
 class PictureData:
-    """The training and test pictures of one data set."""
+    """The training and test pictures of one data set; ValueError for a class without a training picture."""
 
     name: str
     train: PictureSet | SampleSet
     test: PictureSet | SampleSet
+
+    def __post_init__(self) -> None:
+        found = set(self.train.labels.tolist())
+        for label, name in enumerate(self.train.class_names):
+            if label not in found:
+                raise ValueError(f"data: the class {name!r} of {self.name} has no training picture")
 
 
 def load_pictures(
@@ -60,7 +66,7 @@ def load_pictures(
 
     ``layout`` is "mit67", "cub200", "imagenet", "folders" (train/CLASS/picture and test or val/CLASS/picture)
     or "auto", which looks at the files. Raises FileNotFoundError naming the missing file and where to get it,
-    ValueError for an unknown layout, an empty split or a picture list that cannot be read.
+    ValueError for an unknown layout, a split or a class without pictures or a picture list that cannot be read.
     """
     folder = Path(folder)
     if not folder.is_dir():

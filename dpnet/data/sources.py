@@ -70,9 +70,8 @@ class BackboneSource:
 
 
 def _without_shared(data: PictureData) -> PictureData:
+    assert isinstance(data.train, PictureSet)  # pictures that are drawn have none in common
     train, test = (picture_hashes(pictures) for pictures in (data.train, data.test))
-    if isinstance(data.train, SampleSet):
-        return data
     return replace(data, train=data.train.without(shared_positions(train, test)))
 
 
@@ -94,7 +93,7 @@ def open_features(
     memory: int | None = None,
     progress: bool = False,
 ) -> tuple[FeatureCache, FeatureCache]:
-    """Feature maps of the training and the test split, extracted on first use.
+    """Feature maps of the training and the test split, extracted on first use, with the labels of the pictures.
 
     The folder's name carries a hash of what is in it, so caches of several networks, layers, sizes and data
     sets lie side by side. ``workers`` and ``memory`` as in `extract_features`. Raises ValueError when a picture is in
@@ -116,5 +115,7 @@ def open_features(
         )
         folder = Path(cache_dir) / f"{source.name}-{data.name}-{split}-{short_hash(manifest)}"
         options: dict[str, Any] = {"workers": workers, "memory": memory, "progress": progress}
-        caches.append(extract_features(backbone, pictures, folder, manifest, **options))
+        cache = extract_features(backbone, pictures, folder, manifest, **options)
+        cache.labels = pictures.labels  # the kept ones are of the day of the extraction
+        caches.append(cache)
     return caches[0], caches[1]

@@ -33,7 +33,7 @@ def image_participation(model: PartClassifier, output: PartOutput, classes: Tens
 def centred_participation(
     model: PartClassifier, output: PartOutput, classes: Tensor, mean_bag: Tensor
 ) -> Tensor:
-    """V_cp (b_p - mean b_p) [B,P], with ``mean_bag`` [P] over the training images.
+    """V_cp (b_p - mean b_p) [B,P], with ``mean_bag`` [P] over the training images (`PartClassifier.mean_bag`).
 
     A maximum of cosines is far above 0 in every image; this tells what is particular to this one. It sums to
     the logit minus the logit of the average bag of parts.
@@ -44,14 +44,17 @@ def centred_participation(
 
 @torch.no_grad()
 def class_participation(model: PartClassifier, features: Features, labels: Tensor) -> ClassParticipation:
-    """Class-level participation over feature maps [N,d,h,w] with labels int64 [N]."""
+    """Class-level participation over feature maps [N,d,h,w] with labels int64 [N], in one pass, float32."""
     weight = model.classifier.weight.double()
-    bag = torch.cat([output.bag_of_parts.double() for output in outputs(model, features)])
-    labels = labels.to(bag.device)
+    labels = labels.to(weight.device)
     counts = torch.bincount(labels, minlength=model.num_classes)[:, None]
-    sums = torch.zeros_like(weight).index_add_(0, labels, bag)
+    sums, start = torch.zeros_like(weight), 0
+    for output in outputs(model, features):
+        bag = output.bag_of_parts.double()
+        sums.index_add_(0, labels[start : start + len(bag)], bag)
+        start += len(bag)
     means = sums / counts.clamp(min=1)
-    centred = torch.where(counts > 0, means - bag.mean(dim=0), 0.0)
+    centred = torch.where(counts > 0, means - sums.sum(dim=0) / len(labels), 0.0)
     return ClassParticipation((weight * means).float(), (weight * centred).float())
 
 

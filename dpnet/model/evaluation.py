@@ -105,6 +105,15 @@ def accuracy(
 
 
 @torch.no_grad()
+def mean_bag(model: PartClassifier, features: Features) -> Tensor:
+    """b averaged over feature maps [N,d,h,w]: float32 [P] on the model's device, summed in float64."""
+    total = torch.zeros(len(model.parts), dtype=torch.float64, device=model.parts.device)
+    for output in outputs(model, features):
+        total += output.bag_of_parts.double().sum(dim=0)
+    return (total / len(features)).float()
+
+
+@torch.no_grad()
 def rms_cosine(parts: Tensor) -> float:
     """Root mean square cosine between different rows of ``parts`` [P,d], in [0,1]; what C_perp lowers."""
     unit = normalise_rows(parts.double())

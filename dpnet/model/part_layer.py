@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import math
+from dataclasses import asdict
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -37,12 +39,16 @@ class PartClassifier(nn.Module):
     ``grid`` says where in the image the cells are centred, see `dpnet.data.geometry.cell_grid`; an even grid until
     it is set. Boxes and upsampled maps read it, the logits do not.
 
+    ``mean_bag`` [P] is b averaged over the training images, None until it is set
+    (`dpnet.model.evaluation.mean_bag`). It tells what a photo's participations have in common with all others'.
+
     The part layer computes in the dtype of the features it is given, V in its own. Max pooling is not written
     in the slides; it is what the part models before and after the paper use.
     """
 
     centre: Tensor
     grid: Tensor
+    mean_bag: Tensor | None
 
     def __init__(
         self,
@@ -56,9 +62,8 @@ class PartClassifier(nn.Module):
         backend: str = "auto",
     ) -> None:
         super().__init__()
-        _check_sizes(feature_dim=feature_dim, num_classes=num_classes, parts_per_class=parts_per_class)
-        if temperature <= 0:
-            raise ValueError(f"temperature is {temperature}; it must be above 0")
+        check_sizes(feature_dim=feature_dim, num_classes=num_classes, parts_per_class=parts_per_class)
+        check_temperature(temperature)
         self.parts_per_class = parts_per_class
         self.scheme = scheme or RegionScheme()
         self.temperature = temperature
@@ -68,6 +73,7 @@ class PartClassifier(nn.Module):
         self.classifier = nn.Linear(num_parts, num_classes, bias=bias)
         self.register_buffer("centre", torch.zeros(feature_dim))
         self.register_buffer("grid", torch.tensor(EVEN_GRID))
+        self.register_buffer("mean_bag", None)
 
     @property
     def num_classes(self) -> int:
@@ -127,7 +133,7 @@ class GlobalClassifier(nn.Module):
 
     def __init__(self, feature_dim: int, num_classes: int, *, x_norm: str = "l2", bias: bool = True) -> None:
         super().__init__()
-        _check_sizes(feature_dim=feature_dim, num_classes=num_classes)
+        check_sizes(feature_dim=feature_dim, num_classes=num_classes)
         if x_norm not in NORMS:
             raise ValueError(f"x_norm is {x_norm!r}; accepted: {', '.join(NORMS)}")
         self.x_norm = x_norm
@@ -155,6 +161,24 @@ class GlobalClassifier(nn.Module):
 Model = PartClassifier | GlobalClassifier
 
 
+def model_arguments(model: Model) -> dict[str, Any]:
+    """What builds an untrained model like this one, in plain values: its kind, and the arguments of its class."""
+    arguments = {
+        "feature_dim": len(model.centre),
+        "num_classes": model.num_classes,
+        "bias": model.classifier.bias is not None,
+    }
+    if isinstance(model, GlobalClassifier):
+        return {"kind": "global", **arguments, "x_norm": model.x_norm}
+    return {
+        "kind": "parts",
+        **arguments,
+        "parts_per_class": model.parts_per_class,
+        "scheme": asdict(model.scheme),
+        "temperature": model.temperature,
+    }
+
+
 def in_precision_of(regions: Tensor, parts: Tensor) -> Tensor:
     """The parts as `part_similarity` takes them beside the regions: both float64, or neither."""
     return parts.to(regions.dtype) if torch.float64 in (parts.dtype, regions.dtype) else parts
@@ -173,7 +197,14 @@ def _centred(features: Tensor, centre: Tensor) -> Tensor:
     return features - centre.to(features.dtype)[:, None, None]
 
 
-def _check_sizes(**sizes: int) -> None:
+def check_temperature(temperature: float) -> None:
+    """Raise ValueError unless the temperature is a number above 0."""
+    if not 0 < temperature < math.inf:
+        raise ValueError(f"temperature is {temperature}; it must be finite and above 0")
+
+
+def check_sizes(**sizes: int) -> None:
+    """Raise ValueError, naming it, for a size below 1."""
     for name, size in sizes.items():
         if size < 1:
             raise ValueError(f"{name} is {size}; it must be at least 1")

@@ -9,13 +9,16 @@ from torch import Tensor
 
 from dpnet.data.blocks import Features
 from dpnet.model.initialisation import fit_centre, initialise_classifier, initialise_parts
-from dpnet.model.part_layer import GlobalClassifier, PartClassifier
+from dpnet.model.part_layer import GlobalClassifier, PartClassifier, check_sizes, check_temperature
 from dpnet.model.regions import RegionScheme
 
 
 @dataclass(frozen=True)
 class PartRecipe:
-    """What a `PartClassifier` looks like before the first step; fields as in the functions it calls."""
+    """What a `PartClassifier` looks like before the first step; fields as in the functions it calls.
+
+    Raises ValueError for no parts, and for a temperature that is no number above 0.
+    """
 
     parts_per_class: int = 10
     scheme: RegionScheme = field(default_factory=RegionScheme)
@@ -23,6 +26,10 @@ class PartRecipe:
     centre: bool = True
     initialisation: str = "class_regions"
     classifier_initialisation: str = "default"
+
+    def __post_init__(self) -> None:
+        check_sizes(parts_per_class=self.parts_per_class)
+        check_temperature(self.temperature)
 
     def build(self, features: Features, labels: Tensor, num_classes: int, seed: int = 0) -> PartClassifier:
         """A new model for feature maps [N,d,h,w], the same for the same seed."""

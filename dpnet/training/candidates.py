@@ -18,19 +18,23 @@ from dpnet.training.settings import TrainingSettings
 RATES = ((3e-2, 0.0), (1e-1, 0.0), (1e-1, 1e-4))  # learning rate and weight decay of Global
 
 
-def global_candidates(settings: TrainingSettings, wide: bool = False) -> list[Run]:
+def global_candidates(
+    settings: TrainingSettings, wide: bool = False, recipe: GlobalRecipe | None = None
+) -> list[Run]:
     """The baseline with and without centring, at two learning rates and with weight decay: six candidates.
 
-    wide: with and without unit length, and at a third rate: sixteen.
+    wide: with and without unit length, and at a third rate: sixteen. What is not varied is that of ``recipe``
+    and ``settings``.
     """
-    norms, rates = (("l2", "none"), (*RATES, (3e-1, 1e-4))) if wide else (("l2",), RATES)
+    recipe = recipe or GlobalRecipe()
+    norms, rates = (("l2", "none"), (*RATES, (3e-1, 1e-4))) if wide else ((recipe.x_norm,), RATES)
     return [
         Run(
             f"global {'centred' if centre else 'plain'}"
             + (" raw" if norm == "none" else "")
             + f" lr {rate:g}"
             + (f", decay {decay:g}" if decay else ""),
-            GlobalRecipe(norm, centre),
+            replace(recipe, x_norm=norm, centre=centre),
             replace(settings, learning_rate_classifier=rate, weight_decay=decay),
         )
         for norm, centre, (rate, decay) in product(norms, (False, True), rates)
@@ -38,7 +42,7 @@ def global_candidates(settings: TrainingSettings, wide: bool = False) -> list[Ru
 
 
 def part_candidates(
-    settings: TrainingSettings, map_side: int, parts_per_class: int = 10, wide: bool = False
+    settings: TrainingSettings, map_side: int, recipe: PartRecipe | None = None, wide: bool = False
 ) -> list[Run]:
     """Six part layers: regions from single cells to the whole map, from random or class regions, at two rates.
 
@@ -46,21 +50,24 @@ def part_candidates(
     whole map. The choice goes back to a study of frozen ImageNet networks on small photograph sets
     (figures/studies): what helped most was to start from random directions and to move the parts fast.
     wide: ten more that each change one thing of the windows from random directions at the lower rate: sixteen.
+    What is not varied is that of ``recipe`` and ``settings``; V learns at 0.1.
     """
+    recipe = recipe or PartRecipe()
+    norm = recipe.scheme.x_norm
     sides = sorted({max(2, round(share * map_side)) for share in (0.4, 0.7, 1.0)})
-    cells, window = RegionScheme(), RegionScheme("pyramid", tuple(sides[:1]))
+    cells, window = RegionScheme(x_norm=norm), RegionScheme("pyramid", tuple(sides[:1]), norm)
     choices = [
         ("cells", cells, "random", 1e-2),
         ("cells", cells, "random", 3e-2),
         ("windows", window, "random", 1e-2),
         ("windows", window, "random", 3e-2),
         ("windows", window, "class_regions", 1e-2),
-        ("large windows", RegionScheme("pyramid", tuple(sides)), "random", 1e-2),
+        ("large windows", RegionScheme("pyramid", tuple(sides), norm), "random", 1e-2),
     ]
     runs = [
         Run(
             f"parts {name}, {initialisation}, lr {rate:g}",
-            PartRecipe(parts_per_class, scheme, initialisation=initialisation),
+            replace(recipe, scheme=scheme, initialisation=initialisation),
             replace(settings, learning_rate_parts=rate, learning_rate_classifier=1e-1),
         )
         for name, scheme, initialisation, rate in choices
@@ -80,7 +87,7 @@ def _variants(run: Run, sides: list[int]) -> list[Run]:
         "half the parts": replace(base, parts_per_class=max(1, base.parts_per_class // 2)),
         "twice the parts": replace(base, parts_per_class=2 * base.parts_per_class),
         "own classes first": replace(base, classifier_initialisation="own_minus_half"),
-        "cells and all windows": replace(base, scheme=RegionScheme("pyramid", (1, *sides))),
+        "cells and all windows": replace(base, scheme=replace(base.scheme, sizes=(1, *sides))),
     }
     settings = {
         "decay 0.0001": replace(run.settings, weight_decay=1e-4),

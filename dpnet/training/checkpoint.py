@@ -10,7 +10,7 @@ from torch import nn
 
 from opticam.data.files import whole_file
 
-FORMAT = 1
+FORMAT = 2
 
 
 def save_checkpoint(
@@ -18,15 +18,15 @@ def save_checkpoint(
     model: nn.Module,
     optimiser: torch.optim.Optimizer,
     history: list[dict[str, float]],
-    settings: dict[str, Any],
+    run: dict[str, Any],
 ) -> None:
-    """Write weights, optimiser, history and the state of the random generators; atomic on one file system."""
+    """Write weights, optimiser, history, random generators' state and what the run is of; whole or not at all."""
     state = {
         "format": FORMAT,
         "model": model.state_dict(),
         "optimiser": optimiser.state_dict(),
         "history": history,
-        "settings": settings,
+        "run": run,
         "random": torch.get_rng_state(),
         "random_cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
     }
@@ -35,19 +35,22 @@ def save_checkpoint(
 
 
 def load_checkpoint(
-    path: Path, model: nn.Module, optimiser: torch.optim.Optimizer, settings: dict[str, Any]
+    path: Path, model: nn.Module, optimiser: torch.optim.Optimizer, run: dict[str, Any]
 ) -> list[dict[str, float]]:
     """Restore what `save_checkpoint` wrote and return the history so far.
 
-    Raises ValueError when the file belongs to a run with other settings or to another model.
+    Raises ValueError, naming what differs, when the file belongs to another run.
     """
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         raise ValueError(f"checkpoint {path} cannot be read: {str(error).splitlines()[0]}") from None
     if state.get("format") != FORMAT:
-        raise ValueError(f"checkpoint {path} has format {state.get('format')}; expected {FORMAT}")
-    different = [key for key in settings if state["settings"].get(key) != settings[key]]
+        raise ValueError(
+            f"checkpoint {path} has format {state.get('format')}; expected {FORMAT}: give another folder or remove it"
+        )
+    before = state["run"]
+    different = [name for name in {**run, **before} if before.get(name) != run.get(name)]
     if different:
         raise ValueError(f"checkpoint {path} belongs to a run with another {', '.join(different)}")
     try:

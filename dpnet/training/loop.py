@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,9 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from dpnet.data.blocks import Features, block_size, read_batches, shuffled_blocks
+from dpnet.data.leakage import labels_hash
 from dpnet.model.evaluation import accuracy
-from dpnet.model.part_layer import Model
+from dpnet.model.part_layer import Model, model_arguments
 from dpnet.training.checkpoint import load_checkpoint, save_checkpoint
 from dpnet.training.diagnostics import early_diagnostics
 from dpnet.training.losses import batch_loss
@@ -31,7 +32,6 @@ class TrainingRecord:
     settings: TrainingSettings
     history: list[dict[str, float]] = field(default_factory=list)
     accuracy: float = math.nan
-    validation_accuracy: float | None = None
     problems: list[str] = field(default_factory=list)
     seconds: float = 0.0
 
@@ -43,8 +43,8 @@ def train(
     labels: Tensor,
     settings: TrainingSettings,
     *,
-    validation: tuple[Features, Tensor] | None = None,
     checkpoint: str | Path | None = None,
+    origin: Mapping[str, Any] | None = None,
     progress: bool = False,
 ) -> TrainingRecord:
     """Train ``model`` in place on feature maps [N,d,h,w] and class labels int64 [N].
@@ -52,8 +52,10 @@ def train(
     The order of the images depends on the seed and the epoch only, so a run resumed from ``checkpoint``
     (written after every epoch, read when it exists) ends with the same weights. Inside an initialised
     `torch.distributed` group every process takes its share of each batch and gradients are averaged by
-    DistributedDataParallel. ``validation`` is scored after every epoch and never trained on.
-    Raises ValueError for labels that do not match, and for a checkpoint of another run.
+    DistributedDataParallel. ``origin`` says what else the run depends on, name by name in plain values, for the
+    checkpoint to keep: recipe and features, which `train_runs` gives, are compared by it alone.
+    Raises ValueError for labels that do not match, and, naming what differs, for a checkpoint of a run with other
+    settings, labels, model arguments or ``origin``.
     """
     _check(model, features, labels, settings)
     if settings.dtype == torch.float64:
@@ -61,39 +63,21 @@ def train(
     optimiser = build_optimiser(model, settings)
     record = TrainingRecord(settings)
     checkpoint = Path(checkpoint) if checkpoint else None
+    run = {**settings.as_dict(), **model_arguments(model), "labels": labels_hash(labels), **(origin or {})}
     if checkpoint and checkpoint.exists():
-        record.history = load_checkpoint(checkpoint, model, optimiser, settings.as_dict())
+        record.history = load_checkpoint(checkpoint, model, optimiser, run)
     forward = _distributed(model)
     epochs = range(len(record.history), settings.epochs)
     for epoch in tqdm(epochs, desc="training", unit="epoch", disable=not progress or rank() > 0):
-        entry = train_epoch(model, forward, optimiser, features, labels, settings, epoch)
-        if validation:
-            entry["validation_accuracy"] = accuracy(model, *validation, dtype=settings.dtype)
-        record.history.append(entry)
+        record.history.append(train_epoch(model, forward, optimiser, features, labels, settings, epoch))
         if epoch + 1 == settings.diagnose_after:
             record.problems = _diagnose(model, features, record.history, settings)
         if checkpoint and rank() == 0:
-            save_checkpoint(checkpoint, model, optimiser, record.history, settings.as_dict())
+            save_checkpoint(checkpoint, model, optimiser, record.history, run)
     record.accuracy = accuracy(model, features, labels, dtype=settings.dtype)
-    record.validation_accuracy = record.history[-1].get("validation_accuracy")
     model.float()
     record.seconds = sum(entry["seconds"] for entry in record.history)
     return record
-
-
-def train_seeds(
-    build: Callable[[int], nn.Module],
-    seeds: Sequence[int],
-    run: Callable[[nn.Module, int], TrainingRecord],
-) -> list[tuple[nn.Module, TrainingRecord]]:
-    """Build and train one model per seed: ``build(seed)`` under that seed, then ``run(model, seed)``."""
-    results = []
-    for seed in seeds:
-        with torch.random.fork_rng():
-            torch.manual_seed(seed)
-            model = build(seed)
-            results.append((model, run(model, seed)))
-    return results
 
 
 def build_optimiser(model: Model, settings: TrainingSettings) -> torch.optim.Optimizer:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from dpnet.data.features import FeatureCache
-from dpnet.model.evaluation import accuracy, interpretability
+from dpnet.model.evaluation import accuracy, interpretability, mean_bag
 from dpnet.model.part_layer import PartClassifier
 from dpnet.model.recipes import GlobalRecipe, PartRecipe
 from dpnet.training.loop import TrainingRecord, train
@@ -32,6 +32,11 @@ class Run:
     settings: TrainingSettings
 
 
+def origin(recipe: PartRecipe | GlobalRecipe, features: FeatureCache) -> dict[str, Any]:
+    """What a model is built of, beside labels and settings, by name: the recipe's fields, and the features' facts."""
+    return asdict(recipe) | features.manifest.facts()
+
+
 def train_runs(
     runs: Sequence[Run],
     seeds: Sequence[int],
@@ -49,7 +54,8 @@ def train_runs(
     Returns one row per run and seed: train and test accuracy in percent, seconds, and the figures of
     `dpnet.model.evaluation.interpretability` on the test pictures for part models, whose grid becomes ``grid`` of
     `dpnet.data.geometry.cell_grid`. An interrupted call goes on from its checkpoints. In a distributed group every
-    process trains and rank 0 writes.
+    process trains and rank 0 writes. Raises ValueError where a checkpoint is of another recipe, settings, features or
+    labels.
     """
     rows = []
     for run in runs:
@@ -66,8 +72,11 @@ def train_runs(
                 labels,
                 settings,
                 checkpoint=home / "checkpoint.pt",
+                origin=origin(run.recipe, train_features),
                 progress=progress,
             )
+            if isinstance(model, PartClassifier):
+                model.mean_bag = mean_bag(model, train_features)
             row = {"method": run.name, "seed": seed, **measure(model, record, test_features)}
             rows.append(row)
             if rank() == 0:

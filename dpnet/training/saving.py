@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import safetensors.torch
+import torch
 from safetensors import SafetensorError
 
 from dpnet.data.sources import BackboneSource, DataSource
-from dpnet.model.part_layer import GlobalClassifier, Model, PartClassifier
+from dpnet.model.part_layer import GlobalClassifier, Model, PartClassifier, model_arguments
 from dpnet.model.regions import RegionScheme
 from opticam.data.files import save_tensors, whole_file
 from opticam.networks import is_users_function
@@ -41,7 +42,7 @@ def save_model(folder: str | Path, model: Model, card: ModelCard) -> Path:
     """Write weights and card into a folder, making it; returns the folder."""
     folder = Path(folder)
     save_tensors(folder / WEIGHTS_NAME, model.state_dict())
-    text = json.dumps({"model": _shape(model), "card": asdict(card)}, indent=2)
+    text = json.dumps({"model": model_arguments(model), "card": asdict(card)}, indent=2)
     with whole_file(folder / CARD_NAME) as temporary:
         temporary.write_text(text + "\n")
     return folder
@@ -64,7 +65,10 @@ def load_model(folder: str | Path, own_backbone: str | None = None) -> tuple[Mod
         )
     with _readable(folder):
         model = _build(content["model"])
-        model.load_state_dict(safetensors.torch.load_file(folder / WEIGHTS_NAME))
+        tensors = safetensors.torch.load_file(folder / WEIGHTS_NAME)
+        if isinstance(model, PartClassifier) and "mean_bag" in tensors:  # older models have none
+            model.mean_bag = torch.empty(len(model.parts))
+        model.load_state_dict(tensors)
     return model.eval(), card
 
 
@@ -98,27 +102,9 @@ def _content(folder: Path) -> dict[str, Any]:
     return content
 
 
-def _shape(model: Model) -> dict[str, Any]:
-    """The arguments that build an empty model like this one."""
-    shape = {
-        "feature_dim": len(model.centre),
-        "num_classes": model.num_classes,
-        "bias": model.classifier.bias is not None,
-    }
-    if isinstance(model, GlobalClassifier):
-        return {"kind": "global", **shape, "x_norm": model.x_norm}
-    scheme, temperature = asdict(model.scheme), model.temperature
-    return {
-        "kind": "parts",
-        **shape,
-        "parts_per_class": model.parts_per_class,
-        "scheme": scheme,
-        "temperature": temperature,
-    }
-
-
-def _build(shape: dict[str, Any]) -> Model:
-    arguments = dict(shape)
+def _build(arguments: dict[str, Any]) -> Model:
+    """An empty model of `model_arguments`."""
+    arguments = dict(arguments)
     if arguments.pop("kind") == "global":
         return GlobalClassifier(**arguments)
     scheme = arguments.pop("scheme")

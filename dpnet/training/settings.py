@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -29,8 +30,8 @@ class ConstraintWeights:
 
     def __post_init__(self) -> None:
         for name in ("orthogonality", "assignment", "class_specificity", "balance"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} is {getattr(self, name)}; a weight must not be negative")
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name} is {getattr(self, name)}; a weight must be finite and not negative")
         if self.class_specificity_mode not in CLASS_SPECIFICITY_MODES:
             accepted = ", ".join(CLASS_SPECIFICITY_MODES)
             raise ValueError(
@@ -81,8 +82,11 @@ class TrainingSettings:
     def __post_init__(self) -> None:
         if self.epochs < 1 or self.batch_size < 1:
             raise ValueError(f"epochs {self.epochs} and batch_size {self.batch_size} must be at least 1")
-        if min(self.learning_rate_parts, self.learning_rate_classifier, self.weight_decay) < 0:
-            raise ValueError("learning rates and weight_decay must not be negative")
+        for name in ("learning_rate_parts", "learning_rate_classifier", "weight_decay"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be finite and not negative")
+        if not 0 <= self.label_smoothing <= 1:
+            raise ValueError(f"label_smoothing is {self.label_smoothing}; it must be in [0,1]")
         if self.precision not in PRECISIONS:
             raise ValueError(f"precision is {self.precision!r}; accepted: {', '.join(PRECISIONS)}")
 

@@ -62,7 +62,16 @@ def _device(name: str) -> str:
     """The name, or what "auto" means here; asked only where a command is carried out."""
     import torch
 
-    return ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        usable = device.type == "cpu" or (device.index or 0) < torch.get_device_module(device).device_count()
+    except RuntimeError:
+        usable = False
+    if not usable:
+        raise argparse.ArgumentTypeError(f"there is no device {name!r} here; cpu always works")
+    return name
 
 
 def _bytes(text: str) -> int:

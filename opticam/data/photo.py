@@ -10,6 +10,7 @@ from opticam.data.pictures import open_picture
 
 if TYPE_CHECKING:
     import torch
+    from PIL import Image
 
 RESIZES = ("crop", "squash")
 
@@ -22,18 +23,42 @@ def read_photo(path: str | Path, size: int = 224, resize: str = "crop") -> torch
     does; "squash" scales both sides to `size`, keeping everything but the aspect.
     Raises FileNotFoundError for no file, ValueError for an unknown name or a file that is no readable picture.
     """
-    if resize not in RESIZES:
-        raise ValueError(f"resize: expected one of {RESIZES}, got {resize!r}")
-    try:
-        image = open_picture(sample_photograph(str(path)) if str(path).startswith(PREFIX) else path)
-    except (ValueError, FileNotFoundError) as error:
-        raise type(error)(f"photo: {error}") from None
+    image = _opened(path, resize)
     from torchvision.transforms import functional as transforms  # here: torchvision takes seconds to load
 
     if resize == "squash":
         image = transforms.resize(image, [size, size])
     else:
-        image = transforms.resize(image, round(size * 256 / 224))
+        width, height = _before_the_cut(image, size)
+        image = transforms.resize(image, [height, width])
         image = transforms.center_crop(image, [size, size])
     pixels: torch.Tensor = transforms.to_tensor(image)
     return pixels
+
+
+def photo_frame(path: str | Path, size: int = 224, resize: str = "crop") -> tuple[float, float, float, float]:
+    """Box (x1, y1, x2, y2) of the upright photograph, in its pixels, that `read_photo` shows; errors as there."""
+    image = _opened(path, resize)
+    if resize == "squash":
+        return 0.0, 0.0, float(image.width), float(image.height)
+    scaled = _before_the_cut(image, size)
+    scales = [whole / side for whole, side in zip(image.size, scaled)]
+    first = [round((side - size) / 2) * scale for side, scale in zip(scaled, scales)]
+    last = [corner + size * scale for corner, scale in zip(first, scales)]
+    return first[0], first[1], last[0], last[1]
+
+
+def _opened(path: str | Path, resize: str) -> Image.Image:
+    if resize not in RESIZES:
+        raise ValueError(f"resize: expected one of {RESIZES}, got {resize!r}")
+    try:
+        return open_picture(sample_photograph(str(path)) if str(path).startswith(PREFIX) else path)
+    except (ValueError, FileNotFoundError) as error:
+        raise type(error)(f"photo: {error}") from None
+
+
+def _before_the_cut(image: Image.Image, size: int) -> tuple[int, int]:
+    """Width and height when the short side is size * 256 / 224."""
+    short = round(size * 256 / 224)
+    width, height = (int(short * side / min(image.size)) for side in image.size)
+    return width, height

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from dpnet import ConstraintWeights, TrainingSettings
+from dpnet import ConstraintWeights, PartRecipe, TrainingSettings
 from dpnet.training.candidates import global_candidates, part_candidates
 from dpnet.training.runs import Run
 from dpnet.training.selection import (
@@ -145,7 +145,7 @@ def _candidates(workspace: Workspace, dataset: str, backbone: str, is_global: bo
     if is_global:
         return global_candidates(settings, profile.wide_search)
     side = min(map_size(workspace, dataset, backbone, layer))
-    return part_candidates(settings, side, profile.parts_per_class, profile.wide_search)
+    return part_candidates(settings, side, PartRecipe(profile.parts_per_class), profile.wide_search)
 
 
 def _record_of(workspace: Workspace, dataset: str, backbone: str, is_global: bool, layer: str) -> Path:

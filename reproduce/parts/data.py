@@ -14,7 +14,7 @@ from dpnet import cell_grid, describe
 from dpnet.data.blocks import Features
 from dpnet.data.features import FeatureCache, extract_layers
 from dpnet.data.geometry import size_of
-from dpnet.data.leakage import combined_hash
+from dpnet.data.leakage import combined_hash, labels_hash
 from dpnet.data.manifest import DTYPES, Manifest, short_hash
 from dpnet.data.pictures import PictureData, PictureSet
 from dpnet.data.sources import DataSource, picture_hashes
@@ -74,10 +74,13 @@ def layer_features(
     """
     folder, manifest = _extraction(workspace, dataset, backbone, layer, split)
     cache = FeatureCache(folder, manifest, workspace.parts_input.memory)
+    labels = dataset_split(workspace, dataset, split).labels[
+        : len(cache)
+    ]  # the cache's are of when it was made
     if cache.block_size is not None and cache.block_size < len(cache):
-        return cache, cache.labels
+        return cache, labels
     maps = cache[torch.arange(manifest.num_images)]
-    return maps.to(PRECISIONS[workspace.parts.precision]), cache.labels
+    return maps.to(PRECISIONS[workspace.parts.precision]), labels
 
 
 def is_extracted(workspace: Workspace, dataset: str, backbone: str, layer: str, split: str) -> bool:
@@ -154,11 +157,12 @@ def _drawn_per_class(workspace: Workspace, dataset: str, split: str) -> int:
 
 
 def pictures_digest(workspace: Workspace, dataset: str) -> list[str]:
-    """What changes with the pictures of a data set; of drawn ones with those of all in the profile."""
+    """What changes with a data set's pictures and labels; of drawn ones with those of all in the profile."""
     parts = workspace.parts
     if parts.source == "sample":
         return [sample_fingerprint(name, split) for name in parts.datasets for split in SPLITS]
     digests = [combined_hash(_hashes(workspace, dataset, split)) for split in SPLITS]
+    digests += [labels_hash(dataset_split(workspace, dataset, split).labels) for split in SPLITS]
     # Of the usual size nothing is said: what was chosen before there was another stays found.
     return digests if parts.picture_size == PICTURE_SIZE else [*digests, f"{parts.picture_size} pixels"]
 

@@ -20,7 +20,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from dpnet import ConstraintWeights, PartClassifier, TrainingSettings, prepare, train
+from dpnet import ConstraintWeights, PartClassifier, PartRecipe, TrainingSettings, prepare, train
 from dpnet.data.sources import BackboneSource, DataSource, open_features
 from dpnet.model.evaluation import interpretability, predict
 from dpnet.training.candidates import global_candidates, part_candidates
@@ -63,7 +63,7 @@ class Study:
         if is_global:
             candidates = global_candidates(SETTINGS)
         else:
-            candidates = part_candidates(SETTINGS, min(self.train.shape[-2:]), PARTS_PER_CLASS)
+            candidates = part_candidates(SETTINGS, min(self.train.shape[-2:]), PartRecipe(PARTS_PER_CLASS))
         return choose(candidates, *self._given, folds=FOLDS, record=self._record)[0]
 
     def choose_weights(self, run: Run) -> ConstraintWeights:

@@ -1,6 +1,8 @@
 """The four commands on six small pictures and a random SqueezeNet, and their user errors."""
 
+import json
 import re
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -9,14 +11,16 @@ import torch
 import torchvision
 from PIL import Image
 
+import dpnet.training.selection
 from dpnet.__main__ import build_parser, main
 from dpnet.cli import options
 from dpnet.cli.requests import constraint_weights, runs
+from dpnet.data.manifest import DTYPES
 from dpnet.model import initialisation, regions
 from dpnet.model.recipes import GlobalRecipe, PartRecipe
 from dpnet.similarity import BACKENDS
 from dpnet.training.runs import Run
-from dpnet.training.saving import load_model
+from dpnet.training.saving import load_model, save_model
 from dpnet.training.settings import DEFAULT_WEIGHTS, PRECISIONS, TrainingSettings
 from opticam.data.photo import RESIZES
 
@@ -107,13 +111,72 @@ def test_evaluate_repeats_the_accuracy_of_training(world, capsys, model):
 def test_explain_prints_an_account_that_adds_up_to_the_logit(world, capsys):
     photo = world / "data/test/light/0.png"
     stem = world / "figures" / "photo"
-    assert main(on_model(world, "explain", photo, "--class", "light", "--parts", 2, "-o", stem)) == 0
+    words = on_model(world, "explain", photo, "--class", "light", "--parts", 2, "-o", stem)
+    assert main(words) == 0
     out = capsys.readouterr().out
     logit = float(re.search(r"logit +(\S+)", out)[1])
     terms = [float(text) for text in re.findall(r"^ +([+-][\d.]+)  ", out, re.MULTILINE)]
     assert len(terms) == 4 and sum(terms) == pytest.approx(logit, abs=3e-4)
     assert "class        1 (light)" in out
     assert stem.with_suffix(".png").stat().st_size > 5000 and stem.with_suffix(".pdf").exists()
+
+
+def explained(root, capsys, *words):
+    """Of each part that `explain` prints: what it adds, its owner, its number, its box and its centred addition."""
+    photo = root / "data/test/light/0.png"
+    assert main(on_model(root, "explain", photo, "-o", root / "figures/photo", *words)) == 0
+    line = r"([+-][\d.]+)  (\S+) #(\d), pixels \[(.*)\](?:, (\S+) against)?"
+    printed = capsys.readouterr().out
+    return printed, [match.groups() for match in re.finditer(line, printed)]
+
+
+def test_explain_gives_boxes_in_pixels_of_the_photograph_and_what_is_particular_to_it(world, capsys):
+    _, parts = explained(world, capsys, "--class", "light", "--parts", 6)
+    model, card = load_model(world / "runs/parts-seed0")
+    assert len(parts) == 6 and model.mean_bag.shape == (6,)
+    boxes = model.boxes((3, 3), (70, 90))  # the map of 3 x 3 cells laid over the whole photograph
+    for added, owner, number, box, centred in parts:
+        part = 3 * card.class_names.index(owner) + int(number)
+        common = model.classifier.weight[1, part] * model.mean_bag[part]
+        assert float(added) - float(centred) == pytest.approx(common.item(), abs=1.01e-4)
+        corners = torch.tensor([float(corner) for corner in box.split(",")])
+        assert (corners - boxes).abs().amax(dim=1).min() <= 0.51
+    assert max(float(part[3].split(",")[2]) for part in parts) > 64  # beyond the network's input
+
+
+def edited(root, name, change):
+    """A copy of a model whose card has been changed; the name to give for it."""
+    shutil.copytree(root / "runs/parts-seed0", root / "runs" / name)
+    card = root / "runs" / name / "model.json"
+    content = json.loads(card.read_text())
+    change(content)
+    card.write_text(json.dumps(content))
+    return name
+
+
+def test_a_class_is_found_by_its_name_before_its_id(world, capsys):
+    name = edited(world, "digits", lambda content: content["card"].update(class_names=["1", "0"]))
+    for given, expected in (("0", "1 (0)"), ("1", "0 (1)")):
+        words = on_model(world, "explain", world / "data/test/dark/0.png", "--class", given, model=name)
+        assert main([*words, "-o", str(world / "figures/photo")]) == 0
+        assert f"class        {expected}" in capsys.readouterr().out
+
+
+def test_a_model_without_a_bias_or_of_an_older_release_is_explained(world, capsys):
+    model, card = load_model(world / "runs/parts-seed0")
+    model.classifier.bias = model.mean_bag = None
+    save_model(world / "runs/bare", model, card)
+    words = on_model(world, "explain", world / "data/test/light/0.png", model="bare")
+    assert main([*words, "-o", str(world / "figures/photo")]) == 0
+    out = capsys.readouterr().out
+    assert "     +0.0000  bias" in out and "against" not in out
+
+
+def test_a_model_is_not_read_on_data_of_other_classes(world, capsys):
+    name = edited(world, "renamed", lambda content: content["card"].update(class_names=["dark", "grey"]))
+    for words in (["evaluate"], ["gallery", "-o", world / "f"]):
+        assert main(on_model(world, *words, model=name)) == 2
+        assert "has the class 'light' where the model has 'grey'" in capsys.readouterr().err
 
 
 def test_a_model_of_sample_pictures_explains_a_photo_at_their_size(world, capsys):
@@ -135,13 +198,55 @@ def test_select_chooses_on_the_training_pictures_and_says_what(world, capsys):
     assert main(train_arguments(world, "--select", 2, "--seeds", 3, "--epochs", 1, "--output", output)) == 0
     out = capsys.readouterr().out
     for method, count in (("global", 6), ("parts", 6)):
-        table = pd.read_csv(output / f"selection-{method}.csv")
+        (record,) = output.glob(f"selection-{method}-*.csv")
+        table = pd.read_csv(record)
         assert len(table) == count and table["accuracy"].between(0, 100).all()
         best = table.sort_values(["accuracy", "cross_entropy"], ascending=[False, True])["candidate"].iloc[0]
         assert f"{method}: {best}, " in out
     _, card = load_model(output / "parts-seed3")
     chosen = re.search(r"parts: parts .+, lr (\S+),", out)
     assert card.settings["learning_rate_parts"] == float(chosen[1])
+
+
+def test_a_selection_is_kept_for_the_same_data_and_settings_alone(world, monkeypatch):
+    validated = []
+
+    def validate(run, features, labels, *given, device):
+        validated.append((run.name, tuple(labels.tolist())))
+        return {"accuracy": 50.0, "cross_entropy": 1.0}
+
+    monkeypatch.setattr(dpnet.training.selection, "cross_validate", validate)
+    root, data = world / "again", world / "again/data"
+    shutil.copytree(world / "data", data)
+
+    def candidates(*more):
+        """How many are validated, the models trained afresh."""
+        for model in root.glob("parts-*"):
+            shutil.rmtree(model)
+        validated.clear()
+        words = (
+            "--data",
+            data,
+            "--select",
+            2,
+            "--seeds",
+            0,
+            "--epochs",
+            1,
+            "--no-baseline",
+            "--output",
+            root,
+        )
+        assert main(train_arguments(world, *words, *more)) == 0
+        return len(validated)
+
+    assert [candidates(), candidates()] == [6, 0]
+    assert [candidates("--weight-decay", 0.1), candidates("--temperature", 0.3)] == [6, 6]
+    assert [candidates("--select", 3), candidates("--size", 80)] == [6, 6]
+    (data / "train/dark/3.png").rename(data / "train/light/.0.png")  # pictures and their order stay
+    assert candidates() == 6 and sum(validated[0][1]) == 5
+    (data / "train/light/.0.png").rename(data / "train/dark/3.png")
+    assert candidates() == 0
 
 
 def test_a_users_function_is_trained_on_and_read_only_where_the_user_names_it(world, capsys, monkeypatch):
@@ -190,6 +295,17 @@ def test_gallery_writes_a_figure(world, capsys):
         (lambda w: train_arguments(w, "--layer", "features.99"), "has no layer 'features.99'"),
         (lambda w: train_arguments(w, "--regions", "pyramid", "--sizes", "9"), "do not fit a feature map"),
         (lambda w: train_arguments(w, "--epochs", "5"), "another epochs"),
+        (lambda w: train_arguments(w, "--initialisation", "random"), "run with another initialisation"),
+        (lambda w: train_arguments(w, "--no-centre"), "run with another centre"),
+        (lambda w: train_arguments(w, "--size", "80"), "run with another image_size"),
+        (lambda w: train_arguments(w, "--layer", "features.11"), "run with another layer"),
+        (lambda w: train_arguments(w, "--label-smoothing", "2"), "label_smoothing is 2"),
+        (lambda w: train_arguments(w, "--temperature", "nan"), "temperature is nan"),
+        (lambda w: train_arguments(w, "--constraints", "balance=inf"), "balance is inf"),
+        (lambda w: train_arguments(w, "--select", "1"), "select is 1"),
+        (lambda w: train_arguments(w, "--select", "3", "--regions", "cells"), "regions: --select chooses it"),
+        (lambda w: train_arguments(w, "--select", "3", "--lr-classifier", "1"), "lr-classifier: --select"),
+        (lambda w: train_arguments(w, "--select", "3", "--no-centre"), "centre: --select"),
         (lambda w: on_model(w, "evaluate", model="x"), "python -m dpnet train"),
         (lambda w: on_model(w, "explain", w / "no.jpg", "-o", w / "f"), "there is no file"),
         (lambda w: on_model(w, "explain", w / "weights.pth", "-o", w / "f"), "not a readable picture"),
@@ -205,6 +321,23 @@ def test_user_errors_are_one_line_and_a_status(world, capsys, arguments, message
     assert main(arguments(world)) == 2
     err = [line for line in capsys.readouterr().err.splitlines() if line.startswith("dpnet ")]
     assert len(err) == 1 and message in err[0]
+
+
+@pytest.mark.parametrize(
+    "command, given, message",
+    [
+        ("explain", ["--parts=-1"], "--parts: expected a whole number of at least 1, got '-1'"),
+        ("gallery", ["--parts=0"], "--parts: expected a whole number of at least 1, got '0'"),
+        ("gallery", ["--pictures=x"], "--pictures: expected a whole number of at least 1, got 'x'"),
+        ("train", ["--feature-dtype", "float64"], "--feature-dtype: invalid choice: 'float64'"),
+        ("evaluate", ["--device", "foo"], "--device: there is no device 'foo' here"),
+        ("train", ["--device", "cuda:99"], "--device: there is no device 'cuda:99' here"),
+    ],
+)
+def test_options_that_cannot_be_carried_out_are_refused_as_they_are_read(capsys, command, given, message):
+    with pytest.raises(SystemExit) as end:
+        main([command, *given])
+    assert end.value.code == 2 and message in capsys.readouterr().err
 
 
 def test_weights_of_constraints():
@@ -226,6 +359,7 @@ def test_the_names_that_options_offer_are_those_that_the_modules_accept():
     assert options.PART_METHODS == initialisation.PART_METHODS
     assert tuple(initialisation.CLASSIFIER_METHODS) == options.CLASSIFIER_METHODS
     assert tuple(PRECISIONS) == options.PRECISIONS and options.RESIZES == RESIZES
+    assert tuple(DTYPES) == options.FEATURE_DTYPES
 
 
 def test_options_that_are_left_out_are_the_defaults_of_what_they_stand_for():

@@ -3,11 +3,13 @@ import json
 
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 from torch.utils.data import TensorDataset
 
 from dpnet.data.features import FeatureCache, extract_features, extract_layers
 from dpnet.data.manifest import describe, read_manifest
+from dpnet.data.sources import BackboneSource, DataSource, open_features
 from dpnet.model.part_layer import PartClassifier
 from dpnet.training.loop import train
 from dpnet.training.settings import TrainingSettings
@@ -31,6 +33,30 @@ def manifest_of(classifier, **changes):
     arguments = {"network": "tiny", "image_size": (21, 29), "dataset": "noise", "dataset_hash": "0"}
     arguments |= {"num_images": 11, "dtype": "float32", "shard_size": 4} | changes
     return describe(classifier, **arguments)
+
+
+def test_labels_that_were_corrected_since_the_extraction_are_read(tmp_path, classifier):
+    """The lists of CUB-200-2011 name pictures and classes apart: their content stays, and so do the maps."""
+    names = ("1.Owl/a.png", "1.Owl/b.png", "2.Gull/c.png", "2.Gull/d.png")
+    for shade, name in enumerate(names):
+        path = tmp_path / "data/images" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (30, 20), (60 * shade, 0, 0)).save(path)
+    lists = {"images": names, "train_test_split": "1010", "classes": ("Owl", "Gull")}
+    labels = {"image_class_labels": "1122"}
+
+    def opened():
+        for name, values in (lists | labels).items():
+            lines = "".join(f"{number} {value}\n" for number, value in enumerate(values, 1))
+            (tmp_path / f"data/{name}.txt").write_text(lines)
+        data = DataSource(str(tmp_path / "data"), size=29).open(tmp_path)
+        return open_features(classifier, BackboneSource("tiny"), data, tmp_path / "cache")
+
+    assert [cache.labels.tolist() for cache in opened()] == [[0, 1], [0, 1]]
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("cache/*/*")}
+    labels["image_class_labels"] = "2211"
+    assert [cache.labels.tolist() for cache in opened()] == [[1, 0], [1, 0]]
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.glob("cache/*/*")} == before
 
 
 def test_processes_that_read_the_pictures_change_nothing(tmp_path, classifier, dataset):

@@ -101,6 +101,46 @@ def test_bad_folders_are_named(tmp_path):
         load_pictures(tmp_path)
 
 
+def test_a_class_without_training_pictures_is_named_and_a_hidden_folder_is_none(tmp_path):
+    folders(tmp_path)
+    (tmp_path / "train/.cache").mkdir()
+    assert load_pictures(tmp_path).train.class_names == ("cat", "dog")
+    (tmp_path / "train/bird").mkdir()
+    with pytest.raises(ValueError, match=r"class 'bird' of .* has no training picture"):
+        load_pictures(tmp_path)
+    (tmp_path / "train/bird").rmdir()
+    (tmp_path / "test/dog/3.png").write_bytes((tmp_path / "train/cat/1.png").read_bytes())
+    with pytest.raises(ValueError, match="class 'cat'"):
+        DataSource(str(tmp_path), drop_shared=True).open(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "name, lines, message",
+    [
+        ("train_test_split", "1 1\n2 0\n4 0\n", r"train_test_split\.txt has no line 3"),
+        ("image_class_labels", "1 1\n2 1\n3 2\n", r"image_class_labels\.txt has no line 4"),
+        ("image_class_labels", "1 1\n2 1\n3 2\n4 7\n", r"classes\.txt has no line 7"),
+    ],
+)
+def test_a_line_that_a_list_of_cub_lacks_is_named(tmp_path, name, lines, message):
+    cub(tmp_path)
+    (tmp_path / f"{name}.txt").write_text(lines)
+    with pytest.raises(ValueError, match=message):
+        load_pictures(tmp_path)
+
+
+def test_a_validation_class_that_imagenets_training_pictures_lack_is_named(tmp_path):
+    imagenet(tmp_path)
+    solution = tmp_path / "LOC_val_solution.csv"
+    solution.write_text(solution.read_text().replace("c,n02", "c,n03"))
+    with pytest.raises(ValueError, match=r"solution\.csv has the class 'n03'"):
+        load_pictures(tmp_path)
+    for wnid in ("n01", "n03"):
+        paint(tmp_path / "val" / wnid / "e.JPEG", 7)
+    with pytest.raises(ValueError, match="val has the class 'n03'"):
+        load_pictures(tmp_path)
+
+
 def test_an_unreadable_picture_is_named(tmp_path):
     folders(tmp_path)
     (tmp_path / "train/cat/1.png").write_bytes(b"not a picture")
@@ -129,6 +169,7 @@ def test_hashes_are_sha256_of_the_content_and_their_combination_depends_on_order
 
 def test_training_pictures_that_are_also_test_pictures_can_be_dropped(tmp_path):
     folders(tmp_path)
+    paint(tmp_path / "train/cat/5.png", 99)
     (tmp_path / "test/dog/3.png").write_bytes((tmp_path / "train/cat/1.png").read_bytes())
     whole = load_pictures(tmp_path).train
     data = DataSource(str(tmp_path), drop_shared=True).open(tmp_path)

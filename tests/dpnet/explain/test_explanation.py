@@ -79,6 +79,26 @@ def test_class_participation_averages_the_images_of_each_class():
     torch.testing.assert_close(result.centred[1], centred[labels == 1].mean(dim=0).float())
 
 
+def test_class_participation_is_the_same_from_any_batches():
+    model, features, labels = build(RegionScheme())
+
+    class Bounded:
+        """Three images at a time."""
+
+        shape, block_size = features.shape, 3
+
+        def __len__(self):
+            return len(features)
+
+        def __getitem__(self, indices):
+            assert len(indices) <= 3
+            return features[indices]
+
+    whole, bounded = (class_participation(model, given, labels) for given in (features, Bounded()))
+    for expected, found in zip(whole, bounded):
+        assert_close(found, expected, len(features))
+
+
 def test_a_class_without_images_has_no_participation():
     model, features, labels = build(RegionScheme())
     result = class_participation(model, features, labels.clamp(max=1))

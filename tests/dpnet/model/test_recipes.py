@@ -5,6 +5,7 @@ from dpnet.data.backbone import load_backbone
 from dpnet.data.layouts import detect_layout
 from dpnet.data.manifest import weights_hash
 from dpnet.data.sources import BackboneSource, DataSource
+from dpnet.model.evaluation import mean_bag
 from dpnet.model.part_layer import GlobalClassifier, PartClassifier
 from dpnet.model.recipes import GlobalRecipe, PartRecipe
 from dpnet.model.regions import RegionScheme
@@ -44,12 +45,26 @@ def test_a_saved_model_gives_the_same_logits_and_card(tmp_path, recipe, features
         {"epochs": 3},
         {"test_accuracy": 50.0},
     )
+    if isinstance(model, PartClassifier):
+        model.mean_bag = mean_bag(model, features)
+        expected = model(features).bag_of_parts.mean(dim=0)
+        torch.testing.assert_close(model.mean_bag, expected)
     again, read = load_model(save_model(tmp_path / "model", model, card))
+    assert again.state_dict().keys() == model.state_dict().keys()
     assert read == card and type(again) is type(model)
     expected, found = model(features), again(features)
     if isinstance(model, PartClassifier):
         expected, found = expected.logits, found.logits
     assert torch.equal(found, expected)
+
+
+@pytest.mark.parametrize("temperature", [0.0, float("nan"), float("inf")])
+def test_a_temperature_that_is_no_number_above_0_is_refused_at_once(temperature):
+    for build in (lambda t: PartRecipe(temperature=t), lambda t: PartClassifier(9, 3, temperature=t)):
+        with pytest.raises(ValueError, match=f"temperature is {temperature}"):
+            build(temperature)
+    with pytest.raises(ValueError, match="parts_per_class is 0"):
+        PartRecipe(0)
 
 
 def test_a_damaged_model_folder_is_named(tmp_path, features):

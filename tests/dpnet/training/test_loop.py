@@ -7,7 +7,8 @@ from sklearn.linear_model import LogisticRegression
 
 from dpnet.model.evaluation import accuracy, interpretability, predict
 from dpnet.model.part_layer import GlobalClassifier, PartClassifier
-from dpnet.training.loop import train, train_seeds
+from dpnet.model.regions import RegionScheme
+from dpnet.training.loop import train
 from dpnet.training.settings import ConstraintWeights, TrainingSettings
 
 QUICK = {"epochs": 15, "batch_size": 16, "learning_rate_parts": 3e-2, "learning_rate_classifier": 3e-2}
@@ -33,9 +34,9 @@ def test_parts_find_what_the_average_hides():
     test = planted_parts(seed=1)
     settings = TrainingSettings(**QUICK)
     parts, baseline = build_parts(), GlobalClassifier(16, 3)
-    record = train(parts, features, labels, settings, validation=test)
+    record = train(parts, features, labels, settings)
     train(baseline, features, labels, settings)
-    assert record.validation_accuracy > 0.9 > accuracy(baseline, *test) + 0.4
+    assert accuracy(parts, *test) > 0.9 > accuracy(baseline, *test) + 0.4
     assert record.history[-1]["cross_entropy"] < 0.5 * record.history[0]["cross_entropy"]
     assert len(record.history) == 15 and record.problems == []
 
@@ -61,19 +62,6 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others():
         return model.parts.detach()
 
     assert torch.equal(run(3), run(3)) and not torch.equal(run(3), run(4))
-
-
-def test_seeds_are_independent_of_each_other_and_leave_the_global_generator_alone():
-    features, labels = planted_parts(num_images=60)
-    state = torch.get_rng_state()
-
-    def run(model, seed):
-        return train(model, features, labels, TrainingSettings(epochs=1, seed=seed))
-
-    both = train_seeds(lambda seed: PartClassifier(16, 3, 2), (5, 6), run)
-    alone = train_seeds(lambda seed: PartClassifier(16, 3, 2), (6,), run)
-    assert torch.equal(both[1][0].parts, alone[0][0].parts)
-    assert torch.equal(state, torch.get_rng_state())
 
 
 @pytest.mark.parametrize(
@@ -150,9 +138,19 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path):
     train(build_parts(), features, labels, TrainingSettings(epochs=1), checkpoint=path)
     with pytest.raises(ValueError, match="another epochs"):
         train(build_parts(), features, labels, TrainingSettings(epochs=2), checkpoint=path)
-    with pytest.raises(ValueError, match="another model"):
-        other = PartClassifier(16, 3, parts_per_class=5)
-        train(other, features, labels, TrainingSettings(epochs=1), checkpoint=path)
+    others = {
+        "parts_per_class": PartClassifier(16, 3, parts_per_class=5),
+        "temperature": PartClassifier(16, 3, parts_per_class=4, temperature=0.2),
+        "scheme": PartClassifier(16, 3, parts_per_class=4, scheme=RegionScheme("squares")),
+    }
+    for name, other in others.items():
+        with pytest.raises(ValueError, match=f"another {name}$"):
+            train(other, features, labels, TrainingSettings(epochs=1), checkpoint=path)
+    with pytest.raises(ValueError, match="another labels"):
+        train(build_parts(), features, labels.flip(0), TrainingSettings(epochs=1), checkpoint=path)
+    with pytest.raises(ValueError, match="another network"):
+        options = {"checkpoint": path, "origin": {"network": "vgg16"}}
+        train(build_parts(), features, labels, TrainingSettings(epochs=1), **options)
     path.write_bytes(b"not a checkpoint")
     with pytest.raises(ValueError, match="cannot be read"):
         train(build_parts(), features, labels, TrainingSettings(epochs=1), checkpoint=path)
@@ -182,7 +180,11 @@ def test_early_diagnostics_name_a_run_that_cannot_work():
         (lambda f, y: train(build_parts(2), f, y, TrainingSettings()), "the model has 2 classes"),
         (lambda f, y: TrainingSettings(precision="int8"), "precision is 'int8'"),
         (lambda f, y: TrainingSettings(epochs=0), "epochs 0"),
+        (lambda f, y: TrainingSettings(label_smoothing=2), "label_smoothing is 2"),
+        (lambda f, y: TrainingSettings(learning_rate_parts=float("nan")), "learning_rate_parts is nan"),
+        (lambda f, y: TrainingSettings(weight_decay=-1), "weight_decay is -1"),
         (lambda f, y: ConstraintWeights(assignment=-1), "assignment is -1"),
+        (lambda f, y: ConstraintWeights(assignment=float("inf")), "assignment is inf"),
         (lambda f, y: ConstraintWeights.named("sparse"), "constraint 'sparse' is unknown"),
     ],
 )

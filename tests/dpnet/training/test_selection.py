@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from dpnet.model.recipes import GlobalRecipe, PartRecipe
+from dpnet.model.regions import RegionScheme
 from dpnet.training.candidates import global_candidates, part_candidates
 from dpnet.training.runs import Run
 from dpnet.training.selection import (
@@ -94,6 +95,15 @@ def test_built_in_candidates_have_names_of_their_own_and_fit_the_map(side, windo
     assert len(global_candidates(QUICK)) == len(part_candidates(QUICK, side))
     sizes = {run.recipe.scheme.sizes for run in candidates if isinstance(run.recipe, PartRecipe)}
     assert {(), (window,)} <= sizes and all(max(s, default=1) <= side for s in sizes)
+
+
+def test_candidates_keep_what_is_not_chosen_of_the_given_recipe():
+    scheme = RegionScheme(x_norm="none")
+    given = PartRecipe(3, scheme, 0.5, centre=False, classifier_initialisation="own_zero")
+    for run in part_candidates(QUICK, 7, given):
+        assert replace(run.recipe, scheme=scheme, initialisation=given.initialisation) == given
+        assert run.recipe.scheme.x_norm == "none"
+    assert {run.recipe.x_norm for run in global_candidates(QUICK, recipe=GlobalRecipe("none"))} == {"none"}
 
 
 def test_too_few_images_of_a_class_are_named():

@@ -13,6 +13,7 @@ from reproduce.__main__ import _parse, main
 from reproduce.cli import opening
 from reproduce.cli.opening import workspace
 from reproduce.cli.options import command_line
+from reproduce.parts.data import layer_features
 from reproduce.workspace.workspace import Workspace
 
 NETWORK = """
@@ -104,6 +105,30 @@ def test_a_folder_and_a_users_function_fill_the_main_table(pictures, tmp_path, m
     assert own.loc["Global", "measured"] == 100 and own.loc["Parts", "measured"] > 60
     (features,) = (tmp_path / "cache/features").glob("birds-train-*")
     assert '"num_images": 12' in (features / "manifest.json").read_text()  # without the shared picture
+
+
+def test_a_corrected_label_is_read_and_all_that_followed_from_it_is_made_anew(
+    pictures, tmp_path, monkeypatch
+):
+    """The picture keeps its place among all pictures, so the maps stay."""
+    folder = tmp_path / "corrected"
+    shutil.copytree(pictures, folder)
+    (folder / "train/dark/shared.png").unlink()
+    words = words_for(folder, tmp_path, monkeypatch)
+    place = "birds", "own_nets:build", "1", "train"
+
+    def light_and_definitions():
+        assert main(words) == 0
+        given = workspace(_parse(words))
+        stored = given.store.frame("folders", "parts", metric="definition")["value"]
+        return int(layer_features(given, *place)[1].sum()), set(stored)
+
+    light, before = light_and_definitions()
+    (folder / "train/dark/5.png").rename(folder / "train/light/.0.png")
+    light_then, after = light_and_definitions()
+    assert (light, light_then) == (6, 7) and before and not before & after
+    assert len(list((tmp_path / "cache/features").glob("birds-train-*"))) == 1
+    assert len(list((tmp_path / "results/selection").glob("*-Global-*.csv"))) == 2
 
 
 def test_pictures_of_another_size_have_maps_and_choices_of_their_own(pictures, tmp_path, monkeypatch):

@@ -196,6 +196,7 @@ def test_bad_input_is_told_once_before_processes_start(capsys, monkeypatch, argu
         raise AssertionError("started")
 
     monkeypatch.setattr("reproduce.cli.running.launch", launch)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
     assert main(["run", *arguments]) == 2
     (line,) = capsys.readouterr().err.strip().splitlines()
     assert words in line
