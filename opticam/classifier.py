@@ -15,7 +15,7 @@ from opticam.acceleration.prepared_network import LEVELS, PreparedNetwork, finge
 from opticam.hooks import only_output, recording, replacing
 from opticam.layers import find_layer, layer_name
 from opticam.networks import IMAGENET_MEAN, IMAGENET_STD, build_network, pixel_statistics
-from opticam.outputs import check_network, gradient_of, in_eval_mode, lock_of, logits_of
+from opticam.outputs import as_maps, check_network, gradient_of, in_eval_mode, lock_of, logits_of
 from opticam.probability import Probability, probability_of
 from opticam.vit.tokens import laid_out
 
@@ -39,7 +39,7 @@ class Classifier(nn.Module):
         has hooks of its own, the network itself runs. `in_effect` tells which, and why.
     half_dtype: torch.bfloat16, or torch.float16 on CUDA.
     probability: "softmax", "sigmoid" for networks whose classes do not exclude each other, or a function from logits
-        [B,C] to probabilities [B,C]; what the metrics read.
+        [B,C] to probabilities [B,C]; what the metrics, LIME and Opti-CAM's selectors of probabilities read.
     call: which run of the target layer is meant where it runs several times in one pass: 0 for the first, -1 for the
         last; None refuses such layers.
     Raises ValueError or TypeError, naming the argument.
@@ -78,7 +78,8 @@ class Classifier(nn.Module):
         self.half_dtype = half_dtype
         self.probabilities = probability_of(probability)
         self.call = call
-        self.num_classes: int | None = None  # known after the first forward pass
+        self.num_classes: int | None = None  # known after the first forward pass of the network as it is
+        self._shapes: list[torch.Size] = []  # of the parameters when that was
         self._frozen = False
         self._running: PreparedNetwork | None = None
         self._prepared: PreparedNetwork | None = None
@@ -229,7 +230,11 @@ class Classifier(nn.Module):
 
     @contextmanager
     def _freezing(self) -> Iterator[None]:
-        learned = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
+        parameters = list(self.network.parameters())
+        learned = [parameter for parameter in parameters if parameter.requires_grad]
+        shapes = [parameter.shape for parameter in parameters]
+        if shapes != self._shapes:  # as after a new last layer
+            self._shapes, self.num_classes = shapes, None
         self._frozen = True
         try:
             for parameter in learned:
@@ -284,17 +289,7 @@ class Classifier(nn.Module):
         """Feature maps [B,K,h,w] from the output of a layer, at least float32."""
         if self.reshape is not None:
             output = self.reshape(output)
-        elif not isinstance(output, torch.Tensor):
-            raise ValueError(
-                f"target_layer: puts out a {type(output).__name__}; give Classifier(reshape=...) a function from it "
-                "to [B,K,h,w]"
-            )
         else:
             output = laid_out(output, self.network, (images.shape[-2], images.shape[-1]))
-        if output.dim() != 4:
-            raise ValueError(
-                f"target_layer: its output has shape {tuple(output.shape)}; expected [B,K,h,w] or tokens "
-                "[B,N,K]; give Classifier(reshape=...) for other layouts"
-            )
-        maps: torch.Tensor = output.to(torch.promote_types(output.dtype, torch.float32))
-        return maps
+        maps = as_maps(output, len(images))
+        return maps.to(torch.promote_types(maps.dtype, torch.float32))

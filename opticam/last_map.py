@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from opticam.outputs import in_eval_mode, is_grid, logits_of
+from opticam.outputs import as_maps, in_eval_mode, is_grid, logits_of
 from opticam.vit.tokens import laid_out
 
 COMMON_SIZES = ((224, 224), (28, 28), (32, 32), (64, 64), (96, 96), (299, 299))
@@ -87,15 +87,13 @@ def _mixes(module: nn.Module) -> bool:
 
 
 def _map_of(output: torch.Tensor, network: nn.Module, size: tuple[int, int]) -> torch.Tensor | None:
-    """An output as [B,K,h,w] if it has several places, laid as on a picture of (H, W) pixels."""
+    """An output as [1,K,h,w] if it has several places, laid as on the one picture of (H, W) pixels."""
     try:
-        output = laid_out(output, network, size)
+        maps = as_maps(laid_out(output, network, size), 1)
     except ValueError:
         return None
-    if output.dim() != 4:
-        return None
-    rows, columns = output.shape[2:]
-    return output if rows * columns > 1 and is_grid(rows, columns, size) else None
+    rows, columns = maps.shape[2:]
+    return maps if rows * columns > 1 and is_grid(rows, columns, size) else None
 
 
 @contextmanager

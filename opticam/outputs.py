@@ -82,6 +82,23 @@ def channels_first(output: torch.Tensor, image_size: tuple[int, int]) -> torch.T
     return output
 
 
+def as_maps(output: Any, images: int) -> torch.Tensor:
+    """A layer's output where it is [B,K,h,w] of so many images; otherwise ValueError, saying what came."""
+    advice = "give Classifier(reshape=...) a function from it to [B,K,h,w]"
+    if not isinstance(output, torch.Tensor):
+        raise ValueError(f"target_layer: puts out a {type(output).__name__}; {advice}")
+    if output.dim() != 4:
+        raise ValueError(
+            f"target_layer: its output has shape {tuple(output.shape)}; expected [B,K,h,w] or tokens [B,N,K]; {advice}"
+        )
+    if len(output) != images:
+        raise ValueError(
+            f"target_layer: puts out {len(output)} maps for a batch of {images}, as a layer on windows or heads does; "
+            f"name another layer, or {advice}"
+        )
+    return output
+
+
 def is_grid(rows: int, columns: int, image_size: tuple[int, int]) -> bool:
     """Whether so many cells lie on the image in squares, to less than one cell."""
     height, width = image_size

@@ -5,18 +5,34 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
+from torch.nn.functional import logsigmoid
 
 Probability = Callable[[torch.Tensor], torch.Tensor]
 
 
 def softmax(logits: torch.Tensor) -> torch.Tensor:
     """Of networks whose classes exclude each other. Raises ValueError for one logit, whose softmax is always 1."""
+    _check_several(logits)
+    return logits.softmax(1)
+
+
+def log_of(probabilities: Probability, logits: torch.Tensor) -> torch.Tensor:
+    """The logarithm [B,C] of the probabilities of logits [B,C]; ValueError as for the probabilities themselves.
+
+    Of a softmax and a sigmoid it keeps digits where the probability itself would be 0.
+    """
+    if probabilities is softmax:
+        _check_several(logits)
+        return logits.log_softmax(1)
+    return logsigmoid(logits) if probabilities is torch.sigmoid else probabilities(logits).log()
+
+
+def _check_several(logits: torch.Tensor) -> None:
     if logits.shape[1] == 1:
         raise ValueError(
             "probability: the network has one logit, whose softmax is 1 for every image; give "
             "Classifier(probability='sigmoid') if that is what it was trained with"
         )
-    return logits.softmax(1)
 
 
 PROBABILITIES: dict[str, Probability] = {"softmax": softmax, "sigmoid": torch.sigmoid}

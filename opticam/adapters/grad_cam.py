@@ -104,9 +104,10 @@ def _score(
         return ids
     if len(targets) != batch:
         raise ValueError(f"targets: expected {batch}, one per image, got {len(targets)}")
+    # Flat: of a network with one logit BinaryClassifierOutputTarget gives a list of one number.
     return lambda logits: torch.stack(
         [row[target] if isinstance(target, int) else target(row) for target, row in zip(targets, logits)]
-    )
+    ).flatten()
 
 
 def _like_the_package(method: type[saliency.SaliencyMethod]) -> type[PackageStyle]:

@@ -4,13 +4,11 @@ Every metric takes a whole batch and gives one value per image, in percent unles
 A classifier is any callable from images [B, 3, H, W] in [0, 1] to logits [B, C]; maps are [B, H, W] in [0, 1].
 """
 
-from opticam.metrics.accumulators import MeanScore, ScoreMean
-from opticam.metrics.baselines import centre_map, whole_image_map
-from opticam.metrics.box_accuracy import BoxAccuracy, box_accuracy, box_overlaps
+from opticam.baselines import centre_map, whole_image_map
+from opticam.metrics.box_accuracy import box_accuracy, box_overlaps
 from opticam.metrics.box_study import REGIONS, box_study, region_masks
 from opticam.metrics.boxes import box_iou, pack_boxes, union_mask
 from opticam.metrics.causal import CausalCurve, deletion, insertion, rise_blur, saliency_ranks
-from opticam.metrics.components import largest_component_box
 from opticam.metrics.faithfulness import (
     average_drop,
     average_gain,
@@ -35,10 +33,7 @@ from opticam.metrics.uniform_map import uniform_map_scores
 
 __all__ = [
     "REGIONS",
-    "BoxAccuracy",
     "CausalCurve",
-    "MeanScore",
-    "ScoreMean",
     "adcc",
     "aopc",
     "average_drop",
@@ -55,7 +50,6 @@ __all__ = [
     "faithfulness",
     "faithfulness_scores",
     "insertion",
-    "largest_component_box",
     "legacy_union_mask",
     "localization",
     "localization_error",

@@ -51,38 +51,9 @@ def box_accuracy(overlaps: Tensor, deltas: Sequence[float] = DELTAS) -> float:
     paper does not say which. A mean over a data set: one image has no BA.
     Source: Opti-CAM eq. B.5 and the text below it.
     """
-    return 100 * _hit_rates(overlaps, deltas).amax(1).mean().item()
-
-
-class BoxAccuracy:
-    """`box_accuracy` of a data set, batch by batch, without keeping the overlaps."""
-
-    def __init__(self, deltas: Sequence[float] = DELTAS) -> None:
-        self.deltas = tuple(deltas)
-        self.reset()
-
-    def reset(self) -> None:
-        """Forget all images."""
-        self._hits: Tensor | None = None
-        self._n = 0
-
-    def update(self, overlaps: Tensor) -> None:
-        """Add the `box_overlaps` [B, T] of a batch; T must stay the same."""
-        hits = _hit_rates(overlaps, self.deltas) * len(overlaps)
-        self._hits = hits if self._hits is None else self._hits + hits
-        self._n += len(overlaps)
-
-    def summary(self) -> dict[str, float]:
-        """{"BA": percent, "n": images}; BA of no image is NaN."""
-        if self._hits is None:
-            return {"BA": float("nan"), "n": 0}
-        return {"BA": 100 * (self._hits / self._n).amax(1).mean().item(), "n": self._n}
-
-
-def _hit_rates(overlaps: Tensor, deltas: Sequence[float]) -> Tensor:
-    """Share of images [D, T] whose overlap reaches each δ at each threshold."""
     limits = torch.tensor(deltas, dtype=overlaps.dtype, device=overlaps.device)
-    return (overlaps >= limits[:, None, None]).double().mean(1)
+    hit_rates = (overlaps >= limits[:, None, None]).double().mean(1)  # [D, T]
+    return 100 * hit_rates.amax(1).mean().item()
 
 
 def _check_thresholds(thresholds: Sequence[float]) -> None:

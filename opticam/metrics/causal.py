@@ -73,13 +73,14 @@ def deletion(
     """D: area under the probability while the salient pixels of an image are replaced by one colour.
 
     `substrate`: "black", as Opti-CAM's text says; "grey", ImageNet's mean colour, which is what zeros in a
-    normalised tensor mean (RISE); or a colour of three numbers in [0, 1], for a network with another mean.
+    normalised tensor mean (RISE); or a colour of as many numbers in [0, 1] as the images have channels.
     Other arguments as in `insertion`.
 
     Returns the curve [B, T] and its trapezoidal area [B] in percent, 0 to 100; lower is better.
     Source: Opti-CAM section 5.3.2; RISE, algorithm 1. Raises `ValueError`/`TypeError` as `insertion` does.
     """
-    colour = substrate_colour(substrate)
+    check_images(images)
+    colour = substrate_colour(substrate, images.shape[1])
     ranks, targets, max_batch = _prepare(classifier, images, maps, targets, steps, max_batch)
     flat = images.new_tensor(colour).reshape(1, -1, 1, 1).expand_as(images).contiguous()
     return _curve(classifier, ranks, flat, images, targets, steps, max_batch)
@@ -106,12 +107,15 @@ def rise_blur(images: Tensor) -> Tensor:
     return functional.conv2d(images, kernel, padding=KERNEL_SIZE // 2, groups=images.shape[1])
 
 
-def substrate_colour(substrate: str | Sequence[float]) -> tuple[float, ...]:
-    """The colour of a deletion substrate: three numbers in [0, 1]; `ValueError` for anything else."""
-    named = {"black": (0.0, 0.0, 0.0), "grey": MEAN_GREY}
+def substrate_colour(substrate: str | Sequence[float], channels: int) -> tuple[float, ...]:
+    """The colour of a deletion substrate: one number in [0, 1] a channel; `ValueError` for anything else."""
+    named = {"black": (0.0,) * channels, "grey": MEAN_GREY}
     colour = named.get(substrate, ()) if isinstance(substrate, str) else tuple(substrate)
-    if len(colour) != 3 or not all(0 <= value <= 1 for value in colour):
-        raise ValueError(f"substrate must be 'black', 'grey' or three numbers in [0, 1], got {substrate!r}")
+    if len(colour) != channels or not all(0 <= value <= 1 for value in colour):
+        raise ValueError(
+            f"substrate must be 'black', 'grey' for images of 3 channels, or numbers in [0, 1], one for each of the "
+            f"{channels} channels, got {substrate!r}"
+        )
     return colour
 
 

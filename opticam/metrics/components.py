@@ -30,15 +30,6 @@ def component_boxes(maps: Tensor, thresholds: Tensor) -> Tensor:
     return (sweep or labelled_boxes)(*arguments).to(maps.device)
 
 
-def largest_component_box(masks: Tensor) -> Tensor:
-    """Box B_p of the largest 4-connected component of each mask.
-
-    `masks`: bool [B, H, W], any device. Returns int64 [B, 4], (x1, y1, x2, y2) with the end excluded, on the
-    device of `masks`; an empty mask gives (0, 0, 0, 0).
-    """
-    return component_boxes(masks.float(), torch.zeros(len(masks), 1))[:, 0]
-
-
 def labelled_boxes(maps: Tensor, thresholds: Tensor) -> Tensor:
     """`component_boxes` of CPU tensors by `scipy.ndimage`, one labelling a map and threshold."""
     masks = maps[:, None].numpy() > thresholds[:, :, None, None].numpy()

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from opticam.metrics.checks import check_images, check_maps, check_targets
-from opticam.probability import softmax
+from opticam.probability import log_of, softmax
 
 GAIN_DENOMINATORS = ("complement", "probability")
 
@@ -89,11 +89,14 @@ def faithfulness_scores(p: Tensor, o: Tensor) -> dict[str, Tensor]:
 
 
 @torch.no_grad()
-def target_probability(classifier: Callable[[Tensor], Tensor], images: Tensor, targets: Tensor) -> Tensor:
+def target_probability(
+    classifier: Callable[[Tensor], Tensor], images: Tensor, targets: Tensor, *, log: bool = False
+) -> Tensor:
     """Probability of `targets` [B] on `images` [B, 3, H, W]: [B] in [0, 1], at least float32.
 
-    It is what `Classifier(probability=...)` makes of the logits; the softmax of those of any other callable. Raises
-    `ValueError` when a target is not a class of the classifier, and for the softmax of one logit.
+    It is what `Classifier(probability=...)` makes of the logits; the softmax of those of any other callable. `log`:
+    its natural logarithm instead, which keeps digits where the probability itself would be 0. Raises `ValueError`
+    when a target is not a class of the classifier, and for the softmax of one logit.
     """
     check_images(images)
     check_targets(targets, len(images))
@@ -102,8 +105,9 @@ def target_probability(classifier: Callable[[Tensor], Tensor], images: Tensor, t
     if len(targets) and (int(targets.min()) < 0 or int(targets.max()) >= classes):
         raise ValueError(f"targets must be class ids in 0..{classes - 1}, got {targets.tolist()}")
     probabilities = getattr(classifier, "probabilities", softmax)
-    wide = probabilities(logits.to(torch.promote_types(logits.dtype, torch.float32)))
-    return wide.gather(1, targets.to(logits.device, torch.int64)[:, None])[:, 0]
+    wide = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    values = log_of(probabilities, wide) if log else probabilities(wide)
+    return values.gather(1, targets.to(logits.device, torch.int64)[:, None])[:, 0]
 
 
 def _check_probabilities(p: Tensor, o: Tensor) -> None:

@@ -162,10 +162,13 @@ def pearson(first: Tensor, second: Tensor) -> Tensor:
 
     The correlation of a constant map is undefined; the lowest value gives such a map no coherency.
     """
-    first, second = (maps.flatten(1) - maps.flatten(1).mean(1, keepdim=True) for maps in (first, second))
+    first, second = (maps.flatten(1) for maps in (first, second))
+    # The rounded mean of a constant map may differ from its only value.
+    varied = (first.amax(1) > first.amin(1)) & (second.amax(1) > second.amin(1))
+    first, second = (rows - rows.mean(1, keepdim=True) for rows in (first, second))
     scale = first.norm(dim=1) * second.norm(dim=1)
     correlation = ((first * second).sum(1) / scale).clamp(-1, 1)
-    return torch.where(scale > 0, correlation, -1.0)
+    return torch.where(varied & (scale > 0), correlation, -1.0)
 
 
 def _check(images: Tensor, maps: Tensor, targets: Tensor) -> None:

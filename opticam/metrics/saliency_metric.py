@@ -10,8 +10,8 @@ from torch.nn import functional
 
 from opticam.metrics.boxes import box_area
 from opticam.metrics.checks import check_images, check_maps, check_targets
+from opticam.metrics.faithfulness import target_probability
 from opticam.metrics.localization import protocol_rules
-from opticam.probability import softmax
 
 SMALLEST_AREA = 0.05
 
@@ -40,11 +40,7 @@ def saliency_metric(
     check_targets(targets, len(images))
     boxes = rules.predicted_box(maps)
     share = box_area(boxes) / maps[0].numel()
-    logits = classifier(crop_and_resize(images, boxes))
-    probabilities = getattr(classifier, "probabilities", softmax)
-    # The logarithm of a softmax keeps digits where the probability itself would be 0.
-    logs = logits.log_softmax(1) if probabilities is softmax else probabilities(logits).log()
-    log_probability = logs.gather(1, targets.to(logits.device, torch.int64)[:, None])[:, 0]
+    log_probability = target_probability(classifier, crop_and_resize(images, boxes), targets, log=True)
     return share.clamp(SMALLEST_AREA, 1).log() - log_probability
 
 

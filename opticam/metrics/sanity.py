@@ -18,9 +18,9 @@ from skimage.feature import hog
 from skimage.metrics import structural_similarity
 from torch import Tensor, nn
 
-from opticam.metrics.checks import check_maps
+from opticam.metrics.checks import check_images, check_maps
 
-HOG_CELL = (16, 16)
+HOG_CELL, HOG_BLOCK = (16, 16), (3, 3)
 Network = TypeVar("Network", bound=nn.Module)
 
 
@@ -70,6 +70,7 @@ def map_similarity(maps: Tensor, others: Tensor) -> dict[str, Tensor]:
     rank correlation is taken of the maps and of their absolute values (the same for maps in [0, 1]). "hog" is
     the Pearson correlation of scikit-image's histograms of oriented gradients in cells of 16 x 16 pixels, "ssim"
     scikit-image's structural similarity with Gaussian weights. NaN where a constant map leaves one undefined.
+    Raises `ValueError`/`TypeError` for maps of two shapes, or of less than 48 x 48 pixels, a block of such cells.
     """
     check_maps(maps)
     check_maps(others)
@@ -77,6 +78,7 @@ def map_similarity(maps: Tensor, others: Tensor) -> dict[str, Tensor]:
         raise ValueError(
             f"others must have the shape of maps, {tuple(maps.shape)}, got {tuple(others.shape)}"
         )
+    _check_size(maps, "maps")
     first, second = (batch.detach().double().cpu().numpy() for batch in (maps, others))
     scores = {
         "spearman": _spearman(first, second),
@@ -88,23 +90,37 @@ def map_similarity(maps: Tensor, others: Tensor) -> dict[str, Tensor]:
 
 
 def randomization_check(
-    method: Callable[[nn.Module], Callable[[Tensor, Tensor], Tensor]],
-    classifier: nn.Module,
+    method: Callable[[Network], Callable[[Tensor, Tensor], Tensor]],
+    classifier: Network,
     images: Tensor,
     targets: Tensor,
     blocks: Sequence[str],
     seed: int = 0,
+    maps: Tensor | None = None,
 ) -> dict[str, dict[str, Tensor]]:
     """Similarity of the trained classifier's maps to those after each step of `cascading_randomization`.
 
-    `method(classifier) -> saliency method`, such as `GradCAM`; `blocks`: module names within `classifier`.
-    Returns {block: `map_similarity`}; the target class stays the same throughout.
+    `method(classifier) -> saliency method`, such as `GradCAM`; `images` [B, 3, H, W] of 48 x 48 pixels or more;
+    `blocks`: module names within `classifier`. `maps` [B, H, W]: those of the trained classifier, if already known.
+    Returns {block: `map_similarity`}; the target class stays the same throughout. Raises `ValueError`/`TypeError`.
     """
-    maps = method(classifier)(images, targets)
+    check_images(images)
+    _check_size(images, "images")
+    if maps is None:
+        maps = method(classifier)(images, targets)
     return {
         name: map_similarity(maps, method(randomized)(images, targets))
         for name, randomized in cascading_randomization(classifier, blocks, seed)
     }
+
+
+def _check_size(pictures: Tensor, name: str) -> None:
+    """Raise unless the histograms have a whole block of cells in images or maps [..., H, W]."""
+    least = HOG_BLOCK[0] * HOG_CELL[0]
+    if min(pictures.shape[-2:]) < least:
+        raise ValueError(
+            f"{name} must have {least} x {least} pixels or more, got {tuple(pictures.shape[-2:])}"
+        )
 
 
 def _spearman(first: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -120,7 +136,9 @@ def _pearson(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 
 def _hog(maps: np.ndarray) -> np.ndarray:
-    return np.stack([hog(saliency_map, pixels_per_cell=HOG_CELL) for saliency_map in maps])
+    return np.stack(
+        [hog(saliency_map, pixels_per_cell=HOG_CELL, cells_per_block=HOG_BLOCK) for saliency_map in maps]
+    )
 
 
 def _ssim(first: np.ndarray, second: np.ndarray) -> float:

@@ -13,9 +13,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from opticam.baselines import whole_image_map
 from opticam.data.imagenet_boxes import ObjectBoxes, read_wsol_boxes
 from opticam.data.imagenet_transforms import SIDE, TRANSFORMS, legacy_boxes
-from opticam.metrics.baselines import whole_image_map
 from opticam.metrics.boxes import pack_boxes
 from opticam.metrics.localization import protocol_rules
 

@@ -12,7 +12,7 @@ import torch
 
 from opticam.classifier import Classifier
 from opticam.layers import layer_name
-from opticam.saliency.targets import ClassScore, Score, Targets, class_ids
+from opticam.saliency.targets import ClassScore, GivenScore, Score, Targets, class_ids
 
 PRECISIONS = (None, "float64")
 
@@ -50,12 +50,11 @@ class SaliencyMethod(ABC):
         What is computed is at least of the network's precision: float32 images and a float64 network give maps
         that were made in float64. targets: None explains the predicted class; a class id, one id per image, or a
         function from logits [B,C] to scores [B]. Raises ValueError or TypeError, naming the argument, before any
-        work starts.
+        work starts; for a function whose scores are not [B], when it is first called.
         """
         with self.explaining(images, targets) as (prepared, score):
-            dtype = torch.promote_types(images.dtype, torch.float32)
             if not len(prepared):
-                return prepared.new_zeros(0, *prepared.shape[-2:], dtype=dtype)
+                return prepared.new_zeros(0, *prepared.shape[-2:], dtype=map_dtype(images))
             maps = self.compute(prepared, score).detach()
         low, high = maps.flatten(1).aminmax(dim=1)
         if (low == high).any():
@@ -65,7 +64,7 @@ class SaliencyMethod(ABC):
                 "where things are, or nothing for this class",
                 stacklevel=2,
             )
-        return maps.to(dtype)
+        return maps.to(map_dtype(images))
 
     @abstractmethod
     def compute(self, images: torch.Tensor, score: Score) -> torch.Tensor:
@@ -82,21 +81,26 @@ class SaliencyMethod(ABC):
         with torch.inference_mode(False), torch.enable_grad(), self.classifier.frozen():
             if images.is_inference():  # which autograd does not take
                 images = images.clone()
-            wide = torch.promote_types(images.dtype, torch.float32)
-            images = images.to(torch.promote_types(wide, self.classifier.dtype))
+            images = images.to(torch.promote_types(map_dtype(images), self.classifier.dtype))
             yield images, self._score(images, targets)
 
     @torch.no_grad()
     def _score(self, images: torch.Tensor, targets: Targets) -> Score:
         if callable(targets):
-            return targets
+            return GivenScore(targets)
+        options = self.selector, self.classifier.probabilities
         if not len(images):
-            return ClassScore(torch.zeros(0, dtype=torch.long))
+            return ClassScore(torch.zeros(0, dtype=torch.long), *options)
         if targets is None:
-            return ClassScore(self.classifier(images).argmax(1), self.selector)
+            return ClassScore(self.classifier(images).argmax(1), *options)
         classes = self.classifier.num_classes or self.classifier(images[:1]).shape[1]
         ids = class_ids(targets, len(images), classes)
-        return ClassScore(ids.to(images.device), self.selector)
+        return ClassScore(ids.to(images.device), *options)
+
+
+def map_dtype(images: torch.Tensor) -> torch.dtype:
+    """Of the maps of images: their own, and float32 at least."""
+    return torch.promote_types(images.dtype, torch.float32)
 
 
 def check_images(images: torch.Tensor, pixel_range: tuple[float, float] | None = (0.0, 1.0)) -> None:

@@ -6,28 +6,36 @@ from collections.abc import Callable
 
 import torch
 
-Selector = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+from opticam.probability import Probability, log_of
+
+Selector = Callable[[torch.Tensor, torch.Tensor, Probability], torch.Tensor]
 
 
-def logit(logits: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
+def logit(logits: torch.Tensor, ids: torch.Tensor, probabilities: Probability) -> torch.Tensor:
     """y_c, the paper's choice."""
-    return logits.gather(1, ids[:, None]).squeeze(1)
+    return _of_class(logits, ids)
 
 
-def margin(logits: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
-    """y_c minus the largest other logit."""
+def margin(logits: torch.Tensor, ids: torch.Tensor, probabilities: Probability) -> torch.Tensor:
+    """y_c minus the largest other logit; ValueError where there is no other."""
+    if logits.shape[1] == 1:
+        raise ValueError("selector: 'margin' needs another logit to compare with, and the network has one")
     others = logits.scatter(1, ids[:, None], -torch.inf)
-    return logit(logits, ids) - others.amax(1)
+    return _of_class(logits, ids) - others.amax(1)
 
 
-def log_probability(logits: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
-    """log softmax(y)_c."""
-    return logit(logits.log_softmax(1), ids)
+def log_probability(logits: torch.Tensor, ids: torch.Tensor, probabilities: Probability) -> torch.Tensor:
+    """log p_c."""
+    return _of_class(log_of(probabilities, logits), ids)
 
 
-def probability(logits: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
-    """softmax(y)_c."""
-    return logit(logits.softmax(1), ids)
+def probability(logits: torch.Tensor, ids: torch.Tensor, probabilities: Probability) -> torch.Tensor:
+    """p_c."""
+    return _of_class(probabilities(logits), ids)
+
+
+def _of_class(values: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
+    return values.gather(1, ids[:, None]).squeeze(1)
 
 
 SELECTORS: dict[str, Selector] = {
@@ -36,4 +44,4 @@ SELECTORS: dict[str, Selector] = {
     "log-probability": log_probability,
     "probability": probability,
 }
-"""Functions from logits [B,C] and class ids [B] to scores [B]."""
+"""Functions from logits y [B,C], class ids c [B], and what makes probabilities p of logits, to scores [B]."""

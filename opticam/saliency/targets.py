@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
+from opticam.probability import Probability, softmax
 from opticam.saliency.selectors import SELECTORS
 
 Targets = None | int | Sequence[int] | torch.Tensor | Callable[[torch.Tensor], torch.Tensor]
@@ -30,20 +31,39 @@ def class_ids(targets: int | Sequence[int] | torch.Tensor, batch: int, classes: 
     return ids.long()
 
 
+@dataclass(frozen=True)
+class GivenScore:
+    """A user's function from logits [B,C] to scores [B]; ValueError where it gives anything but one number an image."""
+
+    function: Score
+
+    def __call__(self, logits: torch.Tensor) -> torch.Tensor:
+        """Scores [B] of logits [B,C]."""
+        scores = self.function(logits)
+        if not isinstance(scores, torch.Tensor) or scores.shape != logits.shape[:1]:
+            found = (
+                f"shape {tuple(scores.shape)}" if isinstance(scores, torch.Tensor) else type(scores).__name__
+            )
+            raise ValueError(
+                f"targets: the function must give one score an image, [{len(logits)}], got {found}"
+            )
+        return scores
+
+
 class PredictedScore:
     """The score of the classes that the first logits predict: those of the images themselves.
 
-    selector: as in `ClassScore`.
+    selector, probabilities: as in `ClassScore`.
     """
 
-    def __init__(self, selector: str = "logit") -> None:
-        self._selector = selector
+    def __init__(self, selector: str = "logit", probabilities: Probability = softmax) -> None:
+        self._options = selector, probabilities
         self._score: ClassScore | None = None
 
     def __call__(self, logits: torch.Tensor) -> torch.Tensor:
         """Scores [B] of logits [B,C]."""
         if self._score is None:
-            self._score = ClassScore(logits.detach().argmax(1), self._selector)
+            self._score = ClassScore(logits.detach().argmax(1), *self._options)
         return self._score(logits)
 
 
@@ -51,15 +71,17 @@ class PredictedScore:
 class ClassScore:
     """The score g_c: from logits [B,C] to one number [B] for each image's class id.
 
-    ids: [B] int64. selector: a name of `SELECTORS`; "logit" gives y_c.
+    ids: [B] int64. selector: a name of `SELECTORS`; "logit" gives y_c. probabilities: what the selectors of
+    probabilities make of the logits.
     """
 
     ids: torch.Tensor
     selector: str = "logit"
+    probabilities: Probability = softmax
 
     def __call__(self, logits: torch.Tensor) -> torch.Tensor:
         """Scores [B] of logits [B,C]."""
-        return SELECTORS[self.selector](logits, self.ids)
+        return SELECTORS[self.selector](logits, self.ids, self.probabilities)
 
 
 def score_variants(score: Score, logits: torch.Tensor) -> torch.Tensor:

@@ -11,6 +11,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from opticam.outputs import inner_network
+from opticam.vit.tokens import leading_tokens
+
 
 @dataclass(frozen=True)
 class Attention:
@@ -53,6 +56,25 @@ def recording_attention(network: nn.Module) -> Iterator[list[Attention]]:
             module.fused_attn = value
     if not records:
         raise ValueError(f"classifier: no attention could be read from this {type(network).__name__}")
+
+
+def check_tokens(records: list[Attention], network: nn.Module, images: torch.Tensor) -> None:
+    """Raise ValueError unless every record is of the same tokens [B,h,N,N]: a class token, then the images' patches.
+
+    images: those [B,C,H,W] that ran.
+    """
+    name, first = type(inner_network(network)).__name__, records[0].probabilities
+    tokens, size = first.shape[-1], (images.shape[-2], images.shape[-1])
+    for found in (record.probabilities.shape for record in records):
+        if len(found) != 4 or (found[0], *found[2:]) != (len(images), tokens, tokens):
+            raise ValueError(
+                f"classifier: not every attention of {name} is of all tokens to the same tokens: one has shape "
+                f"{tuple(found)}, where [{len(images)}, heads, {tokens}, {tokens}] was expected"
+            )
+    if not leading_tokens(tokens, network, size):
+        raise ValueError(
+            f"classifier: the {tokens} tokens that attend in {name} have no class token among them"
+        )
 
 
 def _open_attention(records: list[Attention]) -> Callable[..., torch.Tensor]:

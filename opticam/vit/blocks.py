@@ -89,4 +89,6 @@ def _timm_block(block: Any) -> Block:
 
 def _linear_layers(mlp: nn.Module) -> tuple[nn.Linear, nn.Linear]:
     fc1, fc2 = (module for module in mlp.modules() if isinstance(module, nn.Linear))
+    if fc1.out_features != fc2.in_features:
+        raise ValueError("a gate between the two linear layers")
     return fc1, fc2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import nn
@@ -49,25 +50,26 @@ def stated_grid(network: nn.Module, image_size: tuple[int, int]) -> tuple[int, i
     return image_size[0] // ph, image_size[1] // pw
 
 
-def laid_out(output: torch.Tensor, network: nn.Module, image_size: tuple[int, int]) -> torch.Tensor:
-    """A layer's output as [B,K,h,w]: tokens on their grid, channels first; of other ranks as it is.
+def laid_out(output: Any, network: nn.Module, image_size: tuple[int, int]) -> Any:
+    """A layer's output as [B,K,h,w]: tokens on their grid, channels first; anything else as it is.
 
     Raises ValueError for tokens that form no grid.
     """
-    if output.dim() == 3:
+    rank = output.dim() if isinstance(output, torch.Tensor) else 0
+    if rank == 3:
         return tokens_to_map(output, network, image_size)
-    return channels_first(output, image_size) if output.dim() == 4 else output
+    return channels_first(output, image_size) if rank == 4 else output
 
 
 def tokens_to_map(output: torch.Tensor, network: nn.Module, image_size: tuple[int, int]) -> torch.Tensor:
     """Feature map [B,K,h,w] of a token sequence [B,N,K]: prefix tokens dropped, patches laid on their grid."""
-    patches = output[:, _leading_tokens(output.shape[1], network, image_size) :]
+    patches = output[:, leading_tokens(output.shape[1], network, image_size) :]
     rows, columns = patch_grid(network, patches.shape[1], image_size)
     maps: torch.Tensor = patches.transpose(1, 2).unflatten(2, (rows, columns))
     return maps
 
 
-def _leading_tokens(tokens: int, network: nn.Module, image_size: tuple[int, int]) -> int:
+def leading_tokens(tokens: int, network: nn.Module, image_size: tuple[int, int]) -> int:
     """How many of a layer's tokens are no patches.
 
     None where there are as many tokens as patches: some networks (CaiT) add the class token behind the patches'

@@ -224,7 +224,7 @@ def timed_maps(
     with _constant_maps_allowed(), _stopwatch(images.device) as elapsed:
         if keeps_course and isinstance(explain, OptiCAM):
             course = explain.optimise(images, targets)
-            maps = course.maps.to(images.dtype)
+            maps = course.maps
         elif keeps_course and isinstance(explain, ScoreCAM):
             course = explain.channel_logits(images)
             maps = explain.maps_of(course, images, targets)

@@ -15,10 +15,9 @@ from opticam.metrics import (
     CausalCurve,
     adcc,
     aopc,
-    map_similarity,
     max_sensitivity,
+    randomization_check,
 )
-from opticam.metrics.sanity import cascading_randomization
 from reproduce.saliency.box_groups import (
     BOX,
     BOX_STUDY,
@@ -127,15 +126,15 @@ def _selectivity(given: Evaluated) -> Values:
 
 def _sanity(given: Evaluated) -> Values:
     """Similarity to the maps after each of the network's last blocks is randomised, on top of the others."""
-    batch, targets = given.batch, given.targets
-    blocks = last_blocks(given.classifier.network, RANDOMISED_BLOCKS)
-    names = [f"network.{block}" for block in blocks]
-    values: dict[str, torch.Tensor] = {}
-    for step, (_, randomised) in enumerate(cascading_randomization(given.classifier, names), start=1):
-        maps = given.request.build(randomised)(batch.images, targets)
-        similarities = map_similarity(given.maps, maps)
-        values |= {f"{name} {step}": column for name, column in similarities.items()}
-    return values
+    blocks = [f"network.{block}" for block in last_blocks(given.classifier.network, RANDOMISED_BLOCKS)]
+    found = randomization_check(
+        given.request.build, given.classifier, given.batch.images, given.targets, blocks, maps=given.maps
+    )
+    return {
+        f"{name} {step}": column
+        for step, similarities in enumerate(found.values(), start=1)
+        for name, column in similarities.items()
+    }
 
 
 def _numbered(names: tuple[str, ...], numbers: range) -> tuple[str, ...]:

@@ -87,6 +87,30 @@ def test_network_is_left_as_it_was(method, failing):
     torch.testing.assert_close(before[3], after[3], rtol=0, atol=0)
 
 
+@pytest.mark.parametrize("level", ["exact", "fast"])
+def test_a_new_last_layer_is_seen(level):
+    net = network().eval()
+    classifier = Classifier(net, "2", optimize=level)
+    for classes in (9, 3):
+        classifier(images())
+        torch.manual_seed(classes)
+        net[-1] = nn.Linear(6, classes)
+        with pytest.raises(ValueError, match=rf"targets: class ids must lie in \[0, {classes}\)"):
+            GradCAM(classifier)(images(), classes)
+        expected = GradCAM(Classifier(net, "2", optimize="exact"))(images(), classes - 1)
+        torch.testing.assert_close(GradCAM(classifier)(images(), classes - 1), expected)
+
+
+def test_the_number_of_classes_is_asked_for_once():
+    net, passes = network().eval(), []
+    classifier = Classifier(net, "2", optimize="exact")
+    net[-1].register_forward_pre_hook(lambda *_: passes.append(1))
+    for expected in (2, 1, 1):
+        passes.clear()
+        GradCAM(classifier)(images(), 1)
+        assert len(passes) == expected
+
+
 def test_a_network_in_training_mode_is_explained_in_eval_mode():
     net = network().train()
     torch.testing.assert_close(Classifier(net)(images()), Classifier(network().eval())(images()))

@@ -105,6 +105,38 @@ def test_a_grid_that_does_not_follow_the_image_stays_channels_first():
     assert features.shape == (1, 8, 7, 7)
 
 
+class Windowed(nn.Module):
+    """A layer on windows of 4 x 4 cells, folded into the batch as in Swin's attention."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.stem, self.inner, self.fc = nn.Conv2d(3, 6, 3, 4, 1), nn.Conv2d(6, 5, 1), nn.Linear(5, 4)
+
+    def forward(self, images):
+        cells = self.stem(images)
+        windows = cells.unfold(2, 4, 4).unfold(3, 4, 4).permute(0, 2, 3, 1, 4, 5).flatten(0, 2)
+        return self.fc(self.inner(windows).unflatten(0, (len(images), -1)).mean((1, 3, 4)))
+
+
+def unwindowed(output):
+    """Windows [4B,K,4,4] as [B,K,8,8]."""
+    rows = output.unflatten(0, (-1, 2, 2)).permute(0, 3, 1, 4, 2, 5)
+    return rows.flatten(4, 5).flatten(2, 3)
+
+
+@pytest.mark.parametrize("method", ["Grad-CAM", "Layer-CAM", "Score-CAM", "Opti-CAM"])
+def test_a_layer_that_folds_windows_into_the_batch(method):
+    network, images = Windowed().double(), IMAGES.double()
+    assert layer_name(network, default_layer(network)) == "stem"
+    with pytest.raises(ValueError, match=r"target_layer: puts out 8 maps for a batch of 2.*reshape="):
+        METHODS[method](Classifier(network, "inner"))(images, 1)
+    plain = nn.Sequential(network.stem, network.inner, nn.AdaptiveAvgPool2d(1), nn.Flatten(), network.fc)
+    expected = METHODS[method](Classifier(plain, "1"))(images, 1)
+    found = METHODS[method](Classifier(network, "inner", reshape=unwindowed))(images, 1)
+    torch.testing.assert_close(found, expected)
+
+
 class Pooled(nn.Module):
     """A convolution behind the pooling, as in MobileNetV3, and an auxiliary head that no logit hangs on."""
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from abc import abstractmethod
 
 import torch
+from torch import nn
 
 from opticam.classifier import Classifier
 from opticam.masking import upsample_and_normalize
 from opticam.saliency.base import SaliencyMethod
 from opticam.saliency.targets import Score
+from opticam.vit.attention import Attention, check_tokens, recording_attention
 from opticam.vit.blocks import has_class_token, is_transformer
 from opticam.vit.tokens import tokens_to_map
 
@@ -17,21 +19,31 @@ from opticam.vit.tokens import tokens_to_map
 class AttentionMethod(SaliencyMethod):
     """n(up(r)) with r the relevance of the patch tokens to the class token; for transformers only.
 
-    Raises ValueError for a network without self-attention or without a class token.
+    Raises ValueError for a network without self-attention or without a class token; when called, also for one whose
+    attention is not that of a class token and the patches to each other, in every block that is read.
     """
 
     def __init__(self, classifier: Classifier) -> None:
         super().__init__(classifier)
-        if not self.applies_to(classifier):
-            raise ValueError(
-                f"classifier: {type(self).__name__} needs a vision transformer with a class token, "
-                f"not {type(classifier.network).__name__}"
-            )
+        self.check_network(classifier.network)
 
     @classmethod
     def applies_to(cls, classifier: Classifier) -> bool:
-        """Whether the network is a transformer with a class token."""
-        return is_transformer(classifier.network) and has_class_token(classifier.network)
+        """Whether the network is of a build that the method is defined for."""
+        try:
+            cls.check_network(classifier.network)
+        except ValueError:
+            return False
+        return True
+
+    @classmethod
+    def check_network(cls, network: nn.Module) -> None:
+        """Raise ValueError unless the network is a transformer with a class token."""
+        if not (is_transformer(network) and has_class_token(network)):
+            raise ValueError(
+                f"classifier: {cls.__name__} needs a vision transformer with a class token, "
+                f"not {type(network).__name__}"
+            )
 
     def compute(self, images: torch.Tensor, score: Score) -> torch.Tensor:
         """Maps [B,H,W] from the class token's row of `token_relevance`."""
@@ -40,6 +52,14 @@ class AttentionMethod(SaliencyMethod):
         size = height, width
         maps = tokens_to_map(rows[:, :, None], self.classifier.network, size).squeeze(1)
         return upsample_and_normalize(maps.detach(), size)
+
+    @torch.no_grad()
+    def recorded(self, images: torch.Tensor, blocks: slice = slice(None)) -> list[Attention]:
+        """The attention [B,h,N,N] of some of the network's blocks, first block first."""
+        with self.classifier.running(images) as prepared, recording_attention(prepared.network) as records:
+            self.classifier(images)
+        check_tokens(records[blocks], self.classifier.network, images)
+        return records[blocks]
 
     @abstractmethod
     def token_relevance(self, images: torch.Tensor, score: Score) -> torch.Tensor:

@@ -6,7 +6,6 @@ import torch
 
 from opticam.saliency.methods.attention_method import AttentionMethod
 from opticam.saliency.targets import Score
-from opticam.vit.attention import recording_attention
 
 
 class AttentionRollout(AttentionMethod):
@@ -15,12 +14,9 @@ class AttentionRollout(AttentionMethod):
     I stands for the skip connection (Abnar and Zuidema, 2020). The same for every class.
     """
 
-    @torch.no_grad()
     def token_relevance(self, images: torch.Tensor, score: Score) -> torch.Tensor:
         """Rollout [B,N,N], rows summing to one."""
-        with self.classifier.running(images) as prepared, recording_attention(prepared.network) as records:
-            self.classifier(images)
-        return rollout([_with_skip(record.mean_over_heads()) for record in records])
+        return rollout([_with_skip(record.mean_over_heads()) for record in self.recorded(images)])
 
 
 def rollout(matrices: list[torch.Tensor]) -> torch.Tensor:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from types import ModuleType
 
 import numpy as np
@@ -45,5 +46,5 @@ def seeded(seed: int) -> Iterator[None]:
 def score_variants_of(score: Score, logits: torch.Tensor, index: int, batch: int) -> torch.Tensor:
     """Scores [n] of the logits [n,C] of n variants of image `index` of a batch."""
     if isinstance(score, ClassScore):
-        return ClassScore(score.ids[index].expand(len(logits)), score.selector)(logits)
+        return replace(score, ids=score.ids[index].expand(len(logits)))(logits)
     return torch.stack([score(variant.expand(batch, -1))[index] for variant in logits])

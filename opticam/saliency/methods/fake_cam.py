@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from opticam.baselines import whole_image_map
 from opticam.saliency.base import SaliencyMethod
 from opticam.saliency.targets import Score
 
@@ -16,6 +17,4 @@ class FakeCAM(SaliencyMethod):
 
     def compute(self, images: torch.Tensor, score: Score) -> torch.Tensor:
         """Maps [B,H,W]: one but for pixel [0,0]."""
-        maps = images.new_ones(len(images), *images.shape[-2:])
-        maps[:, 0, 0] = 0
-        return maps
+        return whole_image_map(len(images), *images.shape[-2:]).to(images)

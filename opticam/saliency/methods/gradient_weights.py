@@ -27,5 +27,5 @@ class GradientWeights(WeightedFeatures):
 
     def _score(self, images: torch.Tensor, targets: Targets) -> Score:
         if targets is None and len(images):
-            return PredictedScore(self.selector)
+            return PredictedScore(self.selector, self.classifier.probabilities)
         return super()._score(images, targets)

@@ -26,6 +26,7 @@ QUICKSHIFT = {"kernel_size": 4, "max_dist": 200, "ratio": 0.2}
 class LIME(SaliencyMethod):
     """Superpixels switched off at random, and a weighted ridge regression on the probability, by Captum.
 
+    The probability is what `Classifier(probability=...)` says.
     Superpixels (quickshift), their replacement by their mean colour, the proximity kernel on the cosine
     distance of the switches, and the ridge penalty are those of the authors' code (Ribeiro, Singh and
     Guestrin, 2016). The map paints each superpixel with its coefficient, clipped at zero and
@@ -82,8 +83,9 @@ class LIME(SaliencyMethod):
 
 
 def superpixels(image: torch.Tensor) -> torch.Tensor:
-    """Segment numbers [H,W] from 0 of an image [3,H,W] in [0,1]."""
-    pixels = image.permute(1, 2, 0).double().cpu().numpy()
+    """Segment numbers [H,W] from 0 of an image [3,H,W], or [1,H,W] of greys, in [0,1]."""
+    colours = image.expand(3, -1, -1) if len(image) == 1 else image
+    pixels = colours.permute(1, 2, 0).double().cpu().numpy()
     from skimage.segmentation import quickshift  # loads SciPy, which other methods do not need
 
     return torch.from_numpy(quickshift(pixels, **QUICKSHIFT)).to(image.device)

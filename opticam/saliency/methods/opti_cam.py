@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,14 +15,13 @@ from opticam.classifier import Classifier
 from opticam.layers import layer_name
 from opticam.masking import saliency_mask
 from opticam.masking.reference import NORMALIZATIONS
-from opticam.saliency.base import SaliencyMethod
+from opticam.saliency.base import SaliencyMethod, map_dtype
 from opticam.saliency.optimisation.ascent import Ascent
 from opticam.saliency.optimisation.captured_ascent import CapturedAscent
 from opticam.saliency.optimisation.objectives import OBJECTIVES
 from opticam.saliency.selectors import SELECTORS
 from opticam.saliency.targets import ClassScore, Score, Targets
 
-ITERATES = ("last", "best")
 PATIENCE = 10
 """Iterations between looks at whether all images have stopped; a look makes a GPU wait."""
 
@@ -53,16 +53,19 @@ class OptiCAM(SaliencyMethod):
     by Adam from u = 0, which is the mean of the channels. The loss is a sum over images and Adam works
     element by element, so batching changes no image's map.
 
+    Warns where that mean is nothing but rounding, as behind a layer norm with weights of 1 and biases of 0 (a
+    transformer before training): the map at u = 0 is then rounding enlarged, and so may be what follows.
+
     iterations: Adam steps; the papers use 100 (50 in some tables). learning_rate: 0.1 in the paper.
     objective: "Mask", "Diff", "IOMask" or "IODiff" (Table A.12). selector: g, "logit", "margin" (the logit
-        minus the largest other), "log-probability" or "probability"; a callable target brings its own.
+        minus the largest other), "log-probability" or "probability", as `Classifier(probability=...)` has it; a
+        callable target brings its own.
     normalization: n, "range" (eq. 4), "max" or "sigmoid" (Table 6).
     relu_features: clip the feature maps at zero first, as the authors' code does; the paper does not.
     layers: several layers, names or modules, in place of the target layer; their maps are resized to the
         largest grid and share one softmax.
     stop_change: an image stops when its objective changes by less than this between iterations (1e-10 in
         App. A); None runs all iterations. Other than in the authors' code, no image stops another.
-    iterate: "last", or "best" for the largest objective seen.
     precision: "float64" to compute on a float64 copy of the network, so that machines agree; None for its own.
     cuda_graph: on a GPU, record the iteration once and replay it for this and smaller batches; the graph
         keeps the memory of one iteration. Callable targets run without.
@@ -80,7 +83,6 @@ class OptiCAM(SaliencyMethod):
         relu_features: bool = False,
         layers: Sequence[nn.Module | str] | None = None,
         stop_change: float | None = None,
-        iterate: str = "last",
         cuda_graph: bool = True,
         precision: str | None = None,
     ) -> None:
@@ -92,7 +94,6 @@ class OptiCAM(SaliencyMethod):
         _check_choice("objective", objective, OBJECTIVES)
         _check_choice("selector", selector, SELECTORS)
         _check_choice("normalization", normalization, NORMALIZATIONS)
-        _check_choice("iterate", iterate, ITERATES)
         self.iterations = iterations
         self.learning_rate = learning_rate
         self.objective = objective
@@ -102,18 +103,15 @@ class OptiCAM(SaliencyMethod):
         named = [] if layers is None else [layer_name(classifier.network, layer) for layer in layers]
         self.layers: list[nn.Module | str] = [*named] or [self.classifier.target_layer]
         self.stop_change = stop_change
-        self.iterate = iterate
         self.cuda_graph = cuda_graph
         self._captured: CapturedAscent | None = None
 
     def compute(self, images: torch.Tensor, score: Score) -> torch.Tensor:
-        """Maps [B,H,W] of the iterate asked for."""
+        """Maps [B,H,W] of the last iterate."""
         ascent = self._ascent(images, score)
         for _ in self._climb(ascent):
             pass
-        if self.iterate == "best":
-            ascent.finish()
-        return ascent.maps(self._chosen(ascent))[: len(images)]
+        return ascent.maps(ascent.logits_u)[: len(images)]
 
     def optimise(self, images: torch.Tensor, targets: Targets = None) -> Optimisation:
         """The maps with the course of the objective; arguments and errors as in calling the method."""
@@ -126,16 +124,16 @@ class OptiCAM(SaliencyMethod):
                 course.append(ascent.logits_u.clone())
             ascent.finish()
         objectives.append(ascent.values)
-        logits_u = self._chosen(ascent)
-        maps, values, path = ascent.maps(logits_u), torch.stack(objectives), torch.stack(course)
-        found = Optimisation(maps, logits_u.clone(), values, path, ascent.steps.clone())
+        maps = ascent.maps(ascent.logits_u).to(map_dtype(images))
+        values, path = torch.stack(objectives), torch.stack(course)
+        found = Optimisation(maps, ascent.logits_u.clone(), values, path, ascent.steps.clone())
         return found.part(slice(len(images)))  # a captured batch may be padded
 
     def maps_at(self, images: torch.Tensor, logits_u: torch.Tensor) -> torch.Tensor:
         """The maps n(up(S)) [B,H,W] of u [B,K], such as one of `Optimisation.course`; of the dtype of a call's."""
         with self.explaining(images, 0) as (prepared, _), torch.no_grad():
             _, maps = saliency_mask(self._features(prepared), logits_u, prepared, self.normalization)
-            return maps.to(torch.promote_types(images.dtype, torch.float32))
+            return maps.to(map_dtype(images))
 
     def _climb(self, ascent: Ascent) -> Iterator[None]:
         """Run the iterations; gives way after each."""
@@ -145,11 +143,9 @@ class OptiCAM(SaliencyMethod):
             if self.stop_change is not None and iteration % PATIENCE == 0 and not ascent.running.any():
                 break
 
-    def _chosen(self, ascent: Ascent) -> torch.Tensor:
-        return ascent.best_u if self.iterate == "best" else ascent.logits_u
-
     def _ascent(self, images: torch.Tensor, score: Score) -> Ascent:
         features = self._features(images)
+        _warn_of_rounding(features)
         options: dict[str, Any] = {
             "objective": OBJECTIVES[self.objective],
             "learning_rate": self.learning_rate,
@@ -174,6 +170,18 @@ class OptiCAM(SaliencyMethod):
         features = torch.cat(resized, 1) if len(resized) > 1 else resized[0]
         # As every iteration reads them, channel by channel.
         return (features.relu() if self.relu_features else features).contiguous()
+
+
+def _warn_of_rounding(features: torch.Tensor) -> None:
+    """Warn where the mean over the channels of an image's feature maps [B,K,h,w] is within its rounding of zero."""
+    means = features.sum(1).abs().flatten(1).amax(1)
+    sizes = features.abs().sum(1).flatten(1).amax(1)
+    if (means < features.shape[1] ** 0.5 * torch.finfo(features.dtype).eps * sizes).any():
+        warnings.warn(
+            "target_layer: its channels add up to zero but for rounding, and so the map that Opti-CAM starts from is "
+            "rounding; take relu_features=True or another layer",
+            stacklevel=5,  # the caller of the method
+        )
 
 
 def _check_choice(name: str, value: str, choices: Collection[str]) -> None:

@@ -11,6 +11,7 @@ from torch.nn.functional import interpolate
 from opticam.batches import check_max_batch, default_batch
 from opticam.classifier import Classifier
 from opticam.masking import channel_masks, normalize_map
+from opticam.saliency.base import map_dtype
 from opticam.saliency.methods.weighted_features import WeightedFeatures, weighted_map
 from opticam.saliency.targets import Score, Targets, score_variants
 
@@ -72,12 +73,12 @@ class ScoreCAM(WeightedFeatures):
         with self.explaining(images, targets) as (_, score), torch.no_grad():
             weights = _weights(score_variants(score, seen.logits))
             maps = weighted_map(seen.features, weights, tuple(images.shape[-2:]))
-            return maps.to(torch.promote_types(images.dtype, torch.float32))
+            return maps.to(map_dtype(images))
 
     def _logits(self, features: torch.Tensor, images: torch.Tensor) -> Iterator[torch.Tensor]:
         """Logits [B,k,C] of each image under the masks of the next k channels."""
         limit = self.max_batch or default_batch(images)
-        together = max(1, limit // len(images))
+        together = max(1, limit // max(1, len(images)))
         for channels in torch.arange(features.shape[1]).split(together):
             yield self._masked_logits(features, images, channels, limit)
 
@@ -89,7 +90,7 @@ class ScoreCAM(WeightedFeatures):
         parts = zip(features.split(limit), images.split(limit))
         masked = (masks(*part, channels).flatten(0, 1) for part in parts)
         logits = torch.cat([self.classifier(batch) for batch in masked])
-        by_image: torch.Tensor = logits.unflatten(0, (-1, len(channels)))
+        by_image: torch.Tensor = logits.unflatten(0, (len(images), len(channels)))
         return by_image
 
 
@@ -101,7 +102,7 @@ def _weights(scores: torch.Tensor) -> torch.Tensor:
 def _aligned_masks(features: torch.Tensor, images: torch.Tensor, channels: torch.Tensor) -> torch.Tensor:
     """`channel_masks` with aligned corners: images [B,C,H,W] under the maps of k channels, [B,k,C,H,W]."""
     size = images.shape[-2:]
-    up = interpolate(features[:, channels].float(), size=size, mode="bilinear", align_corners=True)
+    up = interpolate(features[:, channels], size=size, mode="bilinear", align_corners=True)
     masks = normalize_map(up.flatten(0, 1)).unflatten(0, up.shape[:2]).to(images.dtype)
     masked: torch.Tensor = images[:, None] * masks[:, :, None]
     return masked

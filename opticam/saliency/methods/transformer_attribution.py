@@ -5,12 +5,11 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from opticam.classifier import Classifier
 from opticam.hooks import recording_calls
 from opticam.saliency.methods.attention_method import AttentionMethod
 from opticam.saliency.methods.attention_rollout import rollout
 from opticam.saliency.targets import Score
-from opticam.vit.attention import Attention, recording_attention
+from opticam.vit.attention import Attention, check_tokens, recording_attention
 from opticam.vit.blocks import Block, class_head, transformer_blocks
 from opticam.vit.relevance import through_linear, through_product, through_sum
 
@@ -29,14 +28,11 @@ class TransformerAttribution(AttentionMethod):
     """
 
     @classmethod
-    def applies_to(cls, classifier: Classifier) -> bool:
-        """Whether the network is a transformer of a build whose layers are known."""
-        try:
-            transformer_blocks(classifier.network)
-            class_head(classifier.network)
-        except ValueError:
-            return False
-        return super().applies_to(classifier)
+    def check_network(cls, network: nn.Module) -> None:
+        """Raise ValueError unless the network is a transformer of a build whose layers are known."""
+        super().check_network(network)
+        transformer_blocks(network)
+        class_head(network)
 
     def token_relevance(self, images: torch.Tensor, score: Score) -> torch.Tensor:
         """Relevance [B,N,N] of token j to token i."""
@@ -45,6 +41,12 @@ class TransformerAttribution(AttentionMethod):
         read = [head, *(part for block in blocks for part in _parts_to_read(block))]
         with torch.enable_grad(), recording_attention(network) as attention, recording_calls(read) as calls:
             logits = classifier(images.detach().requires_grad_())  # so that attention is part of a graph
+            if len(attention) != len(blocks):
+                raise ValueError(
+                    f"classifier: {len(attention)} attentions were read of the {len(blocks)} blocks of "
+                    f"{type(network).__name__}; TIBAV needs one of each"
+                )
+            check_tokens(attention, network, images)
             probabilities = [record.probabilities for record in attention]
             of_logits, *gradients = torch.autograd.grad(score(logits).sum(), [logits, *probabilities])
         with torch.no_grad():

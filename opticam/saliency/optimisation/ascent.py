@@ -14,8 +14,7 @@ class Ascent:
     """Adam on u [B,K] from zero, image by image: F(u) is a sum over images and Adam works element by element.
 
     features [B,K,h,w]; images [B,3,H,W]; score from logits [B,C] to [B]. After each `step`, `values` [B] is F
-    before the step, `steps` [B] counts the updates of each image, `running` [B] tells which go on, and
-    `best_u` is the u of the largest F so far.
+    before the step, `steps` [B] counts the updates of each image, and `running` [B] tells which go on.
     stop_change: an image whose F changes by less than this from one iteration to the next keeps its u.
     """
 
@@ -37,9 +36,7 @@ class Ascent:
         self.optimizer = MaskOptimizer(features, images, normalization, learning_rate)
         self.features, self.images = self.optimizer.features, self.optimizer.images
         self.logits_u = self.optimizer.logits_u
-        self.best_u = torch.zeros_like(self.logits_u)
         self.values = self.logits_u.new_zeros(len(images))
-        self.best_values = torch.full_like(self.values, -torch.inf)
         self.running = torch.ones_like(self.values, dtype=torch.bool)
         self.steps = torch.zeros_like(self.values, dtype=torch.long)
         self.image_scores = torch.zeros_like(self.values)
@@ -87,6 +84,3 @@ class Ascent:
             changed = (values - self.values).abs() >= self.stop_change
             self.running.logical_and_(changed | (self.steps == 0))
         self.values.copy_(values)
-        better = values > self.best_values
-        self.best_u.copy_(torch.where(better[:, None], self.logits_u, self.best_u))
-        self.best_values.copy_(torch.where(better, values, self.best_values))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -34,7 +35,7 @@ class CapturedAscent(Ascent):
         capture: bool = True,
         **options: Any,
     ) -> None:
-        own_score = ClassScore(score.ids.clone(), score.selector)
+        own_score = replace(score, ids=score.ids.clone())
         super().__init__(classifier, features.clone(), images.clone(), own_score, **options)
         self._addresses = self._parameter_addresses()
         self._run: Callable[[], None] = super().step
@@ -61,9 +62,8 @@ class CapturedAscent(Ascent):
         for own, new in ((self.features, features), (self.images, images), (self.score.ids, ids)):
             own.copy_(new[padded])
         optimizer = (self.logits_u, self.optimizer.iteration, *self.optimizer.moments)
-        for tensor in (self.best_u, self.values, self.steps, *optimizer):
+        for tensor in (self.values, self.steps, *optimizer):
             tensor.zero_()
-        self.best_values.fill_(-torch.inf)
         self.running.fill_(True)
         self.read_image()
 

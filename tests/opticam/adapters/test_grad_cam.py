@@ -5,7 +5,7 @@ import pytest
 import pytorch_grad_cam
 import torch
 from pytorch_grad_cam.utils.image import show_cam_on_image
-from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
+from pytorch_grad_cam.utils.model_targets import BinaryClassifierOutputTarget, ClassifierOutputTarget
 from torchvision.models import resnet18
 from torchvision.transforms.functional import normalize
 
@@ -57,6 +57,17 @@ def test_class_ids_and_targets_may_stand_side_by_side(model, input_tensor):
     mixed = cam(input_tensor, [281, ClassifierOutputTarget(3)])
     np.testing.assert_array_equal(mixed, cam(input_tensor, [ClassifierOutputTarget(281), 3]))
     np.testing.assert_allclose(mixed, cam(input_tensor, [281, 3]), atol=1e-9)
+
+
+def test_a_target_of_one_logit_gives_the_packages_map(input_tensor):
+    torch.manual_seed(0)
+    model, targets = resnet18(num_classes=1).eval(), [BinaryClassifierOutputTarget(c) for c in (0, 1)]
+    found = GradCAM(model, [model.layer4[-1]])(input_tensor.float(), targets)
+    # The package adds up lists of one number alone where there is one image.
+    theirs = pytorch_grad_cam.GradCAM(model, [model.layer4[-1]])
+    for index, target in enumerate(targets):
+        expected = theirs(input_tensor.float()[index : index + 1], [target])
+        np.testing.assert_allclose(found[index], expected[0], atol=1e-3)
 
 
 @pytest.mark.parametrize("name", ["GradCAM", "GradCAMPlusPlus", "XGradCAM", "HiResCAM", "LayerCAM"])

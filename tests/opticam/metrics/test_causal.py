@@ -10,10 +10,10 @@ from opticam.metrics import deletion, insertion, rise_blur, saliency_ranks
 HEIGHT, WIDTH = 13, 15
 
 
-def network(seed=0, classes=4):
+def network(seed=0, classes=4, channels=3):
     torch.manual_seed(seed)
     layers = (
-        torch.nn.Conv2d(3, 6, 3, stride=2),
+        torch.nn.Conv2d(channels, 6, 3, stride=2),
         torch.nn.ReLU(),
         torch.nn.Flatten(),
         torch.nn.Linear(252, classes),
@@ -33,10 +33,10 @@ def plain_loop(classifier, image, saliency_map, start, finish, portion):
     """RISE's procedure with host copies, one image and one stage at a time."""
     target = classifier(image[None])[0].argmax().item()
     order = np.flip(np.argsort(saliency_map.numpy().ravel(), kind="stable"))
-    pixels, goal = start.numpy().reshape(3, -1).copy(), finish.numpy().reshape(3, -1)
+    pixels, goal = (pixels.numpy().reshape(len(image), -1).copy() for pixels in (start, finish))
     curve = []
     for stage in range(-(-len(order) // portion) + 1):
-        logits = classifier(torch.from_numpy(pixels.reshape(1, 3, HEIGHT, WIDTH)))
+        logits = classifier(torch.from_numpy(pixels.reshape(1, -1, HEIGHT, WIDTH)))
         curve.append(logits.softmax(1)[0, target].item())
         chosen = order[stage * portion : (stage + 1) * portion]
         pixels[:, chosen] = goal[:, chosen]
@@ -75,11 +75,17 @@ def test_insertion_matches_the_plain_loop(max_batch):
 
 @pytest.mark.parametrize(
     ("substrate", "colour"),
-    [("black", (0, 0, 0)), ("grey", (0.485, 0.456, 0.406)), ((0.2, 0.4, 0.6), (0.2, 0.4, 0.6))],
+    [
+        ("black", (0, 0, 0)),
+        ("grey", (0.485, 0.456, 0.406)),
+        ((0.2, 0.4, 0.6), (0.2, 0.4, 0.6)),
+        ("black", (0,)),
+        ((0.3,), (0.3,)),
+    ],
 )
 def test_deletion_matches_the_plain_loop(substrate, colour):
     images, maps = inputs(seed=2)
-    classifier = network()
+    images, classifier = images[:, : len(colour)], network(channels=len(colour))
     result = deletion(classifier, images, maps, substrate=substrate, steps=HEIGHT)
     assert result.curve.shape == (3, HEIGHT + 1)
     for index, image in enumerate(images):
@@ -134,11 +140,18 @@ def test_batches_stay_within_the_limit(batch, steps, max_batch):
     [
         ({"steps": 0}, "steps must be between 1 and"),
         ({"steps": 5, "max_batch": 0}, "max_batch: must be 1 or more"),
-        ({"substrate": "white"}, "substrate must be 'black', 'grey' or three numbers"),
+        ({"substrate": "white"}, "substrate must be 'black', 'grey' for images of 3 channels, or numbers"),
         ({"substrate": (124, 116, 104)}, "substrate must be"),
+        ({"substrate": (0.5,)}, "one for each of the 3 channels"),
     ],
 )
 def test_bad_options_are_refused(options, message):
     images, maps = inputs()
     with pytest.raises(ValueError, match=message):
         deletion(network(), images, maps, **options)
+
+
+def test_grey_is_a_colour_of_three_channels():
+    images, maps = inputs()
+    with pytest.raises(ValueError, match="one for each of the 1 channels, got 'grey'"):
+        deletion(network(channels=1), images[:, :1], maps, substrate="grey", steps=HEIGHT)

@@ -8,6 +8,7 @@ import pytest
 import torch
 from scipy import ndimage
 
+from opticam import Classifier, FakeCAM
 from opticam.metrics import (
     centre_map,
     energy_pointing_game,
@@ -30,6 +31,17 @@ SQUARE = torch.tensor(
     ]
 )
 TRUE = torch.tensor([True])
+
+
+class Constant(torch.nn.Module):
+    """The same logits for every image."""
+
+    def __init__(self, logits):
+        super().__init__()
+        self.logits = logits
+
+    def forward(self, images):
+        return self.logits.expand(len(images), -1)
 
 
 def one(metric, saliency_map, boxes, **options):
@@ -224,6 +236,33 @@ def test_saliency_metric_of_an_empty_map_sees_a_black_image():
     assert score.item() == pytest.approx(math.log(0.05) - math.log(1 / (1 + math.e)), abs=1e-5)
 
 
+def test_saliency_metric_of_impossible_classes_keeps_its_digits():
+    logits = torch.tensor([[0.0, 200.0]])  # in float32 the first has probability 0
+    for probability, expected in (("softmax", 200.0), ("sigmoid", math.log(2))):
+        classifier = Classifier(Constant(logits), "", probability=probability)
+        found = saliency_metric(classifier, torch.ones(1, 3, 4, 4), SQUARE[None], torch.tensor([0]))
+        assert found.item() == pytest.approx(math.log(9 / 16) + expected)
+    classifier = Classifier(Constant(-logits), "", probability="sigmoid")
+    found = saliency_metric(classifier, torch.ones(1, 3, 4, 4), SQUARE[None], torch.tensor([1]))
+    assert found.item() == pytest.approx(math.log(9 / 16) + 200)
+
+
+@pytest.mark.parametrize(
+    ("classes", "target", "message"),
+    [
+        (5, 5, "targets must be class ids in 0..4"),
+        (5, -1, "targets must be class ids in 0..4"),
+        (1, 0, "one logit"),
+    ],
+)
+def test_saliency_metric_refuses_what_every_probability_refuses(classes, target, message):
+    def classifier(pixels):
+        return torch.zeros(len(pixels), classes)
+
+    with pytest.raises(ValueError, match=message):
+        saliency_metric(classifier, torch.ones(1, 3, 4, 4), SQUARE[None], torch.tensor([target]))
+
+
 def test_trivial_baselines():
     centre, whole = centre_map(2, 10, 14), whole_image_map(2, 10, 14)
     box = [torch.tensor([[7, 5, 8, 6]]), torch.tensor([[6, 4, 7, 5]])]
@@ -231,6 +270,8 @@ def test_trivial_baselines():
     assert centre.amin() == 0 and centre.amax() == 1
     whole_box = [torch.tensor([[0, 0, 14, 10]])] * 2
     assert localization_error(whole, whole_box).tolist() == [0, 0]
+    pictures = torch.rand(2, 3, 10, 14)
+    assert torch.equal(FakeCAM(Classifier(Constant(torch.zeros(1, 4)), ""))(pictures, 1), whole)
 
 
 @pytest.mark.parametrize(

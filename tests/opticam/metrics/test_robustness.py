@@ -159,7 +159,9 @@ def test_pearson_of_equal_opposite_and_constant_maps():
     maps = torch.rand(2, 4, 5)
     torch.testing.assert_close(pearson(maps, maps), torch.ones(2))
     torch.testing.assert_close(pearson(maps, 1 - maps), -torch.ones(2))
-    assert pearson(maps, torch.zeros_like(maps)).tolist() == [-1, -1]
+    for value in (0.0, 0.1, 0.3, 0.7, 1.0):  # the mean of 0.1 or 0.7 is another number in float32
+        constant, varied = torch.full((2, 35, 35), value), torch.rand(2, 35, 35)
+        assert pearson(varied, constant).tolist() == pearson(constant, varied).tolist() == [-1, -1]
 
 
 @pytest.mark.parametrize(

@@ -103,3 +103,18 @@ def test_check_compares_with_the_trained_network():
     assert (scores["4"]["ssim"] < 1).all()
     unmoved = randomization_check(blind, network().eval(), images, targets, ["4"])
     torch.testing.assert_close(unmoved["4"]["ssim"], torch.ones(2))
+    maps = method(network().eval())(images, targets)
+    known = randomization_check(method, network().eval(), images, targets, ["4", "0"], maps=maps)
+    assert all(
+        torch.equal(known[block][name], scores[block][name]) for block in known for name in known[block]
+    )
+
+
+@pytest.mark.parametrize("size", [(47, 64), (64, 47), (8, 8)])
+def test_maps_without_a_block_of_cells_are_refused_before_the_method_runs(size):
+    with pytest.raises(ValueError, match="maps must have 48 x 48 pixels or more, got"):
+        map_similarity(torch.rand(2, *size), torch.rand(2, *size))
+    with pytest.raises(ValueError, match="images must have 48 x 48 pixels or more, got"):
+        randomization_check(
+            None, network(), torch.rand(2, 3, *size), torch.zeros(2, dtype=torch.int64), ["4"]
+        )

@@ -1,6 +1,10 @@
 import pytest
 import timm
 import torch
+from timm.layers import SwiGLUPacked
+from timm.models.cait import Cait
+from timm.models.pit import PoolingVisionTransformer
+from timm.models.volo import VOLO
 from torch import nn
 
 from opticam import AttentionRollout, Classifier, RawAttention, TransformerAttribution
@@ -233,7 +237,7 @@ def test_timm_transformers_of_several_builds(method, name):
     classifier, images = Classifier(network), torch.rand(2, 3, 48, 64)
     if method is TransformerAttribution and "distilled" in name:
         assert not method.applies_to(classifier)
-        with pytest.raises(ValueError, match="needs a vision transformer"):
+        with pytest.raises(ValueError, match="are not one linear layer on its class token"):
             method(classifier)
         return
     maps = method(classifier)(images, 7)
@@ -270,6 +274,59 @@ def test_networks_without_a_class_token_are_refused():
     network = timm_network(class_token=False, global_pool="avg")
     for method in METHODS:
         assert not method.applies_to(Classifier(network, "norm"))
+
+
+def cait():
+    """Its class token joins behind the blocks of the patches."""
+    return Cait(img_size=48, patch_size=12, embed_dim=24, depth=3, num_heads=2, num_classes=7)
+
+
+def volo():
+    """As CaiT, in stages."""
+    options = {"stem_hidden_dim": 8, "embed_dims": [12, 24], "num_heads": [2, 2], "mlp_ratio": 2}
+    return VOLO([1, 1], 48, num_classes=7, **options)
+
+
+def pit():
+    """Fewer tokens at each stage."""
+    return PoolingVisionTransformer(48, 16, 8, "overlap", (8, 8, 8), (1, 1, 1), (1, 2, 2), num_classes=7)
+
+
+@pytest.mark.parametrize(
+    ("build", "method", "reason"),
+    [
+        (cait, RawAttention, "not every attention of Cait is of all tokens to the same tokens"),
+        (cait, AttentionRollout, "not every attention of Cait is of all tokens to the same tokens"),
+        (cait, TransformerAttribution, "2 attentions were read of the 3 blocks of Cait"),
+        (volo, RawAttention, "the 9 tokens that attend in VOLO have no class token among them"),
+        (volo, AttentionRollout, "the 9 tokens that attend in VOLO have no class token among them"),
+        (pit, AttentionRollout, "not every attention of PoolingVisionTransformer is of all tokens"),
+    ],
+)
+def test_attention_that_is_not_of_class_token_and_patches_is_refused(build, method, reason):
+    classifier = Classifier(randomise(build()), optimize="exact")
+    with pytest.raises(ValueError, match=f"classifier: {reason}"):
+        method(classifier)(torch.rand(1, 3, 48, 48), 1)
+
+
+def test_raw_attention_reads_the_last_of_several_stages():
+    network = randomise(pit()).double()
+    images, last = torch.rand(2, 3, 48, 48, dtype=torch.float64), network.transformers[-1].blocks[-1].attn
+    maps, records = RawAttention(Classifier(network, mean=(0,) * 3, std=(1,) * 3))(images), []
+    last.fused_attn = False
+    last.attn_drop.register_forward_hook(lambda module, inputs, output: records.append(output.detach()))
+    network(images)
+    side = int((records[0].shape[-1] - 1) ** 0.5)
+    expected = upsample_and_normalize(records[0].mean(1)[:, 0, 1:].unflatten(1, (side, side)), (48, 48))
+    torch.testing.assert_close(maps, expected)
+
+
+def test_attribution_tells_a_gate_in_the_mlp():
+    network = timm_network(mlp_layer=SwiGLUPacked)
+    assert RawAttention.applies_to(Classifier(network))
+    assert not TransformerAttribution.applies_to(Classifier(network))
+    with pytest.raises(ValueError, match="classifier: VisionTransformer has no blocks of norm, attention"):
+        TransformerAttribution(Classifier(network))
 
 
 def test_gradients_reach_every_patch_of_a_deit():

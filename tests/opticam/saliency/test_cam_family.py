@@ -2,6 +2,7 @@ import pytest
 import torch
 import torchvision
 from captum.attr import LayerGradCam
+from tolerances import assert_close
 from torch import nn
 
 from opticam import (
@@ -16,6 +17,7 @@ from opticam import (
     XGradCAM,
 )
 from opticam.masking import upsample_and_normalize
+from opticam.saliency.methods.score_cam import _aligned_masks
 
 FAMILY = (CAM, GradCAM, GradCAMPlusPlus, HiResCAM, LayerCAM, XGradCAM, ScoreCAM, AblationCAM)
 
@@ -177,6 +179,26 @@ def test_gradient_methods_take_one_forward_pass_also_for_the_predicted_class(met
     handle.remove()
     assert len(passes) == 1
     assert torch.equal(maps, method(classifier)(images, predicted))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_aligned_corners_upsample_in_the_dtype_of_the_run(classify, images, dtype):
+    """A channel that is linear in place keeps a closed form: corners aligned, its mask is the ramp itself."""
+    rows = torch.arange(7, dtype=dtype)[:, None].expand(7, 7)
+    features, pixels = torch.stack([rows, 3 - 2 * rows.T])[None], images[:1].to(dtype)
+    ramp = torch.linspace(0, 1, 35, dtype=torch.float64)
+    expected = torch.stack([ramp[:, None].expand(35, 35), 1 - ramp.expand(35, 35)])
+    masked = _aligned_masks(features, pixels, torch.arange(2))
+    assert masked.dtype == dtype
+    terms = 4  # of a bilinear sum
+    assert_close(masked[0].double(), pixels.double() * expected[:, None], terms, dtype)
+
+
+def test_no_images_have_no_channel_logits(classify, images):
+    method = ScoreCAM(classify("gap"))
+    seen = method.channel_logits(images[:0])
+    assert seen.logits.shape == (0, 12, 7)
+    assert method.maps_of(seen, images[:0], 1).shape == (0, 35, 35)
 
 
 def test_score_cam_tells_of_every_class_from_the_passes_of_one(classify, images, targets):

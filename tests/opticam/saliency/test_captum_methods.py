@@ -80,6 +80,41 @@ def test_lime_finds_what_each_superpixel_adds():
     torch.testing.assert_close(method(image, 0)[0], positive / positive.max(), rtol=0, atol=0.05)
 
 
+@pytest.fixture
+def blocks():
+    """A textured picture [1,3,90,70] of 4 x 4 colours, which make several superpixels."""
+    generator = torch.Generator().manual_seed(0)
+    colours = torch.nn.functional.interpolate(torch.rand(1, 3, 4, 4, generator=generator), (90, 70))
+    return (colours * (0.9 + 0.1 * torch.rand(90, 70, generator=generator))).double()
+
+
+def linear(inputs, classes):
+    torch.manual_seed(0)
+    return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(inputs, classes)).double()
+
+
+@pytest.mark.parametrize("classes", [1, 4])
+def test_lime_explains_the_classifiers_own_probability(blocks, classes):
+    network, target = linear(3 * 90 * 70, classes), classes - 1
+    by_softmax, by_sigmoid = (
+        LIME(Classifier(network, "0", probability=name), samples=60) for name in ("softmax", "sigmoid")
+    )
+    expected = by_softmax(blocks, lambda logits: 1 / (1 + (-logits[:, target]).exp()))
+    assert len(expected.unique()) > 2
+    torch.testing.assert_close(by_sigmoid(blocks, target), expected)
+
+
+def test_lime_of_grey_images_is_that_of_grey_colours(blocks):
+    network, mean = linear(90 * 70, 4), torch.nn.Conv2d(3, 1, 1, bias=False).double()
+    torch.nn.init.constant_(mean.weight, 1 / 3)
+    coloured = LIME(Classifier(torch.nn.Sequential(mean, network), "0", mean=(0,), std=(1,)), samples=60)
+    pictures = blocks.mean(1, keepdim=True)
+    expected = coloured(pictures.expand(-1, 3, -1, -1), 1)
+    assert len(expected.unique()) > 2
+    found = LIME(Classifier(network, "0", mean=(0,), std=(1,)), samples=60)(pictures, 1)
+    torch.testing.assert_close(found, expected)
+
+
 def test_mean_colours_by_hand():
     image = torch.tensor([[[[0.0, 0.5], [1.0, 0.25]]]])
     segments = torch.tensor([[0, 0], [1, 0]])

@@ -1,8 +1,13 @@
+import math
+import warnings
+
 import pytest
 import torch
+import torchvision
+from torch import nn
 from torch.nn import functional as F
 
-from opticam import OptiCAM
+from opticam import Classifier, OptiCAM
 from opticam.saliency.optimisation.objectives import OBJECTIVES
 from opticam.saliency.selectors import SELECTORS
 
@@ -27,31 +32,34 @@ def written_out(objective, image, masked, rest):
 def test_objectives_are_the_papers_and_improve(classify, images, targets, objective, normalization):
     classifier = classify("vgg", torch.float64)
     images = images.double()
-    method = OptiCAM(
-        classifier, objective=objective, normalization=normalization, iterations=40, iterate="best"
-    )
+    method = OptiCAM(classifier, objective=objective, normalization=normalization, iterations=40)
     found = method.optimise(images, targets)
     masked = images * found.maps[:, None]
     parts = [scores(classifier, pixels, targets) for pixels in (images, masked, images - masked)]
     expected = torch.stack([written_out(objective, *values) for values in zip(*parts)])
-    torch.testing.assert_close(found.objectives.amax(0), expected, rtol=0, atol=1e-9)
+    torch.testing.assert_close(found.objectives[-1], expected, rtol=0, atol=1e-9)
     assert (found.objectives.amax(0) > found.objectives[0]).all()
 
 
+@pytest.mark.parametrize("probability", ["softmax", "sigmoid", lambda logits: logits.exp() / 1e3])
 @pytest.mark.parametrize("selector", SELECTORS)
-def test_selectors_are_maximised(classify, images, targets, selector):
-    classifier = classify("vgg", torch.float64)
+def test_selectors_are_maximised(classify, images, targets, selector, probability):
+    classifier = classify("vgg", torch.float64, probability=probability)
     images = images.double()
     found = OptiCAM(classifier, selector=selector, iterations=30).optimise(images, targets)
     with torch.no_grad():
         logits = classifier(images * found.maps[:, None])
     rows = torch.arange(5)
     others = torch.stack([row[torch.arange(7) != c].max() for row, c in zip(logits, targets)])
+    p = {
+        "softmax": -F.cross_entropy(logits, targets, reduction="none"),
+        "sigmoid": -F.softplus(-logits[rows, targets]),
+    }.get(probability, logits[rows, targets] - math.log(1e3))
     expected = {
         "logit": logits[rows, targets],
         "margin": logits[rows, targets] - others,
-        "log-probability": -F.cross_entropy(logits, targets, reduction="none"),
-        "probability": logits.softmax(1)[rows, targets],
+        "log-probability": p,
+        "probability": p.exp(),
     }[selector]
     torch.testing.assert_close(found.objectives[-1], expected, rtol=0, atol=1e-9)
     assert (found.objectives[-1] > found.objectives[0]).all()
@@ -72,16 +80,49 @@ def test_history_and_maps_are_those_of_plain_calls(classify, images, targets):
         torch.testing.assert_close(method.maps_at(images, found.course[iterations]), maps, rtol=0, atol=0)
 
 
-def test_best_returns_the_largest_objective_seen(classify, images, targets):
-    classifier = classify("vgg", torch.float64)
-    images = images.double()
-    options = {"iterations": 25, "learning_rate": 3.0}  # large steps overshoot
-    last = OptiCAM(classifier, **options).optimise(images, targets)
-    best = OptiCAM(classifier, iterate="best", **options).optimise(images, targets)
-    torch.testing.assert_close(best.objectives, last.objectives, rtol=0, atol=0)
-    assert (last.objectives.amax(0) > last.objectives[-1]).any()
-    found = scores(classifier, images * best.maps[:, None], targets)
-    torch.testing.assert_close(found, last.objectives.amax(0), rtol=0, atol=1e-9)
+@pytest.mark.parametrize("selector", SELECTORS)
+def test_one_logit_has_a_sigmoid_and_nothing_to_compare_with(images, selector):
+    torch.manual_seed(0)
+    network = nn.Sequential(
+        nn.Conv2d(3, 6, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 1)
+    )
+    sigmoid, softmax = (
+        OptiCAM(Classifier(network, "1", probability=name), iterations=5, selector=selector)
+        for name in ("sigmoid", "softmax")
+    )
+    if selector == "margin":
+        with pytest.raises(ValueError, match="selector: 'margin' needs another logit"):
+            sigmoid(images, 0)
+        return
+    found = sigmoid.optimise(images, 0).objectives
+    assert (found[-1] > found[0]).all()
+    if "probability" in selector:
+        with pytest.raises(ValueError, match="one logit, whose softmax is 1"):
+            softmax(images, 0)
+
+
+def test_maps_are_of_the_dtype_of_a_calls(classify, images, targets):
+    method = OptiCAM(classify("gap"), iterations=3, precision="float64")
+    found, maps = method.optimise(images, targets), method(images, targets)
+    assert found.maps.dtype == maps.dtype == torch.float32
+    assert torch.equal(found.maps, maps)
+    assert found.logits_u.dtype == found.objectives.dtype == torch.float64
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_mean_of_channels_that_is_rounding_is_told_once_a_call(images, targets, dtype):
+    torch.manual_seed(0)
+    network = torchvision.models.VisionTransformer(35, 5, 3, 4, 32, 48, num_classes=7).to(dtype).eval()
+    method, images = OptiCAM(Classifier(network), iterations=2), images.to(dtype)
+    for explain in (method, method.optimise):
+        with pytest.warns(UserWarning, match="target_layer: its channels add up to zero") as told:
+            explain(images, targets)
+        assert len(told) == 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        OptiCAM(Classifier(network), iterations=2, relu_features=True)(images, targets)
+        nn.init.constant_(network.encoder.layers[-1].ln_1.bias, 1e-3)  # the mean is that, and no rounding
+        method(images, targets)
 
 
 def test_an_image_that_stops_keeps_its_map_and_stops_no_other(classify, images, targets):
@@ -144,7 +185,7 @@ def test_relu_features_changes_maps_of_signed_features_only(classify, images, ta
         assert bool((plain - clipped).abs().max() > 1e-3) == changes
 
 
-@pytest.mark.parametrize("option", ["objective", "selector", "normalization", "iterate"])
+@pytest.mark.parametrize("option", ["objective", "selector", "normalization"])
 def test_unknown_choices_are_refused(classify, option):
     with pytest.raises(ValueError, match=f"{option}: expected one of .*, got 'none'"):
         OptiCAM(classify("gap"), **{option: "none"})

@@ -227,6 +227,25 @@ def test_bad_targets_are_refused(classify, images, name, targets, error):
 
 
 @methods
+@pytest.mark.parametrize(
+    ("score", "found"),
+    [
+        (lambda logits: logits[:, 1:2], r"shape \(\d+, 1\)"),
+        (lambda logits: logits, r"shape \(\d+, 7\)"),
+        (lambda logits: logits[:, 1].sum(), r"shape \(\)"),
+        (lambda logits: 1.0, "float"),
+    ],
+)
+def test_a_function_that_gives_no_score_an_image_is_refused(classify, images, name, score, found):
+    if name in ("Fake-CAM", "Raw attention", "Rollout"):
+        pytest.skip("reads no score")
+    with pytest.raises(
+        ValueError, match=rf"targets: the function must give one score an image.* got {found}"
+    ):
+        make(name, classify(ON[name]))(images[:3], score)
+
+
+@methods
 def test_a_bare_network_is_refused(build, name):
     with pytest.raises(TypeError, match=r"wrap a network as Classifier\(network\)"):
         make(name, build("gap"))
