@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -37,7 +38,7 @@ def cell_grid(classifier: Classifier, image_size: tuple[int, int]) -> Tensor:
         for axis, centres in enumerate(known):
             before, after = inputs[0].shape[axis - 2], output.shape[axis - 2]
             if before != after and before in centres:
-                centres[after] = _after(*centres[before], module, axis)
+                centres[after] = _after(*centres[before], module, axis, before, after)
 
     def stop(module: nn.Module, inputs: tuple[Tensor, ...], output: object) -> None:
         for handle in handles:
@@ -65,12 +66,20 @@ def to_pixels(maps: Tensor, image_size: tuple[int, int], grid: Tensor | None = N
     return F.grid_sample(flat, sampled, **options).reshape(*maps.shape[:-2], *image_size)
 
 
-def _after(first: float, pitch: float, module: nn.Module, axis: int) -> tuple[float, float]:
-    """Centre of the first cell and pitch behind a module, from those before it."""
-    kernel, stride, padding, dilation = (
-        _of_axis(getattr(module, name, 1), axis) for name in ("kernel_size", "stride", "padding", "dilation")
+def _after(
+    first: float, pitch: float, module: nn.Module, axis: int, before: int, after: int
+) -> tuple[float, float]:
+    """Centre of the first cell and pitch behind a module, from those before it and the map's sides around it."""
+    kernel, stride, dilation = (
+        _of_axis(getattr(module, name, 1), axis) for name in ("kernel_size", "stride", "dilation")
     )
-    return first + pitch * ((kernel - 1) * dilation / 2 - padding), pitch * stride
+    reach = dilation * (kernel - 1)
+    given: Any = module.padding
+    padding = 0 if isinstance(given, str) else _of_axis(given, axis)
+    if not padding and not getattr(module, "ceil_mode", False):
+        # timm's "same" layers pad as they run: half of what the windows lack, the odd pixel behind.
+        padding = max((after - 1) * stride + reach + 1 - before, 0) // 2
+    return first + pitch * (reach / 2 - padding), pitch * stride
 
 
 def _even(side: int, cells: int) -> tuple[float, float]:
@@ -81,8 +90,8 @@ def _in_cells(first: float, pitch: float, side: int, cells: int) -> tuple[float,
     return first * cells / side, pitch * cells / side
 
 
-def _of_axis(value: int | tuple[int, int], axis: int) -> int:
-    return value[axis] if isinstance(value, tuple) else value
+def _of_axis(value: int | Sequence[int], axis: int) -> int:
+    return value if isinstance(value, int) else value[axis]
 
 
 def _normalised_positions(side: int, cells: int, first: float, pitch: float) -> Tensor:

@@ -42,12 +42,12 @@ def assignment(entropy: Tensor, reduction: str = "mean") -> Tensor:
     assignment decisive. Meaning: the slides say it makes parts cover the diversity of the regions. Decisive
     assignment does not imply coverage (every region may go to one part); `assignment_balance` does.
     ``reduction`` "mean" averages over images and regions so that the value does not grow with R; "sum" adds
-    the regions of an image as printed, then averages over images.
+    the regions of an image as printed, then averages over images. No images give zero.
     """
     if reduction not in ("mean", "sum"):
         raise ValueError(f"reduction is {reduction!r}; accepted: mean, sum")
     # The gradient of a sum is one number in memory, so that a GPU need not be asked whether all are equal.
-    return entropy.sum() / entropy.numel() if reduction == "mean" else entropy.sum(dim=1).mean()
+    return entropy.sum() / max(entropy.numel() if reduction == "mean" else len(entropy), 1)
 
 
 def assignment_balance(similarity: Tensor, temperature: float) -> Tensor:

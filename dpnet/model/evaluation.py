@@ -71,10 +71,10 @@ def prepare(
     """What the model makes of feature maps [N,d,h,w] before its first parameter, on the CPU.
 
     Regions [N,R,d] for a part model, descriptors [N,d] for the baseline. The model takes them in place of the
-    maps, in training and after it, and gives the same logits; its centre must not change in between. The maps are
-    cast to ``dtype`` first, or have their own where it is None. They
-    stay in memory: with one region a cell as much as the maps, with windows of all sizes a multiple. Features with
-    a bound on memory come back as they are.
+    maps, in training and after it, and its centre must not change in between. The maps are cast to ``dtype`` first, or
+    have their own where it is None; of maps in that dtype the model gives the same logits. What is made stays in
+    memory: with one region a cell as much as the maps, with windows of all sizes a multiple. Features with a bound on
+    memory come back as they are.
     """
     if block_size(features) is not None:
         return features

@@ -8,7 +8,7 @@ from dpnet.similarity import direct
 from dpnet.similarity.backends import gives_gradient
 from dpnet.similarity.inputs import check
 from dpnet.similarity.ops import part_similarity_op
-from opticam.masking.plain import is_plain
+from opticam.masking.plain import is_plain, refuse_tangent
 
 
 def part_similarity(
@@ -34,17 +34,21 @@ def part_similarity(
         the largest); entropy [B, R] in nats, within [0, log P], or None. Scores and entropy are float64 when
         both inputs are, else float32; products are taken in the dtype of `regions`, or, of float32, as inexactly
         as TF32 where PyTorch is told that it may (`torch.set_float32_matmul_precision("high")`). Differentiable
-        once in `parts` and `regions`, through scores (to the argmax region alone) and entropy.
+        once, backward, in `parts` and `regions`, through scores (to the argmax region alone) and entropy.
 
     Raises:
         TypeError: an input is no floating tensor of a supported dtype, or only one of them is float64.
         ValueError: shapes or devices do not fit, P, R or d is 0, temperature is not positive and finite, or
             the backend is unknown.
-        RuntimeError: the backend asked for by name cannot run on these inputs; the message says why.
+        RuntimeError: the backend asked for by name cannot run on these inputs; the message says why. Or a gradient
+            is differentiated again, or taken by `torch.func.grad` and its kin.
+        NotImplementedError: an input has a tangent of forward-mode differentiation.
     """
     if is_plain(parts, regions):
         return direct.part_similarity(parts, regions, temperature, backend)
     check(parts, regions, temperature, backend)
+    refuse_tangent("parts", parts)
+    refuse_tangent("regions", regions)
     trains = torch.is_grad_enabled() and (parts.requires_grad or regions.requires_grad)
     only_parts = trains and not regions.requires_grad
     with_gradient = temperature is not None and only_parts and gives_gradient(backend, parts, regions)

@@ -1,6 +1,6 @@
 """The short way to a backend for plain tensors: no dispatcher between, arguments checked once per shape.
 
-The registered operation (ops.py) serves everything else: torch.compile, fake tensors, functorch. Both run the same
+The registered operation (ops.py) serves everything else: torch.compile, fake tensors, vmap. Both run the same
 implementations. What this saves is time of the CPU, which at few images or on a GPU may be most of a call.
 """
 
@@ -10,12 +10,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from dpnet.similarity import gradient
 from dpnet.similarity.backends import IMPLEMENTATIONS, keeps_similarities, makes_gradient, select_backend
 from dpnet.similarity.inputs import check
-from opticam.masking.plain import Memory
+from opticam.masking.plain import Memory, differentiable_once
 
 _checked = Memory()
 
@@ -65,7 +64,7 @@ class _PartSimilarity(torch.autograd.Function):
         return scores, argmax, entropy
 
     @staticmethod
-    @once_differentiable
+    @differentiable_once
     def backward(
         ctx: Any, grad_scores: Tensor | None, grad_argmax: None, grad_entropy: Tensor | None
     ) -> tuple[Tensor | None, Tensor | None, None, None]:

@@ -10,6 +10,7 @@ import torch
 from dpnet.similarity.backends import IMPLEMENTATIONS, select_backend
 from dpnet.similarity.gradient import finish, parts_and_regions
 from dpnet.similarity.reference import accumulation_dtype
+from opticam.masking.plain import differentiable_once
 
 
 @torch.library.custom_op("dpnet::part_similarity", mutates_args=())
@@ -114,6 +115,7 @@ def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[torch.Tensor
     ctx.save_for_backward(parts, regions, argmax, entropy, log_partition, entropy_gradient)
 
 
+@differentiable_once
 def _backward(
     ctx: Any,
     grad_scores: torch.Tensor | None,

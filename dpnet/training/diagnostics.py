@@ -17,12 +17,12 @@ def early_diagnostics(
     """Plain sentences, one a problem; an empty list when none is seen.
 
     ``features`` [B,d,h,w] is a sample of the training features, ``losses`` the mean cross entropy of each
-    epoch so far. Looks for: a loss above chance, a loss that does not fall, parts that collapsed onto each
+    epoch so far. Looks for: a loss above chance or NaN, a loss that does not fall, parts that collapsed onto each
     other, an assignment entropy that the temperature keeps constant.
     """
     problems = []
     chance = math.log(model.num_classes)
-    if losses[-1] > chance * 1.05:
+    if not losses[-1] <= chance * 1.05:  # NaN, too
         problems.append(f"the loss {losses[-1]:.3f} is above chance ({chance:.3f}): lower the learning rate")
     elif len(losses) > 1 and losses[-1] > 0.999 * losses[0]:
         problems.append(

@@ -27,13 +27,21 @@ from dpnet.training.settings import TrainingSettings
 
 @dataclass
 class TrainingRecord:
-    """What a run leaves besides the weights; accuracies in [0,1], seconds over all epochs."""
+    """What a run leaves besides the weights; accuracies in [0,1], seconds over all epochs.
+
+    ``history`` has an entry for each epoch: the means of all loss terms, its seconds, and, where
+    `dpnet.training.diagnostics` looked, the problems that it saw.
+    """
 
     settings: TrainingSettings
-    history: list[dict[str, float]] = field(default_factory=list)
+    history: list[dict[str, Any]] = field(default_factory=list)
     accuracy: float = math.nan
-    problems: list[str] = field(default_factory=list)
     seconds: float = 0.0
+
+    @property
+    def problems(self) -> list[str]:
+        """Signs that the run will not work; an interrupted one keeps them."""
+        return [problem for entry in self.history for problem in entry.get("problems", ())]
 
 
 @torch.enable_grad()
@@ -69,13 +77,14 @@ def train(
     forward = _distributed(model)
     epochs = range(len(record.history), settings.epochs)
     for epoch in tqdm(epochs, desc="training", unit="epoch", disable=not progress or rank() > 0):
-        record.history.append(train_epoch(model, forward, optimiser, features, labels, settings, epoch))
+        entry = train_epoch(model, forward, optimiser, features, labels, settings, epoch)
+        record.history.append(entry)
         if epoch + 1 == settings.diagnose_after:
-            record.problems = _diagnose(model, features, record.history, settings)
+            entry["problems"] = _diagnose(model, features, record.history, settings)
         if checkpoint and rank() == 0:
             save_checkpoint(checkpoint, model, optimiser, record.history, run)
-    record.accuracy = accuracy(model, features, labels, dtype=settings.dtype)
     model.float()
+    record.accuracy = accuracy(model, features, labels)  # in the dtype that the model is used in
     record.seconds = sum(entry["seconds"] for entry in record.history)
     return record
 
@@ -101,7 +110,7 @@ def train_epoch(
     labels: Tensor,
     settings: TrainingSettings,
     epoch: int,
-) -> dict[str, float]:
+) -> dict[str, Any]:
     """One pass over the images in an order drawn from (seed, epoch); returns the mean of every loss term.
 
     Features with a bound on memory are read block by block, see `dpnet.data.blocks`.
@@ -135,7 +144,7 @@ def _set_learning_rate(optimiser: torch.optim.Optimizer, fraction: float) -> Non
 
 
 def _diagnose(
-    model: Model, features: Features, history: list[dict[str, float]], settings: TrainingSettings
+    model: Model, features: Features, history: list[dict[str, Any]], settings: TrainingSettings
 ) -> list[str]:
     device = next(model.parameters()).device
     sample = features[torch.arange(min(len(features), 32))].to(device, settings.dtype)

@@ -42,11 +42,11 @@ def constraint_terms(
     weights: ConstraintWeights,
     share: float = 1.0,
 ) -> dict[str, Tensor]:
-    """The constraints with a weight above 0, each times its weight."""
+    """The constraints with a weight above 0, each times its weight; of no images the same terms."""
     terms = {}
     if weights.orthogonality:
         terms["orthogonality"] = weights.orthogonality * orthogonality(model.parts)
-    if weights.assignment and len(features):
+    if weights.assignment:
         if output.entropy is None:
             raise ValueError(
                 "output: has no entropy for the assignment; call the model with with_entropy=True"

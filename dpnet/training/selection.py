@@ -76,7 +76,8 @@ def cross_validate(
         seen, unseen = (torch.nonzero(mask).flatten() for mask in (fold != held_out, fold == held_out))
         inside = FeatureSubset(features, seen)
         model = run.recipe.build(inside, labels[seen], num_classes, seed).to(device)
-        train(model, prepare(model, inside), labels[seen], replace(run.settings, seed=seed))
+        made = prepare(model, inside, dtype=run.settings.dtype)
+        train(model, made, labels[seen], replace(run.settings, seed=seed))
         logits[unseen] = predict(model, FeatureSubset(features, unseen))
     hits = (logits.argmax(dim=1) == labels).double().mean().item()
     return {"accuracy": 100 * hits, "cross_entropy": F.cross_entropy(logits, labels).item()}

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from opticam.masking import backends, direct, inputs, reference
+from opticam.masking.plain import refuse_tangent
 
 
 def saliency_mask(
@@ -26,9 +27,11 @@ def saliency_mask(
     backend: "auto", "eager", "cpp" (CPU) or "triton" (CUDA).
 
     Returns masked [B,C,H,W] in the images' dtype and layout, and the map [B,H,W] in float32 (or float64).
-    Both are differentiable in logits_u alone: features and images count as constants.
-    Raises ValueError or TypeError naming the argument that does not fit, and RuntimeError with the reason
-    when a backend asked for by name cannot run.
+    Both are differentiable in logits_u alone: features and images count as constants. Once, backward, but for
+    "eager", which autograd differentiates as often and in the mode that is wanted.
+    Raises ValueError or TypeError naming the argument that does not fit, RuntimeError with the reason when a
+    backend asked for by name cannot run and where a gradient is differentiated again, and NotImplementedError for
+    a logits_u with a tangent of forward-mode differentiation.
     """
     served = direct.saliency_mask(features, logits_u, images, normalization, backend)
     if served is not None:
@@ -37,6 +40,7 @@ def saliency_mask(
     features, images = features.detach(), images.detach()
     if backends.choose(backend, images.device) == "eager":
         return reference.saliency_mask(features, logits_u, images, normalization)
+    refuse_tangent("logits_u", logits_u)
     masked, saliency_map, *_ = torch.ops.opticam.saliency_mask(features, logits_u, images, normalization)
     return masked, saliency_map
 

@@ -1,24 +1,22 @@
 """The short way to the Triton kernels for plain CUDA tensors: no dispatcher, arguments checked once per shape.
 
-The registered operations (ops.py) serve everything else: torch.compile, fake tensors, functorch, float64, the CPU.
+The registered operations (ops.py) serve everything else: torch.compile, fake tensors, vmap, float64, the CPU.
 Both run the same launches. What this saves is the time of the CPU, which at small batches is all there is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from types import ModuleType
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from opticam.masking import backends, inputs
-from opticam.masking.plain import Memory, is_plain
+from opticam.masking.plain import Memory, differentiable_once, is_plain
 
-Gradients = tuple[None, Tensor | None, None, None]
 _checked = Memory()
 """Whether the short way serves arguments with these facts; all of them were checked."""
 
@@ -32,7 +30,7 @@ def kernels() -> ModuleType:
 
 
 def possible(*tensors: Tensor) -> bool:
-    """Whether these are plain CUDA tensors that nothing traces, batches or fakes."""
+    """Whether these are plain CUDA tensors, as `is_plain` means it."""
     return is_plain(*tensors) and all([tensor.is_cuda for tensor in tensors])
 
 
@@ -86,22 +84,16 @@ class _SaliencyMask(torch.autograd.Function):
         return masked, saliency_map
 
     @staticmethod
-    def backward(ctx: Any, grad_masked: Tensor | None, grad_map: Tensor | None) -> Gradients:
+    @differentiable_once
+    def backward(
+        ctx: Any, grad_masked: Tensor | None, grad_map: Tensor | None
+    ) -> tuple[None, Tensor | None, None, None]:
         """dL/du from the gradients of both outputs, either of which may be absent."""
-        # Where no graph of the gradient is asked for, what forbids to differentiate it again has nothing to do.
-        compute = _gradients_once if torch.is_grad_enabled() else _gradients
-        return compute(ctx, grad_masked, grad_map)
-
-
-def _gradients(ctx: Any, grad_masked: Tensor | None, grad_map: Tensor | None) -> Gradients:
-    if grad_masked is None and grad_map is None:
-        return None, None, None, None
-    saved = *ctx.saved_tensors, ctx.weights, ctx.surface
-    gradient = kernels().saliency_mask_backward(grad_masked, grad_map, *saved, ctx.normalization)
-    return None, gradient if gradient.dtype is ctx.dtype else gradient.to(ctx.dtype), None, None
-
-
-_gradients_once: Callable[..., Gradients] = once_differentiable(_gradients)
+        if grad_masked is None and grad_map is None:
+            return None, None, None, None
+        saved = *ctx.saved_tensors, ctx.weights, ctx.surface
+        gradient = kernels().saliency_mask_backward(grad_masked, grad_map, *saved, ctx.normalization)
+        return None, gradient if gradient.dtype is ctx.dtype else gradient.to(ctx.dtype), None, None
 
 
 def channel_masks(

@@ -14,6 +14,7 @@ from torch.library import Library
 
 from opticam.masking import closed_form, cpu, cuda, reference
 from opticam.masking.inputs import layout
+from opticam.masking.plain import differentiable_once
 
 LIBRARY = Library("opticam", "DEF")
 SCHEMAS = {
@@ -139,6 +140,7 @@ def _save_for_backward(
     ctx.normalization, ctx.dtype = normalization, logits_u.dtype
 
 
+@differentiable_once
 def _backward(
     ctx: Any, grad_masked: Tensor | None, grad_map: Tensor | None, *_: Tensor | None
 ) -> tuple[Tensor | None, ...]:

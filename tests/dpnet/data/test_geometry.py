@@ -1,6 +1,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from timm.layers import Conv2dSame, create_pool2d
 from torch import nn
 
 from dpnet.data.geometry import EVEN_GRID, cell_grid, to_pixels
@@ -30,6 +31,66 @@ def response_centres(classifier, side):
         ]
         offsets.append([float(found[0]) - (left + 2), float(found[1]) - (top + 2)])
     return torch.tensor(offsets)
+
+
+def middle_cell(classifier, side):
+    """Rows (x, y) of where the middle cell lies by its grid, and where the pixels that it reads have their centroid.
+
+    All weights of a convolution are the same and pixels are next to nothing, so that the network is as good as linear:
+    the cell reads as much to the left as to the right of where it looks.
+    """
+    grid = cell_grid(classifier, (side, side))
+    for module in classifier.network.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.constant_(module.weight, 1 / module.weight[0].numel())
+    maps = []
+    handle = classifier.target_layer.register_forward_hook(lambda module, inputs, output: maps.append(output))
+    image = (1e-4 * torch.rand(1, 3, side, side)).requires_grad_()
+    classifier.network.eval()(image)
+    handle.remove()
+    cells = maps[0].shape[-1]
+    (gradient,) = torch.autograd.grad(maps[0][..., cells // 2, cells // 2].sum(), image)
+    read, pixels = gradient.abs().sum(dim=(0, 1)).double(), torch.arange(side) + 0.5
+    centroid = torch.stack([(read.sum(dim=axis) * pixels).sum() for axis in (0, 1)]) / read.sum()
+    return (grid[:, 0] + grid[:, 1] * (cells // 2)) * side / cells, centroid.float()
+
+
+@pytest.mark.parametrize(
+    ("name", "side"),
+    [("efficientnet_lite0", 640), ("efficientnet_lite0", 500), ("efficientnet_b0", 500), ("resnet50", 500)],
+)
+def test_a_cell_reads_the_pixels_around_where_the_grid_puts_it(name, side):
+    torch.manual_seed(0)
+    said, read = middle_cell(Classifier(build_network(name)), side)
+    assert (said - read).abs().max() < 0.5
+
+
+@pytest.mark.parametrize("side", [96, 97, 98, 99])
+@pytest.mark.parametrize(
+    "layer",
+    [
+        Conv2dSame(3, 3, 5, stride=3),
+        Conv2dSame(3, 3, 3, stride=2, dilation=2),
+        create_pool2d("max", 5, stride=3, padding="same"),
+        create_pool2d("avg", 4, stride=4, padding="same"),
+        nn.Conv2d(3, 3, 5, stride=2, padding="valid"),
+        nn.AvgPool2d(3, stride=3, ceil_mode=True),
+        nn.MaxPool2d([5, 5], stride=[2, 2], padding=[1, 1]),
+    ],
+    ids=str,
+)
+def test_padding_is_that_of_the_forward_pass(layer, side):
+    network = nn.Sequential(layer, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    grid = cell_grid(Classifier(network, "0"), (side, side))
+    if isinstance(layer, nn.Conv2d):
+        nn.init.constant_(layer.weight, 1 / layer.weight[0].numel())
+        nn.init.zeros_(layer.bias)
+    ramp = (torch.arange(side) + 0.5).expand(1, 3, side, side)
+    # The largest value in a cell's window is its right edge, the smallest its left, the mean its centre.
+    centres = ((layer(ramp) - layer(-ramp)) / 2)[0, 0, layer(ramp).shape[2] // 2]
+    cells = len(centres)
+    said = (grid[0, 0] + grid[0, 1] * torch.arange(cells)) * side / cells
+    torch.testing.assert_close(said[2:-2], centres[2:-2].detach())
 
 
 @pytest.mark.parametrize(("name", "side"), [("sample_resnet", 192), ("sample_vgg", 64)])

@@ -72,6 +72,7 @@ def test_assignment_is_r_ln_p_for_equal_scores_and_zero_for_one_hot():
     one_hot = 1e3 * parts[torch.randint(5, (3, 7))]
     entropy = part_similarity(parts, one_hot, temperature=1.0, backend="eager")[2]
     assert assignment(entropy, "sum").item() == pytest.approx(0, abs=1e-9)
+    assert assignment(entropy[:0]) == assignment(entropy[:0], "sum") == 0
 
 
 def test_descending_assignment_lowers_the_entropy():

@@ -1,3 +1,4 @@
+import math
 import warnings
 
 import numpy as np
@@ -8,6 +9,7 @@ from sklearn.linear_model import LogisticRegression
 from dpnet.model.evaluation import accuracy, interpretability, predict
 from dpnet.model.part_layer import GlobalClassifier, PartClassifier
 from dpnet.model.regions import RegionScheme
+from dpnet.training.diagnostics import early_diagnostics
 from dpnet.training.loop import train
 from dpnet.training.settings import ConstraintWeights, TrainingSettings
 
@@ -162,6 +164,7 @@ def test_early_diagnostics_name_a_run_that_cannot_work():
     with pytest.warns(UserWarning, match="above chance"):
         record = train(build_parts(), features, labels, settings)
     assert len(record.problems) == 1
+    assert len(early_diagnostics(GlobalClassifier(16, 3), features, [1.0, math.nan, math.nan])) == 1
     inert = PartClassifier(16, 3, parts_per_class=4, temperature=100.0)
     settings = TrainingSettings(**QUICK, constraints=ConstraintWeights(assignment=1.0))
     with pytest.warns(UserWarning, match="cannot act at temperature 100"):
@@ -170,6 +173,25 @@ def test_early_diagnostics_name_a_run_that_cannot_work():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         train(build_parts(), features, labels, TrainingSettings(epochs=3, learning_rate_classifier=3e-2))
+
+
+def test_a_resumed_run_keeps_the_problems_that_were_seen(tmp_path):
+    features, labels = planted_parts(num_images=60)
+    rates = {"learning_rate_classifier": 0.0, "learning_rate_parts": 0.0}
+    settings = TrainingSettings(epochs=3, **rates, diagnose_after=2)
+    path = tmp_path / "checkpoint.pt"
+    with pytest.warns(UserWarning, match="does not fall"):
+        first = train(build_parts(), features, labels, settings, checkpoint=path)
+    again = train(build_parts(), features, labels, settings, checkpoint=path)
+    assert again.problems == first.problems and len(first.problems) == 1
+
+
+def test_the_training_accuracy_is_that_of_the_model_as_it_is_used():
+    features = torch.randn(3000, 16, 2, 2, generator=torch.Generator().manual_seed(0))
+    labels = torch.arange(3000) % 3  # nothing to learn: many images lie near a boundary
+    model = build_parts()
+    record = train(model, features, labels, TrainingSettings(epochs=1, precision="bfloat16"))
+    assert record.accuracy == accuracy(model, features, labels)
 
 
 @pytest.mark.parametrize(

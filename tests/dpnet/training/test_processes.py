@@ -12,10 +12,10 @@ PROGRAM = Path(__file__).parents[1] / "programs" / "train_part_layer.py"
 ROOT = Path(__file__).parents[3]
 
 
-def run(output, checkpoint="", last_read=-1, processes=1):
+def run(output, checkpoint="", last_read=-1, processes=1, batch_size=10):
     launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
     command = [sys.executable, *(launcher if processes > 1 else []), str(PROGRAM)]
-    arguments = [str(output), str(checkpoint), str(last_read)]
+    arguments = [str(output), str(checkpoint), str(last_read), str(batch_size)]
     environment = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "PATH": "/usr/bin:/bin"}
     return subprocess.run(
         [*command, *arguments], env=environment, capture_output=True, text=True, timeout=120
@@ -30,9 +30,14 @@ def one_process(tmp_path_factory):
     return torch.load(output)
 
 
-def test_two_processes_give_the_weights_of_one(tmp_path, one_process):
-    done = run(tmp_path / "weights.pt", processes=2)
+@pytest.mark.parametrize("batch_size", [10, 1])
+def test_two_processes_give_the_weights_of_one(tmp_path, one_process, batch_size):
+    # In batches of one image the second process never gets any.
+    done = run(tmp_path / "weights.pt", processes=2, batch_size=batch_size)
     assert done.returncode == 0, done.stderr
+    if batch_size != 10:
+        assert run(tmp_path / "alone.pt", batch_size=batch_size).returncode == 0
+        one_process = torch.load(tmp_path / "alone.pt")
     both = torch.load(tmp_path / "weights.pt")
     assert both.keys() == one_process.keys()
     for name, expected in one_process.items():

@@ -53,6 +53,14 @@ def test_no_image_is_predicted_by_a_model_that_has_seen_it():
     assert cross_validate(run, features, labels, 3)["accuracy"] > 85
 
 
+@pytest.mark.parametrize("recipe", [GlobalRecipe("l2", True), PartRecipe(3)], ids=["global", "parts"])
+def test_candidates_train_on_stored_halves_as_on_the_same_numbers_in_their_own_precision(recipe):
+    features, labels = hidden_part()
+    halves = features.bfloat16()
+    run = Run("any", recipe, QUICK)
+    assert cross_validate(run, halves, labels, 3) == cross_validate(run, halves.float(), labels, 3)
+
+
 def test_the_best_candidate_is_chosen_and_kept_on_disk(tmp_path):
     features, labels = hidden_part()
     record = tmp_path / "new" / "selection.csv"

@@ -50,6 +50,28 @@ def test_opcheck_masks():
     opcheck(OPS.step_masks, (ranks, images, torch.zeros(1, 3, 1, 1), torch.tensor([0, 100, 483])))
 
 
+@pytest.mark.parametrize("backend", ["auto", "eager"])
+def test_what_is_no_first_derivative_backward_is_autograds_or_refused(backend):
+    features, logits_u, images = arguments(torch.float64)
+    logits_u = logits_u.detach().double().requires_grad_()
+
+    def masked(logits_u):
+        return saliency_mask(features, logits_u, images, backend=backend)[0].square().mean()
+
+    if backend == "eager":
+        assert torch.autograd.gradgradcheck(masked, (logits_u,))
+        assert torch.autograd.gradcheck(masked, (logits_u,), check_forward_ad=True)
+        return
+    value = masked(logits_u)
+    (gradient,) = torch.autograd.grad(value, logits_u, create_graph=True)
+    with pytest.raises(RuntimeError, match="differentiated again"):
+        (value + gradient.square().sum()).backward()
+    with pytest.raises(NotImplementedError, match="logits_u has a tangent"):
+        torch.func.jvp(masked, (logits_u.detach(),), (logits_u.detach(),))
+    with pytest.raises(RuntimeError, match="functorch transforms"):
+        torch.func.grad(masked)(logits_u.detach())
+
+
 def everything(features, logits_u, images, ranks, backend):
     masked, saliency_map = saliency_mask(features, logits_u, images, backend=backend)
     masks = channel_masks(features, images, [0, 3], backend)
