@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from opticam.data.files import write_text
 from reproduce.report.content import Given
 from reproduce.report.document import Block, Document
 from reproduce.report.downloads import with_downloads
@@ -53,7 +54,7 @@ def write_report(given: Given) -> list[Path]:
     document = Document(TITLE, list(with_downloads(blocks)))
     texts = {HTML: to_html(document), MARKDOWN: to_markdown(document, given.folder)}
     for name, text in texts.items():
-        (given.folder / name).write_text(text, encoding="utf-8")
+        write_text(given.folder / name, text)
     return [given.folder / name for name in texts]
 
 

@@ -3,9 +3,11 @@
 import heapq
 import itertools
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
 from dataclasses import replace
@@ -168,6 +170,28 @@ def test_a_second_run_leaves_the_rows_of_a_running_group_alone(tmp_path, capsys)
     assert not in_use(path)
     with Store(path) as store:
         assert len(store.frame("p", "e")) == 2
+
+
+def test_a_file_that_one_may_not_write_is_not_in_use():
+    """An idle one; while it is open, its user's second connection finds it locked."""
+    folder = Path(tempfile.mkdtemp())  # tmp_path lies in a folder that other users may not enter
+    path = folder / "results.rank1.sqlite"
+    with Store(path) as store:
+        store.write([Row("p", "e", "n", "m", "i", "AD", 1.0)])
+        assert in_use(path)
+    path.chmod(0o444)
+    folder.chmod(0o555)
+    child = os.fork()
+    if not child:
+        try:
+            if os.geteuid() == 0:  # who may write everything
+                os.setuid(65534)
+            os._exit(in_use(path))
+        finally:
+            os._exit(2)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    folder.chmod(0o755)
+    shutil.rmtree(folder)
 
 
 def test_one_process_does_all_in_the_order_given():
