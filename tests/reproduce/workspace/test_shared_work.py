@@ -15,12 +15,14 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 import torch.distributed as dist
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dpnet.training.processes import alone, rank, world_size
-from reproduce.__main__ import main
+from reproduce.__main__ import _parse, main
+from reproduce.cli.opening import workspace
 from reproduce.saliency.evaluation import _missing, batches, evaluate
 from reproduce.saliency.requests import Request, by_network
 from reproduce.workspace import processes
@@ -192,6 +194,16 @@ def test_a_file_that_one_may_not_write_is_not_in_use():
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     folder.chmod(0o755)
     shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_each_process_of_a_run_computes_on_a_gpu_of_its_own(monkeypatch, place):
+    current = []
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "set_device", current.append)
+    monkeypatch.setenv("LOCAL_RANK", str(place))
+    given = workspace(_parse(["run", "--profile", "photographs", "--device", "cuda"]))
+    assert given.device == torch.device("cuda", place) and current == [place]
 
 
 def test_one_process_does_all_in_the_order_given():
