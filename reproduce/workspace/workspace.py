@@ -149,6 +149,13 @@ class Workspace:
         given = dataclasses.replace(self.real, labels=None, boxes=None).fingerprint
         return f"{self.profile.name} {given} {self.source.fingerprint}"
 
+    def of_models(self, name: str) -> str:
+        """An experiment in the store, or a folder beside it, of what rests on trained part models.
+
+        Those of a first look are trained shorter, and do not take the place of the whole run's.
+        """
+        return f"{name}-first-look" if self.profile.limit else name
+
     def digest(self, network: str, normalised: bool = True) -> str:
         """Hash of what a network's maps depend on."""
         key = network, normalised

@@ -183,7 +183,8 @@ def test_a_table_says_from_how_many_images_and_seeds_it_is_and_what_it_took(page
 def test_a_table_of_dp_net_says_its_seeds(make_parts_workspace, limit, words):
     workspace = make_parts_workspace(limit=limit)
     experiment = MainTable()
-    workspace.store.write([Row("test", EXPERIMENT, "tiny", "Global", run_key("fine", 0), "accuracy", 60.0)])
+    keys = "test", workspace.of_models(EXPERIMENT), "tiny", "Global", run_key("fine", 0)
+    workspace.store.write([Row(*keys, "accuracy", 60.0)])
     run = workspace.store.start_run(commit="c", versions={}, device="d", seed=0, arguments={})
     workspace.store.add_stage(run, experiment.name, 12.34)
     table = experiment.tables(workspace)["dpnet_main"]

@@ -40,17 +40,23 @@ def run_program(folder, *launcher):
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
-    lines = [line.split(" trains ") for line in done.stdout.splitlines() if " trains " in line]
-    return lines, {name: pd.read_csv(folder / "tables" / f"{name}.csv", dtype=str) for name in TABLES}
+    said = {
+        word: [line.split(word) for line in done.stdout.splitlines() if word in line]
+        for word in (" trains ", " writes ")
+    }
+    return said, {name: pd.read_csv(folder / "tables" / f"{name}.csv", dtype=str) for name in TABLES}
 
 
 def test_two_processes_share_dpnets_models_and_give_the_tables_of_one(tmp_path):
     (one, expected), (two, found) = (
         run_program(tmp_path / name, *launcher) for name, launcher in (("one", []), ("two", TORCHRUN))
     )
-    trained = Counter(model for _, model in two)
-    assert trained == Counter(model for _, model in one) and set(trained.values()) == {1}
-    assert {who for who, _ in two} == {"process 0", "process 1"}
+    trained = Counter(model for _, model in two[" trains "])
+    assert trained == Counter(model for _, model in one[" trains "]) and set(trained.values()) == {1}
+    assert {who for who, _ in two[" trains "]} == {"process 0", "process 1"}
+    files = {("process 0", "results.sqlite"), ("process 1", "results.rank1.sqlite")}
+    assert {(who, file) for who, file in two[" writes "]} == files  # no process waits for another one's rows
+    assert {path.name for path in (tmp_path / "two" / "results").glob("*.sqlite")} == {"results.sqlite"}
     for name in TABLES:
         pd.testing.assert_frame_equal(found[name], expected[name], check_exact=True)
 
