@@ -5,6 +5,7 @@ import csv
 import html
 import re
 import shlex
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -319,6 +320,15 @@ def test_a_second_report_of_the_same_store_is_left_alone(tiny_command, written, 
     assert (written / "report.html").stat().st_mtime_ns == before
     assert tiny_command(["report", "--force", *place]) == 0
     assert (written / "report.html").stat().st_mtime_ns > before
+
+
+def test_tables_beside_their_store_are_written_once(tiny_command, written, tmp_path, capsys):
+    """Without --output they lie in the folder whose files are inputs."""
+    results = shutil.copytree(written / "results", tmp_path / "results")
+    tiny_command(["tables", "--results", str(results)])
+    assert "table   " in capsys.readouterr().out
+    tiny_command(["tables", "--results", str(results)])
+    assert "are up to date" in capsys.readouterr().out
 
 
 def test_texts_are_escaped():
