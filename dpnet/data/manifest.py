@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from opticam.classifier import Classifier
-from opticam.data.files import whole_file
+from opticam.data.files import write_text
 from opticam.layers import layer_name
 
 MANIFEST_NAME = "manifest.json"
@@ -121,8 +121,7 @@ def weights_hash(network: nn.Module) -> str:
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Write a manifest into a folder, complete or not at all."""
-    with whole_file(folder / MANIFEST_NAME) as temporary:
-        temporary.write_text(json.dumps(asdict(manifest), indent=2) + "\n")
+    write_text(folder / MANIFEST_NAME, json.dumps(asdict(manifest), indent=2) + "\n")
 
 
 def read_manifest(folder: str | Path) -> Manifest:

@@ -43,14 +43,26 @@ def _in_group() -> bool:
     return dist.is_available() and dist.is_initialized() and not _ALONE.get()
 
 
+def own_device(device: str) -> torch.device:
+    """The device that a process computes on: under torchrun "cuda" without a number is a GPU for each.
+
+    Raises ValueError where the machine has no GPU left for this process.
+    """
+    chosen = torch.device(device)
+    if chosen.type != "cuda" or chosen.index is not None or "LOCAL_RANK" not in os.environ:
+        return chosen
+    place, count = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
+    if place >= count:
+        raise ValueError(f"device: {count} GPUs for {place + 1} processes or more; start one for each GPU")
+    torch.cuda.set_device(place)
+    return torch.device("cuda", place)
+
+
 def join_processes(device: str) -> torch.device:
     """Join the group that torchrun announced, if it did, and return this process's device."""
-    chosen = torch.device(device)
+    chosen = own_device(device)
     if "RANK" not in os.environ:
         return chosen
-    if chosen.type == "cuda":
-        chosen = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
-        torch.cuda.set_device(chosen)
     dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo", timeout=PATIENCE)
     return chosen
 

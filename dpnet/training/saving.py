@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 from dpnet.data.sources import BackboneSource, DataSource
 from dpnet.model.part_layer import GlobalClassifier, Model, PartClassifier, model_arguments
 from dpnet.model.regions import RegionScheme
-from opticam.data.files import save_tensors, whole_file
+from opticam.data.files import save_tensors, write_text
 from opticam.networks import is_users_function
 
 WEIGHTS_NAME, CARD_NAME = "model.safetensors", "model.json"
@@ -43,8 +43,7 @@ def save_model(folder: str | Path, model: Model, card: ModelCard) -> Path:
     folder = Path(folder)
     save_tensors(folder / WEIGHTS_NAME, model.state_dict())
     text = json.dumps({"model": model_arguments(model), "card": asdict(card)}, indent=2)
-    with whole_file(folder / CARD_NAME) as temporary:
-        temporary.write_text(text + "\n")
+    write_text(folder / CARD_NAME, text + "\n")
     return folder
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from dpnet.model.evaluation import predict, prepare
 from dpnet.training.loop import train
 from dpnet.training.runs import Run
 from dpnet.training.settings import ConstraintWeights
+from opticam.data.files import write_text
 
 # Tried from the largest down by `choose_weights`.
 WEIGHT_GRIDS = {
@@ -25,6 +27,8 @@ WEIGHT_GRIDS = {
     "assignment": (0.3, 0.1, 0.03, 0.01, 0.003),
     "class_specificity": (10.0, 3.0, 1.0, 0.3, 0.1),
 }
+FIGURES = ("accuracy", "cross_entropy")
+"""Of each candidate, in a record."""
 
 
 class FeatureSubset:
@@ -190,7 +194,19 @@ class _Record:
 
 
 def _read_record(path: Path) -> dict[str, dict[str, float]]:
-    return pd.read_csv(path, index_col="candidate").T.to_dict() if path.exists() else {}
+    """Figures by candidate; none where there is no file. Raises ValueError for an empty or cut one, naming it."""
+    if not path.exists():
+        return {}
+    text = path.read_text(encoding="utf-8")
+    try:
+        table = pd.read_csv(io.StringIO(text), index_col="candidate")[list(FIGURES)].astype(float)
+    except (ValueError, KeyError):  # no header, or another one
+        table = pd.DataFrame()
+    if table.empty or not text.endswith("\n"):
+        raise ValueError(
+            f"record: {path} is empty or cut short; remove it to have its candidates tried again"
+        )
+    return {str(name): dict(zip(FIGURES, row)) for name, row in zip(table.index, table.to_numpy().tolist())}
 
 
 class _Validation:
@@ -214,6 +230,5 @@ class _Validation:
         if run.name not in self.table:
             self.table[run.name] = cross_validate(run, *self.given, device=self.device)
             if self.path:
-                self.path.parent.mkdir(parents=True, exist_ok=True)
-                pd.DataFrame(self.table).T.to_csv(self.path, index_label="candidate")
+                write_text(self.path, pd.DataFrame(self.table).T.to_csv(index_label="candidate"))
         return self.table[run.name]

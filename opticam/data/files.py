@@ -20,12 +20,17 @@ def whole_file(path: Path) -> Iterator[Path]:
     an ``OSError``, whatever library wrote.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Not tempfile's: a file replaces another in one step only from the same folder, and without its modes of 0600.
+    # Not tempfile's: a file replaces another in one step only from the same folder.
     temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
+        temporary.touch()
+        mode = (
+            temporary.stat().st_mode & 0o777
+        )  # what the umask leaves; libraries may write files of mode 0600
         yield temporary
         with open(temporary, "rb") as file:
             os.fsync(file.fileno())
+        temporary.chmod(mode)
         os.replace(temporary, path)
     except (OSError, SafetensorError) as error:
         if not path.parent.is_dir():
@@ -37,6 +42,12 @@ def whole_file(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def write_text(path: Path, text: str) -> None:
+    """Write text in UTF-8 to ``path``, as `whole_file` does."""
+    with whole_file(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
 def save_tensors(path: Path, tensors: dict[str, torch.Tensor], notes: dict[str, str] | None = None) -> None:
     """Write tensors and notes to ``path``, as `whole_file` does."""
     contiguous = {name: tensor.contiguous() for name, tensor in tensors.items()}
@@ -45,7 +56,12 @@ def save_tensors(path: Path, tensors: dict[str, torch.Tensor], notes: dict[str, 
 
 
 def load_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
-    """Tensors and notes of a file that ``save_tensors`` wrote; raises ``ValueError`` if it is damaged."""
+    """Tensors and notes of a file that ``save_tensors`` wrote.
+
+    Raises ``ValueError`` if it is damaged, ``OSError`` if it is missing or may not be read.
+    """
+    with path.open("rb"):  # safetensors says of a file that it may not read that there is none
+        pass
     try:
         with safe_open(path, framework="pt", device="cpu") as file:
             return {name: file.get_tensor(name) for name in list(file.keys())}, dict(file.metadata() or {})

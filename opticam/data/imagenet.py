@@ -42,7 +42,7 @@ class ImageNetSet(Dataset[tuple[Tensor, int]]):
     transform: "resize256+centercrop224" (Opti-CAM's Appendix A) or "squash224". first: names that come before the
     others. limit: take the first ones.
 
-    names: picture names without suffix. labels: int64 [N]. paths: the files.
+    names: picture names without suffix. labels: int64 [N]. paths: the files. annotations: the boxes by picture name.
     Raises `FileNotFoundError` for a missing folder or file, `ValueError` when the folder has no labelled
     picture, or the boxes are of other pictures; an item raises `CorruptImageError` when its picture cannot be decoded.
     """
@@ -65,8 +65,8 @@ class ImageNetSet(Dataset[tuple[Tensor, int]]):
             raise ValueError(f"labels: {str(labels)!r} names none of the pictures in {str(images)!r}")
         self.paths = [files[name] for name in self.names]
         self.labels = torch.tensor([class_ids[name] for name in self.names])
-        self._annotations: Mapping[str, ObjectBoxes] = {} if boxes is None else read_boxes(boxes)
-        if boxes is not None and self._annotations.keys().isdisjoint(self.names):
+        self.annotations: Mapping[str, ObjectBoxes] = {} if boxes is None else read_boxes(boxes)
+        if boxes is not None and self.annotations.keys().isdisjoint(self.names):
             raise ValueError(f"boxes: {str(boxes)!r} holds boxes of none of the pictures in {str(images)!r}")
 
     def __len__(self) -> int:
@@ -83,9 +83,9 @@ class ImageNetSet(Dataset[tuple[Tensor, int]]):
         """
         if protocol not in ("paper", "legacy"):
             raise ValueError(f"protocol must be 'paper' or 'legacy', got {protocol!r}")
-        if self.names[index] not in self._annotations:
+        if self.names[index] not in self.annotations:
             return torch.empty(0, 4)
-        boxes, size = self._annotations[self.names[index]]
+        boxes, size = self.annotations[self.names[index]]
         size = size or open_image(self.paths[index]).size
         if protocol == "legacy":
             return legacy_boxes(boxes, size, self.transform)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 
+from opticam.data.files import write_text
 from reproduce.benchmarks.environment import environment
 from reproduce.workspace.fingerprint import file_digest
 from reproduce.workspace.paths import PUBLISHED, ROOT
@@ -60,7 +61,7 @@ class Record:
         """Write the rows of a group, in place of those that the file holds, once all of them are measured."""
         measured = [{**group, **row, **self.facts} for row in rows]
         self.rows = [row for row in self.rows if not self._belongs(row, group)] + measured
-        pd.DataFrame(self.rows).to_csv(self.path, index=False)
+        write_text(self.path, pd.DataFrame(self.rows).to_csv(index=False))
         print(f"{self.path.name}: {', '.join(map(str, group.values()))}", flush=True)
 
     def _belongs(self, row: Mapping[str, object], group: Mapping[str, object]) -> bool:

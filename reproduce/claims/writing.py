@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from opticam.data.files import write_text
 from reproduce.benchmarks.environment import commit
 from reproduce.claims.judging import COLUMNS, frame, judge
 from reproduce.claims.measured import stored_results
@@ -25,7 +26,7 @@ def current_claims(workspace: Workspace, outputs: Outputs) -> pd.DataFrame:
     path = outputs.folder / FILE
     if outputs.anew or not outputs.drawn.current("all", "claims", outputs.digest):
         claims = frame(judge(stored_results(workspace)))
-        claims.to_csv(path, index=False, float_format="%.10g", lineterminator="\n")
+        write_text(path, claims.to_csv(index=False, float_format="%.10g", lineterminator="\n"))
         outputs.drawn.record("all", "claims", outputs.digest, commit(), [path])
     return read_claims(outputs.folder)
 

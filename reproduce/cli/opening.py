@@ -7,8 +7,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-import torch
-
+from dpnet.training.processes import own_device
 from opticam import METHODS
 from opticam.cli.options import pixel_options
 from reproduce.cli.parts_options import parts_input, with_parts_options
@@ -47,7 +46,7 @@ def workspace(options: argparse.Namespace) -> Workspace:
         profile,
         real,
         options.results,
-        device=torch.device(options.device),
+        device=own_device(options.device),
         progress=not options.quiet and is_first(),
         all_maps=options.map_cache,
         optimize=options.optimize or profile.optimize,

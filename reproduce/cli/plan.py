@@ -33,6 +33,7 @@ class Names:
     """Stands for pictures that are not there: the number and names of ImageNet's validation set."""
 
     has_boxes = has_labels = True
+    boxes_fingerprint = ""
     size = (PICTURE_SIZE, PICTURE_SIZE)
     class_names = None
     fingerprint = "planned"

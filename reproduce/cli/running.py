@@ -20,8 +20,7 @@ from reproduce.experiments.computing import Computation, Stages, compute, expect
 from reproduce.experiments.outcome import outcomes
 from reproduce.experiments.outputs import Outputs
 from reproduce.parts.entered_runs import enter_runs
-from reproduce.saliency.evaluation import EXPERIMENT as SALIENCY
-from reproduce.saliency.evaluation import WITHOUT_BOXES
+from reproduce.saliency.stored import WITHOUT_BOXES, skipped
 from reproduce.workspace.interruption import to_end
 from reproduce.workspace.processes import (
     check_no_other_group,
@@ -153,9 +152,9 @@ def _start(given: Workspace, options: argparse.Namespace) -> str:
 
 
 def _report_skips(given: Workspace, options: argparse.Namespace) -> int:
-    found = [given.store.skips(given.profile.name, kind) for kind in (SALIENCY, WITHOUT_BOXES)]
+    found = [skipped(given), given.store.skips(given.profile.name, WITHOUT_BOXES)]
     for skips, what in zip(found, ("were skipped", "have no object boxes and no localisation")):
         if len(skips):
             example = f"{skips.image[0]}: {skips.reason[0]}"
-            print(f"{len(skips)} images {what}, for example {example}", file=sys.stderr)
+            print(f"{skips.image.nunique()} images {what}, for example {example}", file=sys.stderr)
     return 1 if any(map(len, found)) and not options.allow_skips else 0

@@ -13,11 +13,10 @@ from reproduce.cli.options import command_line
 from reproduce.cli.publishing import check_one_origin, clear_published
 from reproduce.experiments.outcome import Outcome
 from reproduce.experiments.outputs import Outputs, draw
-from reproduce.report import HTML, Given, write_report
-from reproduce.report.content import MEASURED
-from reproduce.workspace.fingerprint import file_digest, inputs_digest
+from reproduce.report import HTML, Given, report_digest, write_report
+from reproduce.workspace.fingerprint import inputs_digest
 from reproduce.workspace.paths import PUBLISHABLE, PUBLISHED
-from reproduce.workspace.processes import is_first
+from reproduce.workspace.processes import is_first, several
 from reproduce.workspace.workspace import Workspace
 
 
@@ -47,9 +46,9 @@ def tell(given: Workspace, outputs: Outputs, options: argparse.Namespace) -> Non
     """
     made = outputs.drawn
     content = Given(given, outputs.told, outputs.folder, made, outputs.commit, partial(command_line, options))
-    read = [path for kind in MEASURED for path in sorted(content.measured(kind).glob("*"))]
-    digest = file_digest([path for path in read if path.is_file()], outputs.digest)
-    is_current = not outputs.anew and made.current("all", "report", digest)
+    digest = report_digest(content, outputs.digest)
+    # Several processes only run, and a report tells of each run; so all of them know without asking that it is due.
+    is_current = not outputs.anew and not several() and made.current("all", "report", digest)
     paths = [] if is_current else write_report(content)
     if not is_first():
         return

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from reproduce.experiments import Experiment
-from reproduce.saliency import evaluation
+from reproduce.saliency import evaluation, stored
 from reproduce.saliency.requests import Request
 from reproduce.workspace.paths import PROFILES
 from reproduce.workspace.processes import gather, is_first, merge_ranks, several, share, wait
@@ -128,7 +128,7 @@ def _requests(workspace: Workspace, experiments: Sequence[Experiment]) -> list[R
     _bring_networks(workspace, experiments)
     requests = [request for experiment in experiments for request in experiment.requests(workspace)]
     if is_first():
-        evaluation.discard_outdated(workspace, requests)
+        stored.discard_outdated(workspace, requests)
     wait()  # nobody asks what is stored before
     return requests
 

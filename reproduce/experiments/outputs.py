@@ -9,6 +9,7 @@ import matplotlib
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from opticam.data.files import whole_file, write_text
 from reproduce.benchmarks.environment import commit
 from reproduce.experiments.outcome import Outcome
 from reproduce.tables.layout import to_csv, to_latex, to_markdown
@@ -41,7 +42,7 @@ class Outputs:
                     ("tex", to_latex(table)),
                 ):
                     files.append(self.folder / "tables" / f"{name}.{suffix}")
-                    files[-1].write_text(text, encoding="utf-8")
+                    write_text(files[-1], text)
                     yield files[-1]
             self._record(outcome, "tables", files)
 
@@ -86,6 +87,8 @@ def _save(figure: Figure, png: Path, pdf: Path) -> None:
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
     tight = figure.get_tightbbox().padded(matplotlib.rcParams["savefig.pad_inches"])
-    figure.savefig(png, dpi=DPI, bbox_inches=tight)
     # No creation date in the file: the same store gives the same bytes.
-    figure.savefig(pdf, dpi=DPI, bbox_inches=tight, metadata={"CreationDate": None})
+    for path, metadata in ((png, None), (pdf, {"CreationDate": None})):
+        with whole_file(path) as temporary:
+            kind = path.suffix.removeprefix(".")
+            figure.savefig(temporary, format=kind, dpi=DPI, bbox_inches=tight, metadata=metadata)

@@ -170,4 +170,4 @@ def _store(workspace: Workspace, dataset: str, backbone: str, method: str, table
     """Keep the accuracies of a table indexed by layer and candidate."""
     keys = workspace.profile.name, SELECTION, backbone, method, dataset
     found = table["accuracy"].items()
-    workspace.store.write(Row(*keys, f"{METRIC}: {layer}, {name}", value) for (layer, name), value in found)
+    workspace.sink.write(Row(*keys, f"{METRIC}: {layer}, {name}", value) for (layer, name), value in found)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from opticam.data.files import write_text
 from reproduce.workspace.paths import PROFILES
 
 
@@ -27,8 +28,7 @@ def bring_selection(profile: str, record: Path) -> None:
     kept = pd.read_csv(selection_file(profile), dtype=str)
     rows = kept[kept["record"] == record.stem].drop(columns="record")
     if len(rows):
-        record.parent.mkdir(parents=True, exist_ok=True)
-        rows.to_csv(record, index=False, lineterminator="\n")
+        write_text(record, rows.to_csv(index=False, lineterminator="\n"))
 
 
 def keep_selection(profile: str, records: Iterable[Path]) -> Path:
@@ -36,6 +36,5 @@ def keep_selection(profile: str, records: Iterable[Path]) -> Path:
     tables = {path.stem: pd.read_csv(path, dtype=str) for path in sorted(records)}
     joined = pd.concat(tables, names=["record", None]).reset_index(level="record")
     path = selection_file(profile)
-    path.parent.mkdir(exist_ok=True)
-    joined.to_csv(path, index=False, lineterminator="\n")
+    write_text(path, joined.to_csv(index=False, lineterminator="\n"))
     return path

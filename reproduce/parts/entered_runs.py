@@ -30,8 +30,9 @@ def enter_runs(workspace: Workspace) -> int:
         if not any(run.dataset == dataset for run in found):
             raise FileNotFoundError(f"parts-runs: {folder} holds no run; `python -m dpnet train` writes them")
     forget(workspace, found)
+    experiment = workspace.of_models(EXPERIMENT)
     for run, (card, _) in found.items():
-        keys = workspace.profile.name, EXPERIMENT, run.backbone, run.method, run.image
+        keys = workspace.profile.name, experiment, run.backbone, run.method, run.image
         figures = {name: value for name, value in card.results.items() if name not in NOT_STORED}
         figures["accuracy"] = card.results["test_accuracy"]
         workspace.store.write(Row(*keys, name, float(value)) for name, value in figures.items())

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
 
+import pandas as pd
 import torch
 from tqdm.auto import tqdm
 
@@ -42,7 +43,7 @@ from reproduce.parts.data import (
 from reproduce.parts.measuring import measured
 from reproduce.parts.prepared import prepared
 from reproduce.published.numbers import labelled, split_label
-from reproduce.workspace.processes import share, share_shown, wait
+from reproduce.workspace.processes import gather, is_first, share, share_shown, wait
 from reproduce.workspace.store import Row
 from reproduce.workspace.workspace import Workspace
 
@@ -67,7 +68,7 @@ __all__ = [
     "train_missing",
 ]
 
-EXPERIMENT = "parts"
+EXPERIMENT = "parts"  # and the folder of the trained models; of a first look as `Workspace.of_models` says
 DEFINITION = "definition"  # metric under which it is stored what a result was computed from
 LAYER = "layer "  # metrics that begin with it name the layer that a model reads
 SAME_LAYER = "Global [layer of Parts]"  # the baseline on the layer that the parts have chosen
@@ -103,10 +104,11 @@ class PartRun:
         """Whether this is the baseline without parts."""
         return split_label(self.method)[0] == "Global"
 
-    def weights_file(self, folder: Path) -> Path:
+    def weights_file(self, workspace: Workspace) -> Path:
         """Where the trained model lies."""
         name = "-".join((self.dataset, self.backbone, self.method, str(self.seed)))
-        return folder / "parts" / (name.replace(" ", "").replace("[", ".").replace("]", "") + ".safetensors")
+        name = name.replace(" ", "").replace("[", ".").replace("]", "")
+        return workspace.results / workspace.of_models(EXPERIMENT) / f"{name}.safetensors"
 
 
 def run_key(dataset: str, seed: int) -> str:
@@ -127,18 +129,20 @@ def seeds(workspace: Workspace) -> range:
 def train_missing(workspace: Workspace, runs: Iterable[PartRun]) -> None:
     """Train and store every run that has no results yet, or those of another recipe, network or layer.
 
-    Under torchrun the processes share the work, and all return when all of it is done.
+    Under torchrun the processes share the work, and all return when all of it is done and in the store.
     """
     runs = tuple(dict.fromkeys(runs))
     choose_all(workspace, runs)
     missing = [run for run in runs if not _is_trained(workspace, run)]
     wait()  # nobody stores before all have looked
+    if is_first():
+        forget(workspace, missing)
     missing.sort(key=partial(_work, workspace), reverse=True)  # what takes long comes first
     hidden = not workspace.progress or not missing
     with tqdm(total=len(missing), desc="part models", unit="model", disable=hidden) as bar:
         for run in share_shown(missing, bar):
             _train_and_store(workspace, run)
-    wait()
+    gather(workspace)
 
 
 @lru_cache(maxsize=16)  # several experiments ask for the same models
@@ -198,19 +202,18 @@ def forget(workspace: Workspace, runs: Iterable[PartRun]) -> None:
     """Delete the stored results of these runs."""
     for run in runs:
         keys = {"network": run.backbone, "method": run.method, "image": run.image}
-        workspace.store.delete(workspace.profile.name, EXPERIMENT, **keys)
+        workspace.store.delete(workspace.profile.name, workspace.of_models(EXPERIMENT), **keys)
 
 
 def layer_read(workspace: Workspace, run: PartRun) -> str:
     """The layer that a trained model reads, as stored with its results; "" where none is."""
-    keys = {"network": run.backbone, "method": run.method, "image": run.image}
-    metrics = workspace.store.frame(workspace.profile.name, EXPERIMENT, **keys)["metric"]
+    metrics = _rows(workspace, run)["metric"]
     return next((name.removeprefix(LAYER) for name in metrics if name.startswith(LAYER)), "")
 
 
 def is_ready(workspace: Workspace, run: PartRun) -> bool:
     """Whether the trained model, the choice that it follows and its features are stored, so that it can be read."""
-    if not run.weights_file(workspace.results).exists():
+    if not run.weights_file(workspace).exists():
         return False
     try:
         layer = planned(workspace, run).layer
@@ -223,7 +226,7 @@ def load_model(workspace: Workspace, run: PartRun) -> PartClassifier | GlobalCla
     """The trained model of a run that `train_missing` has done."""
     features, labels = run_features(workspace, run, "train")
     model = build_model(workspace, run, features, labels)
-    weights, _ = load_tensors(run.weights_file(workspace.results))
+    weights, _ = load_tensors(run.weights_file(workspace))
     model.load_state_dict(weights)
     return model.eval()
 
@@ -263,26 +266,25 @@ def _work(workspace: Workspace, run: PartRun) -> int:
 
 def _is_trained(workspace: Workspace, run: PartRun) -> bool:
     now = definition(workspace, planned(workspace, run), run.backbone, run.dataset)
-    return now == _stored_definition(workspace, run) and run.weights_file(workspace.results).exists()
+    stored = _rows(workspace, run, metric=DEFINITION)["value"].tolist()
+    return stored == [now] and run.weights_file(workspace).exists()
 
 
-def _stored_definition(workspace: Workspace, run: PartRun) -> float | None:
-    keys = {"network": run.backbone, "method": run.method, "image": run.image, "metric": DEFINITION}
-    found = workspace.store.frame(workspace.profile.name, EXPERIMENT, **keys)["value"]
-    return found.iloc[0] if len(found) else None
+def _rows(workspace: Workspace, run: PartRun, **metric: str) -> pd.DataFrame:
+    keys = {"network": run.backbone, "method": run.method, "image": run.image, **metric}
+    return workspace.store.frame(workspace.profile.name, workspace.of_models(EXPERIMENT), **keys)
 
 
 def _train_and_store(workspace: Workspace, run: PartRun) -> None:
     plan = planned(workspace, run)
     model, figures = _train_and_test(workspace, run, plan)
-    save_tensors(run.weights_file(workspace.results), model.state_dict())
-    keys = workspace.profile.name, EXPERIMENT, run.backbone, run.method, run.image
+    save_tensors(run.weights_file(workspace), model.state_dict())
+    keys = workspace.profile.name, workspace.of_models(EXPERIMENT), run.backbone, run.method, run.image
     figures |= {
         f"{LAYER}{plan.layer}": 1.0,
         DEFINITION: definition(workspace, plan, run.backbone, run.dataset),
     }
-    forget(workspace, [run])
-    workspace.store.write(Row(*keys, *item) for item in figures.items())
+    workspace.sink.write(Row(*keys, *item) for item in figures.items())
 
 
 def _train_and_test(

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from reproduce.report.content import Given
+from opticam.data.files import write_text
+from reproduce.report.content import MEASURED, Given
 from reproduce.report.document import Block, Document
 from reproduce.report.downloads import with_downloads
 from reproduce.report.html import to_html
@@ -15,10 +16,12 @@ from reproduce.report.sections.claims import claims_section, own_statements_sect
 from reproduce.report.sections.deviations import deviations_section
 from reproduce.report.sections.environment import environment_section
 from reproduce.report.sections.figures import figures_section
-from reproduce.report.sections.photographs import photographs_section
+from reproduce.report.sections.photographs import photographs_read, photographs_section
 from reproduce.report.sections.studies import studies_section
 from reproduce.report.sections.summary import TITLE, summary_section
 from reproduce.report.sections.tables import tables_section
+from reproduce.workspace.fingerprint import file_digest
+from reproduce.workspace.paths import committed_tables
 from reproduce.workspace.processes import is_first, is_last, several, to_first
 
 Section = Callable[[Given], Iterator[Block]]
@@ -41,6 +44,18 @@ OF_THE_LAST = (deviations_section, *NOT_OF_EXCERPTS)
 HTML, MARKDOWN = "report.html", "REPORT.md"
 
 
+def report_digest(given: Given, start: str) -> str:
+    """Changes with anything that the report is made of: `start`, and what it reads beside the results.
+
+    That is what is measured apart from a run, the photographs, the published tables, and the store's runs and stages.
+    """
+    pictures, time = photographs_read(given)
+    folders = [*map(given.measured, MEASURED), committed_tables(given.workspace.profile.name)]
+    files = [path for folder in folders if folder for path in sorted(folder.rglob("*")) if path.is_file()]
+    facts = given.workspace.store.runs().to_csv(), given.stages.to_csv(), time
+    return file_digest([*files, *pictures], start + "".join(facts))
+
+
 def write_report(given: Given) -> list[Path]:
     """Write both forms into the folder; gives their paths. Of several processes all are to call it.
 
@@ -53,7 +68,7 @@ def write_report(given: Given) -> list[Path]:
     document = Document(TITLE, list(with_downloads(blocks)))
     texts = {HTML: to_html(document), MARKDOWN: to_markdown(document, given.folder)}
     for name, text in texts.items():
-        (given.folder / name).write_text(text, encoding="utf-8")
+        write_text(given.folder / name, text)
     return [given.folder / name for name in texts]
 
 

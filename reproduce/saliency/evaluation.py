@@ -9,25 +9,17 @@ from typing import NamedTuple
 import torch
 from tqdm.auto import tqdm
 
-from opticam import Classifier
 from opticam.saliency import SaliencyMethod
 from reproduce.saliency.explained_batch import Evaluated, View, timed_maps
 from reproduce.saliency.label_check import LabelCheck
 from reproduce.saliency.metric_groups import GROUPS
 from reproduce.saliency.passes import of_images
 from reproduce.saliency.requests import Request, by_network
+from reproduce.saliency.stored import EXPERIMENT, WITHOUT_BOXES, definitions, done, unknown_labels
 from reproduce.workspace.processes import share_shown, wait
 from reproduce.workspace.sources import Batch, load_batch
 from reproduce.workspace.store import batch_rows
 from reproduce.workspace.workspace import Workspace
-
-EXPERIMENT = "saliency"  # one name in the store for all experiments that read the same maps
-WITHOUT_BOXES = "saliency/boxes"  # skips: images whose localisation cannot be measured
-
-DEFINITION = (
-    "definition"  # metric under which a method's digest is stored, so that old results are recognised
-)
-
 
 CHANNELS = 512
 """Taken for a target layer's where methods are put in order, before any network is loaded."""
@@ -71,46 +63,15 @@ def compute(workspace: Workspace, missing: Iterable[list[Lacking]]) -> None:
             _evaluate_network(workspace, lacking)
 
 
-def forget(workspace: Workspace, requests: Iterable[Request]) -> None:
-    """Delete what `requests` ask for, their metrics only, and which images were skipped."""
-    for kind in (EXPERIMENT, WITHOUT_BOXES):
-        workspace.store.forget_skips(workspace.profile.name, kind)
-    for network, methods in by_network(requests).items():
-        for method, wanted in methods.items():
-            names = {name for request in wanted for group in request.groups for name in GROUPS[group].names}
-            workspace.store.delete(
-                workspace.profile.name, EXPERIMENT, network=network, method=method, metric=names
-            )
-
-
 def batches(workspace: Workspace) -> list[range]:
     """Indices of all batches, of all processes."""
     count, size = len(workspace.source.names), workspace.saliency.batch_size
     return [range(start, min(start + size, count)) for start in range(0, count, size)]
 
 
-def discard_outdated(workspace: Workspace, requests: Iterable[Request]) -> None:
-    """Delete results of methods whose network, pictures or options were others when they were made."""
-    profile, store = workspace.profile.name, workspace.store
-    for network, methods in by_network(requests).items():
-        known = store.methods(profile, EXPERIMENT, network)  # first: another run may be adding some just now
-        frame = store.frame(profile, EXPERIMENT, network=network, metric=DEFINITION)
-        stored = dict(zip(frame["method"], frame["value"]))
-        first = next(iter(methods.values()))[0]
-        digest = workspace.digest(first.network, first.normalised)
-        for method in set(methods) & set(known):
-            if stored.get(method) != _definition(workspace, methods[method][0], digest):
-                store.delete(profile, EXPERIMENT, network=network, method=method)
-
-
-def _definition(workspace: Workspace, request: Request, classifier: str) -> float:
-    """A whole number that changes with what a method's results depend on; exact in a float64."""
-    return float(int(request.map_key(classifier, workspace.picture_set, "").digest[:12], 16))
-
-
 def _missing(workspace: Workspace, methods: Mapping[str, list[Request]]) -> list[Lacking]:
     """What is lacking of one network: batch by batch, and in each what takes longest first."""
-    done = lru_cache(maxsize=None)(partial(_done, workspace))
+    found = lru_cache(maxsize=None)(partial(done, workspace))
     lacking = []
     for batch in batches(workspace):
         names = [workspace.source.names[index] for index in batch]
@@ -119,7 +80,7 @@ def _missing(workspace: Workspace, methods: Mapping[str, list[Request]]) -> list
             left = {
                 group: count
                 for group, count in due.items()
-                if not done(wanted[0].stored_network, method, group).issuperset(names[:count])
+                if not found(wanted[0].stored_network, method, group).issuperset(names[:count])
             }
             if left:
                 lacking.append(Lacking(batch, wanted[0], max(due.values()), left))
@@ -143,21 +104,13 @@ def due_groups(wanted: list[Request], batch: range) -> dict[str, int]:
     return due
 
 
-def _done(workspace: Workspace, network: str, method: str, group: str) -> set[str]:
-    """Images that need no more work for a group of metrics: measured, or known to be unreadable."""
-    profile, store = workspace.profile.name, workspace.store
-    return store.done(profile, EXPERIMENT, network, method, GROUPS[group].names) | set(
-        store.skips(profile, EXPERIMENT).image
-    )
-
-
 def _evaluate_network(workspace: Workspace, missing: Sequence[Lacking]) -> None:
     bench, labels = _Bench(workspace, missing[0].request), LabelCheck(missing[0].request.stored_network)
     boxed = {one.batch for one in missing if any(GROUPS[group].needs_boxes for group in one.groups)}
 
     @lru_cache(maxsize=1)  # the methods of a batch follow each other
     def view_of(batch: range) -> View | None:
-        view = _view(workspace, bench.classifier, batch, batch in boxed)
+        view = _view(bench, batch, batch in boxed)
         if view:
             labels.see(view)
         return view
@@ -176,7 +129,7 @@ def evaluated(
 ) -> Iterator[Evaluated]:
     """The maps of one network's requests, each on so many of the first images, ready to be read; nothing is stored."""
     bench, indices = _Bench(workspace, requests[0]), range(max(counts))
-    view = _view(workspace, bench.classifier, indices, with_boxes=False)
+    view = _view(bench, indices, with_boxes=False)
     if view is None:
         return
     for request, count in zip(requests, counts):
@@ -209,8 +162,9 @@ class _Bench:
         return self._methods[request.method]
 
 
-def _view(workspace: Workspace, classifier: Classifier, indices: range, with_boxes: bool) -> View | None:
+def _view(bench: _Bench, indices: range, with_boxes: bool) -> View | None:
     """The batch and its logits; images that cannot be measured are recorded and left out."""
+    workspace, classifier = bench.workspace, bench.classifier
     batch, unreadable = load_batch(workspace.source, indices, with_boxes)
     _skip(workspace, EXPERIMENT, unreadable)
     if batch is None:
@@ -222,7 +176,7 @@ def _view(workspace: Workspace, classifier: Classifier, indices: range, with_box
     if not known.all():
         reason = f"its label is not among the network's {logits.shape[1]} classes"
         unknown = (~known).nonzero()[:, 0].tolist()
-        _skip(workspace, EXPERIMENT, {batch.names[row]: reason for row in unknown})
+        _skip(workspace, unknown_labels(bench.name), {batch.names[row]: reason for row in unknown})
         rows = known.nonzero()[:, 0].tolist()
         batch, logits = batch.part(rows), logits[rows]
     if with_boxes:
@@ -250,7 +204,8 @@ def _measure(workspace: Workspace, bench: _Bench, view: View, lacking: Lacking) 
     keeps_course = any(GROUPS[group].reads_course for group in lacking.groups)
     given = bench.evaluated(first, request, lacking.batch, keeps_course)
     key = workspace.profile.name, EXPERIMENT, request.stored_network, request.method
-    rows = batch_rows(*key, [""], {DEFINITION: [_definition(workspace, request, bench.digest)]})
+    made_of = definitions(workspace, request, bench.digest)
+    rows = batch_rows(*key, [""], {metric: [value] for metric, value in made_of.items()})
     # Groups of equally many images read the same curves.
     parts = {count: given.first(names[:count]) for count in set(lacking.groups.values())}
     for group, count in lacking.groups.items():

@@ -126,10 +126,13 @@ class Database:
 
 
 def in_use(path: Path) -> bool:
-    """Whether another connection, of any process, has a file open: only its last user can leave the write-ahead log."""
-    with closing(sqlite3.connect(path, timeout=0)) as connection:
-        try:
+    """Whether another connection, of any process, has a file open: only its last user can leave the write-ahead log.
+
+    What else hinders, such as a file of another user, is told where the file is opened to be read.
+    """
+    try:
+        with closing(sqlite3.connect(path, timeout=0)) as connection:
             mode: str = connection.execute("PRAGMA journal_mode = DELETE").fetchone()[0]
             return mode != "delete"
-        except sqlite3.OperationalError:  # locked
-            return True
+    except sqlite3.OperationalError as error:
+        return "locked" in str(error)

@@ -6,12 +6,14 @@ import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 
+from reproduce.workspace import provenance
 from reproduce.workspace.paths import FIRST_LOOK, ROOT
 from reproduce.workspace.workspace import Workspace
 
 CODE = ("reproduce", "opticam", "dpnet")
 SUFFIXES = (".py", ".csv", ".toml", ".css", ".js")
-NOT_READ = ("maps", "tables")  # maps are made from what is hashed, tables are outputs
+NOT_READ = ("maps", "tables", provenance.NAME)
+"""Folders of results that lead to no other hash: maps are made from what is hashed, the others are outputs."""
 
 
 def inputs_digest(workspace: Workspace) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -50,9 +51,15 @@ class MapCache:
         notes = {"seconds": repr(seconds), "names": json.dumps(list(names))}
         save_tensors(self._path(key), {"maps": maps.cpu()}, notes)
 
+    def forget(self, network: str, method: str) -> None:
+        """Delete all maps of a method on a network."""
+        shutil.rmtree(self._home(network, method), ignore_errors=True)
+
     def _path(self, key: MapKey) -> Path:
-        folders = (re.sub(r"[^\w.+-]+", "_", name).strip("_") for name in key[:2])
-        return self.folder.joinpath(*folders) / f"{key.digest}.safetensors"
+        return self._home(key.network, key.method) / f"{key.digest}.safetensors"
+
+    def _home(self, *labels: str) -> Path:
+        return self.folder.joinpath(*(re.sub(r"[^\w.+-]+", "_", label).strip("_") for label in labels))
 
 
 def classifier_digest(classifier: Classifier) -> str:

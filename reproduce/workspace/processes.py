@@ -115,14 +115,16 @@ def to_first(own: Mapping[Name, Item]) -> dict[Name, Item]:
 
 
 def gather(workspace: Workspace) -> None:
-    """Wait for all processes; rank 0 merges the rows of the others into the store."""
+    """Rank 0 merges the rows of the others into the store; all wait until they are there."""
     if not dist.is_initialized():
         return
     if dist.get_rank():
         workspace.sink.close()
+        del workspace.sink  # further rows go into a new file
     wait()
     if dist.get_rank() == 0:
         merge_ranks(workspace)
+    wait()
 
 
 def merge_ranks(workspace: Workspace) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from opticam.data.files import whole_file
+from opticam.data.files import write_text
 
 NAME = ".drawn"
 
@@ -51,8 +51,7 @@ class Drawn:
         """Write down what was just made."""
         relative = tuple(file.relative_to(self.folder).as_posix() for file in files)
         text = json.dumps(vars(Entry(digest, commit, relative)), indent=1, ensure_ascii=False)
-        with whole_file(self._file(name, kind)) as temporary:  # another process may be reading it
-            temporary.write_text(text + "\n", encoding="utf-8")
+        write_text(self._file(name, kind), text + "\n")  # whole: another process may be reading it
 
     def _file(self, name: str, kind: str) -> Path:
         return self.folder / NAME / f"{name}-{kind}.json"

@@ -11,10 +11,12 @@ from typing import Protocol
 import torch
 
 from opticam.data.imagenet import CorruptImageError, ImageNetSet
+from opticam.data.imagenet_labels import read_labels
 from opticam.data.photo import read_photo
 from opticam.data.photographs import PHOTOGRAPHS
 from opticam.sample import sample_set
 from opticam.sample.pictures import SAMPLE_SIZE
+from reproduce.workspace.map_cache import facts_digest
 from reproduce.workspace.profile import PICTURE_SIZE
 
 PROTOCOLS = ("paper", "legacy")
@@ -55,12 +57,15 @@ class ImageSource(Protocol):
     """Named, labelled images in a fixed order.
 
     has_boxes: whether any has object boxes. has_labels: whether the class ids are the pictures' own, and not what a
-    network predicts. fingerprint: differs where the same names mean other pictures. size: (H, W) of each image.
+    network predicts. fingerprint: differs where the same names mean other pictures or other class ids.
+    boxes_fingerprint: hexadecimal, differs where the boxes do; "" where they come with the pictures, or there are none.
+    size: (H, W) of each image.
     """
 
     names: list[str]
     size: tuple[int, int]
     fingerprint: str
+    boxes_fingerprint: str
     class_names: list[str] | None
     has_boxes: bool
     has_labels: bool
@@ -76,6 +81,7 @@ class SampleSource:
     """The test split of the built-in sample set "many"."""
 
     has_boxes = has_labels = True
+    boxes_fingerprint = ""
     size = (SAMPLE_SIZE, SAMPLE_SIZE)
 
     def __init__(self, cache_dir: Path, limit: int | None) -> None:
@@ -98,12 +104,13 @@ class PhotographSource:
     """The photographs that installed packages carry; each is "labelled" with the class that is explained."""
 
     has_boxes = has_labels = False
+    boxes_fingerprint = ""
     size = (PICTURE_SIZE, PICTURE_SIZE)
     class_names: list[str] | None = None
 
     def __init__(self, limit: int | None) -> None:
         self.names = list(PHOTOGRAPHS)[:limit]
-        pictures = (PHOTOGRAPHS[name].path.read_bytes() for name in self.names)
+        pictures = (photograph.path.read_bytes() for photograph in PHOTOGRAPHS.values())  # whatever the limit
         self.fingerprint = hashlib.sha256(b"".join(pictures)).hexdigest()[:12]
 
     def load(self, index: int) -> tuple[torch.Tensor, int]:
@@ -137,9 +144,13 @@ class FolderSource:
         self._set = ImageNetSet(images, labels, boxes, transform=transform, limit=limit, first=first)
         self.names = list(self._set.names)
         self.class_names: list[str] | None = None
-        leading = hashlib.sha256("\n".join(first).encode()).hexdigest()[:12] if first else ""
-        self.fingerprint = f"{transform} {leading}".strip()
+        # Of the whole file, whatever the limit; paths alone would not tell of a file that was written anew.
+        self.fingerprint = facts_digest([transform, *first, sorted(read_labels(labels).items())])
         self.has_boxes = boxes is not None
+        drawn = [
+            (name, corners.tolist(), size) for name, (corners, size) in sorted(self._set.annotations.items())
+        ]
+        self.boxes_fingerprint = facts_digest(drawn) if drawn else ""
 
     def load(self, index: int) -> tuple[torch.Tensor, int]:
         """Image [3,224,224] in [0,1] and class id."""

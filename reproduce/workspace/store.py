@@ -125,20 +125,30 @@ class Store(Database):
                 "INSERT OR REPLACE INTO skips VALUES (?, ?, ?, ?)", (profile, experiment, image, reason)
             )
 
-    def forget_skips(self, profile: str, experiment: str) -> None:
-        """Forget which images were skipped, so that they are tried again."""
+    def forget_skips(self, profile: str, experiment: str, images: Iterable[str] | None = None) -> None:
+        """Forget which images, or that these of them, were skipped, so that they are tried again."""
+        where, given = "profile = ? AND experiment = ?", [profile, experiment]
+        if images is not None:
+            where += " AND image IN (SELECT value FROM json_each(?))"
+            given.append(json.dumps(list(images)))
         with self.transaction():
-            self.connection.execute(
-                "DELETE FROM skips WHERE profile = ? AND experiment = ?", (profile, experiment)
-            )
+            self.connection.execute(f"DELETE FROM skips WHERE {where}", given)
 
-    def skips(self, profile: str, experiment: str) -> pd.DataFrame:
-        """Skipped images as columns image, reason, sorted by image."""
+    def skips(self, profile: str, *experiments: str) -> pd.DataFrame:
+        """Skipped images of some experiments as columns image, reason, sorted by image."""
         rows = self.connection.execute(
-            "SELECT image, reason FROM skips WHERE profile = ? AND experiment = ? ORDER BY image",
-            (profile, experiment),
+            """SELECT image, reason FROM skips WHERE profile = ?
+            AND experiment IN (SELECT value FROM json_each(?)) ORDER BY image, experiment""",
+            (profile, json.dumps(experiments)),
         )
         return pd.DataFrame(rows.fetchall(), columns=["image", "reason"])
+
+    def skip_kinds(self, profile: str) -> list[str]:
+        """Experiments of a profile that have skipped images, sorted."""
+        found = self.connection.execute(
+            "SELECT DISTINCT experiment FROM skips WHERE profile = ? ORDER BY experiment", (profile,)
+        )
+        return [kind for (kind,) in found]
 
     def start_run(
         self,

@@ -146,8 +146,15 @@ class Workspace:
     @cached_property
     def picture_set(self) -> str:
         """Differs between pictures whose maps must not mix."""
-        given = dataclasses.replace(self.real, boxes=None).fingerprint
+        given = dataclasses.replace(self.real, labels=None, boxes=None).fingerprint
         return f"{self.profile.name} {given} {self.source.fingerprint}"
+
+    def of_models(self, name: str) -> str:
+        """An experiment in the store, or a folder beside it, of what rests on trained part models.
+
+        Those of a first look are trained shorter, and do not take the place of the whole run's.
+        """
+        return f"{name}-first-look" if self.profile.limit else name
 
     def digest(self, network: str, normalised: bool = True) -> str:
         """Hash of what a network's maps depend on."""
@@ -169,7 +176,16 @@ class Workspace:
         """Where the maps of a batch are kept, if they are."""
         if self.all_maps:
             return MapCache(self.all_maps)
-        return None if batch.start else MapCache(self.results / "maps")
+        return None if batch.start else MapCache(self._first_maps)
+
+    def forget_maps(self, network: str, method: str) -> None:
+        """Delete the maps of a method on a network, wherever they are kept."""
+        for folder in filter(None, (self.all_maps, self._first_maps)):
+            MapCache(folder).forget(network, method)
+
+    @property
+    def _first_maps(self) -> Path:
+        return self.results / "maps"
 
     def classifier(self, network: str, normalised: bool = True) -> Classifier:
         """The classifier called `network`, on the device; without `normalised` it takes raw pixels.

@@ -18,6 +18,7 @@ class RandomPictures:
     class_names = None
     has_boxes = has_labels = True
     fingerprint = "random"
+    boxes_fingerprint = ""
 
     def __init__(
         self,

@@ -26,6 +26,7 @@ from reproduce.parts.models import (
     features_and_labels,
     part_model,
 )
+from reproduce.workspace.processes import is_first
 from reproduce.workspace.profile import Profile
 from reproduce.workspace.store import Row
 from reproduce.workspace.workspace import Workspace
@@ -53,7 +54,7 @@ class DpNetDeviations(Experiment):
         choose_all(workspace, (run,))  # all processes come here, whatever is stored
         keys = workspace.profile.name, self.name, run.backbone
         stored = workspace.store.frame(keys[0], keys[1], network=keys[2])
-        if set(WORDS) <= set(stored["metric"]):
+        if not is_first() or set(WORDS) <= set(stored["metric"]):
             return
         features, labels = features_and_labels(workspace, run.dataset, run.backbone, "train")
         model = part_model(build_model(workspace, run, features, labels))
@@ -169,7 +170,8 @@ def _unstated(workspace: Workspace) -> Deviation:
         dataset = image.split("/")[0]
         words = f"validation accuracy of {method} on {dataset}, {backbone}, over {len(own)} candidates"
         effects.append(Effect(words, own["value"].min(), own["value"].max(), "%"))
-    accuracy = workspace.store.frame(profile, EXPERIMENT, method=UNCONSTRAINED, metric="accuracy")
+    models = workspace.of_models(EXPERIMENT)
+    accuracy = workspace.store.frame(profile, models, method=UNCONSTRAINED, metric="accuracy")
     effects += _seed_spreads(accuracy)
     return Deviation(
         "DP-Net's hyper-parameters are not stated",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import pandas as pd
@@ -62,11 +62,11 @@ class FaithfulnessTable(Experiment):
 
     def forget(self, workspace: Workspace) -> None:
         """Delete what `run` has stored."""
-        workspace.store.delete(workspace.profile.name, self.name)
+        workspace.store.delete(workspace.profile.name, workspace.of_models(self.name))
 
     def tables(self, workspace: Workspace) -> Mapping[str, Table]:
         """One line a map, the mean over the pictures."""
-        rows = workspace.store.frame(workspace.profile.name, self.name, metric=METRICS)
+        rows = self._frame(workspace, metric=METRICS)
         rows["dataset"] = rows["image"].str.split("/").str[0]
         found = cells(published("dpnet_main")[:0], summarise(rows) if len(rows) else None)
         order = [name for name in methods() if name in set(found["method"])]
@@ -84,16 +84,19 @@ class FaithfulnessTable(Experiment):
 
     def results(self, workspace: Workspace) -> Mapping[str, pd.DataFrame]:
         """The pictures of each data set."""
-        rows = workspace.store.frame(workspace.profile.name, self.name, metric=METRICS)
+        rows = self._frame(workspace, metric=METRICS)
         return {
             "dpnet_faithfulness": rows.assign(
                 own=rows["network"], dataset=rows["image"].str.split("/").str[0]
             )
         }
 
+    def _frame(self, workspace: Workspace, **keys: str | Sequence[str]) -> pd.DataFrame:
+        return workspace.store.frame(workspace.profile.name, workspace.of_models(self.name), **keys)
+
     def _is_stored(self, workspace: Workspace, run: PartRun, now: float) -> bool:
         keys = {"network": run.backbone, "image": _model_key(workspace, run), "metric": DEFINITION}
-        stored = workspace.store.frame(workspace.profile.name, self.name, **keys).set_index("method")["value"]
+        stored = self._frame(workspace, **keys).set_index("method")["value"]
         return all(stored.get(name) == now for name in methods())
 
     def _measure(self, workspace: Workspace, run: PartRun, now: float) -> None:
@@ -107,11 +110,11 @@ class FaithfulnessTable(Experiment):
             view = View(classifier, batch, classifier(batch.images))
             for name, build in methods(workspace.parts.precision).items():
                 values = _values(view, run.backbone, name, partial(build, classifier))
-                keys = workspace.profile.name, self.name, run.backbone, name
-                workspace.store.write(batch_rows(*keys, batch.names, values))
+                keys = workspace.profile.name, workspace.of_models(self.name), run.backbone, name
+                workspace.sink.write(batch_rows(*keys, batch.names, values))
         for name in methods():
-            keys = workspace.profile.name, self.name, run.backbone, name
-            workspace.store.write(batch_rows(*keys, [_model_key(workspace, run)], {DEFINITION: [now]}))
+            keys = workspace.profile.name, workspace.of_models(self.name), run.backbone, name
+            workspace.sink.write(batch_rows(*keys, [_model_key(workspace, run)], {DEFINITION: [now]}))
 
 
 def explained_pictures(workspace: Workspace, run: PartRun) -> torch.Tensor:

@@ -83,7 +83,7 @@ def figures(workspace: Workspace, runs: Sequence[PartRun], metrics: Sequence[str
     profile = workspace.parts
     frame = workspace.store.frame(
         workspace.profile.name,
-        EXPERIMENT,
+        workspace.of_models(EXPERIMENT),
         network=[run.backbone for run in runs],
         method=[run.method for run in runs],
         image=[run.image for run in runs],

@@ -18,6 +18,9 @@ from reproduce.saliency.requests import Request
 from reproduce.workspace.processes import is_first
 from reproduce.workspace.workspace import Workspace
 
+DATA = "figures-data"
+"""Folder, in the results, of what figures of maps are drawn from."""
+
 
 class MapsFigure(SaliencyExperiment):
     """The first images of the profile, one figure for each network, one column for each method.
@@ -77,7 +80,7 @@ class MapsFigure(SaliencyExperiment):
 
     @staticmethod
     def _path(workspace: Workspace, network: str) -> Path:
-        return workspace.results / "figures-data" / f"maps-{network}.safetensors"
+        return workspace.results / DATA / f"maps-{network}.safetensors"
 
     @staticmethod
     def _digest(workspace: Workspace, requests: list[Request], counts: list[int]) -> str:

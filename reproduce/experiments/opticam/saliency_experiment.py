@@ -10,8 +10,8 @@ import pandas as pd
 from opticam import METHODS
 from reproduce.experiments.base import Experiment
 from reproduce.published.numbers import published, split_label
-from reproduce.saliency.evaluation import EXPERIMENT, forget
 from reproduce.saliency.requests import Request
+from reproduce.saliency.stored import EXPERIMENT, forget
 from reproduce.tables.layout import Table, cells
 from reproduce.workspace.profile import Profile
 from reproduce.workspace.workspace import Workspace

@@ -12,6 +12,7 @@ from opticam.data.photographs import PHOTOGRAPHS
 from opticam.networks import class_names
 from opticam.plotting import overlay
 from reproduce.experiments.computing import MAPS
+from reproduce.experiments.opticam.maps import DATA
 from reproduce.experiments.opticam.photographs import CLASS, MASKED, PhotographsFigure
 from reproduce.report.content import Given
 from reproduce.report.document import Block, Command, Explanation, Explorer, Heading, Paragraph, Picture
@@ -24,12 +25,18 @@ from reproduce.workspace.workspace import Workspace
 PROFILE = "photographs"
 
 
+def photographs_read(given: Given) -> tuple[list[Path], str]:
+    """What the section is made of: files, and a line on the time that is read from a store."""
+    folder, own = _folder(given), given.workspace.results.parent / PROFILE
+    return [*_pictures(folder), *_tables(folder), *sorted((own / DATA).glob("*"))], _time(given)
+
+
 def photographs_section(given: Given) -> Iterator[Block]:
     """The figure of all photographs and the table of scores, or what would make them."""
     yield Heading(2, "Photographs", "photographs")
     folder = _folder(given)
     command = f"python -m reproduce run --profile {PROFILE}"
-    pictures = [path for path in sorted(folder.glob("photographs_*.png")) if path.is_file()]
+    pictures = _pictures(folder)
     if not pictures:
         yield Paragraph("**Not run.**")
         yield Command(command)
@@ -47,10 +54,18 @@ def photographs_section(given: Given) -> Iterator[Block]:
     if found:
         yield Paragraph("One at a time:")
         yield Explorer(found)
-    for path in sorted((folder / "tables").glob("opticam_*.md")):
+    for path in _tables(folder):
         yield from from_markdown(path.read_text(encoding="utf-8"))
         yield Command(command)
         yield Paragraph(f"Made from {len(PHOTOGRAPHS)} photographs; {SEEDS}; {_time(given)}.", small=True)
+
+
+def _pictures(folder: Path) -> list[Path]:
+    return [path for path in sorted(folder.glob("photographs_*.png")) if path.is_file()]
+
+
+def _tables(folder: Path) -> list[Path]:
+    return sorted((folder / "tables").glob("opticam_*.md"))
 
 
 def _time(given: Given) -> str:

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from dpnet.training.processes import join_processes, own_device
+
 PROGRAM = Path(__file__).parents[1] / "programs" / "train_part_layer.py"
 ROOT = Path(__file__).parents[3]
 
@@ -28,6 +30,26 @@ def one_process(tmp_path_factory):
     done = run(output)
     assert done.returncode == 0, done.stderr
     return torch.load(output)
+
+
+@pytest.mark.parametrize("chosen", [own_device, join_processes])
+def test_each_process_has_a_gpu_of_its_own(monkeypatch, chosen):
+    """Of a machine with two; a process on a machine is told apart by its local rank, not by its rank."""
+    current, joined = [], []
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "set_device", current.append)
+    monkeypatch.setattr(
+        "torch.distributed.init_process_group", lambda backend, **given: joined.append(backend)
+    )
+    assert chosen("cuda") == torch.device("cuda") and chosen("cpu") == torch.device("cpu") and not current
+    monkeypatch.setenv("RANK", "5")
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    assert chosen("cuda") == torch.device("cuda", 1) and current == [1]
+    assert chosen("cuda:0") == torch.device("cuda", 0) and chosen("cpu") == torch.device("cpu")
+    assert current == [1] and joined == (["nccl", "nccl", "gloo"] if chosen is join_processes else [])
+    monkeypatch.setenv("LOCAL_RANK", "2")
+    with pytest.raises(ValueError, match="device: 2 GPUs for 3 processes"):
+        chosen("cuda")
 
 
 @pytest.mark.parametrize("batch_size", [10, 1])

@@ -1,4 +1,8 @@
+import os
+import resource
+import signal
 from dataclasses import replace
+from functools import partial
 
 import pandas as pd
 import pytest
@@ -13,6 +17,7 @@ from dpnet.training.selection import (
     choose,
     choose_weights,
     cross_validate,
+    recorded_choice,
     stratified_folds,
 )
 from dpnet.training.settings import TrainingSettings
@@ -72,6 +77,59 @@ def test_the_best_candidate_is_chosen_and_kept_on_disk(tmp_path):
     stored.to_csv(record, index=False)
     best, table = choose(CANDIDATES, features, labels, 3, record=record)
     assert best.name == "global" and table.loc["global", "accuracy"] == 100.5
+
+
+def test_a_candidate_that_diverged_stays_on_record(tmp_path, monkeypatch):
+    figures = iter(
+        [{"accuracy": 33.0, "cross_entropy": float("nan")}, {"accuracy": 80.0, "cross_entropy": 1.0}]
+    )
+    monkeypatch.setattr("dpnet.training.selection.cross_validate", lambda *given, **device: next(figures))
+    record = tmp_path / "selection.csv"
+    best, table = choose(CANDIDATES[:2], *hidden_part(), 3, record=record)
+    again, read = recorded_choice(CANDIDATES[:2], record)
+    assert best == again == CANDIDATES[1]
+    pd.testing.assert_frame_equal(read, table)
+
+
+def test_a_record_is_whole_whenever_a_run_is_killed(tmp_path, monkeypatch):
+    """Killed between opening the file and filling it, it holds the candidates of before."""
+    figures = {"accuracy": 80.0, "cross_entropy": 1.0}
+    monkeypatch.setattr("dpnet.training.selection.cross_validate", lambda *given, **device: figures)
+    features, labels = hidden_part()
+    record = tmp_path / "selection.csv"
+    choose(CANDIDATES[:2], features, labels, 3, record=record)
+    before = record.read_bytes()
+    child = os.fork()
+    if not child:  # a file of this process can have no byte from here on, as on a full disk
+        signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+        for limit in (resource.RLIMIT_FSIZE, resource.RLIMIT_CORE):
+            resource.setrlimit(limit, (0, 0))
+        choose(CANDIDATES, features, labels, 3, record=record)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGXFSZ
+    assert record.read_bytes() == before
+    assert list(choose(CANDIDATES, features, labels, 3, record=record)[1].index) == [
+        run.name for run in CANDIDATES
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "\n",
+        "candidate,accuracy,cross_entropy\n",
+        "candidate,accuracy,cross_entropy\nglobal,80.1,0.",
+        "a,b\n1,2\n",
+    ],
+    ids=["empty", "blank", "head alone", "cut", "another file"],
+)
+def test_an_empty_or_cut_record_is_named(tmp_path, text):
+    record = tmp_path / "selection.csv"
+    record.write_text(text)
+    for read in (recorded_choice, partial(choose, features=None, labels=None, num_classes=3)):
+        with pytest.raises(ValueError, match=r"selection\.csv is empty or cut short; remove it"):
+            read(CANDIDATES, record=record)
 
 
 def test_the_largest_weight_that_costs_little_accuracy_is_chosen(tmp_path):

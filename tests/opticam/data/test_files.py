@@ -1,12 +1,13 @@
 """Cache files are whole or absent, and damage is named."""
 
+import os
 import shutil
 
 import pytest
 import torch
 from safetensors.torch import save_file
 
-from opticam.data.files import load_tensors, save_tensors, whole_file
+from opticam.data.files import load_tensors, save_tensors, whole_file, write_text
 
 
 def test_round_trip_keeps_values_types_and_notes(tmp_path):
@@ -27,6 +28,52 @@ def test_interrupted_writing_leaves_nothing(tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         save_tensors(tmp_path / "file.safetensors", {"a": torch.zeros(3)}, {})
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "write",
+    [lambda path: save_tensors(path, {"a": torch.ones(3)}), lambda path: write_text(path, "text")],
+    ids=["tensors", "text"],
+)
+def test_files_are_as_readable_as_the_umask_lets_them_be(tmp_path, write):
+    before = os.umask(0o027)
+    try:
+        write(tmp_path / "file")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "file").stat().st_mode & 0o777 == 0o666 & ~0o027
+
+
+def test_a_file_that_may_not_be_read_is_not_called_missing(tmp_path):
+    path = tmp_path / "file.safetensors"
+    save_tensors(path, {"a": torch.ones(3)})
+    path.chmod(0)
+    child = os.fork()
+    if not child:
+        try:
+            if os.geteuid() == 0:  # who may read everything
+                os.setuid(65534)
+            load_tensors(path)
+        except PermissionError:
+            os._exit(0)
+        finally:
+            os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_text_is_whole_or_what_was_there_before(tmp_path, monkeypatch):
+    path = tmp_path / "new" / "file.csv"
+    write_text(path, "é\n")
+    assert path.read_bytes() == "é\n".encode()
+
+    def cut(self, text, encoding):
+        self.write_bytes(text.encode(encoding)[:2])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(type(path), "write_text", cut)
+    with pytest.raises(KeyboardInterrupt):
+        write_text(path, "another\n")
+    assert path.read_bytes() == "é\n".encode() and list(path.parent.iterdir()) == [path]
 
 
 def test_damaged_file_is_named(tmp_path):

@@ -122,4 +122,4 @@ def test_real_pictures_of_original_size():
     assert all(image.shape == (3, 224, 224) for image, _ in pictures)
     for index, path in enumerate(pictures.paths):
         assert len(pictures.object_boxes(index))
-        assert open_image(path).size == pictures._annotations[pictures.names[index]].size
+        assert open_image(path).size == pictures.annotations[pictures.names[index]].size

@@ -64,6 +64,20 @@ def test_a_group_that_fails_half_way_is_not_written(open_record):
     assert list(pd.read_csv(record.path)["shape"]) == ["large"]
 
 
+def test_a_machine_that_refuses_to_write_keeps_what_is_measured(open_record, monkeypatch):
+    record = open_record()
+    record.add(GROUP, rows(1.0))
+    before = record.path.read_bytes()
+
+    def refused(*given):
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr("opticam.data.files.os.fsync", refused)
+    with pytest.raises(OSError, match="no space left"):
+        record.add({"shape": "large", "batch": 1}, rows(7.0))
+    assert record.path.read_bytes() == before
+
+
 def test_a_new_folder_goes_on_from_the_committed_file(open_record, tmp_path):
     open_record(name="committed/work_cpu.csv").add(GROUP, rows(1.0))
     fresh = open_record()

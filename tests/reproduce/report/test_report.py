@@ -5,6 +5,7 @@ import csv
 import html
 import re
 import shlex
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -183,7 +184,8 @@ def test_a_table_says_from_how_many_images_and_seeds_it_is_and_what_it_took(page
 def test_a_table_of_dp_net_says_its_seeds(make_parts_workspace, limit, words):
     workspace = make_parts_workspace(limit=limit)
     experiment = MainTable()
-    workspace.store.write([Row("test", EXPERIMENT, "tiny", "Global", run_key("fine", 0), "accuracy", 60.0)])
+    keys = "test", workspace.of_models(EXPERIMENT), "tiny", "Global", run_key("fine", 0)
+    workspace.store.write([Row(*keys, "accuracy", 60.0)])
     run = workspace.store.start_run(commit="c", versions={}, device="d", seed=0, arguments={})
     workspace.store.add_stage(run, experiment.name, 12.34)
     table = experiment.tables(workspace)["dpnet_main"]
@@ -318,6 +320,15 @@ def test_a_second_report_of_the_same_store_is_left_alone(tiny_command, written, 
     assert (written / "report.html").stat().st_mtime_ns == before
     assert tiny_command(["report", "--force", *place]) == 0
     assert (written / "report.html").stat().st_mtime_ns > before
+
+
+def test_tables_beside_their_store_are_written_once(tiny_command, written, tmp_path, capsys):
+    """Without --output they lie in the folder whose files are inputs."""
+    results = shutil.copytree(written / "results", tmp_path / "results")
+    tiny_command(["tables", "--results", str(results)])
+    assert "table   " in capsys.readouterr().out
+    tiny_command(["tables", "--results", str(results)])
+    assert "are up to date" in capsys.readouterr().out
 
 
 def test_texts_are_escaped():

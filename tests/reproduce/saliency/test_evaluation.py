@@ -12,8 +12,19 @@ from opticam.metrics import adcc, deletion, faithfulness, insertion, target_prob
 from reproduce.saliency import evaluation, explained_batch
 from reproduce.saliency.course_groups import AFTER, CLASSES, ITERATIONS, OF_CLASS, STOP, STOPPED
 from reproduce.saliency.deviation_groups import OF_PREDICTION
-from reproduce.saliency.evaluation import DEFINITION, EXPERIMENT, WITHOUT_BOXES, discard_outdated, evaluate
+from reproduce.saliency.evaluation import evaluate
 from reproduce.saliency.requests import Request, by_network
+from reproduce.saliency.stored import (
+    BOX_DEFINITION,
+    BOX_METRICS,
+    DEFINITION,
+    EXPERIMENT,
+    WITHOUT_BOXES,
+    discard_outdated,
+    forget,
+    skipped,
+    unknown_labels,
+)
 
 REQUESTS = [
     Request("tiny", "Fake-CAM"),
@@ -24,7 +35,7 @@ REQUESTS = [
 
 def values(workspace, **filters) -> pd.DataFrame:
     frame = workspace.store.frame("test", EXPERIMENT, **filters)
-    return frame[~frame["metric"].isin(["seconds", DEFINITION])].reset_index(drop=True)
+    return frame[~frame["metric"].isin(["seconds", DEFINITION, BOX_DEFINITION])].reset_index(drop=True)
 
 
 def stored(workspace, **filters) -> pd.Series:
@@ -157,12 +168,84 @@ def test_corrupt_images_are_recorded_and_the_others_measured(make_workspace):
 def test_labels_out_of_range_are_recorded_and_the_others_measured(make_workspace):
     workspace = make_workspace(labels={4: 3})
     evaluate(workspace, [Request("tiny", "Fake-CAM")])
-    skips = workspace.store.skips("test", EXPERIMENT)
+    skips = workspace.store.skips("test", unknown_labels("tiny"))
     assert skips.to_dict("list") == {
         "image": ["picture4"],
         "reason": ["its label is not among the network's 3 classes"],
     }
     assert values(workspace)["image"].nunique() == 6
+
+
+def test_a_label_unknown_to_one_network_hides_the_image_from_no_other(make_workspace, monkeypatch):
+    """Also where a run was killed between the two networks."""
+
+    def of_five(workspace, network, normalised=True):
+        classifier = tiny(workspace, network)
+        if network == "five":
+            classifier.network.head = torch.nn.Linear(7, 5)
+        return classifier
+
+    def counts(workspace):
+        return values(workspace, metric="AD").groupby("network").size().to_dict()
+
+    workspace = make_workspace(labels={0: 4, 3: 4})
+    tiny = type(workspace).classifier
+    monkeypatch.setattr(type(workspace), "classifier", of_five)
+    three, five = (Request(name, "Grad-CAM") for name in ("three", "five"))
+    evaluate(workspace, [three])
+    evaluate(workspace, [three, five])
+    assert counts(workspace) == {"three": 5, "five": 7}
+    assert skipped(workspace).image.tolist() == ["picture0", "picture3"]
+    monkeypatch.setattr(evaluation, "_measure", lambda *_: pytest.fail("a map was computed twice"))
+    discard_outdated(workspace, [three, five])
+    evaluate(workspace, [three, five])
+
+
+def test_what_was_skipped_is_measured_once_the_reason_is_gone(make_workspace):
+    """Pictures are tried again; labels and boxes that were repaired are others."""
+    request = Request("tiny", "Grad-CAM", ("faithfulness", "localization"))
+    workspace = make_workspace(corrupt=(1, 6), labels={4: 3}, boxless=(2,))
+    workspace.pictures.boxes_fingerprint = "0" * 16
+    evaluate(workspace, [request])
+    assert len(skipped(workspace)) == 3
+    workspace = make_workspace(corrupt=(6,))
+    workspace.pictures.fingerprint, workspace.pictures.boxes_fingerprint = "repaired labels", "1" * 16
+    discard_outdated(workspace, [request])
+    evaluate(workspace, [request])
+    assert skipped(workspace).image.tolist() == ["picture6"]
+    assert workspace.store.skips("test", WITHOUT_BOXES).empty
+    found = values(workspace)
+    fresh = make_workspace(corrupt=(6,))
+    fresh.results = workspace.results / "fresh"
+    evaluate(fresh, [request])
+    pd.testing.assert_frame_equal(found, values(fresh))
+
+
+def test_labels_that_no_network_knows_are_measured_once_they_are_repaired(make_workspace):
+    workspace = make_workspace(labels=dict.fromkeys(range(7), 9))
+    evaluate(workspace, REQUESTS[:1])
+    assert values(workspace).empty and len(skipped(workspace)) == 7
+    workspace = make_workspace()
+    workspace.pictures.fingerprint = "repaired labels"
+    discard_outdated(workspace, REQUESTS[:1])
+    evaluate(workspace, REQUESTS[:1])
+    assert len(values(workspace, metric="AD")) == 7 and skipped(workspace).empty
+
+
+def test_other_boxes_discard_what_reads_them_and_no_more(make_workspace):
+    workspace = make_workspace()
+    workspace.pictures.boxes_fingerprint = "0" * 16
+    evaluate(workspace, REQUESTS)
+    before = values(workspace)
+    discard_outdated(workspace, REQUESTS)
+    pd.testing.assert_frame_equal(values(workspace), before)
+    workspace.pictures.boxes_fingerprint = "1" * 16
+    discard_outdated(workspace, REQUESTS)
+    reads_boxes = before["metric"].isin(BOX_METRICS)
+    assert reads_boxes.any()
+    pd.testing.assert_frame_equal(values(workspace), before[~reads_boxes].reset_index(drop=True))
+    evaluate(workspace, REQUESTS)
+    pd.testing.assert_frame_equal(values(workspace), before)
 
 
 def test_images_without_boxes_are_recorded_and_keep_their_other_metrics(make_workspace):
@@ -302,7 +385,7 @@ def test_forgetting_deletes_what_was_asked_for_and_no_more(make_workspace):
     workspace = make_workspace()
     evaluate(workspace, [Request("tiny", "Grad-CAM", ("faithfulness", "causal"))])
     workspace.store.skip("test", EXPERIMENT, "picture9", "corrupt")
-    evaluation.forget(workspace, [Request("tiny", "Grad-CAM", ("causal",))])
+    forget(workspace, [Request("tiny", "Grad-CAM", ("causal",))])
     assert workspace.store.skips("test", EXPERIMENT).empty
     assert set(values(workspace)["metric"]) == {"AD", "AG", "AI"}
 

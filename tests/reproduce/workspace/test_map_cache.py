@@ -1,12 +1,15 @@
 """Kept maps spare work, change no number, and are never mistaken for others."""
 
+from dataclasses import replace
+
 import pandas as pd
 import pytest
 import torch
 
 from opticam import OptiCAM
-from reproduce.saliency.evaluation import EXPERIMENT, evaluate, evaluated
+from reproduce.saliency.evaluation import evaluate, evaluated
 from reproduce.saliency.requests import Request
+from reproduce.saliency.stored import EXPERIMENT, forget
 from reproduce.workspace.map_cache import MapCache, MapKey, classifier_digest
 
 REQUEST = Request("tiny", "Opti-CAM [short]", ("faithfulness", "causal"), "Opti-CAM", {"iterations": 3})
@@ -40,6 +43,33 @@ def test_without_a_cache_only_the_first_batch_is_kept(make_workspace):
     evaluate(workspace, [REQUEST])
     (path,) = (workspace.results / "maps").rglob("*.safetensors")
     assert path.parent.name == "Opti-CAM_short"
+
+
+@pytest.mark.parametrize("keeps_all", [False, True])
+def test_what_is_forgotten_is_made_again_and_no_kept_map_is_read(
+    make_workspace, monkeypatch, tmp_path, keeps_all
+):
+    """As after a change of a method's code, which no digest tells of; other methods' maps stay."""
+    workspace, other = make_workspace(), Request("tiny", "Fake-CAM")
+    evaluate(workspace, [REQUEST, other])
+    workspace.all_maps = tmp_path / "cache" if keeps_all else None
+    evaluate(workspace, [replace(REQUEST, groups=("seconds",))])
+    compute = OptiCAM.compute
+    monkeypatch.setattr(OptiCAM, "compute", lambda *given: 1 - compute(*given))
+    forget(workspace, [REQUEST])
+    evaluate(workspace, [REQUEST])
+    fresh = make_workspace()
+    fresh.results = tmp_path / "fresh"
+    evaluate(fresh, [REQUEST])
+    for metric in ("AD", "insertion"):
+        found, expected = (
+            given.store.frame("test", EXPERIMENT, method=REQUEST.method, metric=metric)
+            for given in (workspace, fresh)
+        )
+        pd.testing.assert_frame_equal(found, expected, check_exact=True)
+    assert list((workspace.results / "maps").rglob("Fake-CAM/*.safetensors"))
+    workspace.all_maps = None
+    assert torch.equal(*(next(evaluated(given, [REQUEST], [3])).maps for given in (workspace, fresh)))
 
 
 def test_maps_for_figures_come_from_the_cache(make_workspace, monkeypatch):

@@ -3,9 +3,11 @@
 import heapq
 import itertools
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
 from dataclasses import replace
@@ -13,12 +15,14 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 import torch.distributed as dist
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dpnet.training.processes import alone, rank, world_size
-from reproduce.__main__ import main
+from reproduce.__main__ import _parse, main
+from reproduce.cli.opening import workspace
 from reproduce.saliency.evaluation import _missing, batches, evaluate
 from reproduce.saliency.requests import Request, by_network
 from reproduce.workspace import processes
@@ -36,17 +40,23 @@ def run_program(folder, *launcher):
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
-    lines = [line.split(" trains ") for line in done.stdout.splitlines() if " trains " in line]
-    return lines, {name: pd.read_csv(folder / "tables" / f"{name}.csv", dtype=str) for name in TABLES}
+    said = {
+        word: [line.split(word) for line in done.stdout.splitlines() if word in line]
+        for word in (" trains ", " writes ")
+    }
+    return said, {name: pd.read_csv(folder / "tables" / f"{name}.csv", dtype=str) for name in TABLES}
 
 
 def test_two_processes_share_dpnets_models_and_give_the_tables_of_one(tmp_path):
     (one, expected), (two, found) = (
         run_program(tmp_path / name, *launcher) for name, launcher in (("one", []), ("two", TORCHRUN))
     )
-    trained = Counter(model for _, model in two)
-    assert trained == Counter(model for _, model in one) and set(trained.values()) == {1}
-    assert {who for who, _ in two} == {"process 0", "process 1"}
+    trained = Counter(model for _, model in two[" trains "])
+    assert trained == Counter(model for _, model in one[" trains "]) and set(trained.values()) == {1}
+    assert {who for who, _ in two[" trains "]} == {"process 0", "process 1"}
+    files = {("process 0", "results.sqlite"), ("process 1", "results.rank1.sqlite")}
+    assert {(who, file) for who, file in two[" writes "]} == files  # no process waits for another one's rows
+    assert {path.name for path in (tmp_path / "two" / "results").glob("*.sqlite")} == {"results.sqlite"}
     for name in TABLES:
         pd.testing.assert_frame_equal(found[name], expected[name], check_exact=True)
 
@@ -168,6 +178,38 @@ def test_a_second_run_leaves_the_rows_of_a_running_group_alone(tmp_path, capsys)
     assert not in_use(path)
     with Store(path) as store:
         assert len(store.frame("p", "e")) == 2
+
+
+def test_a_file_that_one_may_not_write_is_not_in_use():
+    """An idle one; while it is open, its user's second connection finds it locked."""
+    folder = Path(tempfile.mkdtemp())  # tmp_path lies in a folder that other users may not enter
+    path = folder / "results.rank1.sqlite"
+    with Store(path) as store:
+        store.write([Row("p", "e", "n", "m", "i", "AD", 1.0)])
+        assert in_use(path)
+    path.chmod(0o444)
+    folder.chmod(0o555)
+    child = os.fork()
+    if not child:
+        try:
+            if os.geteuid() == 0:  # who may write everything
+                os.setuid(65534)
+            os._exit(in_use(path))
+        finally:
+            os._exit(2)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    folder.chmod(0o755)
+    shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_each_process_of_a_run_computes_on_a_gpu_of_its_own(monkeypatch, place):
+    current = []
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "set_device", current.append)
+    monkeypatch.setenv("LOCAL_RANK", str(place))
+    given = workspace(_parse(["run", "--profile", "photographs", "--device", "cuda"]))
+    assert given.device == torch.device("cuda", place) and current == [place]
 
 
 def test_one_process_does_all_in_the_order_given():

@@ -1,10 +1,14 @@
 """Batches carry boxes only when asked, and keep them with their images."""
 
+import pandas as pd
 import pytest
 import torch
 from PIL import Image
 
-from reproduce.workspace.sources import FolderSource, SampleSource, load_batch
+from reproduce.saliency.evaluation import evaluate
+from reproduce.saliency.requests import Request
+from reproduce.saliency.stored import EXPERIMENT, discard_outdated
+from reproduce.workspace.sources import FolderSource, PhotographSource, SampleSource, load_batch
 
 
 @pytest.fixture
@@ -19,9 +23,59 @@ def folder(tmp_path):
     return tmp_path
 
 
-def source(folder, boxes=True, limit=None):
+def source(folder, boxes=True, limit=None, **options):
     given = folder / "boxes.csv" if boxes else None
-    return FolderSource(folder, folder / "labels.csv", given, "squash224", limit)
+    return FolderSource(folder, folder / "labels.csv", given, "squash224", limit, **options)
+
+
+def changed(path, old, new):
+    """The file written anew, in place."""
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def test_labels_and_boxes_written_anew_in_place_are_others(folder):
+    leading, look = source(folder, first=("b",)), source(folder, first=("b",), limit=1)
+    assert (look.fingerprint, look.boxes_fingerprint) == (leading.fingerprint, leading.boxes_fingerprint)
+    first, unboxed = source(folder), source(folder, boxes=False)
+    assert leading.fingerprint != first.fingerprint == unboxed.fingerprint and not unboxed.boxes_fingerprint
+    changed(folder / "labels.csv", "a.png,3", "a.png,2")
+    relabelled = source(folder)
+    assert relabelled.fingerprint != first.fingerprint
+    assert relabelled.boxes_fingerprint == first.boxes_fingerprint
+    changed(folder / "labels.csv", "a.png,2", "pictures/a.png,3")  # the same classes, written otherwise
+    assert source(folder).fingerprint == first.fingerprint
+    changed(folder / "boxes.csv", "30,10", "31,10")
+    assert source(folder).fingerprint == first.fingerprint
+    assert source(folder).boxes_fingerprint != first.boxes_fingerprint
+
+
+def test_rows_of_other_labels_are_measured_anew(folder, make_workspace):
+    """Labels that are repaired in place give the rows of a store that never saw the wrong ones."""
+    request = Request("tiny", "Fake-CAM")
+    changed(folder / "labels.csv", "b.png,4", "b.png,0")
+    wrong = make_workspace()
+    wrong.pictures = source(folder)
+    evaluate(wrong, [request])
+    wrong, right = make_workspace(), make_workspace()  # as the next process opens them
+    right.results = wrong.results / "right"
+    changed(folder / "labels.csv", "b.png,0", "b.png,1")
+    changed(folder / "labels.csv", "a.png,3", "a.png,2")
+    for given in (wrong, right):
+        given.pictures = source(folder)
+        discard_outdated(given, [request])
+        evaluate(given, [request])
+    found, expected = (
+        given.store.frame("test", EXPERIMENT, metric=["AD", "AG", "AI"]) for given in (wrong, right)
+    )
+    pd.testing.assert_frame_equal(found, expected)
+    assert len(found) == 6
+
+
+def test_a_first_look_at_photographs_is_of_the_same_pictures():
+    assert PhotographSource(2).fingerprint == PhotographSource(None).fingerprint
+    assert PhotographSource(2).names == PhotographSource(None).names[:2]
 
 
 def test_boxes_follow_the_image_through_the_transform(folder):

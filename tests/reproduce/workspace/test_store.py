@@ -192,7 +192,13 @@ def test_forgotten_skips_leave_other_experiments_and_results_alone(store):
     store.write([row()])
     for experiment in ("main", "other"):
         store.skip("sample", experiment, "bad", "corrupt")
-    store.forget_skips("sample", "main")
+    assert (
+        store.skip_kinds("sample") == ["main", "other"] and len(store.skips("sample", "main", "other")) == 2
+    )
+    store.forget_skips("sample", "other", ["good"])
+    store.forget_skips("sample", "main", ["good", "bad"])
     assert len(store.skips("sample", "main")) == 0
     assert len(store.skips("sample", "other")) == 1
+    store.forget_skips("sample", "other")
+    assert store.skip_kinds("sample") == []
     assert len(store.frame("sample", "main")) == 1

@@ -114,15 +114,28 @@ def test_what_is_stored_is_measured_again_only_for_another_model(
     assert measured == 2 * list(methods())
 
 
-def test_a_first_look_explains_as_many_pictures_as_asked_for(make_parts_workspace, model, measured):
-    workspace = make_parts_workspace(limit=2)
-    FaithfulnessTable().run(workspace)
-    assert set(workspace.store.frame("test", "dpnet-faithfulness", metric="AD")["image"]) == {
-        "fine/test/00000",
-        "fine/test/00001",
+def test_a_first_look_explains_as_many_pictures_as_asked_for_and_leaves_those_of_the_whole_run(
+    make_parts_workspace, model, measured, monkeypatch
+):
+    def rows(workspace):
+        return (
+            FaithfulnessTable()
+            .results(workspace)["dpnet_faithfulness"]
+            .set_index(["image", "metric"])["value"]
+        )
+
+    look, whole = make_parts_workspace(limit=2), make_parts_workspace()
+    FaithfulnessTable().run(whole)
+    before = rows(whole)
+    monkeypatch.setattr(model.classifier.weight, "data", -model.classifier.weight.data)  # trained shorter
+    FaithfulnessTable().run(look)
+    assert set(rows(look).index) == {
+        (f"fine/test/{picture:05d}", metric) for picture in range(2) for metric in METRICS
     }
-    FaithfulnessTable().run(make_parts_workspace())  # the whole run is not taken for done
-    assert measured == 3 * list(methods())
+    assert not rows(look).equals(before[before.index.isin(rows(look).index)])
+    FaithfulnessTable().run(make_parts_workspace())
+    assert rows(make_parts_workspace()).equals(before)
+    assert measured == 3 * list(methods())  # five pictures are two batches, two are one
 
 
 def test_data_sets_of_rooms_have_no_boxes_and_are_left_out(make_parts_workspace):

@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import torch
 
@@ -11,6 +12,7 @@ from dpnet.data.features import FeatureCache
 from opticam.sample.pictures import SampleSet
 from reproduce.experiments.dpnet import parts as dpnet_parts
 from reproduce.experiments.dpnet import shown as dpnet_shown
+from reproduce.experiments.dpnet.main import MainTable
 from reproduce.experiments.dpnet.parts import PartFigures, explanation_figure
 from reproduce.experiments.dpnet.shown import shown_on_test_pictures
 from reproduce.parts import data as part_data
@@ -38,8 +40,8 @@ def workspace(make_parts_workspace, monkeypatch):
     for module in (part_data, part_measuring, part_models, dpnet_shown):
         monkeypatch.setattr(module, "dataset_split", pictures)
 
-    def open_():
-        workspace = make_parts_workspace(epochs=2, folds=2, layers={})
+    def open_(limit=None):
+        workspace = make_parts_workspace(limit, epochs=3, folds=2, layers={})
         workspace.cache = workspace.results / "cache"
         return workspace
 
@@ -62,6 +64,27 @@ def test_a_decision_is_explained_from_what_is_stored(workspace):
     words = [text.get_text() for text in figure.findobj(lambda artist: hasattr(artist, "get_text"))]
     assert any("(fine): logit" in text for text in words)
     assert snapshot(workspace().results) == before and torch.is_grad_enabled()
+
+
+def test_a_first_look_leaves_the_models_of_the_whole_run_as_they_are(workspace, monkeypatch):
+    """It trains for a third of the epochs: other models, with rows and weights of their own."""
+    table = MainTable()
+
+    def told(given):
+        cells = table.tables(given)["dpnet_main"].cells
+        return cells[cells["n"] > 0].reset_index(drop=True)
+
+    table.run(workspace())
+    whole, weights = told(workspace()), snapshot(workspace().results / "parts")
+    assert set(whole["n"]) == {2}
+    assert told(workspace(limit=1)).empty
+    table.run(workspace(limit=1))
+    assert set(told(workspace(limit=8))["n"]) == {1}  # every first look has the same models
+    pd.testing.assert_frame_equal(told(workspace()), whole, check_exact=True)
+    assert snapshot(workspace().results / "parts") == weights
+    monkeypatch.setattr(part_models, "train", lambda *given: pytest.fail("it trains anew"))
+    table.run(workspace())
+    table.run(workspace(limit=8))
 
 
 def test_features_larger_than_the_bound_stay_on_disk_from_selection_to_figures(workspace, monkeypatch):
