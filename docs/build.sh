@@ -9,10 +9,7 @@ install_tools() {
     "$PYTHON" -m pip install --quiet --disable-pip-version-check --no-input -r docs/requirements.lock
 }
 
-if [ ! -x .venv-docs/bin/python ]; then
-    PYTHON=$(find_python)
-    stage "make .venv-docs with $("$PYTHON" --version)" "$PYTHON" -m venv .venv-docs
-fi
+make_venv .venv-docs
 PYTHON=$PWD/.venv-docs/bin/python
 unless_done .venv-docs/.installed "$(digest docs/requirements.lock)" "install the pinned tools" install_tools
 export NO_MKDOCS_2_WARNING=1 # an announcement of the theme's next version

@@ -14,6 +14,8 @@ from reproduce.cli.options import (
     CHECK_ALL,
     CHECKS,
     add_comparison_option,
+    add_count_option,
+    add_experiment_option,
     add_input_options,
     add_process_options,
     add_publish_option,
@@ -52,7 +54,7 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m reproduce", description=__doc__)
     subparsers = parser.add_subparsers(dest="command", required=True)
     for name, function, text in (
-        ("list", "commands.list_experiments", "the experiments and what is stored of them"),
+        ("list", "commands.list_experiments", "the experiments, and which of them the profile has"),
         ("run", "running.run", "compute what is missing, then write tables, figures and the report"),
         ("tables", "commands.tables", "write the tables from what is stored"),
         ("figures", "commands.figures", "draw the figures from what is stored"),
@@ -72,6 +74,10 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
             add_comparison_option(subparser)
         if name in ("run", "report"):
             add_publish_option(subparser)
+        if name not in ("list", "report"):
+            add_experiment_option(subparser)
+        if name != "list":
+            add_count_option(subparser)
         add_selection_options(subparser)
         add_input_options(subparser)
     subparser = subparsers.add_parser("select-parts", help="choose DP-Net's recipes anew by cross-validation")

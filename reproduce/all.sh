@@ -6,11 +6,13 @@
 # It says how many claims hold, but does not fail where one does not: `python -m reproduce check` judges them.
 set -euo pipefail
 arguments=()
-photographs=1 limit='' before=''  # photographs are left out where the options choose something else
+# Photographs are left out where the options choose something else, and nothing is expected of other work.
+photographs=1 work_of=sample limit='' before=''
 for argument in "$@"; do
     case $argument in
         --no-venv) NO_VENV=1; continue ;;
-        --only* | --profile* | --results* | --output* | --images* | --network* | --optimize*) photographs=0 ;;
+        --results* | --output*) photographs=0 ;;
+        --only* | --profile* | --images* | --network* | --optimize*) photographs=0 work_of='' ;;
         --limit=*) limit=${argument#*=} ;;
     esac
     if [ "$before" = --limit ]; then limit=$argument; fi
@@ -34,6 +36,6 @@ if [ $photographs = 1 ]; then
     run+=(--first photographs)
     work="eight photographs and experiments"
 fi
-EXPECTED_OF=sample,$limit stage "$work" "${run[@]}" "${arguments[@]+"${arguments[@]}"}"
+EXPECTED_OF=$work_of,$limit stage "$work" "${run[@]}" "${arguments[@]+"${arguments[@]}"}"
 show_result
 printf '== all done in %d s; details: %s\n' $((SECONDS - begin)) "${LOG#"$CALLED_FROM"/}"

@@ -53,8 +53,7 @@ stage() { # stage NAME COMMAND...: run a command, say what it is and how long it
 
 show_result() { # what the log says after its last report: where it lies, verdicts, failures
     local line
-    line=$(grep -n '^report  .*\.html' "$LOG" | tail -n 1)
-    if [ -z "$line" ]; then return; fi
+    line=$(grep -n '^report  .*\.html' "$LOG" | tail -n 1) || return 0  # a run of a few experiments writes none
     tail -n "+$((${line%%:*} + 1))" "$LOG" | sed '/^report  /d'
     line=${line#*:report  }
     line=${line% is up to date}
@@ -62,8 +61,9 @@ show_result() { # what the log says after its last report: where it lies, verdic
 }
 
 find_python() { # the interpreter that makes .venv: $PYTHON, or the first of a supported version on PATH
-    local candidate
-    for candidate in ${PYTHON:-python3 python python3.13 python3.12 python3.11 python3.10}; do
+    local candidate candidates=(python3 python python3.13 python3.12 python3.11 python3.10)
+    if [ -n "${PYTHON:-}" ]; then candidates=("$PYTHON"); fi
+    for candidate in "${candidates[@]}"; do
         if "$candidate" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; then
             command -v "$candidate"
             return
@@ -83,6 +83,21 @@ for name in sys.argv[1:]:
             digest.update(file.as_posix().encode() + b"\0" + file.read_bytes())
 print(digest.hexdigest())
 PY
+}
+
+build_digest() { # digest of the sources, and what setup.py is told besides: what was built otherwise is built again
+    local name
+    digest "$@"
+    for name in FORCE_CUDA TORCH_CUDA_ARCH_LIST CXX; do
+        if [ -n "${!name:-}" ]; then printf '%s=%s\n' "$name" "${!name}"; fi
+    done
+}
+
+make_venv() { # make_venv FOLDER: a Python environment, unless a whole one is there; Ctrl-C may leave one without pip
+    local python
+    if "$1/bin/python" -m pip --version >/dev/null 2>&1; then return; fi
+    python=$(find_python) || exit 1
+    stage "make $1 with $("$python" --version)" "$python" -m venv "$1"
 }
 
 install_packages() {
@@ -117,16 +132,14 @@ prepare() {
 sys.exit(not (find_spec("torch") and find_spec("torchvision")))' ||
             { echo "--no-venv: this Python lacks torch or torchvision" >&2; exit 1; }
         mkdir -p build
-        unless_done build/.built "$(digest csrc setup.py)" "build the extensions" build_extensions
+        unless_done build/.built "$(build_digest csrc setup.py)" "build the extensions" build_extensions
         return
     fi
-    if [ ! -x .venv/bin/python ]; then
-        PYTHON=$(find_python) || exit 1
-        stage "make .venv with $("$PYTHON" --version)" "$PYTHON" -m venv .venv
-    fi
+    make_venv .venv
     PYTHON=$PWD/.venv/bin/python
     unless_done .venv/.installed "$(digest requirements.lock)" "install the pinned packages (about 6 GB)" install_packages
-    unless_done .venv/.built "$(digest requirements.lock csrc setup.py pyproject.toml)" "build the extensions" build_extensions
+    unless_done .venv/.built "$(build_digest requirements.lock csrc setup.py pyproject.toml)" \
+        "build the extensions" build_extensions
 }
 
 processes() { # one for each core, up to four: single threads share small networks better; with a GPU one

@@ -9,7 +9,7 @@
 set -uo pipefail
 out=
 for argument in "$@"; do
-    if [ "$argument" = --no-venv ]; then NO_VENV=1; else out=$argument; fi
+    if [ "$argument" = --no-venv ]; then export NO_VENV=1; else out=$argument; fi
 done
 if [ -z "$out" ]; then
     echo "usage: bash reproduce/gpu.sh OUTDIR [--no-venv]" >&2
@@ -38,12 +38,18 @@ part() { # part SECONDS NAME COMMAND...: run a command for at most SECONDS and g
     printf '== %s: exit status %d after %d s\n' "$name" $status $((SECONDS - start))
 }
 
-while sleep 20; do printf '.. %d s\n' $SECONDS; done & # nothing is silent for long
+# Nothing is silent for long. The last sleep outlives the loop: it must not keep the log open.
+while sleep 20 >/dev/null 2>&1; do printf '.. %d s\n' $SECONDS; done &
 trap "kill $!" EXIT
 
 nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv || true
-prepare
-"$PYTHON" -c 'import torch; print("torch", torch.__version__); assert torch.cuda.is_available(), "no CUDA device"' || exit 1
+part $deadline "set-up" bash -c 'source reproduce/environment.sh && prepare'
+[ $failed = 0 ] || exit 1
+prepare # up to date: says which Python it is
+"$PYTHON" -c 'import sys, torch
+from dpnet.similarity.library import cuda_obstacle
+print("torch", torch.__version__)
+sys.exit(cuda_obstacle() or 0)' || exit 1
 mapfile -t tests < <(find tests -name 'test_*_gpu.py' | sort)
 part 120 "GPU tests" "$PYTHON" -m pytest -q -rfE -n 4 "${tests[@]}"
 part 20 "what runs where" "$PYTHON" -m opticam info

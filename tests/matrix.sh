@@ -27,18 +27,21 @@ setting() { # setting NAME VARIABLE=VALUE... -- COMMAND...: run a command as a p
     env "${variables[@]}" TORCHINDUCTOR_CACHE_DIR="$PWD/build/inductor/${name//[^A-Za-z0-9]/-}" "$@" || failed+=("$name: $*")
 }
 
-oldest() { # oldest COMMAND...: make .venv-oldest and run a command in a copy of this tree that is built with it
-    local python=$PWD/.venv-oldest/bin/python tree=$PWD/build/oldest
-    if [ ! -x "$python" ]; then
-        .venv/bin/python -m venv .venv-oldest
-        grep -vE '^(torch|torchvision|triton|setuptools)==' requirements.lock >.venv-oldest/others.txt
-        "$python" -m pip install --quiet --disable-pip-version-check --no-input \
-            "${OLDEST[@]}" "${OLDEST_CUDA[@]}" -r .venv-oldest/others.txt
-    fi
+install_oldest() {
+    grep -vE '^(torch|torchvision|triton|setuptools)==' requirements.lock >.venv-oldest/others.txt
+    .venv-oldest/bin/python -m pip install --quiet --disable-pip-version-check --no-input \
+        "${OLDEST[@]}" "${OLDEST_CUDA[@]}" -r .venv-oldest/others.txt
+}
+
+oldest() ( # oldest COMMAND...: make .venv-oldest and run a command in a copy of this tree that is built with it
+    python=$PWD/.venv-oldest/bin/python tree=$PWD/build/oldest
+    make_venv .venv-oldest
+    unless_done .venv-oldest/.installed "$(digest requirements.lock) ${OLDEST[*]} ${OLDEST_CUDA[*]}" \
+        "install the oldest PyTorch" install_oldest
     mkdir -p "$tree"
     git ls-files -z --cached --others --exclude-standard | xargs -0 cp --parents --target-directory "$tree"
-    (cd "$tree" && export PYTHONPATH=$tree && "$python" setup.py --quiet build_ext --inplace && "$python" "$@")
-}
+    cd "$tree" && export PYTHONPATH=$tree && "$python" setup.py --quiet build_ext --inplace && "$python" "$@"
+)
 
 tests=("${OPERATORS[@]}" "${METHODS[@]}")
 mapfile -t settings < <("$PYTHON" -m reproduce.studies.instruction_sets)

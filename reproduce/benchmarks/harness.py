@@ -20,7 +20,7 @@ SAME = (FINGERPRINT, "torch", "triton", "device", "threads")
 """What has to be as it was for a row to count as measured."""
 OWN = ("reproduce/benchmarks/timing.py",)
 """Sources of every figure."""
-SOURCE_SUFFIXES = (".py", ".cpp", ".cu", ".h", ".cuh", ".inl")
+SOURCE_SUFFIXES = (".py", ".cpp", ".cu", ".h", ".cuh", ".inl", ".csv")
 
 
 class Record:
@@ -28,7 +28,7 @@ class Record:
 
     A group is all rows with the same `keys`: every side of one piece of work, measured in turns. With
     `changed_only` a group that the file already holds, of the same sources, versions and device, is not measured
-    again; where there is no file yet, the committed one of that name is gone on from.
+    again; where there is no file yet, it begins with such rows of the committed one of that name.
 
     sources: files, folders and patterns, relative to the repository, whose contents the figures depend on.
     """
@@ -48,21 +48,29 @@ class Record:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.facts = environment(device, sources) | {FINGERPRINT: fingerprint(sources)}
         committed = COMMITTED / path.name
-        start = path if path.exists() or not (changed_only and committed.exists()) else committed
-        self.rows = pd.read_csv(start).to_dict("records") if start.exists() else []
+        self.rows = pd.read_csv(path).to_dict("records") if path.exists() else []
+        if changed_only and not path.exists() and committed.exists():
+            self.rows = [row for row in pd.read_csv(committed).to_dict("records") if self._is_current(row)]
+            if self.rows:
+                self._write()
 
     def pending(self, group: Mapping[str, object]) -> bool:
         """Whether a group has to be measured."""
         found = [row for row in self.rows if self._belongs(row, group)]
-        same = all(_text(row.get(name)) == _text(self.facts[name]) for row in found for name in SAME)
-        return not (self.changed_only and found and same)
+        return not (self.changed_only and found and all(map(self._is_current, found)))
 
     def add(self, group: Mapping[str, object], rows: Iterable[Mapping[str, object]]) -> None:
         """Write the rows of a group, in place of those that the file holds, once all of them are measured."""
         measured = [{**group, **row, **self.facts} for row in rows]
         self.rows = [row for row in self.rows if not self._belongs(row, group)] + measured
-        write_text(self.path, pd.DataFrame(self.rows).to_csv(index=False))
+        self._write()
         print(f"{self.path.name}: {', '.join(map(str, group.values()))}", flush=True)
+
+    def _write(self) -> None:
+        write_text(self.path, pd.DataFrame(self.rows).to_csv(index=False))
+
+    def _is_current(self, row: Mapping[str, object]) -> bool:
+        return all(_text(row.get(name)) == _text(self.facts[name]) for name in SAME)
 
     def _belongs(self, row: Mapping[str, object], group: Mapping[str, object]) -> bool:
         return all(_text(row.get(key)) == _text(group[key]) for key in self.keys)

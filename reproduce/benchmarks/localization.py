@@ -24,7 +24,7 @@ from opticam.masking import normalize_map
 from opticam.metrics import box_overlaps, localization
 from reproduce.benchmarks.bar_plots import plot_bars
 from reproduce.benchmarks.harness import Record, benchmark_parser
-from reproduce.benchmarks.reports import measured_with
+from reproduce.benchmarks.reports import every, measured_with
 from reproduce.benchmarks.timing import take_turns
 
 SOURCES = ("opticam/metrics", "reproduce/benchmarks/localization.py")
@@ -90,14 +90,13 @@ def plot(rows: pd.DataFrame, path: Path) -> None:
 
 def markdown(rows: pd.DataFrame) -> str:
     """Median maps per second of each metric, a column per protocol and grid."""
-    first = rows.iloc[0]
     rates = rows.groupby(["metric", "protocol", "grid"])["maps_per_second"].median()
     columns = rates.index.droplevel("metric").unique().sort_values(ascending=[False, True])
     lines = [
-        f"# Localisation metrics on {first.device}",
+        f"# Localisation metrics on {every(rows, 'device')}",
         "",
         f"{measured_with(rows)}; maps of 224 x 224",
-        f"pixels a second, medians, {first.maps} maps a call.",
+        f"pixels a second, medians, {every(rows, 'maps')} maps a call.",
         "",
         "| metrics | " + " | ".join(f"{protocol}, {grid} x {grid}" for protocol, grid in columns) + " |",
         "|---|" + "---|" * len(columns),

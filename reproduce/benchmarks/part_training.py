@@ -32,6 +32,8 @@ from dpnet.training.loop import build_optimiser, train_epoch
 from opticam.data.files import save_tensors
 from reproduce.benchmarks.bar_plots import plot_bars
 from reproduce.benchmarks.harness import Record, benchmark_parser
+from reproduce.benchmarks.similarity.exact import check as check_step
+from reproduce.benchmarks.similarity.exact import exact_results
 from reproduce.benchmarks.similarity.rivals import Result, Rival
 from reproduce.benchmarks.similarity.rivals import eager as plain
 
@@ -40,7 +42,10 @@ SOURCES = (
     "dpnet",
     "csrc/common",
     "csrc/dpnet",
-    *(f"reproduce/benchmarks/{part}.py" for part in ("part_training", "similarity/rivals")),
+    *(
+        f"reproduce/benchmarks/{part}.py"
+        for part in ("part_training", "similarity/exact", "similarity/rivals")
+    ),
 )
 CLASSES, PARTS_PER_CLASS, EPOCHS = 200, 10, 3
 EAGER = "eager max, parts last"
@@ -70,21 +75,13 @@ def without_backend(rival: Rival) -> Callable[..., Result]:
 
 
 def check(similarity: Callable[..., Result], model: PartClassifier, device: str) -> None:
-    """Raise ValueError unless scores and entropies are float64's up to bfloat16's rounding."""
+    """Raise ValueError unless scores, entropies and gradients are float64's up to bfloat16's rounding."""
     temperature, generator = model.temperature, torch.Generator().manual_seed(0)
-    regions = normalize(torch.rand(2, SHAPE[1] * SHAPE[2], SHAPE[0], generator=generator), dim=2)
-    regions = regions.bfloat16().to(device)
-    scores, _, entropy = similarity(model.parts.detach(), regions, temperature=temperature, backend="auto")
-    exact, _, true = part_similarity(model.parts.detach().double(), regions.double(), temperature, "eager")
-    assert scores is not None and entropy is not None and true is not None
-    rounding = 2.0**-8  # of a factor, and of a product of unit rows
-    for name, found, expected, allowed in (
-        ("scores", scores, exact, 4 * rounding),
-        ("entropies", entropy, true, 4 * rounding / temperature),
-    ):
-        error = (found.double() - expected).abs().max().item()
-        if not error <= allowed:
-            raise ValueError(f"{name} are off by {error}, more than {allowed}")
+    regions = normalize(torch.randn(2, SHAPE[1] * SHAPE[2], SHAPE[0], generator=generator), dim=2)
+    regions, parts = regions.bfloat16().to(device), model.parts.detach().requires_grad_()
+    tolerance = 4 * 2.0**-8  # rounding of a factor, and of a product of unit rows
+    exact = exact_results(parts, regions, temperature, tolerance)
+    check_step(partial(similarity, backend="auto"), parts, regions, temperature, True, exact, tolerance)
 
 
 def stand_in(folder: Path, count: int) -> FeatureCache:
@@ -118,6 +115,8 @@ def measure(
     """One row per epoch."""
     torch.manual_seed(0)
     torch.compiler.reset()
+    if device == "cuda":
+        torch.cuda.reset_peak_memory_stats()
     model = PartClassifier(SHAPE[0], classes, PARTS_PER_CLASS).to(device)
     check(similarity, model, device)
     settings = TrainingSettings(

@@ -36,10 +36,15 @@ def save_svg(figure: Figure, path: Path, salt: str) -> None:
 
 
 def measured_with(rows: pd.DataFrame) -> str:
-    """Commit, PyTorch and, on a CPU, threads of a CSV's rows, in words."""
-    first = rows.iloc[0]
-    threads = "" if pd.isna(first.threads) else f", {first.threads:.0f} threads"
-    return f"Commit {first.commit}, PyTorch {first.torch}{threads}"
+    """Every commit, PyTorch and, on a CPU, number of threads of a CSV's rows, in words."""
+    threads = f", {every(rows, 'threads')} threads" if rows["threads"].notna().any() else ""
+    return f"Commit {every(rows, 'commit')}, PyTorch {every(rows, 'torch')}{threads}"
+
+
+def every(rows: pd.DataFrame, column: str) -> str:
+    """The values that a column has, in words: "device", say, as a CSV may hold rows of several."""
+    values = rows[column].dropna().unique()
+    return " and ".join(f"{value:g}" if isinstance(value, float) else str(value) for value in values)
 
 
 def table_lines(table: pd.DataFrame, number: Callable[[str, float], str]) -> Iterator[str]:

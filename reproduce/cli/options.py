@@ -11,7 +11,7 @@ from opticam.cli.options import add_device_option, add_memory_options, add_optim
 from opticam.data.imagenet_transforms import TRANSFORMS
 from reproduce.workspace.profile import profile_names
 
-UNREPEATED = ("only", "force", "publish", "allow_skips", "quiet", "map_cache", "workers", "memory")
+UNREPEATED = ("force", "publish", "allow_skips", "quiet", "map_cache", "workers", "memory")
 """Options that a command printed for the reader does not repeat: they change no number of another experiment."""
 
 CHECK_ALL = "everything"
@@ -19,22 +19,29 @@ CHECKS = {CHECK_ALL: "reproduce.cli.check_everything", "fake-cam-boxes": "reprod
 """By name: the module whose `run` prints what it finds and returns 0 where the published numbers are met."""
 
 
-def add_selection_options(parser: argparse.ArgumentParser) -> None:
-    """What to run, at which size, and where results go."""
-    parser.add_argument("--profile", default="sample", help=f"one of {', '.join(profile_names())}")
+def add_experiment_option(parser: argparse.ArgumentParser) -> None:
+    """Which experiments, for what does not need all of them."""
     parser.add_argument(
         "--only", action="append", metavar="NAME", help="only this experiment; may be repeated"
     )
-    parser.add_argument("--limit", type=_positive, help="a first look: so many images, and one seed a model")
+
+
+def add_count_option(parser: argparse.ArgumentParser) -> None:
+    """How many images, for what computes or reads numbers of them."""
     parser.add_argument(
         "--count",
         action="append",
         type=_count,
-        default=[],
         metavar="NAME=N",
         help="only N images for an experiment or a method (opticam-causal=50, Score-CAM=100), none of them with 0; "
         "may be repeated",
     )
+
+
+def add_selection_options(parser: argparse.ArgumentParser) -> None:
+    """Which profile, at which size, and where results go."""
+    parser.add_argument("--profile", default="sample", help=f"one of {', '.join(profile_names())}")
+    parser.add_argument("--limit", type=_positive, help="a first look: so many images, and one seed a model")
     parser.add_argument("--force", action="store_true", help="compute again what is stored")
     parser.add_argument("--allow-skips", action="store_true", help="exit 0 although images could not be read")
     parser.add_argument("--results", type=Path, help="folder of the store; default results/PROFILE")
@@ -44,6 +51,7 @@ def add_selection_options(parser: argparse.ArgumentParser) -> None:
     add_device_option(parser)
     add_optimize_option(parser)
     parser.set_defaults(optimize=None)  # the profile's
+    parser.set_defaults(only=None, count=[])  # where there is no such option
     parser.add_argument(
         "--batch-size", type=_positive, metavar="N", help="images at once; default the profile's"
     )
@@ -136,8 +144,8 @@ def of_first(options: argparse.Namespace) -> argparse.Namespace:
 def command_line(options: argparse.Namespace, *words: str) -> str:
     """The line for the shell that runs `words` on the same profile, input and store as these options."""
     parser = argparse.ArgumentParser(add_help=False)
-    add_selection_options(parser)
-    add_input_options(parser)
+    for add in (add_selection_options, add_count_option, add_input_options):
+        add(parser)
     line = ["python", "-m", "reproduce", *words]
     for action in parser._actions:
         value = getattr(options, action.dest, action.default)

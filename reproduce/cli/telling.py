@@ -26,7 +26,7 @@ def outputs_of(given: Workspace, told: list[Outcome], options: argparse.Namespac
 
 
 def write(folders: Sequence[Outputs], kinds: tuple[str, ...]) -> None:
-    """Write what is out of date; print each path."""
+    """Write what is out of date; print each path, or why there is none."""
     tables = (path for outputs in folders for path in outputs.tables())
     paths = {"tables": tables, "figures": draw(folders)}
     written = 0
@@ -34,9 +34,13 @@ def write(folders: Sequence[Outputs], kinds: tuple[str, ...]) -> None:
         for path in paths[kind]:
             print(f"{kind[:-1]:7} {path}", flush=True)
             written += 1
-    if not written:
-        where = " and ".join(str(outputs.folder) for outputs in folders)
+    if written:
+        return
+    where = " and ".join(str(outputs.folder) for outputs in folders)
+    if any(outputs.recorded(kind) for outputs in folders for kind in kinds):
         print(f"{' and '.join(kinds)} in {where} are up to date; --force makes them anew")
+    else:
+        print(f"nothing to draw in {where}: nothing is stored of what has {' or '.join(kinds)}")
 
 
 def tell(given: Workspace, outputs: Outputs, options: argparse.Namespace) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from itertools import product
 
@@ -14,7 +13,7 @@ from reproduce.experiments.line_plots import COLOURS, OURS
 MARKERS = ("o", "s", "^")
 Point = tuple[float, float]
 Pair = tuple[Point, Point]
-"""Published and measured; NaN where there is none."""
+"""Published, NaN where that is not, and measured."""
 
 
 def dumbbell_figure(panels: Mapping[str, Mapping[str, Pair]], *, title: str, across: str, up: str) -> Figure:
@@ -30,8 +29,7 @@ def dumbbell_figure(panels: Mapping[str, Mapping[str, Pair]], *, title: str, acr
             axis.plot(*zip(published, measured), color=colour, linewidth=0.6, alpha=0.6)
             look = {"color": colour, "marker": marker, "markersize": size, "linestyle": "none"}
             axis.plot(*published, markerfacecolor="none", **look)
-            label = "" if math.isnan(measured[0]) else name
-            axis.plot(*measured, label=label, **look)
+            axis.plot(*measured, label=name, **look)
         axis.set(title=panel, xlabel=across, ylabel=up)
         axis.grid(alpha=0.3)
     handles = {line.get_label(): line for axis in figure.axes for line in axis.get_lines()}

@@ -64,6 +64,11 @@ class Outputs:
             if self.anew or not self.drawn.current(outcome.experiment.name, kind, self.digest):
                 yield outcome
 
+    def recorded(self, kind: str) -> list[str]:
+        """The files of a kind that lie in the folder."""
+        entries = (self.drawn.entry(outcome.experiment.name, kind) for outcome in self.told)
+        return [file for entry in entries if entry for file in entry.files]
+
     def _record(self, outcome: Outcome, kind: str, files: list[Path]) -> None:
         self.drawn.record(outcome.experiment.name, kind, self.digest, self.commit, files)
 

@@ -35,7 +35,7 @@ from reproduce.benchmarks.environment import environment
 from reproduce.benchmarks.masking import cases as masking
 from reproduce.benchmarks.reports import table_lines
 from reproduce.benchmarks.similarity import cases as similarity
-from reproduce.benchmarks.similarity.__main__ import step
+from reproduce.benchmarks.similarity.exact import step
 from reproduce.benchmarks.timing import take_turns
 from reproduce.studies.instruction_sets import processor_flags
 from reproduce.workspace.paths import ROOT
@@ -193,7 +193,8 @@ def _similarities(name: str, way: str) -> Callable[[], object]:
     precision = next(precision for precision in similarity.PRECISIONS if precision.name == name)
     parts, regions = similarity.inputs(SHAPE, precision, "cpu")
     temperature = similarity.TEMPERATURE if way in PASSES[1::2] else None
-    run = step(partial(part_similarity, backend="cpp"), parts, regions, temperature, "backward" in way)
+    weights = torch.rand(len(regions), len(parts)) if "backward" in way else None
+    run = step(partial(part_similarity, backend="cpp"), parts, regions, temperature, weights)
 
     def under_precision() -> None:
         with precision.active():

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from reproduce.benchmarks.bar_plots import plot_bars
-from reproduce.benchmarks.reports import measured_with
+from reproduce.benchmarks.reports import every, measured_with
 
 
 def plot(rows: pd.DataFrame, path: Path) -> None:
@@ -21,9 +21,8 @@ def plot(rows: pd.DataFrame, path: Path) -> None:
 
 def markdown(rows: pd.DataFrame) -> str:
     """Best seconds of each side per network, how much faster than the plain loop, and the difference of areas."""
-    first = rows.iloc[0]
     lines = [
-        f"# Insertion and deletion on {first.device}",
+        f"# Insertion and deletion on {every(rows, 'device')}",
         "",
         f"{measured_with(rows)}. Best of the repetitions. The network alone, as many",
         "forward passes, is the floor of the line above it.",

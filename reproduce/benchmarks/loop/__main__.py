@@ -26,7 +26,7 @@ from torch import Tensor
 from opticam import Classifier
 from opticam.networks import build_network
 from reproduce.benchmarks.harness import Record, benchmark_parser
-from reproduce.benchmarks.loop.report import markdown, plot, summary
+from reproduce.benchmarks.loop.report import KEYS, markdown, plot, summary
 from reproduce.benchmarks.loop.sides import (
     Setting,
     first_step,
@@ -50,7 +50,6 @@ SOURCES = (
     "reproduce/benchmarks/loop/rivals.py",
     "reproduce/benchmarks/loop/sides.py",
 )
-KEYS = ("part", "images", "iterations")
 SCORE_CAM_PASSES = 2048  # forward passes at the last layer of ResNet-50
 
 
@@ -112,7 +111,7 @@ def main() -> None:
     options = _arguments()
     record = Record.of("opticam_loop", KEYS, SOURCES, options)
     for part, setting in parts(options):
-        group = dict(zip(KEYS, (part, len(setting.images), setting.iterations)))
+        group = dict(zip(KEYS, (part, len(setting.images), options.side, setting.iterations)))
         if record.pending(group):
             record.add(group, repetitions(part, setting, options.repeats))
     write_report(record.path, summary, markdown, plot)

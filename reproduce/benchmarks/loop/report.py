@@ -11,23 +11,24 @@ from pathlib import Path
 import pandas as pd
 
 from reproduce.benchmarks.bar_plots import plot_bars
-from reproduce.benchmarks.reports import measured_with, table_lines, write_report
+from reproduce.benchmarks.reports import every, measured_with, table_lines, write_report
 
+KEYS = ("part", "images", "pixels", "iterations")
+"""Columns whose values name a setting; pixels: the side of a picture."""
 BASES = {"opti-cam": "reference loop", "grad-cam": "forward exact", "score-cam": "grad-cam"}
 """The side of each part that the others are compared with, where it was measured."""
 
 
 def summary(rows: pd.DataFrame) -> pd.DataFrame:
-    """One line per part, batch and side: best seconds, times as fast as the part's base, and what else was measured."""
+    """One line per setting and side: best seconds, times as fast as the part's base, and what else was measured."""
     lines = []
-    for (part, images), group in rows.groupby(["part", "images"], sort=False):
+    for key, group in rows.groupby(list(KEYS), sort=False):
         best = group.groupby("side", sort=False).min(numeric_only=True)
-        base = best["seconds"].get(BASES[part])
+        base = best["seconds"].get(BASES[key[0]])
         for side, row in best.iterrows():
             lines.append(
-                {
-                    "part": part,
-                    "images": images,
+                dict(zip(KEYS, key))
+                | {
                     "side": side,
                     "seconds": row["seconds"],
                     "processor seconds": row["cpu_seconds"],
@@ -43,16 +44,14 @@ def summary(rows: pd.DataFrame) -> pd.DataFrame:
 
 def markdown(table: pd.DataFrame, rows: pd.DataFrame) -> str:
     """The summary as a Markdown table under a few lines on what was measured."""
-    first = rows.iloc[0]
-    iterations = rows.loc[rows["part"] == "opti-cam", "iterations"]
-    count = f"{iterations.iloc[0]} iterations of Opti-CAM; " if len(iterations) else ""
     head = [
-        f"# Opti-CAM, Grad-CAM and Score-CAM on {first.device}",
+        f"# Opti-CAM, Grad-CAM and Score-CAM on {every(rows, 'device')}",
         "",
-        f"{measured_with(rows)}; ResNet-50, random weights. {count}best seconds of",
+        f"{measured_with(rows)}; ResNet-50, random weights. Best seconds of",
         "the repetitions for the whole batch. Times as fast as the base: "
         + ", ".join(f"{base} ({part})" for part, base in BASES.items())
         + ".",
+        "Iterations are Opti-CAM's, of Score-CAM forward passes; pixels are the side of a picture.",
         "Peak memory is beyond inputs and results. The differences are of the first step from the reference loop's.",
         "",
     ]
@@ -66,10 +65,11 @@ def _number(column: str, value: float) -> str:
 
 
 def plot(table: pd.DataFrame, path: Path) -> None:
-    """Seconds per image of every side, one panel per part and batch."""
+    """Seconds per image of every side, one panel per setting."""
     panels = {
-        f"{part}, batch of {images}": group.set_index("side")["seconds"] / images
-        for (part, images), group in table.groupby(["part", "images"], sort=False)
+        ", ".join(f"{name} {value}" for name, value in zip(KEYS, key)): group.set_index("side")["seconds"]
+        / key[1]
+        for key, group in table.groupby(list(KEYS), sort=False)
     }
     plot_bars(panels, "seconds per image", path)
 

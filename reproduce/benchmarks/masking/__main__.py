@@ -2,7 +2,7 @@
 
     python -m reproduce.benchmarks.masking --out DIR [--device cpu|cuda] [--quick] [--shapes NAME ...]
 
-Every implementation is first checked against float64 on two images; then all take turns. Rows go to
+What is timed is first checked against float64, on two of its images; then all take turns. Rows go to
 DIR/masking_DEVICE.csv as they are finished: milliseconds (median and least), on CUDA also those of the kernels
 alone (a CUDA graph) and of their submission, the floor (the bytes that must move over the bandwidth of a copy of
 as many bytes), and the peak of memory beyond inputs and results.
@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import statistics
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import torch
@@ -43,34 +43,25 @@ SOURCES = (
     *(f"reproduce/benchmarks/masking/{part}.py" for part in ("__main__", "cases")),
 )
 KEYS = ("operation", "shape", "batch", "dtype")
+CHECKED_IMAGES = 2
 SECONDS = 0.02
 """Of each implementation in each turn."""
 TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 2e-2}
 
 
-def check(shape: Shape, operation: str, dtype: torch.dtype, device: str) -> dict[str, float]:
-    """Each implementation's largest error from float64 relative to the largest value, on two images.
+def check(operation: str, calls: Mapping[str, Call], x: Inputs) -> dict[str, float]:
+    """The largest error of each call from float64 relative to the largest value, on its first images.
 
-    Raises ValueError where one is off by more than TOLERANCE.
+    calls: what is timed of `x`, by the name of the implementation. Raises ValueError where one is off by more than
+    TOLERANCE.
     """
-    x = inputs(shape, 2, dtype, device)
-    logits_u = x.logits_u.detach().double().requires_grad_()
-    wide = Inputs(
-        x.features.double(),
-        logits_u,
-        x.images.double(),
-        x.grad_masked.double(),
-        x.ranks,
-        x.channels,
-        x.steps,
-    )
-    exact = next(iter(OPERATIONS[operation](wide, False).values()))()
-    errors = {}
-    for name, call in OPERATIONS[operation](x, False).items():
+    eager = next(iter(OPERATIONS[operation](x.in_float64(CHECKED_IMAGES), False).values()))
+    exact, errors = eager(), {}
+    for name, call in calls.items():
         pairs = zip(call(), exact)
-        errors[name] = max(((a - b).abs().max() / b.abs().max()).item() for a, b in pairs)
-        if not errors[name] <= TOLERANCE[dtype]:
-            raise ValueError(f"{operation} by {name} is off by {errors[name]} at {shape.name} in {dtype}")
+        errors[name] = max(((a[: len(b)] - b).abs().max() / b.abs().max()).item() for a, b in pairs)
+        if not errors[name] <= TOLERANCE[x.images.dtype]:
+            raise ValueError(f"{operation} by {name} is off by {errors[name]} in {x.images.dtype}")
     return errors
 
 
@@ -79,9 +70,9 @@ def measure(
 ) -> Iterator[dict[str, object]]:
     """One row for each implementation."""
     device = options.device
-    errors = check(shape, operation, dtype, device)
     x = inputs(shape, batch, dtype, device)
     calls = OPERATIONS[operation](x, options.compile)
+    errors = check(operation, calls, x)
     moved = moved_bytes(operation, x)
     rate = timing.copy_gigabytes_per_second(moved, device)
     times = timing.take_turns(calls, device, options.turns, SECONDS)
@@ -96,7 +87,7 @@ def measure(
             "copy_gb_s": round(rate, 1),
             "floor_ms": round(moved / rate / 1e6, 4),
             "extra_mb": extra_megabytes(call, device),
-            "error": f"{errors[name]:.1e}" if name in errors else "",
+            "error": f"{errors[name]:.1e}",
         }
 
 

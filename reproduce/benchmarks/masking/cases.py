@@ -42,6 +42,18 @@ class Inputs:
     channels: Tensor
     steps: Tensor
 
+    def in_float64(self, images: int) -> Inputs:
+        """The first images of them."""
+        return Inputs(
+            self.features[:images].double(),
+            self.logits_u[:images].detach().double().requires_grad_(),
+            self.images[:images].double(),
+            self.grad_masked[:images].double(),
+            self.ranks[:images],
+            self.channels[:images],
+            self.steps,
+        )
+
 
 def inputs(shape: Shape, batch: int, dtype: torch.dtype, device: str) -> Inputs:
     """Seeded random tensors: features and images in `dtype`, logits in float32."""

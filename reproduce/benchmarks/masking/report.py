@@ -11,7 +11,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import pandas as pd
 
-from reproduce.benchmarks.reports import measured_with, save_svg, table_lines, write_report
+from reproduce.benchmarks.reports import every, measured_with, save_svg, table_lines, write_report
 
 KEYS = ["operation", "shape", "batch", "dtype"]
 
@@ -44,9 +44,8 @@ def summary(rows: pd.DataFrame) -> pd.DataFrame:
 
 def markdown(table: pd.DataFrame, rows: pd.DataFrame) -> str:
     """The summary as a Markdown table under a line on the machine."""
-    first = rows.iloc[0]
     head = [
-        f"# The masking step on {first.device}",
+        f"# The masking step on {every(rows, 'device')}",
         "",
         f"{measured_with(rows)}; 224 x 224 pixels, 3 colours. Milliseconds per image,",
         "medians; eager is the faster of its forms. The copy floor is the time of a plain copy of the bytes that",

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from reproduce.benchmarks.bar_plots import plot_bars
-from reproduce.benchmarks.reports import measured_with, table_lines
+from reproduce.benchmarks.reports import every, measured_with, table_lines
 
 BASE = "torch.mul"
 GOALS = {
@@ -30,7 +30,6 @@ def summary(rows: pd.DataFrame) -> pd.DataFrame:
 
 def markdown(table: pd.DataFrame, rows: pd.DataFrame) -> str:
     """The summary as a Markdown table under a few lines on what was measured."""
-    first = rows.iloc[0]
     doubles = [
         "The masking step's kernels are doubles that do nothing, on CPU tensors: Python and allocations count.",
         "Part similarity runs its steps in C++ at a size where they are next to nothing. Nothing is launched, not by",
@@ -38,7 +37,7 @@ def markdown(table: pd.DataFrame, rows: pd.DataFrame) -> str:
         "out of reach: a product alone, forward and backward, takes more. Compare the microseconds.",
     ]
     head = [
-        f"# A call of either kernel on the host, {first.device}",
+        f"# A call of either kernel on the host, {every(rows, 'device')}",
         "",
         f"{measured_with(rows)}; medians of {rows['turn'].max() + 1} turns, one image.",
         *(doubles if rows["threads"].notna().all() else ()),

@@ -2,11 +2,11 @@
 
     python -m reproduce.benchmarks.similarity --out DIR [--device cpu|cuda] [--quick] [--shapes NAME ...]
 
-Every implementation is first checked against float64 on some images; then all take turns, so that a slow moment of
-the machine meets each of them. Rows go to DIR/similarity_DEVICE.csv as they are finished: milliseconds (median and
-least of the turns), the rate beside that of the bare matrix product of the same size and dtype, and the peak
-of memory beyond inputs and results. The loss of the backward pass is a weighted sum of the scores plus, where asked,
-the mean entropy; gradients are those of the parts, as on a frozen backbone.
+What is timed is first checked against float64: scores, entropies and gradients. Then all take turns, so that a slow
+moment of the machine meets each of them. Rows go to DIR/similarity_DEVICE.csv as they are finished: milliseconds
+(median and least of the turns), the rate beside that of the bare matrix product of the same size and dtype, the peak
+of memory beyond inputs and results, and the largest error of a score. The loss of the backward pass is a weighted sum
+of the scores plus, where asked, the mean entropy; gradients are those of the parts, as on a frozen backbone.
 """
 
 from __future__ import annotations
@@ -14,13 +14,12 @@ from __future__ import annotations
 import argparse
 import itertools
 import statistics
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
 import torch
 
-from dpnet.model.constraints import assignment
 from reproduce.benchmarks.harness import Record, benchmark_parser
 from reproduce.benchmarks.memory import peak_bytes
 from reproduce.benchmarks.reports import write_report
@@ -33,68 +32,25 @@ from reproduce.benchmarks.similarity.cases import (
     Shape,
     inputs,
 )
+from reproduce.benchmarks.similarity.exact import Exact, check, exact_results, step
 from reproduce.benchmarks.similarity.report import markdown, plot, summary
-from reproduce.benchmarks.similarity.rivals import FORWARD_ONLY, Rival, rivals
+from reproduce.benchmarks.similarity.rivals import FORWARD_ONLY, rivals
 from reproduce.benchmarks.timing import take_turns
 
 SOURCES = (
     "csrc/common",
     "csrc/dpnet",
     "dpnet/similarity",
-    *(f"reproduce/benchmarks/similarity/{part}.py" for part in ("__main__", "cases", "rivals")),
+    *(f"reproduce/benchmarks/similarity/{part}.py" for part in ("__main__", "cases", "exact", "rivals")),
 )
 KEYS = ("shape", "precision", "pass", "entropy")
-CHECKED_IMAGES = 2
 TURNS = 3
 
 
-def check(rival: Rival, parts: torch.Tensor, regions: torch.Tensor, precision: Precision) -> float:
-    """The largest error of the scores on a few images; raises ValueError where it is beyond the precision's."""
-    few = regions[:CHECKED_IMAGES]
-    exact = torch.nn.functional.normalize(parts.double(), dim=1) @ few.double().mT
-    scores, argmax, _ = rival(parts, few, None)
-    if scores is None:
-        assert argmax is not None  # there is one of the two
-        scores = exact.gather(2, argmax.long().unsqueeze(2)).squeeze(2)
-    error = (scores.double() - exact.amax(dim=2)).abs().max().item()
-    if not error <= precision.tolerance:
-        raise ValueError(f"scores are off by {error}, more than {precision.tolerance} in {precision.name}")
-    return error
-
-
-def step(
-    rival: Rival, parts: torch.Tensor, regions: torch.Tensor, temperature: float | None, train: bool
-) -> Callable[[], tuple[torch.Tensor | None, ...]]:
-    """A call without arguments that runs one forward pass, or one with its backward pass."""
-    if not train:
-
-        def forward() -> tuple[torch.Tensor | None, ...]:
-            with torch.no_grad():
-                return rival(parts, regions, temperature)
-
-        return forward
-    weights = torch.rand(len(regions), len(parts), device=parts.device)
-
-    def run() -> tuple[torch.Tensor | None, ...]:
-        scores, argmax, entropy = rival(parts, regions, temperature)
-        assert scores is not None  # of rivals that can train
-        loss = (scores.float() * weights).sum() + (0 if entropy is None else assignment(entropy))
-        return scores, argmax, entropy, torch.autograd.grad(loss, parts)[0]
-
-    return run
-
-
 @lru_cache(maxsize=1)  # the passes of a shape and precision follow each other
-def checked(
-    shape: Shape, precision: Precision, device: str, compiled: bool
-) -> tuple[Mapping[str, Rival], Mapping[str, float]]:
-    """The implementations that take the precision, and each one's largest error."""
-    everyone = rivals(device, precision.dtype, compiled)
-    if precision.dtype != torch.float32:
-        everyone.pop("faiss search", None)
-    parts, regions = inputs(shape, precision, device)
-    errors = {name: check(rival, parts.detach(), regions, precision) for name, rival in everyone.items()}
-    return everyone, errors
+def expected(shape: Shape, precision: Precision, device: str) -> Exact:
+    """What float64 computes of the inputs."""
+    return exact_results(*inputs(shape, precision, device), TEMPERATURE, precision.tolerance)
 
 
 def measure(
@@ -102,16 +58,22 @@ def measure(
 ) -> Iterator[dict[str, object]]:
     """One row for each implementation, of one pass of a shape and precision, with or without entropy."""
     device = options.device
-    everyone, errors = checked(shape, precision, options.device, options.compile)
+    exact = expected(shape, precision, device)
     parts, regions = inputs(shape, precision, device)
     unit, flat = parts.detach().to(precision.dtype), regions.flatten(0, 1)
     images, count, number, depth = shape.on(device)
     torch.compiler.reset()  # past its limit of variants, torch.compile would run the eager form
-    calls = {
-        name: step(rival, parts, regions, temperature, train)
-        for name, rival in everyone.items()
+    chosen = {
+        name: rival
+        for name, rival in rivals(device, precision.dtype, options.compile).items()
         if not (name in FORWARD_ONLY and (train or temperature))
     }
+    errors = {
+        name: check(rival, parts, regions, temperature, train, exact, precision.tolerance)
+        for name, rival in chosen.items()
+    }
+    weights = torch.rand(images, number, device=device) if train else None
+    calls = {name: step(rival, parts, regions, temperature, weights) for name, rival in chosen.items()}
     seconds = options.seconds / TURNS / (len(calls) + 1)
     times = take_turns(calls | {"product": lambda: flat @ unit.T}, device, TURNS, seconds)
     product = min(times.pop("product"))

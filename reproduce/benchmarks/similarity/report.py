@@ -11,7 +11,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import pandas as pd
 
-from reproduce.benchmarks.reports import save_svg, table_lines, write_report
+from reproduce.benchmarks.reports import every, measured_with, save_svg, table_lines, write_report
 
 KEYS = ["shape", "precision", "pass", "entropy"]
 OURS = "ours (auto)"
@@ -43,16 +43,15 @@ def summary(rows: pd.DataFrame) -> pd.DataFrame:
 
 def markdown(table: pd.DataFrame, rows: pd.DataFrame) -> str:
     """The summary as a Markdown table under a line on the machine."""
-    first = rows.iloc[0]
     sizes = rows.drop_duplicates("shape")
     shapes = "; ".join(
         f"{r.shape_}: {r.B}, {r.R}, {r.P}, {r.d}"
         for r in sizes.rename(columns={"shape": "shape_"}).itertuples()
     )
     head = [
-        f"# Part similarity on {first.device}",
+        f"# Part similarity on {every(rows, 'device')}",
         "",
-        f"Commit {first.commit}, PyTorch {first.torch}, threads {first.threads}. Times are the least of "
+        f"{measured_with(rows)}. Times are the least of "
         f"{rows.turns.min()} to {rows.turns.max()} turns, the speed-up is over the fastest of four eager forms, and "
         "memory is the peak beyond inputs and results, for eager the least of its forms. B, R, P, d of "
         f"{shapes}.",

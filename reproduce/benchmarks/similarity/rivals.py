@@ -53,7 +53,7 @@ def rivals(device: str, dtype: torch.dtype, compiled: bool) -> dict[str, Rival]:
     for name, backend in ours.items():
         found[name] = partial(part_similarity, backend=backend)
     peer = flash_kmeans if device == "cuda" else faiss_search
-    if peer is not None and _installed(peer):
+    if (device == "cuda" or dtype == torch.float32) and _installed(peer):
         found[peer.__name__.replace("_", " ")] = peer
     return found
 

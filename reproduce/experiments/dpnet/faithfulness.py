@@ -74,7 +74,7 @@ class FaithfulnessTable(Experiment):
         which = (
             "the first test pictures"
             if workspace.parts.source == "sample"
-            else "some test pictures of every class"
+            else "test pictures at even distances"
         )
         caption = (
             f"Maps of the same DP-Net classifier under the metrics of Opti-CAM on {which}; "
@@ -118,14 +118,15 @@ class FaithfulnessTable(Experiment):
 
 
 def explained_pictures(workspace: Workspace, run: PartRun) -> torch.Tensor:
-    """Positions of the test pictures that are explained, fewer in a first look; each class has its share.
+    """Positions of the test pictures that are explained, fewer in a first look.
 
-    The first ones where classes take turns, as in drawn sets; in folders, class by class, pictures at even distances.
+    The first ones of drawn sets, where classes take turns; in folders, which are read class by class, pictures at even
+    distances, so that each class has its share up to one picture.
     """
     data, count = dataset_split(workspace, run.dataset, "test"), workspace.parts.explained
     count = min(count, workspace.profile.limit or count, len(data))
-    step = 1 if isinstance(data, SampleSet) else len(data) // count
-    return step * torch.arange(count)
+    places = torch.arange(count)
+    return places if isinstance(data, SampleSet) else places * len(data) // count
 
 
 def _model_key(workspace: Workspace, run: PartRun) -> str:

@@ -7,8 +7,11 @@ from typing import Any
 
 import pandas as pd
 
-from reproduce.experiments.opticam.saliency_experiment import SaliencyExperiment, beside_published
-from reproduce.published.numbers import published
+from reproduce.experiments.opticam.saliency_experiment import (
+    SaliencyExperiment,
+    TablePart,
+    beside_published,
+)
 from reproduce.saliency.box_accuracy_interval import box_accuracies
 from reproduce.saliency.box_groups import HITS, LOCALIZATION, protocol_name
 from reproduce.saliency.requests import Request
@@ -45,14 +48,15 @@ class LocalizationTables(SaliencyExperiment):
     def tables(self, workspace: Workspace) -> Mapping[str, Table]:
         """Each table as the authors' code computes it, and as the formulas do."""
         tables = {}
+        rows = {protocol: self.protocol_rows(workspace, protocol) for protocol in PROTOCOLS}
         for table, title in TABLES.items():
-            part = _Part(table)
-            if not part.networks(workspace):
-                continue
-            for protocol in PROTOCOLS:
+            part = TablePart(table)
+            networks = part.networks(workspace)
+            for protocol in PROTOCOLS if networks else ():
                 name, words, options = _presentation(table, protocol)
                 caption = f"Opti-CAM {title}, {words}; Fake-CAM is the whole image"
-                measured = measured_scores(part.protocol_rows(workspace, protocol))
+                own = rows[protocol]
+                measured = measured_scores(own[own["network"].isin(networks)])
                 tables[name] = part.table_of(workspace, measured, caption, aside=(WHOLE, CENTRE), **options)
         return tables
 
@@ -63,7 +67,7 @@ class LocalizationTables(SaliencyExperiment):
             rows = self.protocol_rows(workspace, protocol)
             for table in TABLES:
                 name, _, _ = _presentation(table, protocol)
-                found[name] = beside_published(rows, _Part(table).networks(workspace))
+                found[name] = beside_published(rows, TablePart(table).networks(workspace))
         return found
 
     def protocol_rows(self, workspace: Workspace, protocol: str) -> pd.DataFrame:
@@ -71,18 +75,6 @@ class LocalizationTables(SaliencyExperiment):
         names = {protocol_name(name, protocol): name for name in LOCALIZATION}
         rows = self.rows(workspace, list(names))
         return rows.assign(metric=rows["metric"].map(names))
-
-
-class _Part(LocalizationTables):
-    """The networks of one of the two published tables."""
-
-    def __init__(self, table: str) -> None:
-        self.table = table
-
-    def networks(self, workspace: Workspace) -> dict[str, str]:
-        known = set(published(self.table)["network"])
-        pairs = workspace.saliency.networks
-        return {name: paper for name, paper in pairs.items() if paper in known}
 
 
 def measured_scores(rows: pd.DataFrame) -> pd.DataFrame:

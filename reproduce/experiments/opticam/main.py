@@ -8,7 +8,13 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from reproduce.experiments.dumbbells import Pair, dumbbell_figure
-from reproduce.experiments.opticam.saliency_experiment import SaliencyExperiment, beside_published
+from reproduce.experiments.opticam.saliency_experiment import (
+    SaliencyExperiment,
+    TablePart,
+    beside_published,
+    image_counts,
+    of_network,
+)
 from reproduce.published.numbers import published
 from reproduce.saliency.requests import Request
 from reproduce.tables.layout import Table, summarise
@@ -49,7 +55,7 @@ class MainTable(SaliencyExperiment):
         rows = with_batch_seconds(self.rows(workspace, (*METRICS, "seconds")))
         tables = {}
         for table, title in NETWORK_TABLES.items():
-            part = _Part(table)
+            part = TablePart(table)
             names = list(part.networks(workspace))
             if names:
                 measured = summarise(rows[rows["network"].isin(names)])
@@ -60,11 +66,11 @@ class MainTable(SaliencyExperiment):
     def figures(self, workspace: Workspace) -> Mapping[str, Figure]:
         """AD against AG, one panel for each network that has measured rows."""
         rows = self.rows(workspace, DRAWN)
-        panels = {
-            stands_beside(network, paper): _pairs(paper, rows[rows["network"] == network])
-            for network, paper in self.networks(workspace).items()
-            if (rows["network"] == network).any()
-        }
+        panels = {}
+        for network, paper in self.networks(workspace).items():
+            own = of_network(rows, network)
+            if len(own):
+                panels[f"{stands_beside(network, paper)}\n{image_counts(own)}"] = _pairs(paper, own)
         if not panels:
             return {}
         words = {"across": "average drop (%), lower is better", "up": "average gain (%), higher is better"}
@@ -73,34 +79,22 @@ class MainTable(SaliencyExperiment):
     def results(self, workspace: Workspace) -> Mapping[str, pd.DataFrame]:
         """Tables 1 and 2, each with its own networks."""
         rows = with_batch_seconds(self.rows(workspace, (*METRICS, "seconds")))
-        parts = {table: _Part(table).networks(workspace) for table in NETWORK_TABLES}
+        parts = {table: TablePart(table).networks(workspace) for table in NETWORK_TABLES}
         return {table: beside_published(rows, networks) for table, networks in parts.items()}
 
 
 def _pairs(paper: str, rows: pd.DataFrame) -> dict[str, Pair]:
-    """By method, AD and AG as published for a network and as measured in its place; NaN where there is none."""
+    """By method, AD and AG as published for a network, NaN where they are not, and as measured in its place."""
     printed = pd.concat([published(table) for table in NETWORK_TABLES])
     printed = printed[printed["network"] == paper].pivot(index="method", columns="metric", values="value")
     measured = rows.pivot_table(index="method", columns="metric", values="value")
-    methods = dict.fromkeys([*printed.index, *measured.index])
+    methods = [name for name in dict.fromkeys([*printed.index, *measured.index]) if name in measured.index]
     sides = [side.reindex(index=methods, columns=DRAWN) for side in (printed, measured)]
     found: dict[str, Pair] = {}
     for method in methods:
         (paper_ad, paper_ag), (own_ad, own_ag) = (side.loc[method] for side in sides)
         found[method] = (paper_ad, paper_ag), (own_ad, own_ag)
     return found
-
-
-class _Part(MainTable):
-    """The networks of one of the two published tables."""
-
-    def __init__(self, table: str) -> None:
-        self.table = table
-
-    def networks(self, workspace: Workspace) -> dict[str, str]:
-        known = set(published(self.table)["network"])
-        pairs = workspace.saliency.networks
-        return {name: paper for name, paper in pairs.items() if paper in known}
 
 
 def with_batch_seconds(rows: pd.DataFrame) -> pd.DataFrame:

@@ -135,6 +135,13 @@ class SaliencyExperiment(Experiment):
         return lambda cell: saliency.comparable and own.get(cell["measured_network"], True)
 
 
+class TablePart(SaliencyExperiment):
+    """The networks of one published table, of an experiment that fills several."""
+
+    def __init__(self, table: str) -> None:
+        self.table = table
+
+
 def beside_published(rows: pd.DataFrame, networks: Mapping[str, str]) -> pd.DataFrame:
     """The rows of some networks under their published names; `own` keeps the label they were measured under."""
     own = rows["network"]

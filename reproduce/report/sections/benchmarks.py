@@ -34,7 +34,7 @@ class Benchmark:
 
 
 LOOP_SHOWN = (("seconds", "min"), ("cpu_seconds", "min"), ("peak_mb", "max"), ("map_difference", "max"))
-LOOP = (("part", "images", "iterations", "side"), LOOP_SHOWN)
+LOOP = (("part", "images", "pixels", "iterations", "side"), LOOP_SHOWN)
 CAUSAL = (
     ("network", "side"),
     (("seconds", "min"), ("cpu_seconds", "min"), ("largest_difference", "max")),

@@ -5,6 +5,7 @@ import pytest
 
 from reproduce.benchmarks import harness
 from reproduce.benchmarks.harness import Record
+from reproduce.benchmarks.reports import every, measured_with
 
 GROUP = {"shape": "small", "batch": 1}
 
@@ -85,3 +86,38 @@ def test_a_new_folder_goes_on_from_the_committed_file(open_record, tmp_path):
     fresh.add({"shape": "large", "batch": 1}, rows(2.0))
     assert list(pd.read_csv(fresh.path)["shape"]) == ["small", "large"]
     assert open_record(changed_only=False, name="elsewhere/work_cpu.csv").rows == []
+
+
+def test_where_the_committed_file_lacks_nothing_its_rows_are_written_at_once(open_record):
+    committed = open_record(name="committed/work_cpu.csv")
+    committed.add(GROUP, rows(1.0))
+    assert open_record().path.read_bytes() == committed.path.read_bytes()
+
+
+def test_committed_rows_of_another_machine_are_not_gone_on_from(open_record, monkeypatch):
+    committed = open_record(name="committed/work_cpu.csv")
+    for number, threads in enumerate(("64", committed.facts["threads"])):
+        monkeypatch.setattr(harness, "environment", lambda *_, n=threads: committed.facts | {"threads": n})
+        open_record(name="committed/work_cpu.csv").add({"shape": "large", "batch": number}, rows(1.0))
+    fresh = open_record()
+    assert list(pd.read_csv(fresh.path)["batch"]) == [1]
+    fresh.add(GROUP, rows(2.0))
+    assert pd.read_csv(fresh.path)["threads"].nunique() == 1
+
+
+def test_a_table_that_a_kernel_is_chosen_by_is_a_source(tmp_path, monkeypatch):
+    monkeypatch.setattr(harness, "ROOT", tmp_path)
+    (tmp_path / "kernels").mkdir()
+    (tmp_path / "kernels" / "kernel.cpp").write_text("int one;")
+    before = harness.fingerprint(["kernels"])
+    (tmp_path / "kernels" / "fastest.csv").write_text("capability\n")
+    assert harness.fingerprint(["kernels"]) != before
+
+
+def test_a_report_names_every_commit_and_device_of_its_rows():
+    facts = {"torch": "2.14", "threads": 2.0}
+    table = pd.DataFrame([facts | {"commit": name, "device": f"CPU {name}"} for name in "aba"])
+    assert measured_with(table) == "Commit a and b, PyTorch 2.14, 2 threads"
+    assert every(table, "device") == "CPU a and CPU b"
+    gpu = table.assign(threads=float("nan"))[:1]
+    assert measured_with(gpu) == "Commit a, PyTorch 2.14"

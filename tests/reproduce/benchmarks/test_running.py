@@ -1,12 +1,16 @@
 """Benchmarks run small from the command line, and measure again only what changed."""
 
+import re
 import sys
+from argparse import Namespace
 
 import pandas as pd
 import pytest
+import torch
 
-from reproduce.benchmarks import localization, part_training
+from reproduce.benchmarks import harness, localization, part_training
 from reproduce.benchmarks.causal import __main__ as causal
+from reproduce.benchmarks.masking import __main__ as masking
 from reproduce.workspace.paths import PUBLISHED
 
 RUNS = {
@@ -16,7 +20,7 @@ RUNS = {
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_a_run_adds_to_the_committed_rows_and_the_next_one_has_nothing_to_do(
+def test_a_run_has_this_machines_rows_alone_and_the_next_one_has_nothing_to_do(
     tmp_path, name, monkeypatch, capsys
 ):
     main, *options = RUNS[name]
@@ -25,12 +29,29 @@ def test_a_run_adds_to_the_committed_rows_and_the_next_one_has_nothing_to_do(
     path = tmp_path / f"{name}_cpu.csv"
     committed, first = pd.read_csv(PUBLISHED / "benchmarks" / path.name), path.read_bytes()
     rows = pd.read_csv(path)
-    assert len(rows) > len(committed)
-    assert list(rows.columns) == [*committed.columns, *(set(rows.columns) - set(committed.columns))]
+    assert rows["sources"].nunique() == 1
+    assert set(committed.columns) <= set(rows.columns)
     capsys.readouterr()
     main()
     assert capsys.readouterr().out.strip() == path.with_suffix(".md").read_text().strip()
     assert path.read_bytes() == first
+    monkeypatch.setattr(harness, "COMMITTED", tmp_path)
+    monkeypatch.setattr(sys, "argv", [*sys.argv[:-1], str(tmp_path / "elsewhere")])
+    main()  # nothing is measured, and the report is written
+    assert (tmp_path / "elsewhere" / path.name).read_bytes() == first
+
+
+def test_what_torch_compile_makes_of_masking_is_checked(monkeypatch):
+    """The doubled masks of a compiler that goes wrong."""
+
+    def wrong(function, **options):
+        return lambda *given: tuple(2 * result for result in function(*given))
+
+    monkeypatch.setattr(torch, "compile", wrong)
+    shape, options = masking.Shape("small", 3, 2), Namespace(device="cpu", compile=True, turns=1)
+    for operation in ("saliency_mask forward", "saliency_mask forward + backward"):
+        with pytest.raises(ValueError, match=f"{re.escape(operation)} by torch.compile is off by"):
+            next(masking.measure(shape, 1, torch.float32, operation, options))
 
 
 def test_a_side_that_computes_something_else_is_not_timed():
@@ -40,9 +61,14 @@ def test_a_side_that_computes_something_else_is_not_timed():
         scores, argmax, entropy = part_training.part_similarity(parts, regions, temperature, "eager")
         return scores, argmax, entropy + 1
 
+    def of_no_gradient(parts, regions, temperature, backend):
+        scores, argmax, entropy = part_training.part_similarity(parts, regions, temperature, "eager")
+        return scores, argmax, entropy.detach()
+
     part_training.check(part_training.part_similarity, model, "cpu")
-    with pytest.raises(ValueError, match="entropies are off by 1"):
-        part_training.check(wrong, model, "cpu")
+    for side, message in ((wrong, "entropies are off by 1"), (of_no_gradient, "gradients are off by")):
+        with pytest.raises(ValueError, match=message):
+            part_training.check(side, model, "cpu")
 
 
 def test_part_training_is_recorded_by_side_and_constraints(tmp_path, monkeypatch, capsys):

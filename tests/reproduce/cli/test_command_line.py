@@ -69,6 +69,24 @@ def test_list_names_every_experiment(capsys):
     assert marks["dpnet-main"] == "-"
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["list", "--only", "opticam-main"],
+        ["list", "--count", "LIME=3"],
+        ["report", "--only", "opticam-main"],
+        ["select-parts", "--only", "dpnet-main"],
+        ["select-parts", "--count", "LIME=3"],
+    ],
+    ids=" ".join,
+)
+def test_what_would_not_read_an_option_does_not_take_it(words, tmp_path, capsys):
+    with pytest.raises(SystemExit) as error:
+        main([*words, "--results", str(tmp_path / "results")])
+    assert error.value.code == 2 and f"unrecognized arguments: {words[1]}" in capsys.readouterr().err
+    assert not (tmp_path / "results").exists()
+
+
 @pytest.mark.parametrize("name", profile_names())
 def test_profiles_stand_beside_published_networks(name):
     profile = load_profile(name)

@@ -53,5 +53,7 @@ def test_an_empty_store_is_read_and_left_as_it_is(given, tmp_path, capsys, verb)
     printed = capsys.readouterr().out
     if verb in ("claims", "check"):
         assert "not run" in printed
+    if verb == "figures":
+        assert "nothing to draw" in printed and "up to date" not in printed
     if verb == "report":
         assert "not run" in (tmp_path / "out" / "REPORT.md").read_text(encoding="utf-8")

@@ -138,6 +138,26 @@ def test_a_first_look_explains_as_many_pictures_as_asked_for_and_leaves_those_of
     assert measured == 3 * list(methods())  # five pictures are two batches, two are one
 
 
+@pytest.mark.parametrize("count", [4, 10, 48, 89, 100])
+def test_of_folders_each_class_has_its_share_up_to_one_picture(make_parts_workspace, monkeypatch, count):
+    """Ten classes of other sizes, one after the other."""
+    labels = np.repeat(np.arange(10), [3, 12, 9, 9, 9, 7, 11, 9, 15, 5])
+    monkeypatch.setattr(experiment, "dataset_split", lambda workspace, dataset, split: labels)
+    workspace = make_parts_workspace(source="folder", explained=count)
+    (run,) = FaithfulnessTable().runs(workspace)
+    chosen = experiment.explained_pictures(workspace, run).numpy()
+    assert len(set(chosen)) == min(count, 89)
+    share = np.bincount(labels) * len(chosen) / len(labels)
+    assert (np.abs(np.bincount(labels[chosen], minlength=10) - share) < 1).all()
+
+
+def test_of_drawn_pictures_the_first_ones_are_explained(make_parts_workspace, monkeypatch):
+    monkeypatch.setattr(experiment, "dataset_split", lambda workspace, dataset, split: pictures())
+    workspace = make_parts_workspace(explained=3)
+    (run,) = FaithfulnessTable().runs(workspace)
+    assert experiment.explained_pictures(workspace, run).tolist() == [0, 1, 2]
+
+
 def test_data_sets_of_rooms_have_no_boxes_and_are_left_out(make_parts_workspace):
     datasets = {"scenes": "MIT-67", "many": "ImageNet", "fine": "Birds"}
     runs = FaithfulnessTable().runs(make_parts_workspace(datasets=datasets))

@@ -66,6 +66,21 @@ def test_drop_and_gain_are_drawn_at_the_table_s_numbers(workspace):
         line.get_xydata()[0].tolist() for line in axis.get_lines() if line.get_markerfacecolor() == "none"
     ]
     assert [1.5, 68.8] in hollow  # Opti-CAM on ResNet-50, Table 1
+    assert axis.get_title().endswith("\n4 images")
+
+
+def test_of_a_method_without_a_measured_point_the_published_one_is_not_drawn(workspace, monkeypatch):
+    experiment = EXPERIMENTS["opticam-main"]
+    rows = experiment.rows(workspace, ["AD", "AG"])
+    few = rows["image"].isin(["picture0", "picture2"])
+    chosen = rows[(rows["method"] == "Grad-CAM") | (rows["method"] == "Opti-CAM") & few]
+    monkeypatch.setattr(experiment, "rows", lambda *_: chosen)
+    figure = experiment.figures(workspace)["opticam_drop_and_gain"]
+    (axis,), (legend,) = figure.axes, figure.legends
+    hollow = [line for line in axis.get_lines() if line.get_markerfacecolor() == "none"]
+    assert {text.get_text() for text in legend.get_texts()} == {"Grad-CAM", "Opti-CAM"}
+    assert len(hollow) == 2
+    assert axis.get_title().endswith("\n2 to 4 images per method")
 
 
 @pytest.mark.parametrize(
