@@ -10,7 +10,6 @@ from torch import Tensor
 from opticam.masking.reference import NORMALIZATIONS
 
 FLOATING = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
-MAX_CHANNELS = 4096
 
 
 def check_saliency_mask(features: Tensor, logits_u: Tensor, images: Tensor, normalization: str) -> None:
@@ -38,10 +37,8 @@ def check_features(features: Tensor, images: Tensor) -> None:
         raise ValueError(f"images have shape {tuple(images.shape)}; height and width must be at least 1")
     if features.shape[0] not in (1, images.shape[0]):
         raise ValueError(f"features are of {features.shape[0]} images; accepted: {images.shape[0]}, or 1")
-    if 0 in features.shape[1:] or features.shape[1] > MAX_CHANNELS:
-        raise ValueError(
-            f"features have shape {tuple(features.shape)}; accepted: K up to {MAX_CHANNELS}, h, w at least 1"
-        )
+    if 0 in features.shape[1:]:
+        raise ValueError(f"features have shape {tuple(features.shape)}; K, h and w must be at least 1")
 
 
 def check_channels(channels: Tensor | Sequence[int], features: Tensor, images: Tensor) -> Tensor:

@@ -38,6 +38,7 @@ class UpsampledMaps {
     if (kind_ != Normalization::sigmoid)
       loops.extremes(cells, rows.view(), columns.view(), &least, &greatest);
     scaling_[index] = scaling_of(kind_, least.value, greatest.value);
+    if (std::isinf(scaling_[index].scale)) enlarge(index, least.value, greatest.value);
   }
 
   // One row of map number `index` and of the image it masks.
@@ -58,6 +59,14 @@ class UpsampledMaps {
 
  private:
   int64_t at(int64_t index, int64_t cell) const { return (index * rows.cells() + cell) * columns.pixels(); }
+  // A map whose span has no inverse is made larger by a power of two, which changes nothing but that.
+  void enlarge(int64_t index, A least, A greatest) {
+    constexpr A factor = 1 / std::numeric_limits<A>::epsilon();
+    A* const values = widened(index, 0);
+    for (int64_t i = 0; i < rows.cells() * columns.pixels(); ++i) values[i] *= factor;
+    scaling_[index] = scaling_of(kind_, least * factor, greatest * factor);
+  }
+
   A* widened(int64_t index, int64_t cell) { return widened_.data() + at(index, cell); }
   const A* widened(int64_t index, int64_t cell) const { return widened_.data() + at(index, cell); }
 

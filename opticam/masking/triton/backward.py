@@ -131,10 +131,10 @@ def cell_kernel(
     partial += image * H * CHUNKS * w
     surface += image * h * w
     coarse += image * h * w
-    low, scale, at_low, at_high = 0.0, 1.0, 0, 0
+    low, larger, scale, at_low, at_high = 0.0, 1.0, 1.0, 0, 0
     if MODE != SIGMOID:
         least, greatest, at_low, at_high = extremes(surface, h, w, H, W, BLOCK_S)
-        low, scale = scaling(least, greatest, MODE)
+        low, larger, scale = scaling(least, greatest, MODE)
     total = tl.zeros([], tl.float64)
     product = tl.zeros([], tl.float64)
     inner = tl.zeros([], tl.float64)
@@ -147,7 +147,7 @@ def cell_kernel(
                 gradient = folded(partial, cell, cell < h * w, h, w, H, CHUNKS, SUPPORT)
             value = tl.load(surface + cell, mask=cell < h * w, other=0.0)
             total += tl.sum(gradient)
-            product += tl.sum(tl.where(cell < h * w, gradient * (value - low) * scale, 0.0))
+            product += tl.sum(tl.where(cell < h * w, gradient * (value - low) * larger * scale, 0.0))
     for start in range(0, h * w, BLOCK):
         cell = start + tl.arange(0, BLOCK)
         if h * w > BLOCK:
@@ -156,7 +156,7 @@ def cell_kernel(
             gradient -= product * share_of(at_high, cell, h, w, H, W)
             if MODE == RANGE:
                 gradient += (product - total) * share_of(at_low, cell, h, w, H, W)
-            gradient *= scale
+            gradient *= larger * scale
         value = tl.load(surface + cell, mask=cell < h * w, other=0.0)
         inner += tl.sum(tl.where(cell < h * w, gradient * value, 0.0))
         tl.store(coarse + cell, gradient, mask=cell < h * w)

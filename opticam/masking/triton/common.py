@@ -10,6 +10,7 @@ import triton.language as tl
 RANGE, MAX, SIGMOID = tl.constexpr(0), tl.constexpr(1), tl.constexpr(2)
 # 16 units of rounding of float32, as CONSTANT_ULPS in reference.py says.
 CONSTANT = tl.constexpr(16 * 2.0**-23)
+SMALLEST, LARGER = tl.constexpr(2.0**-126), tl.constexpr(2.0**23)
 
 
 @triton.jit
@@ -103,12 +104,15 @@ def extremes(
 
 @triton.jit
 def scaling(low, high, MODE: tl.constexpr):
-    """The offset and factor of the normalisation; factor 0 for a map with nothing to normalise."""
+    """The offset and the two factors of the normalisation; the second is 0 for a map with nothing to normalise.
+
+    The first is 1, or a power of two for a span so small that its inverse may be infinite.
+    """
     if MODE == MAX:
-        offset = low * 0
-        scale = tl.where(high == 0, 0.0, 1.0 / high)
+        offset, span = low * 0, high
+        constant = high == 0
     else:
-        offset = low
-        constant = high - low <= tl.maximum(tl.abs(low), tl.abs(high)) * CONSTANT
-        scale = tl.where(constant, 0.0, 1.0 / (high - low))
-    return offset, scale
+        offset, span = low, high - low
+        constant = span <= tl.maximum(tl.abs(low), tl.abs(high)) * CONSTANT
+    larger = tl.where(tl.abs(span) < SMALLEST, LARGER, 1.0)
+    return offset, larger, tl.where(constant, 0.0, 1.0 / (span * larger))

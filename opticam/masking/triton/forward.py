@@ -66,8 +66,8 @@ def normalized_pixels(
     if MODE == SIGMOID:
         return tl.sigmoid(value)
     low, high, _, _ = extremes(surface, h, w, H, W, BLOCK_S)
-    offset, scale = scaling(low, high, MODE)
-    value = (value - offset) * scale
+    offset, larger, scale = scaling(low, high, MODE)
+    value = (value - offset) * larger * scale
     if MODE == RANGE:  # rounding may leave [0, 1]; NaN stays
         value = tl.clamp(value, 0.0, 1.0, propagate_nan=tl.PropagateNan.ALL)
     return value

@@ -124,6 +124,21 @@ def test_constant_maps_and_nan():
         assert result[2].isfinite().all()
 
 
+@pytest.mark.parametrize("normalization", ["range", "max"])
+def test_the_size_of_features_changes_no_map(normalization):
+    features = torch.randint(1, 8, (2, 1, 4, 4), generator=torch.Generator().manual_seed(0)).float()
+    logits_u, images = torch.zeros(2, 1), torch.rand(2, 3, 16, 16)
+    whole = launch.saliency_mask(features, logits_u, images, normalization)[1]
+    small = launch.saliency_mask(torch.ldexp(features, torch.tensor(-140)), logits_u, images, normalization)[
+        1
+    ]
+    torch.testing.assert_close(small, whole, atol=2.0**-9, rtol=0)
+
+
+def test_more_channels_than_a_kernel_holds_at_once():
+    assert_accurate((1, 5000, (2, 2), 3, (5, 4)), "range", "masked")
+
+
 def test_empty_batch():
     outputs = launch.saliency_mask(*(t[:0] for t in make(SHAPES[0])), "range")
     assert [len(t) for t in outputs] == [0, 0, 0, 0]

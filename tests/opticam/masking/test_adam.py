@@ -43,4 +43,4 @@ def test_first_step_moves_every_logit_by_the_rate():
 
 def test_bad_features_are_named():
     with pytest.raises(ValueError, match="features have shape"):
-        MaskOptimizer(torch.rand(2, 5000, 3, 3), torch.rand(2, 3, 9, 9))
+        MaskOptimizer(torch.rand(2, 0, 3, 3), torch.rand(2, 3, 9, 9))

@@ -21,7 +21,7 @@ RANKS = torch.zeros(2, 9, 8, dtype=torch.int64)
         ((FEATURES[..., :0], LOGITS, IMAGES), ValueError, "features have shape"),
         ((FEATURES, LOGITS, IMAGES[..., :0]), ValueError, "height and width must be at least 1"),
         ((FEATURES, LOGITS, torch.rand(2, 5, 9, 8)), ValueError, "5 colour channels; accepted: 1 to 4"),
-        ((torch.rand(2, 5000, 1, 1), torch.zeros(2, 5000), IMAGES), ValueError, "K up to 4096"),
+        ((FEATURES[:, :0], LOGITS[:, :0], IMAGES), ValueError, "K, h and w must be at least 1"),
         ((FEATURES, LOGITS, IMAGES, "minmax"), ValueError, "normalization is 'minmax'; accepted: range, max"),
         ((FEATURES.numpy(), LOGITS, IMAGES), TypeError, "features is a ndarray"),
     ],

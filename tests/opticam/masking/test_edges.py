@@ -48,6 +48,20 @@ def test_constant_maps_give_zeros_and_zero_gradient(backend, value, cells):
 
 
 @pytest.mark.parametrize("normalization", ["range", "max"])
+def test_the_size_of_features_changes_no_map(backend, normalization):
+    """By a power of two from whole numbers to the least of float32, of which the inverse is infinite."""
+    features = torch.randint(1, 8, (2, 1, 4, 4), generator=torch.Generator().manual_seed(0)).float()
+    logits_u, images = torch.zeros(2, 1), torch.rand(2, 3, 16, 16)
+    whole = saliency_mask(features, logits_u, images, normalization, backend)[1]
+    masks = channel_masks(features, images, [0], backend)
+    for power in (-100, -130, -140):
+        small = torch.ldexp(features, torch.tensor(power))
+        found = saliency_mask(small, logits_u, images, normalization, backend)[1]
+        torch.testing.assert_close(found, whole, atol=2.0 ** (-149 - power) + 1e-6, rtol=0)
+        torch.testing.assert_close(channel_masks(small, images, [0], backend), masks, atol=3e-3, rtol=0)
+
+
+@pytest.mark.parametrize("normalization", ["range", "max"])
 def test_nan_features_spread_over_their_image_alone(backend, normalization):
     features = torch.rand(2, 5, 4, 4)
     features[0, 2, 1, 3] = torch.nan

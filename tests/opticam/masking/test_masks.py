@@ -26,6 +26,17 @@ def test_a_channel_mask_is_the_saliency_mask_of_that_channel_alone(shape, inputs
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
+def test_as_many_channels_as_the_widest_networks_have(backend):
+    """7392: regnet_y_128gf. Features that are all equal have the same map whatever their weights."""
+    features, images = torch.rand(1, 1, 7, 7).expand(2, 7392, 7, 7), torch.rand(2, 3, 28, 28)
+    one = saliency_mask(features[:, :1], torch.zeros(2, 1), images, backend=backend)[1]
+    many = saliency_mask(features, torch.randn(2, 7392), images, backend=backend)[1]
+    torch.testing.assert_close(many, one, atol=1e-4, rtol=0)
+    last = channel_masks(features, images, [7391], backend)[:, 0]
+    torch.testing.assert_close(last, images * one[:, None], atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
 def test_channels_may_differ_between_images_and_features_be_shared(backend):
     features, images = torch.randn(1, 4, 3, 3), torch.rand(2, 3, 8, 7)
     masks = channel_masks(features, images, torch.tensor([[0, 2], [3, 3]]), backend)
