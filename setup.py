@@ -5,8 +5,8 @@ The C++ part is always built, against PyTorch's stable interface: one library se
 CUDA joins dpnet._C when FORCE_CUDA=1, when TORCH_CUDA_ARCH_LIST is set, or when this machine has a GPU; each time
 the compiler is looked for in CUDA_HOME, on the path, in /usr/local/cuda and where pip installs it. A machine with
 a compiler but no GPU gets C++ only unless asked, because CUDA triples the time to build; FORCE_CUDA=0 always
-leaves it out. TORCH_CUDA_ARCH_LIST is "8.0+PTX;9.0a" where neither it nor a GPU says otherwise, 9.0a on a GPU of
-compute capability 9.0, whose own kernel is built where 9.0a is among them. MAX_JOBS limits the compilers that run at
+leaves it out. TORCH_CUDA_ARCH_LIST is "8.0+PTX;9.0a" unless it is set, whichever GPU is here: what runs on every GPU
+from 8.0 on, and the kernel of 9.0, which is built where 9.0a is among them. MAX_JOBS limits the compilers that run at
 once. Without a C++ compiler that starts nothing is built and the eager implementations serve.
 """
 
@@ -59,16 +59,6 @@ def wants_cuda() -> bool:
     import torch
 
     return bool(forced or os.environ.get("TORCH_CUDA_ARCH_LIST") or torch.cuda.is_available())
-
-
-def set_architectures() -> None:
-    """Compile for the GPU that is here, or for ARCHITECTURES where there is none."""
-    import torch
-
-    if not torch.cuda.is_available():
-        os.environ.setdefault("TORCH_CUDA_ARCH_LIST", ARCHITECTURES)
-    elif torch.cuda.get_device_capability() == (9, 0):
-        os.environ.setdefault("TORCH_CUDA_ARCH_LIST", "9.0a")
 
 
 def runtime_folder(home: Path) -> Path:
@@ -137,7 +127,7 @@ def extensions() -> dict:
     cuda = wants_cuda()
     if cuda:
         os.environ["CUDA_HOME"] = str(cuda_home())  # before PyTorch's build tools are imported
-        set_architectures()
+        os.environ.setdefault("TORCH_CUDA_ARCH_LIST", ARCHITECTURES)
     modules = [module for module in (extension("opticam", False), extension("dpnet", cuda)) if module]
     return {"ext_modules": modules, "cmdclass": {"build_ext": build_command()}}
 

@@ -14,8 +14,8 @@
 #define HAS_AVX512VNNI 0
 #endif
 
-#define TARGET_AVX2 "avx2,fma,f16c"
-#define TARGET_AVX512 "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma,f16c"
+#define TARGET_AVX2 "avx2,fma"
+#define TARGET_AVX512 "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma"
 
 #define TARGET_PRAGMA(text) _Pragma(#text)
 #if defined(__clang__)

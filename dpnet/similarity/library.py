@@ -5,6 +5,7 @@ Importing this module loads the library, once, and that registers its operations
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from pathlib import Path
 
@@ -40,7 +41,29 @@ def _gpu_obstacle() -> str:
         return "dpnet._C was built without CUDA; build it again with FORCE_CUDA=1"
     if not torch.cuda.is_available():
         return "no CUDA device is available"
-    return "" if capability() >= (8, 0) else "the kernels need compute capability 8.0 or newer"
+    if capability() < (8, 0):
+        return "the kernels need compute capability 8.0 or newer"
+    built = compiled.build_facts(PACKAGE).get("architectures") or ""
+    if runs_on(built, capability()):
+        return ""
+    own = ".".join(map(str, capability()))
+    return (
+        f"dpnet._C was built for {built}, this GPU is {own}; build it again with TORCH_CUDA_ARCH_LIST={own}"
+    )
+
+
+def runs_on(architectures: str, gpu: tuple[int, int]) -> bool:
+    """Whether what was built for a TORCH_CUDA_ARCH_LIST, "8.0+PTX;9.0a" say, runs on a GPU of this compute capability.
+
+    Code for a.b runs on a.b and newer a.x, with an "a" on a.b alone, and with PTX on all that is newer. True where the
+    list has no numbers.
+    """
+    found = re.findall(r"(\d+)\.(\d)([af]?)(\+PTX)?", architectures)
+    for major, minor, alone, ptx in found:
+        built = int(major), int(minor)
+        if built == gpu or (not alone and built < gpu and (ptx or built[0] == gpu[0])):
+            return True
+    return not found
 
 
 @lru_cache(maxsize=1)

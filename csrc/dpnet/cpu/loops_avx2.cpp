@@ -1,5 +1,5 @@
 // The loops of `loops.h` for x86-64 with AVX2: 8 floats a vector, 16 registers.
-// Chosen by `select.cpp` on processors with AVX2, FMA and F16C that lack AVX-512.
+// Chosen by `select.cpp` on processors with AVX2 and FMA that lack AVX-512.
 #include "../../common/target.h"
 #include "loops.h"
 

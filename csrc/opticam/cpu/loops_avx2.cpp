@@ -1,5 +1,5 @@
 // The loops of `loops.h` for x86-64 with AVX2.
-// Chosen by `select.cpp` on processors with AVX2, FMA and F16C that lack AVX-512.
+// Chosen by `select.cpp` on processors with AVX2 and FMA that lack AVX-512.
 
 #include "loops.h"
 #include "../../common/stable.h"

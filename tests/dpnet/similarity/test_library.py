@@ -104,6 +104,32 @@ def test_cuda_asked_for_on_cpu_tensors_says_why():
         ),
         ([[1.0]], torch.zeros(2, 5, 8), {}, TypeError, "parts is a list"),
         (torch.zeros(3, 8).double(), torch.zeros(2, 5, 8), {}, TypeError, "both be float64 or neither"),
+@pytest.mark.parametrize(
+    ("architectures", "runs", "fails"),
+    [
+        ("8.0+PTX;9.0a", [(8, 0), (8, 6), (9, 0), (10, 0), (12, 0)], []),
+        ("9.0a", [(9, 0)], [(8, 0), (10, 0)]),
+        ("8.0", [(8, 0), (8, 9)], [(9, 0)]),
+        ("8.6;10.0+PTX", [(8, 6), (8, 9), (10, 0), (12, 0)], [(8, 0), (9, 0)]),
+        ("Hopper", [(9, 0)], []),
+        ("", [(8, 0)], []),
+    ],
+)
+def test_what_was_built_for_some_gpus_runs_on_those(monkeypatch, architectures, runs, fails):
+    """CUDA's rule: code for a.b runs on newer a.x, with an "a" on a.b alone, and PTX on all that is newer."""
+    monkeypatch.setattr(library, "LOAD_ERROR", "")
+    monkeypatch.setattr(library, "has_operation", lambda name, key: True)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(library.compiled, "build_facts", lambda package: {"architectures": architectures})
+    for gpu in runs + fails:
+        monkeypatch.setattr(library, "capability", lambda gpu=gpu: gpu)
+        library._gpu_obstacle.cache_clear()
+        reason = library.cuda_obstacle()
+        assert (reason == "") == (gpu in runs)
+        assert not reason or f"was built for {architectures}, this GPU is {gpu[0]}.{gpu[1]}" in reason
+    library._gpu_obstacle.cache_clear()
+
+
         (torch.zeros(8), torch.zeros(2, 5, 8), {}, ValueError, r"parts has shape \(8,\); accepted: \[P, d\]"),
         (
             torch.zeros(3, 8),
