@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict
 from typing import Any, NamedTuple
 
@@ -12,6 +11,7 @@ from torch import Tensor, nn
 from dpnet.data.geometry import EVEN_GRID
 from dpnet.model.regions import NORMS, RegionScheme, normalise_rows
 from dpnet.similarity import part_similarity
+from dpnet.similarity.inputs import check_temperature
 
 
 class PartOutput(NamedTuple):
@@ -195,12 +195,6 @@ def _centred(features: Tensor, centre: Tensor) -> Tensor:
     if features.ndim != 4 or features.shape[1] != len(centre):
         raise ValueError(f"features has shape {tuple(features.shape)}; expected [B, {len(centre)}, h, w]")
     return features - centre.to(features.dtype)[:, None, None]
-
-
-def check_temperature(temperature: float) -> None:
-    """Raise ValueError unless the temperature is a number above 0."""
-    if not 0 < temperature < math.inf:
-        raise ValueError(f"temperature is {temperature}; it must be finite and above 0")
 
 
 def check_sizes(**sizes: int) -> None:

@@ -9,15 +9,16 @@ from torch import Tensor
 
 from dpnet.data.blocks import Features
 from dpnet.model.initialisation import fit_centre, initialise_classifier, initialise_parts
-from dpnet.model.part_layer import GlobalClassifier, PartClassifier, check_sizes, check_temperature
+from dpnet.model.part_layer import GlobalClassifier, PartClassifier, check_sizes
 from dpnet.model.regions import RegionScheme
+from dpnet.similarity.inputs import check_temperature
 
 
 @dataclass(frozen=True)
 class PartRecipe:
     """What a `PartClassifier` looks like before the first step; fields as in the functions it calls.
 
-    Raises ValueError for no parts, and for a temperature that is no number above 0.
+    Raises ValueError for no parts, and for a temperature that `part_similarity` does not take.
     """
 
     parts_per_class: int = 10

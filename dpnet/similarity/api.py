@@ -26,7 +26,7 @@ def part_similarity(
     Args:
         parts: U, [P, d]; need not have unit rows.
         regions: X, [B, R, d], R >= 1; used as given, so normalise them first if cosines are wanted.
-        temperature: τ > 0 of the softmax over parts, or None when no entropy is wanted.
+        temperature: τ of the softmax over parts, 1.2e-38 to 8.5e37, or None when no entropy is wanted.
         backend: "auto", or one of `dpnet.similarity.BACKENDS`; one asked for by name raises if it cannot run.
 
     Returns:
@@ -38,8 +38,8 @@ def part_similarity(
 
     Raises:
         TypeError: an input is no floating tensor of a supported dtype, or only one of them is float64.
-        ValueError: shapes or devices do not fit, P, R or d is 0, temperature is not positive and finite, or
-            the backend is unknown.
+        ValueError: shapes or devices do not fit, P, R or d is 0, temperature is out of range, or the
+            backend is unknown.
         RuntimeError: the backend asked for by name cannot run on these inputs; the message says why. Or a gradient
             is differentiated again, or taken by `torch.func.grad` and its kin.
         NotImplementedError: an input has a tangent of forward-mode differentiation.

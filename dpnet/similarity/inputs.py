@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 
 from dpnet.similarity.backends import BACKENDS
 from opticam.masking.inputs import check_floating
+
+TEMPERATURES = torch.finfo(torch.float32).tiny, 1 / torch.finfo(torch.float32).tiny
+"""Least and greatest: both they and their inverses, which backends multiply by, are normal float32 numbers."""
 
 
 def check(parts: torch.Tensor, regions: torch.Tensor, temperature: float | None, backend: str) -> None:
@@ -37,6 +38,9 @@ def check_tensors(parts: torch.Tensor, regions: torch.Tensor) -> None:
 
 
 def check_temperature(temperature: float | None) -> None:
-    """Raise ValueError unless the temperature is None, or positive and finite."""
-    if temperature is not None and not (math.isfinite(temperature) and temperature > 0):
-        raise ValueError(f"temperature must be positive and finite, or None, got {temperature}")
+    """Raise ValueError unless the temperature is None or within TEMPERATURES."""
+    least, greatest = TEMPERATURES
+    if temperature is not None and not least <= temperature <= greatest:
+        raise ValueError(
+            f"temperature is {temperature}; accepted: {least:.2g} to {greatest:.2g}, or None for no entropy"
+        )

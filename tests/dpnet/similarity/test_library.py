@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import sys
@@ -141,7 +142,10 @@ def test_what_was_built_for_some_gpus_runs_on_those(monkeypatch, architectures, 
         (torch.zeros(3, 7), torch.zeros(2, 5, 8), {}, ValueError, "d=7 but regions have d=8"),
         (torch.zeros(3, 8), torch.zeros(2, 0, 8), {}, ValueError, "at least 1"),
         (torch.zeros(3, 8, device="meta"), torch.zeros(2, 5, 8), {}, ValueError, "regions are on cpu"),
-        (torch.zeros(3, 8), torch.zeros(2, 5, 8), {"temperature": 0.0}, ValueError, "positive and finite"),
+        *(
+            (torch.zeros(3, 8), torch.zeros(2, 5, 8), {"temperature": value}, ValueError, "temperature is")
+            for value in (0.0, -1.0, 1e-38, 1e38, 1e46, math.inf, math.nan)
+        ),
         (
             torch.zeros(3, 8),
             torch.zeros(2, 5, 8),

@@ -10,6 +10,7 @@ from tolerances import assert_as_accurate, assert_close, error, rounding, simila
 from torch.nn.functional import normalize
 
 from dpnet.similarity import backend_report, part_similarity
+from dpnet.similarity.inputs import TEMPERATURES
 
 BACKENDS = ["eager", "chunked", "cpp"]
 OP = torch.ops.dpnet.part_similarity.default
@@ -165,6 +166,31 @@ def test_entropy_at_any_feature_norm(backend, scale):
     # Logits of this size are rounded as a sum of that many terms would be.
     length = 200 + min(exact[3].abs().max().item() / 0.05, 100) ** 2 * 48  # beyond, shares are 0 or 1
     assert_as_accurate(entropy, eager[2], exact[2], length, least=1.0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_the_greatest_temperature_makes_all_parts_alike(backend, dtype):
+    parts, regions = random_inputs(dtype, 65, 2, 9, 48)
+    greatest = part_similarity(parts, regions, TEMPERATURES[1], backend)[2]
+    torch.testing.assert_close(greatest, torch.full_like(greatest, math.log(65)))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("parts", [3, 100])
+@pytest.mark.parametrize("logit", [-90.0, -750.0, -3e4])
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_logits_far_below_that_of_no_similarity(backend, logit, parts, dtype):
+    """Where a vector of parts is not full, what is not there has similarity 0, and must not count."""
+    generator = torch.Generator().manual_seed(0)
+    u = 0.01 * torch.randn(parts, 16, generator=generator, dtype=torch.float64)
+    x = 0.01 * torch.randn(2, 20, 16, generator=generator, dtype=torch.float64)
+    u[:, 0], x[..., 0] = 1, -1
+    x.requires_grad_()
+    (exact,) = torch.autograd.grad(plain(u, x, -1 / logit)[2].sum(), x)
+    (found,) = torch.autograd.grad(part_similarity(u.to(dtype), x.to(dtype), -1 / logit, backend)[2].sum(), x)
+    # A logit is off by eps times its size, a share by as much of itself; the gradient is shares over the temperature.
+    assert error(found, exact) <= 4 * torch.finfo(dtype).eps * logit**2
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
