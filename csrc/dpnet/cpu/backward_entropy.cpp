@@ -32,11 +32,18 @@ class Slopes {
       entropies_.data()[r] = {in_.log_partition[at], in_.entropy[at], in_.grad_entropy[at] * in_.scale};
     }
     loops<T>().entropy_slope(tile_.data(), rows, in_.scale, entropies_.data());
+    clear_padding(first_part, rows);
     if (in_.grad_scores) add_scores(first_part, image, first, rows);
     return tile_.data();
   }
 
  private:
+  // Lanes past the last part, whose similarity 0 may be far above every real one: their share is not a number.
+  void clear_padding(int64_t first_part, int64_t rows) {
+    const int64_t lanes = loops<T>().lanes, count = std::min(lanes, in_.sizes.parts - first_part);
+    for (int64_t r = 0; r < rows; ++r) std::fill_n(tile_.data() + r * lanes + count, lanes - count, T(0));
+  }
+
   void add_scores(int64_t first_part, int64_t image, int64_t first, int64_t rows) {
     const int64_t lanes = loops<T>().lanes, count = std::min(lanes, in_.sizes.parts - first_part);
     for (int64_t lane = 0; lane < count; ++lane) {
