@@ -131,7 +131,10 @@ Outputs forward_cpu(const Tensor& parts, const Tensor& regions, std::optional<do
                     bool tf32) {
   if (parts.scalar_type() == ScalarType::Double) return run<double, double>(parts, regions, temperature);
   if (!temperature && screens(regions)) return screened_forward(parts, regions);
-  if (temperature && multiplies_whole(regions, tf32)) return run<float, WholePair>(parts, regions, temperature);
+  if (temperature && multiplies_whole(regions, tf32)) {
+    const Outputs found = run<float, WholePair>(parts, regions, temperature);
+    if (!holds_nan(std::get<0>(found))) return found;
+  }
   return run<float, float>(parts, regions, temperature);
 }
 

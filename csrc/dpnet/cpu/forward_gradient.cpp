@@ -234,7 +234,10 @@ MoreOutputs run(const Tensor& parts, const Tensor& regions, double temperature) 
 
 MoreOutputs forward_gradient_cpu(const Tensor& parts, const Tensor& regions, double temperature, bool tf32) {
   if (parts.scalar_type() == ScalarType::Double) return run<double, double>(parts, regions, temperature);
-  if (multiplies_whole(regions, tf32)) return run<float, WholePair>(parts, regions, temperature);
+  if (multiplies_whole(regions, tf32)) {
+    const MoreOutputs found = run<float, WholePair>(parts, regions, temperature);
+    if (!holds_nan(std::get<0>(found))) return found;
+  }
   return run<float, float>(parts, regions, temperature);
 }
 

@@ -81,6 +81,12 @@ inline bool multiplies_whole(const Tensor& regions, bool tf32) {
          pair_loops() != nullptr;
 }
 
+// Whether there is a NaN among scores: whole numbers have no infinity, and give NaN where float32 may give one.
+inline bool holds_nan(const Tensor& scores) {
+  const float* values = read<float>(scores);
+  return std::any_of(values, values + scores.numel(), [](float value) { return std::isnan(value); });
+}
+
 // Similarities of a panel to some regions, [rows][lanes].
 template <class F, class T>
 void similarities(const F* panel, RowView<F> rows, int64_t count, int64_t depth, T* tile) {

@@ -4,6 +4,7 @@
 
 #include "forward_tile.cuh"
 #include "launch.cuh"
+#include "not_finite.cuh"
 #include "../operations.h"
 
 namespace dpnet {
@@ -43,10 +44,11 @@ void make_units(const Launch& launch, const Tensor& parts, int64_t first, int64_
   });
 }
 
-// run(launch, arguments) for all pieces. `regions` may be padded by columns that `parts` lack; unit parts are
-// padded by zeros to match.
+// run(launch, arguments) for all pieces. `regions` may be padded by columns that `parts` lack; unit parts are padded by
+// zeros to match.
 template <class Run>
-Outputs forward_by(const Tensor& parts, const Tensor& regions, std::optional<double> temperature, const Run& run) {
+Outputs forward_by(const Tensor& parts, const Tensor& regions, std::optional<double> temperature, bool tf32,
+                   const Run& run) {
   check_rows(regions);
   const Launch launch(parts);
   const int64_t count = parts.size(0), images = regions.size(0), each = regions.size(1);
@@ -85,6 +87,8 @@ Outputs forward_by(const Tensor& parts, const Tensor& regions, std::optional<dou
       in.row_bytes = int(row_bytes);
       in.scale = temperature ? float(1 / *temperature) : 0.f;
       run(launch, in);
+      if (regions.scalar_type() == ScalarType::Float && !tf32)
+        launch(not_finite_kernel, divide_up(own_images * own_parts, THREADS), 0, in);
       if (!temperature) continue;
       launch(extend_shares_kernel<float>, divide_up(own_rows, THREADS), 0, read<Share>(shares), own_rows,
              int(divide_up(own_parts, PARTS_PER_BLOCK)), part == 0, write<Share>(state) + image * each,
@@ -97,7 +101,7 @@ Outputs forward_by(const Tensor& parts, const Tensor& regions, std::optional<dou
 }  // namespace
 
 Outputs forward_cuda(const Tensor& parts, const Tensor& regions, std::optional<double> temperature, bool tf32) {
-  return forward_by(parts, regions, temperature, [&](const Launch& launch, const ForwardArguments& in) {
+  return forward_by(parts, regions, temperature, tf32, [&](const Launch& launch, const ForwardArguments& in) {
     run_any(launch, in, regions.scalar_type(), tf32);
   });
 }
@@ -106,7 +110,7 @@ Outputs forward_cuda(const Tensor& parts, const Tensor& regions, std::optional<d
 void hopper_tiles(const Launch& launch, ForwardArguments in, ScalarType type, bool tf32);
 
 Outputs forward_hopper(const Tensor& parts, const Tensor& regions, std::optional<double> temperature, bool tf32) {
-  return forward_by(parts, regions, temperature, [&](const Launch& launch, const ForwardArguments& in) {
+  return forward_by(parts, regions, temperature, tf32, [&](const Launch& launch, const ForwardArguments& in) {
     hopper_tiles(launch, in, regions.scalar_type(), tf32);
   });
 }

@@ -9,6 +9,7 @@ from reproduce.benchmarks.similarity.compile import ARCHITECTURES, compile_repor
 
 KERNELS = {
     "forward_kernel": 8,
+    "not_finite_kernel": 1,
     "unit_parts_kernel": 4,
     "reduce_kernel": 8,
     "extend_shares_kernel": 2,

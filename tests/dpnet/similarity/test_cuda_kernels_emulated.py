@@ -85,6 +85,8 @@ def forward(
                 processors = 3  # so that one takes several pieces of work
                 failed = kernels.hopper(ctypes.byref(arguments), math_index, hopper_tile, 1, processors)
             assert not failed
+            if name == "tf32x3":
+                kernels.not_finite(ctypes.byref(arguments))
             kernels.merge_shares(
                 *(pointer(shares), ctypes.c_int64(len(some) * count), tiles, int(first == 0)),
                 *(pointer(t) for t in (state[image * count :], entropy[image], log_partition[image])),
@@ -177,6 +179,29 @@ def test_forward_ties_and_nan(kernels, hopper):
     assert scores[1].isnan().all() and (argmax[1] == 4).all()
     assert not scores[[0, 2]].isnan().any()
     assert torch.equal(entropy.isnan(), x.isnan().any(dim=2))
+
+
+@pytest.mark.parametrize(
+    ("name", "hopper"), [("tf32x3", None), ("tf32x3", 128), ("tf32", None), ("tf32", 200)]
+)
+@pytest.mark.parametrize("value", [math.inf, -math.inf, 3.402e38])
+def test_one_infinite_number_leaves_every_other_region_its_scores(kernels, name, hopper, value):
+    """Parts that look its way score infinity there, all others what they do without that region."""
+    if name == "tf32" and math.isfinite(value):
+        value = 3e38  # a larger one is rounded to infinity
+    u, x = inputs(torch.float32, 140, 2, 20, 64)
+    x[1, 3, 7] = value
+    scores, argmax, entropy, _ = forward(kernels, u, x, name, 0.1, 2, hopper, piece=(128, 2))
+    others = [region for region in range(20) if region != 3]
+    rest = normalize(u.double(), dim=1) @ x.double().mT
+    towards = u[:, 7] * value > 0
+    assert (argmax[1][towards] == 3).all() and (scores[1][towards] > 1e35).all()
+    assert not math.isinf(value) or scores[1][towards].isinf().all()
+    best = rest[1][:, others].amax(dim=1)[~towards]
+    factors = 2**-10 if name == "tf32" else 2**-21
+    assert error(scores[1][~towards], best) <= 2 * factors + rounding(best, 64)
+    assert error(scores[0], rest[0].amax(dim=1)) <= 2 * factors + rounding(best, 64)
+    assert entropy[1, others].isfinite().all() and entropy[0].isfinite().all()
 
 
 @pytest.mark.parametrize("hopper", [None, 200, 256])

@@ -204,6 +204,22 @@ def test_nan_counts_as_the_largest_and_stays_in_its_image(backend):
     assert torch.equal(entropy.isnan(), regions.isnan().any(dim=2))
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16], ids=str)
+@pytest.mark.parametrize("trains", [False, True])
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_an_infinite_number_is_the_largest_of_parts_that_look_its_way(backend, trains, dtype):
+    """All other parts score what they do without its region."""
+    parts, regions = random_inputs(torch.float32, 70, 3, 20, 48)
+    regions = regions.detach().to(dtype)
+    without = part_similarity(parts, torch.cat([regions[:, :4], regions[:, 5:]], 1), 0.1, backend)[0]
+    regions[1, 4, 7] = math.inf
+    scores, argmax, entropy = part_similarity(parts.requires_grad_(trains), regions, 0.1, backend)
+    towards = parts[:, 7] > 0
+    assert (argmax[1][towards] == 4).all() and scores[1][towards].isposinf().all()
+    torch.testing.assert_close(scores[1][~towards], without[1][~towards], atol=1e-2, rtol=0)
+    assert scores[[0, 2]].isfinite().all() and torch.equal(entropy.isfinite(), regions.isfinite().all(dim=2))
+
+
 @pytest.mark.parametrize("temperature", [None, 0.1])
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_an_empty_batch_has_empty_results_and_zero_gradients(backend, temperature):

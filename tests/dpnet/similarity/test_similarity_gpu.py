@@ -94,6 +94,41 @@ def test_ties_take_the_lowest_region_and_nan_stays_in_its_image(backend, dtype):
     assert torch.equal(entropy.isnan(), regions.isnan().any(dim=2))
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16], ids=str)
+@pytest.mark.parametrize("backend", NAMED)
+def test_an_infinite_number_is_the_largest_of_parts_that_look_its_way(backend, dtype):
+    skip_unless_it_runs(backend, dtype)
+    parts, regions = (t.detach() for t in make(150, 3, 30, 72, dtype))
+    without = part_similarity(parts, torch.cat([regions[:, :4], regions[:, 5:]], 1), 0.1, backend)[0]
+    regions[1, 4, 7] = math.inf
+    scores, argmax, entropy = part_similarity(parts, regions, 0.1, backend)
+    towards = parts[:, 7] > 0
+    assert (argmax[1][towards] == 4).all() and scores[1][towards].isposinf().all()
+    torch.testing.assert_close(scores[1][~towards], without[1][~towards], atol=1e-2, rtol=0)
+    assert scores[[0, 2]].isfinite().all() and torch.equal(entropy.isfinite(), regions.isfinite().all(dim=2))
+
+
+@pytest.mark.parametrize("need_regions", [False, True])
+@pytest.mark.parametrize("factor", [1e-3, 1.0, 1e6])
+def test_float16_holds_gradients_of_any_size(factor, need_regions):
+    """Of a mean over 3136 entropies of 2000 parts, times a factor."""
+    parts, regions = make(2000, 64, 49, 128, torch.float16)
+    regions.requires_grad_(need_regions)
+
+    def gradients(backend, u, x):
+        wanted = (u, x) if need_regions else (u,)
+        return torch.autograd.grad(factor * part_similarity(u, x, 1.0, backend)[2].mean(), wanted)
+
+    wide = [t.detach().double().requires_grad_(t.requires_grad) for t in (parts, regions)]
+    found = (
+        gradients("chunked", parts, regions),
+        gradients("eager", parts, regions),
+        gradients("eager", *wide),
+    )
+    for ours, eager, exact in zip(*found):
+        assert (ours - exact).norm() <= 2 * (eager - exact).norm() + 1e-4 * exact.norm()
+
+
 @pytest.mark.parametrize("backend", NAMED)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
 def test_memory_layout_and_empty_batch(backend, dtype):

@@ -5,6 +5,7 @@
 #include "../../../../csrc/dpnet/cuda/backward_kernels.cuh"
 #include "../../../../csrc/dpnet/cuda/forward_tile.cuh"
 #include "../../../../csrc/dpnet/cuda/hopper_kernel.cuh"
+#include "../../../../csrc/dpnet/cuda/not_finite.cuh"
 #include "../../../../csrc/dpnet/cuda/product_kernels.cuh"
 
 using namespace dpnet;
@@ -76,6 +77,11 @@ int forward(const ForwardArguments* in, int math, int with_entropy) {
                    : math == 2 ? run_forward<Math::tf32>
                                : run_forward<Math::tf32x3>;
   return guarded([&] { run(*in, with_entropy); });
+}
+
+void not_finite(const ForwardArguments* in) {
+  const int64_t scores = in->images * in->parts;
+  emulation::launch((scores + THREADS - 1) / THREADS, THREADS, 0, [&] { not_finite_kernel(*in); });
 }
 
 void merge_shares(const Share* shares, int64_t rows, int tiles, int from_nothing, Share* state, float* entropy,
