@@ -15,22 +15,23 @@ inline std::pair<int64_t, int64_t> share_of(int64_t count, int64_t index, int64_
   return {count * index / shares, count * (index + 1) / shares};
 }
 
-// Blocks of panels that stay within BLOCK_BYTES; with fewer images than threads, several threads split a block.
+// How many threads share an image: with fewer images than threads several, at most `most`.
+inline int64_t splits_of(const Sizes& sizes, int64_t most) {
+  const int64_t threads = torch::stable::get_num_threads();
+  return std::clamp<int64_t>(threads == 1 ? 1 : 2 * threads / std::max<int64_t>(sizes.images, 1), 1, most);
+}
+
+// Blocks of panels that stay within BLOCK_BYTES.
 struct Blocks {
-  int64_t lanes, panels, block, splits;
+  int64_t lanes, panels, block;
 
   Blocks(const Sizes& sizes, int64_t panel_lanes, int64_t panel_bytes)
       : lanes(panel_lanes), panels(divide_up(sizes.parts, lanes)) {
     block = std::clamp<int64_t>(BLOCK_BYTES / panel_bytes, 1, panels);
-    const int64_t threads = torch::stable::get_num_threads();
-    splits = std::clamp<int64_t>(threads == 1 ? 1 : 2 * threads / std::max<int64_t>(sizes.images, 1), 1, block);
   }
 
   // Panels of the block that begins with panel `first`.
   int64_t count(int64_t first) const { return std::min(block, panels - first); }
-
-  // Of the `count` panels of a block, those of one split: [begin, end).
-  std::pair<int64_t, int64_t> span(int64_t count, int64_t split) const { return share_of(count, split, splits); }
 };
 
 template <class T>

@@ -12,6 +12,8 @@
 namespace dpnet {
 namespace {
 
+constexpr int64_t SHARED_ROWS = 12;  // of an image, for one of several threads
+
 // T is what is accumulated, F what is multiplied.
 template <class T, class F>
 class Forward {
@@ -27,71 +29,73 @@ class Forward {
         argmax_(argmax),
         depth_(factors<F>(sizes_.depth)),
         chunk_(chunk_rows<F>(sizes_)),
-        blocks_(sizes_, loops_.lanes, loops_.lanes * depth_ * sizeof(F)) {
-    if (temperature) partitions_.resize(blocks_.splits * sizes_.images * sizes_.regions, empty_partition<T>());
+        blocks_(sizes_, loops_.lanes, loops_.lanes * depth_ * sizeof(F)),
+        splits_(splits_of(sizes_, divide_up(sizes_.regions, SHARED_ROWS))),
+        others_((splits_ - 1) * sizes_.images * sizes_.parts) {
+    if (temperature) partitions_.resize(sizes_.images * sizes_.regions, empty_partition<T>());
   }
 
   void run() {
-    const int64_t splits = blocks_.splits;
     Scratch<F> block(blocks_.block * loops_.lanes * depth_);
     for (int64_t first = 0; first < blocks_.panels; first += blocks_.block) {
       const int64_t count = blocks_.count(first);
       pack_panels(parts_, first, count, block.data());
-      torch::stable::parallel_for(0, sizes_.images * splits, 1, [&](int64_t begin, int64_t end) {
+      torch::stable::parallel_for(0, sizes_.images * splits_, 1, [&](int64_t begin, int64_t end) {
         Scratch<T> tile(chunk_ * loops_.lanes);
         Scratch<F> rows(regions_.buffer_size(chunk_));
         Best<T> best(count * loops_.lanes);
         for (int64_t task = begin; task < end; ++task)
-          image(block, first, count, task / splits, task % splits, tile.data(), rows.data(), best);
+          image(block, first, count, task / splits_, task % splits_, tile.data(), rows.data(), best);
       });
     }
+    for (int64_t split = 1; split < splits_; ++split) join(split);
   }
 
-  void finish(T* entropy, T* log_partition) {
-    const int64_t rows = sizes_.images * sizes_.regions;
-    for (int64_t row = 0; row < rows; ++row) {
-      Partition<T> total = empty_partition<T>();
-      for (int64_t split = 0; split < blocks_.splits; ++split) merge(total, partitions_[split * rows + row]);
-      log_partition[row] = log_partition_of(total);
-      entropy[row] = entropy_of(total);
+  void finish(T* entropy, T* log_partition) const {
+    for (size_t row = 0; row < partitions_.size(); ++row) {
+      log_partition[row] = log_partition_of(partitions_[row]);
+      entropy[row] = entropy_of(partitions_[row]);
     }
   }
 
  private:
   F* panel(const Scratch<F>& block, int64_t i) const { return block.data() + i * loops_.lanes * depth_; }
 
-  // The panels of one split of the block, against one image.
+  // The block, against one thread's share of an image's regions. A region belongs to one share, so that its softmax is
+  // added up in the same order by however many threads.
   void image(const Scratch<F>& block, int64_t first, int64_t count, int64_t image, int64_t split, T* tile,
              F* buffer, Best<T>& best) {
     const int64_t lanes = loops_.lanes;
-    const auto [begin, end] = blocks_.span(count, split);
+    const auto [begin, end] = share_of(sizes_.regions, split, splits_);
     best.clear(count * lanes);
-    for (int64_t row = 0; row < sizes_.regions; row += chunk_) {
-      const int64_t rows = std::min(chunk_, sizes_.regions - row);
+    for (int64_t row = begin; row < end; row += chunk_) {
+      const int64_t rows = std::min(chunk_, end - row);
       const RowView<F> view = regions_.get(image, row, rows, buffer);
-      for (int64_t i = begin; i < end; ++i) {
+      for (int64_t i = 0; i < count; ++i) {
         similarities(panel(block, i), view, rows, sizes_.depth, tile);
         loops_.update_best(tile, rows, row, best.value.data() + i * lanes, best.index.data() + i * lanes);
         if (partitions_.empty()) continue;
-        const int64_t slot = (split * sizes_.images + image) * sizes_.regions + row;
         const int64_t used = std::min(lanes, sizes_.parts - (first + i) * lanes);
-        loops_.update_partition(tile, rows, used, scale_, partitions_.data() + slot);
+        loops_.update_partition(tile, rows, used, scale_, partitions_.data() + image * sizes_.regions + row);
       }
     }
-    const int64_t part = (first + begin) * lanes, to = image * sizes_.parts + part;
-    const int64_t found = std::min((end - begin) * lanes, sizes_.parts - part);
-    best.write(begin * lanes, found, scores_ + to, argmax_ + to);
+    const int64_t to = image * sizes_.parts + first * lanes;
+    best.write(0, std::min(count * lanes, sizes_.parts - first * lanes), scores(split) + to, argmax(split) + to);
   }
 
-  static void merge(Partition<T>& total, const Partition<T>& other) {
-    if (other.mass == 0) return;
-    const T peak = std::max(total.peak, other.peak);
-    const auto moved = [peak](const Partition<T>& p) {
-      const T shift = p.peak - peak, factor = p.mass == 0 ? T(0) : std::exp(shift);
-      return Partition<T>{peak, p.mass * factor, p.mass == 0 ? T(0) : (p.moment + p.mass * shift) * factor};
-    };
-    const Partition<T> a = moved(total), b = moved(other);
-    total = {peak, a.mass + b.mass, a.moment + b.moment};
+  // Where the results of a share go: those of the first where all results belong.
+  T* scores(int64_t split) const { return split == 0 ? scores_ : others_.value.data() + other(split); }
+  int32_t* argmax(int64_t split) const { return split == 0 ? argmax_ : others_.index.data() + other(split); }
+  int64_t other(int64_t split) const { return (split - 1) * sizes_.images * sizes_.parts; }
+
+  // Take what a later share found where it is larger; a NaN counts as the largest.
+  void join(int64_t split) const {
+    for (int64_t at = 0; at < sizes_.images * sizes_.parts; ++at) {
+      const T value = scores(split)[at], best = scores_[at];
+      if (!(value > best || (std::isnan(value) && !std::isnan(best)))) continue;
+      scores_[at] = value;
+      argmax_[at] = argmax(split)[at];
+    }
   }
 
   const Loops<T>& loops_;
@@ -104,6 +108,8 @@ class Forward {
   const int64_t depth_;  // in factors
   const int64_t chunk_;
   const Blocks blocks_;
+  const int64_t splits_;  // threads that share an image
+  const Best<T> others_;  // [splits but the first][images][parts]
   std::vector<Partition<T>> partitions_;
 };
 

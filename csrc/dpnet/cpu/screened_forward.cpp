@@ -1,5 +1,5 @@
 // Scores max_r <x_r, w_p> and argmax on the CPU: 16-bit products bound all similarities, float32 decides among few.
-// Chosen without entropy from R = 16 and d = 32 on, with AVX512-VNNI; not for float64, nor bfloat16 where it has pairs.
+// Chosen without entropy from R = 16 and d = 32 on, with AVX512-VNNI; not for float64.
 //
 // Unit parts and regions are rounded to w' = round(N w) / N and x' = |x| round(N x / |x|) / N, N = 32767. An element is
 // off by at most half a step, so with D = sqrt(d) / (2 N) |w - w'| <= D and |x - x'| <= D |x|, and by Cauchy-Schwarz
@@ -50,21 +50,21 @@ class ScreenedForward {
         margin_(margin_of(sizes_.depth)),
         chunk_(chunk_rows<float>(sizes_)),
         blocks_(sizes_, loops_.lanes, loops_.lanes * pairs_ * sizeof(WholePair)),
+        splits_(splits_of(sizes_, blocks_.block)),
         inverse_norms_(sizes_.parts),
-        norms_(blocks_.splits * sizes_.images * sizes_.regions) {}
+        norms_(splits_ * sizes_.images * sizes_.regions) {}
 
   void run() {
-    const int64_t splits = blocks_.splits;
     Scratch<WholePair> block(blocks_.block * loops_.lanes * pairs_);
     for (int64_t first = 0; first < blocks_.panels; first += blocks_.block) {
       const int64_t count = blocks_.count(first);
       torch::stable::parallel_for(0, count, 1, [&](int64_t begin, int64_t end) {
         for (int64_t i = begin; i < end; ++i) pack(first + i, panel(block, i));
       });
-      torch::stable::parallel_for(0, sizes_.images * splits, 1, [&](int64_t begin, int64_t end) {
+      torch::stable::parallel_for(0, sizes_.images * splits_, 1, [&](int64_t begin, int64_t end) {
         Work work(*this, count);
         for (int64_t task = begin; task < end; ++task)
-          image(block, first, count, task / splits, task % splits, work);
+          image(block, first, count, task / splits_, task % splits_, work);
       });
     }
   }
@@ -107,11 +107,11 @@ class ScreenedForward {
     }
   }
 
-  // The panels of one split of the block, against one image.
+  // One thread's panels of the block, against one image.
   void image(const Scratch<WholePair>& block, int64_t first, int64_t count, int64_t image, int64_t split,
              Work& work) {
     const int64_t lanes = loops_.lanes;
-    const auto [begin, end] = blocks_.span(count, split);
+    const auto [begin, end] = share_of(count, split, splits_);
     work.best.clear(count * lanes);
     std::fill_n(work.floor.data(), count * lanes, -std::numeric_limits<float>::infinity());
     for (int64_t row = 0; row < sizes_.regions; row += chunk_) {
@@ -198,6 +198,7 @@ class ScreenedForward {
   const double margin_;  // of a bound, over the norm of the region
   const int64_t chunk_;
   const Blocks blocks_;
+  const int64_t splits_;  // threads that share the panels of a block, for one image
   std::vector<float> inverse_norms_, norms_;
 };
 

@@ -50,6 +50,30 @@ def test_every_instruction_set_agrees_with_eager(instructions):
 
 
 @needs_library
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16], ids=str)
+@pytest.mark.parametrize("images", [1, 2, 3, 5])
+def test_the_bits_are_those_of_one_thread(images, dtype):
+    wide = torch.promote_types(dtype, torch.float32)
+    parts = torch.randn(700, 140, dtype=wide, generator=torch.Generator().manual_seed(0))
+    regions = torch.randn(images, 49, 140, generator=torch.Generator().manual_seed(1)).to(dtype)
+    regions[:, 30:40] = regions[:, :10]  # ties
+    threads, found = torch.get_num_threads(), []
+    try:
+        for count in (1, 2, 3, 7):
+            torch.set_num_threads(count)
+            found.append(
+                (
+                    *part_similarity(parts, regions, 0.1, "cpp"),
+                    part_similarity(parts, regions, None, "cpp")[0],
+                )
+            )
+    finally:
+        torch.set_num_threads(threads)
+    for other in found[1:]:
+        assert all(torch.equal(one, two) for one, two in zip(found[0], other))
+
+
+@needs_library
 @pytest.mark.skipif(not RESET.exists(), reason="peak memory is read from Linux's /proc")
 @pytest.mark.parametrize("temperature", [None, 0.1])
 def test_peak_memory_does_not_grow_with_regions_times_parts(temperature):
@@ -80,31 +104,6 @@ def test_a_training_step_with_entropy_holds_the_gradient_once():
     assert peak_bytes(step, "cpu") < 0.8 * parts.numel() * 4
 
 
-def test_without_the_library_auto_falls_back_and_a_request_by_name_says_why(monkeypatch):
-    monkeypatch.setattr(library, "LOAD_ERROR", "dpnet._C is not built")
-    parts, regions = torch.randn(3, 8), torch.randn(2, 5, 8)
-    assert select_backend("auto", parts, regions) == "eager"
-    with pytest.raises(RuntimeError, match=r"'cpp' cannot run.*not built"):
-        part_similarity(parts, regions, backend="cpp")
-
-
-def test_cuda_asked_for_on_cpu_tensors_says_why():
-    with pytest.raises(RuntimeError, match="it runs on cuda, not on cpu"):
-        part_similarity(torch.randn(3, 8), torch.randn(2, 5, 8), backend="cuda")
-
-
-@pytest.mark.parametrize(
-    ("parts", "regions", "options", "error", "message"),
-    [
-        (
-            torch.zeros(3, 8, dtype=torch.int32),
-            torch.zeros(2, 5, 8),
-            {},
-            TypeError,
-            "parts is torch.int32; accepted: float32",
-        ),
-        ([[1.0]], torch.zeros(2, 5, 8), {}, TypeError, "parts is a list"),
-        (torch.zeros(3, 8).double(), torch.zeros(2, 5, 8), {}, TypeError, "both be float64 or neither"),
 @pytest.mark.parametrize(
     ("architectures", "runs", "fails"),
     [
@@ -131,6 +130,31 @@ def test_what_was_built_for_some_gpus_runs_on_those(monkeypatch, architectures, 
     library._gpu_obstacle.cache_clear()
 
 
+def test_without_the_library_auto_falls_back_and_a_request_by_name_says_why(monkeypatch):
+    monkeypatch.setattr(library, "LOAD_ERROR", "dpnet._C is not built")
+    parts, regions = torch.randn(3, 8), torch.randn(2, 5, 8)
+    assert select_backend("auto", parts, regions) == "eager"
+    with pytest.raises(RuntimeError, match=r"'cpp' cannot run.*not built"):
+        part_similarity(parts, regions, backend="cpp")
+
+
+def test_cuda_asked_for_on_cpu_tensors_says_why():
+    with pytest.raises(RuntimeError, match="it runs on cuda, not on cpu"):
+        part_similarity(torch.randn(3, 8), torch.randn(2, 5, 8), backend="cuda")
+
+
+@pytest.mark.parametrize(
+    ("parts", "regions", "options", "error", "message"),
+    [
+        (
+            torch.zeros(3, 8, dtype=torch.int32),
+            torch.zeros(2, 5, 8),
+            {},
+            TypeError,
+            "parts is torch.int32; accepted: float32",
+        ),
+        ([[1.0]], torch.zeros(2, 5, 8), {}, TypeError, "parts is a list"),
+        (torch.zeros(3, 8).double(), torch.zeros(2, 5, 8), {}, TypeError, "both be float64 or neither"),
         (torch.zeros(8), torch.zeros(2, 5, 8), {}, ValueError, r"parts has shape \(8,\); accepted: \[P, d\]"),
         (
             torch.zeros(3, 8),
