@@ -4,7 +4,8 @@ On a processor with AVX512-VNNI, products of 16-bit whole numbers cost half as m
 regions but float64, come from a screen: such products bound every similarity, and float32 decides among the regions
 that may be the best (`screened_forward.cpp`). Beside an entropy they are the similarities, and make the entropy's
 gradient, of regions of half precision, and of float32 ones where `allows_tf32()`: runs of 128 elements are scaled to
-what 32 bits can sum, which is closer to float64 than TF32 is.
+what 32 bits can sum. The error is relative to the largest element of a run, TF32's to each; of elements of like size
+it is the smaller.
 """
 
 from __future__ import annotations

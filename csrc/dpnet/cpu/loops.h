@@ -67,7 +67,6 @@ struct WholePair {
 
 // Products of pairs, two multiplications for one of float32. Panels are [factors][lanes], tiles and products float.
 struct PairLoops {
-  int64_t lanes;
   // One run: out[r][lane] = sum over steps of the two products of vectors[step][lane] and scalars[r * pitch + step].
   void (*multiply)(const WholePair* vectors, const WholePair* scalars, int64_t pitch, int64_t rows, int64_t steps,
                    float* out, bool accumulate);

@@ -8,23 +8,60 @@
 
 TARGET_BEGIN("avx512f,avx512dq,avx512bw,avx512vl,avx512vnni,fma")
 
-#include "pair_product.h"
-
 namespace dpnet {
 namespace {
 
-struct WholeProduct {
-  using Sum = __m512i;
-  static Sum zero() { return _mm512_setzero_si512(); }
-  static Sum add(Sum sum, __m512i a, __m512i b) { return _mm512_dpwssd_epi32(sum, a, b); }
-};
+constexpr int VECTORS = 4, WIDTH = 16, ROWS = 6;
+
+// Panels of pairs times R rows of pairs; store(row, vector, sum) takes each finished sum.
+template <int R, class Store>
+inline void multiply_rows(const WholePair* vectors, const WholePair* scalars, int64_t pitch, int64_t steps, Store store) {
+  __m512i sums[R][VECTORS];
+#pragma GCC unroll 6
+  for (int r = 0; r < R; ++r)
+#pragma GCC unroll 4
+    for (int v = 0; v < VECTORS; ++v) sums[r][v] = _mm512_setzero_si512();
+  for (int64_t s = 0; s < steps; ++s, vectors += VECTORS * WIDTH) {
+    __m512i factors[VECTORS];
+#pragma GCC unroll 4
+    for (int v = 0; v < VECTORS; ++v) factors[v] = _mm512_loadu_si512(vectors + v * WIDTH);
+#pragma GCC unroll 6
+    for (int r = 0; r < R; ++r) {
+      int bits;
+      __builtin_memcpy(&bits, scalars + r * pitch + s, 4);
+      const __m512i factor = _mm512_set1_epi32(bits);
+#pragma GCC unroll 4
+      for (int v = 0; v < VECTORS; ++v) sums[r][v] = _mm512_dpwssd_epi32(sums[r][v], factors[v], factor);
+    }
+  }
+#pragma GCC unroll 6
+  for (int r = 0; r < R; ++r)
+#pragma GCC unroll 4
+    for (int v = 0; v < VECTORS; ++v) store(r, v, sums[r][v]);
+}
+
+// Calls Rows<1> to Rows<6>, each for as many rows at a time, as even as they can be.
+template <template <int> class Rows, class Out>
+void multiply_all(const WholePair* vectors, const WholePair* scalars, int64_t pitch, int64_t rows, int64_t steps,
+                  Out* out, bool accumulate) {
+  static constexpr decltype(&Rows<1>::run) by_count[] = {Rows<1>::run, Rows<2>::run, Rows<3>::run,
+                                                         Rows<4>::run, Rows<5>::run, Rows<6>::run};
+  for (int64_t r = 0, count; r < rows; r += count) {
+    const int64_t left = rows - r, groups = (left + ROWS - 1) / ROWS;
+    count = (left + groups - 1) / groups;
+    by_count[count - 1](vectors, scalars + r * pitch, pitch, steps, out + r * VECTORS * WIDTH, accumulate);
+  }
+}
+
+// The first `count` lanes of a vector; all of them from 16 on.
+inline __mmask16 first_lanes(int64_t count) { return count >= WIDTH ? 0xffff : (1u << count) - 1; }
 
 // The sums themselves, for the screen.
 template <int R>
 struct SumRows {
   static void run(const WholePair* vectors, const WholePair* scalars, int64_t pitch, int64_t steps, int32_t* out,
                   bool accumulate) {
-    multiply_rows<WholeProduct, R>(vectors, scalars, pitch, steps, [=](int r, int v, __m512i sum) {
+    multiply_rows<R>(vectors, scalars, pitch, steps, [=](int r, int v, __m512i sum) {
       int32_t* to = out + (r * VECTORS + v) * WIDTH;
       _mm512_storeu_si512(to, accumulate ? _mm512_add_epi32(_mm512_loadu_si512(to), sum) : sum);
     });
@@ -43,7 +80,7 @@ struct UnitRows {
       float* to = out + (r * VECTORS + v) * WIDTH;
       _mm512_storeu_ps(to, _mm512_fmadd_ps(product, _mm512_set1_ps(unit), _mm512_loadu_ps(to)));
     };
-    multiply_rows<WholeProduct, R>(vectors + VECTORS * WIDTH, scalars + 1, pitch, steps, store);
+    multiply_rows<R>(vectors + VECTORS * WIDTH, scalars + 1, pitch, steps, store);
   }
 };
 
@@ -180,11 +217,11 @@ float scaled_dot(const float* part, float scale, const float* row, int64_t depth
 }  // namespace
 
 PairLoops avx512vnni_loops() {
-  return {VECTORS * WIDTH, multiply_units, pack, pack_lanes};
+  return {multiply_units, pack, pack_lanes};
 }
 
 ScreenLoops avx512vnni_screen() {
-  return {VECTORS * WIDTH, multiply_all<SumRows, WholePair, int32_t>, quantise, raise_floor, reaching, scaled_dot};
+  return {VECTORS * WIDTH, multiply_all<SumRows, int32_t>, quantise, raise_floor, reaching, scaled_dot};
 }
 
 }  // namespace dpnet
