@@ -29,14 +29,16 @@ Gradients backward_entropy_cpu(const OptionalTensor& grad_scores, const Tensor& 
 // By PyTorch's products, on either device; `workspace` bytes are held beyond inputs and results.
 Outputs chunked_forward(const Tensor& parts, const Tensor& regions, std::optional<double> temperature,
                         int64_t workspace);
+// The gradient is that of the entropies times `weight`.
 MoreOutputs chunked_forward_gradient(const Tensor& parts, const Tensor& regions, double temperature,
-                                     int64_t workspace);
+                                     int64_t workspace, double weight);
 // Keeps the similarities, which must fit in the workspace; `chunked_backward` takes them and overwrites them.
 MoreOutputs chunked_forward_keeping(const Tensor& parts, const Tensor& regions, double temperature, int64_t workspace);
+// The gradient of the regions is multiplied by `regions_factor`, one number, before it is rounded to their dtype.
 Gradients chunked_backward(const OptionalTensor& grad_scores, const OptionalTensor& grad_entropy, const Tensor& parts,
                            const Tensor& regions, const Tensor& argmax, const Tensor& entropy,
                            const Tensor& log_partition, double temperature, bool need_regions, int64_t workspace,
-                           const OptionalTensor& similarities);
+                           const OptionalTensor& similarities, const OptionalTensor& regions_factor);
 
 #ifdef DPNET_WITH_CUDA
 Outputs forward_cuda(const Tensor& parts, const Tensor& regions, std::optional<double> temperature, bool tf32);

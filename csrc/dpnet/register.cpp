@@ -33,7 +33,7 @@ STABLE_TORCH_LIBRARY(dpnet_kernels, m) {
       "chunked_forward(Tensor parts, Tensor regions, float? temperature, int workspace) "
       "-> (Tensor, Tensor, Tensor, Tensor)");
   m.def(
-      "chunked_forward_gradient(Tensor parts, Tensor regions, float temperature, int workspace) "
+      "chunked_forward_gradient(Tensor parts, Tensor regions, float temperature, int workspace, float weight) "
       "-> (Tensor, Tensor, Tensor, Tensor, Tensor)");
   m.def(
       "chunked_forward_keeping(Tensor parts, Tensor regions, float temperature, int workspace) "
@@ -41,7 +41,7 @@ STABLE_TORCH_LIBRARY(dpnet_kernels, m) {
   m.def(
       "chunked_backward(Tensor? grad_scores, Tensor? grad_entropy, Tensor parts, Tensor regions, Tensor argmax, "
       "Tensor entropy, Tensor log_partition, float temperature, bool need_regions, int workspace, "
-      "Tensor(a!)? similarities) -> (Tensor, Tensor)");
+      "Tensor(a!)? similarities, Tensor? regions_factor) -> (Tensor, Tensor)");
   m.def("cpu_instructions() -> str");
 }
 

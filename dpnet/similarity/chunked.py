@@ -15,6 +15,10 @@ from dpnet.similarity.reference import accumulated
 WORKSPACE = 30 * 2**20
 """Bytes held beyond inputs and results: unit parts and similarities, which are to stay in a GPU's last cache level."""
 
+LARGEST = 2.0**12
+"""What the largest upstream gradient over τ is brought to, or half of it, before it becomes float16: a dL/dS is at most
+about log(P) / 4 times as large, plus that of a score, and 65504 is the largest number of float16."""
+
 GATHER_FROM_REGIONS = 118
 """On a GPU, from this R on, R times fewer operations are expected to outweigh what tensor cores do faster."""
 
@@ -39,8 +43,9 @@ def keeps(parts: torch.Tensor, regions: torch.Tensor) -> bool:
     """Whether all similarities fit in the workspace beside unit parts and their gradient: kept for the way back."""
     step = max(1, 16 // regions.element_size())
     columns = -(-len(parts) // step) * step
-    rows = regions.shape[0] * regions.shape[1] + 2 * parts.shape[1]
-    return columns * rows * regions.element_size() <= WORKSPACE
+    terms = max(columns, 512) if regions.dtype == torch.float16 else columns  # as in chunked.cpp
+    numbers = columns * regions.shape[0] * regions.shape[1] + (columns + terms) * parts.shape[1]
+    return numbers * regions.element_size() <= WORKSPACE
 
 
 def forward_keeping(
@@ -66,7 +71,11 @@ def forward_with_gradient(
 ) -> tuple[torch.Tensor, ...]:
     """As `forward`, and the parts' gradient [P, d] of the sum of all entropies, from the same similarities."""
     kernel = torch.ops.dpnet_kernels.chunked_forward_gradient
-    found: tuple[torch.Tensor, ...] = kernel(accumulated(parts), regions, temperature, WORKSPACE)
+    half = regions.dtype == torch.float16
+    weight = power_of_two(torch.tensor(1 / temperature, device="cpu")).item() if half else 1.0
+    found: tuple[torch.Tensor, ...] = kernel(accumulated(parts), regions, temperature, WORKSPACE, weight)
+    if half:
+        found[-1].mul_(1 / weight)
     return found
 
 
@@ -103,21 +112,46 @@ def backward(
     """
     if grad_scores is not None and grad_entropy is None and _gathers(regions):
         grads = _gathered(grad_scores, parts, regions, argmax, need_regions=need_regions)
-    else:
-        grads = torch.ops.dpnet_kernels.chunked_backward(
-            None if grad_scores is None else grad_scores.contiguous(),
-            None if grad_entropy is None else grad_entropy.contiguous(),
-            accumulated(parts),
-            regions,
-            argmax,
-            entropy,
-            log_partition,
-            1.0 if temperature is None else temperature,
-            need_regions,
-            WORKSPACE,
-            None if grad_entropy is None else similarities,
-        )
-    return grads[0].to(parts.dtype), grads[1].to(regions.dtype)
+        return grads[0].to(parts.dtype), grads[1].to(regions.dtype)
+    temperature, inverse = 1.0 if temperature is None else temperature, None
+    if regions.dtype == torch.float16 and regions.numel():
+        sizes = [] if grad_scores is None else [largest_of(grad_scores)]
+        sizes += [] if grad_entropy is None else [largest_of(grad_entropy) / temperature]
+        scale = power_of_two(torch.stack(sizes).amax())
+        grad_scores = None if grad_scores is None else grad_scores * scale
+        grad_entropy = None if grad_entropy is None else grad_entropy * scale
+        inverse = 1 / scale
+    grad_parts, grad_regions = torch.ops.dpnet_kernels.chunked_backward(
+        None if grad_scores is None else grad_scores.contiguous(),
+        None if grad_entropy is None else grad_entropy.contiguous(),
+        accumulated(parts),
+        regions,
+        argmax,
+        entropy,
+        log_partition,
+        temperature,
+        need_regions,
+        WORKSPACE,
+        None if grad_entropy is None else similarities,
+        inverse,
+    )
+    if inverse is not None:
+        grad_parts.mul_(inverse)
+    return grad_parts.to(parts.dtype), grad_regions.to(regions.dtype)
+
+
+def largest_of(gradient: torch.Tensor) -> torch.Tensor:
+    """The largest magnitude of all that is finite, of shape []."""
+    return gradient.nan_to_num(0, 0, 0).abs().amax()
+
+
+def power_of_two(largest: torch.Tensor) -> torch.Tensor:
+    """What brings a number [] to LARGEST / 2 or above, and below LARGEST, unless it is beyond 2^64 either way.
+
+    A power of two leaves every other bit as it is. Nothing waits for a GPU.
+    """
+    largest = largest.clamp(2.0**-64, 2.0**64)
+    return LARGEST * torch.frexp(largest).mantissa / largest
 
 
 def _gathered(

@@ -3,6 +3,10 @@
 //
 // `workspace` bytes bound what is held: up to a third of it is unit parts, and on the way back what is added to their
 // gradient; the rest is similarities.
+//
+// dL/dS takes the place of the similarities, in the dtype of the regions. Float16 holds it where upstream gradients are
+// near 1, so that these come times a power of two (`chunked.py`); what it is multiplied into is float32, half as many
+// rows at a time.
 #include <algorithm>
 
 #include "../../common/pieces.h"
@@ -21,18 +25,26 @@ const Steps& steps_for(const Tensor& tensor) {
   return steps_on_cpu;
 }
 
+bool is_half(const Tensor& regions) { return regions.scalar_type() == ScalarType::Half; }
+
+// Which way: back, terms of gradients are held beside the unit parts, as many rows or at least so many.
+enum class Way { forward, back };
+constexpr int64_t LEAST_TERMS = 512;  // of float16, which regions take, too
+
 // How parts and images are cut into pieces of even size. Rows of similarities are whole multiples of 16 bytes.
 struct Pieces {
   int64_t parts, images;  // of a piece
+  int64_t terms;          // rows, of numbers like those of the regions
   int64_t step, regions;
 
-  // `matrices` of unit parts and their like are held.
-  Pieces(const Tensor& all_parts, const Tensor& all_regions, int64_t workspace, int64_t matrices, bool whole_parts)
+  Pieces(const Tensor& all_parts, const Tensor& all_regions, int64_t workspace, Way way, bool whole_parts)
       : step(std::max<int64_t>(1, 16 / int64_t(all_regions.element_size()))), regions(all_regions.size(1)) {
-    const int64_t bytes = all_regions.element_size(), row = matrices * all_regions.size(2) * bytes;
-    const int64_t fit = std::max<int64_t>(step, workspace / 3 / row / step * step);
+    const int64_t bytes = all_regions.element_size(), row = all_regions.size(2) * bytes;
+    const int64_t matrices = way == Way::back ? 2 : 1;
+    const int64_t fit = std::max<int64_t>(step, workspace / 3 / (matrices * row) / step * step);
     parts = whole_parts ? all_parts.size(0) : piece(all_parts.size(0), fit, 1);
-    const int64_t left = workspace - padded(parts) * row;
+    terms = way == Way::forward ? 0 : std::max(padded(parts), is_half(all_regions) ? LEAST_TERMS : 0);
+    const int64_t left = workspace - (padded(parts) + terms) * row;
     images = piece(std::max<int64_t>(1, all_regions.size(0)), left / (regions * padded(parts) * bytes), 1);
   }
 
@@ -44,13 +56,13 @@ struct Pieces {
 class Chunks {
  public:
   // similarities: those of all parts and images, where they are known.
-  Chunks(const Tensor& parts, const Tensor& regions, int64_t workspace, int64_t matrices, bool whole_parts,
+  Chunks(const Tensor& parts, const Tensor& regions, int64_t workspace, Way way, bool whole_parts,
          const OptionalTensor& similarities = std::nullopt)
       : steps(steps_for(regions)),
         norms(torch::stable::new_empty(parts, {parts.size(0)})),
         parts_(parts),
         regions_(regions),
-        pieces_(parts, regions, workspace, matrices, whole_parts),
+        pieces_(parts, regions, workspace, way, whole_parts),
         units_(torch::stable::new_empty(regions, {pieces_.padded(pieces_.parts), regions.size(2)})),
         products_(similarities ? *similarities : torch::stable::new_empty(regions, {piece_rows(), piece_pitch()})) {
     STD_TORCH_CHECK(!similarities || (is_one() && products_.size(0) == piece_rows() && products_.size(1) == piece_pitch()),
@@ -74,7 +86,11 @@ class Chunks {
     }
   }
 
-  int64_t largest_piece() const { return pieces_.parts; }
+  // Where terms of gradients go, some rows at a time.
+  Tensor new_terms() const {
+    if (!is_half(regions_)) return torch::stable::new_empty(regions_, {pieces_.terms, regions_.size(2)});
+    return torch::stable::new_empty(regions_, {pieces_.padded(pieces_.terms / 2), regions_.size(2)}, ScalarType::Float);
+  }
 
   // All similarities; there must be one piece.
   const Tensor& similarities() const {
@@ -116,24 +132,44 @@ Found nothing_yet(const Tensor& parts, const Tensor& regions, std::optional<doub
   return found;
 }
 
-// The gradient of unit parts, added up piece by piece: + G^T X of each product that has become G.
-class PartsGradient {
+// The gradient of unit parts, added up piece by piece: + G^T X of each product that has become G. That of regions, G W,
+// which needs all parts in one piece.
+class GradientSums {
  public:
-  PartsGradient(const Chunks& chunks, const Tensor& parts, const Tensor& regions)
-      : sum(torch::stable::new_zeros(parts, {parts.size(0), parts.size(1)})),
+  GradientSums(const Chunks& chunks, const Tensor& parts, const Tensor& regions)
+      : of_parts(torch::stable::new_zeros(parts, {parts.size(0), parts.size(1)})),
         steps_(chunks.steps),
-        terms_(torch::stable::new_empty(regions, {chunks.largest_piece(), regions.size(2)})) {}
+        terms_(chunks.new_terms()) {}
 
-  void add(const Product& slope, const Tensor& rows) {
-    const Tensor used = rows_from(transposed(slope.values), 0, slope.parts);
-    const Tensor terms = rows_from(terms_, 0, slope.parts);
-    multiply(used, rows, terms);
-    steps_.add(terms, rows_from(sum, slope.first_part, slope.parts));
+  void add(const Product& slope, const Tensor& rows) const {
+    const Tensor by_part = transposed(slope.values);
+    each_some(slope.parts, [&](int64_t part, int64_t count, const Tensor& terms) {
+      multiply(rows_from(by_part, part, count), rows, terms);
+      steps_.add(terms, rows_from(of_parts, slope.first_part + part, count));
+    });
   }
 
-  const Tensor sum;
+  // out = G W, times `factor` where there is one.
+  void of_regions(const Product& slope, const Tensor& units, const OptionalTensor& factor, const Tensor& out) const {
+    if (!factor) return multiply(slope.values, units, out);
+    each_some(out.size(0), [&](int64_t row, int64_t count, const Tensor& terms) {
+      multiply(rows_from(slope.values, row, count), units, terms);
+      call("aten::mul", "out", terms, *factor, rows_from(out, row, count));
+    });
+  }
+
+  const Tensor of_parts;
 
  private:
+  // use(first, count, terms) for as many rows at a time as the terms hold.
+  template <class Use>
+  void each_some(int64_t rows, const Use& use) const {
+    for (int64_t first = 0; first < rows; first += terms_.size(0)) {
+      const int64_t count = std::min(terms_.size(0), rows - first);
+      use(first, count, rows_from(terms_, 0, count));
+    }
+  }
+
   const Steps& steps_;
   const Tensor terms_;
 };
@@ -142,33 +178,33 @@ class PartsGradient {
 
 Outputs chunked_forward(const Tensor& parts, const Tensor& regions, std::optional<double> temperature,
                         int64_t workspace) {
-  Chunks chunks(parts, regions, workspace, 1, false);
+  Chunks chunks(parts, regions, workspace, Way::forward, false);
   const Found found = nothing_yet(parts, regions, temperature);
   chunks.each(true, [&](const Product& product, const Tensor&, const Tensor&) { chunks.steps.reduce(product, found); });
   return {found.scores, found.argmax, found.entropy, found.log_partition};
 }
 
 MoreOutputs chunked_forward_gradient(const Tensor& parts, const Tensor& regions, double temperature,
-                                     int64_t workspace) {
+                                     int64_t workspace, double weight) {
   // The slopes of a region need its softmax over all parts, so that these are one piece.
-  Chunks chunks(parts, regions, workspace, 2, true);
+  Chunks chunks(parts, regions, workspace, Way::back, true);
   const Found found = nothing_yet(parts, regions, temperature);
-  const Tensor ones = torch::stable::full({regions.size(0), regions.size(1)}, 1.0, parts.scalar_type(), std::nullopt,
-                                          parts.device());
-  const Upstream upstream{std::nullopt, found.argmax, ones, found.entropy, found.log_partition, 1 / temperature};
-  PartsGradient gradient(chunks, parts, regions);
+  const Tensor weights = torch::stable::full({regions.size(0), regions.size(1)}, weight, parts.scalar_type(),
+                                             std::nullopt, parts.device());
+  const Upstream upstream{std::nullopt, found.argmax, weights, found.entropy, found.log_partition, 1 / temperature};
+  const GradientSums gradients(chunks, parts, regions);
   chunks.each(true, [&](const Product& product, const Tensor& rows, const Tensor&) {
     chunks.steps.reduce(product, found);
     chunks.steps.slope(product, upstream);
-    gradient.add(product, rows);
+    gradients.add(product, rows);
   });
-  chunks.steps.turn_parts(parts, chunks.norms, gradient.sum);
-  return {found.scores, found.argmax, found.entropy, found.log_partition, gradient.sum};
+  chunks.steps.turn_parts(parts, chunks.norms, gradients.of_parts);
+  return {found.scores, found.argmax, found.entropy, found.log_partition, gradients.of_parts};
 }
 
 MoreOutputs chunked_forward_keeping(const Tensor& parts, const Tensor& regions, double temperature,
                                     int64_t workspace) {
-  Chunks chunks(parts, regions, workspace, 2, true);
+  Chunks chunks(parts, regions, workspace, Way::back, true);
   const Found found = nothing_yet(parts, regions, temperature);
   chunks.each(true, [&](const Product& product, const Tensor&, const Tensor&) { chunks.steps.reduce(product, found); });
   return {found.scores, found.argmax, found.entropy, found.log_partition, chunks.similarities()};
@@ -177,24 +213,25 @@ MoreOutputs chunked_forward_keeping(const Tensor& parts, const Tensor& regions, 
 Gradients chunked_backward(const OptionalTensor& grad_scores, const OptionalTensor& grad_entropy, const Tensor& parts,
                            const Tensor& regions, const Tensor& argmax, const Tensor& entropy,
                            const Tensor& log_partition, double temperature, bool need_regions, int64_t workspace,
-                           const OptionalTensor& similarities) {
+                           const OptionalTensor& similarities, const OptionalTensor& regions_factor) {
   // Gradients of regions add up over all parts; in pieces, each piece would be rounded.
-  Chunks chunks(parts, regions, workspace, 2, need_regions || similarities, similarities);
+  Chunks chunks(parts, regions, workspace, Way::back, need_regions || similarities, similarities);
   const Upstream upstream{grad_scores, argmax, grad_entropy, entropy, log_partition, 1 / temperature};
-  PartsGradient gradient(chunks, parts, regions);
+  const GradientSums gradients(chunks, parts, regions);
   const int64_t rows_in_all = regions.size(0) * regions.size(1);
   Tensor grad_regions = need_regions ? torch::stable::new_empty(regions, {rows_in_all, regions.size(2)})
                                      : torch::stable::new_empty(regions, {0});
   chunks.each(grad_entropy && !similarities, [&](const Product& product, const Tensor& rows, const Tensor& units) {
     chunks.steps.slope(product, upstream);
-    gradient.add(product, rows);
+    gradients.add(product, rows);
     const int64_t first = product.first_image * product.regions;
-    if (need_regions) multiply(product.values, units, rows_from(grad_regions, first, rows.size(0)));
+    if (need_regions)
+      gradients.of_regions(product, units, regions_factor, rows_from(grad_regions, first, rows.size(0)));
   });
-  chunks.steps.turn_parts(parts, chunks.norms, gradient.sum);
+  chunks.steps.turn_parts(parts, chunks.norms, gradients.of_parts);
   if (need_regions)
     grad_regions = torch::stable::view(grad_regions, {regions.size(0), regions.size(1), regions.size(2)});
-  return {gradient.sum, grad_regions};
+  return {gradients.of_parts, grad_regions};
 }
 
 }  // namespace dpnet

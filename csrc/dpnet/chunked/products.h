@@ -16,8 +16,17 @@ Tensor call(const char* name, const char* overload, const Arguments&... argument
   return torch::stable::detail::to<Tensor>(stack[0]);
 }
 
-// out = a b.
-inline void multiply(const Tensor& a, const Tensor& b, const Tensor& out) { call("aten::mm", "out", a, b, out); }
+// out = a b. A float32 `out` of float16 factors holds sums that float16 does not; a CPU makes float32 of the factors.
+inline void multiply(const Tensor& a, const Tensor& b, const Tensor& out) {
+  const ScalarType type = out.scalar_type();
+  if (a.scalar_type() == type) {
+    call("aten::mm", "out", a, b, out);
+  } else if (a.is_cuda()) {
+    call("aten::mm", "dtype_out", a, b, type, out);
+  } else {
+    call("aten::mm", "out", torch::stable::to(a, type), torch::stable::to(b, type), out);
+  }
+}
 
 inline Tensor transposed(Tensor matrix) { return torch::stable::transpose(matrix, 0, 1); }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 
 import pytest
@@ -82,7 +83,7 @@ def test_similarities_that_fit_are_kept_and_give_the_gradients_of_those_made_aga
     kernel = torch.ops.dpnet_kernels.chunked_backward
 
     def backward(*arguments):
-        products.append(arguments[-1] is None)
+        products.append(arguments[-2] is None)
         return kernel(*arguments)
 
     monkeypatch.setattr(torch.ops.dpnet_kernels, "chunked_backward", backward)
@@ -106,6 +107,82 @@ def test_what_is_kept_fits_in_the_workspace(sizes, fits):
             torch.ops.dpnet_kernels.chunked_forward_keeping(u, x, TEMPERATURE, 1000)
 
 
+LOSSES = {
+    "scores": lambda scores, entropy: scores.sum(),
+    "entropy": lambda scores, entropy: entropy.mean(),
+    "both": lambda scores, entropy: scores.mean() + entropy.square().mean(),
+}
+
+
+def relative_errors(loss, factor, temperature, need_regions):
+    """Of the gradients of a loss of float16 regions, times a factor: `chunked`'s and `eager`'s, over the norm."""
+    generator = torch.Generator().manual_seed(0)
+    u = torch.randn(1500, 64, generator=generator)
+    x = normalize(torch.randn(4, 49, 64, generator=generator), dim=2).half()
+
+    def found(backend, u, x):
+        wanted = [u.clone().requires_grad_(), x.clone().requires_grad_(need_regions)]
+        scores, _, entropy = part_similarity(*wanted, temperature, backend)
+        return torch.autograd.grad(factor * loss(scores, entropy), wanted if need_regions else wanted[:1])
+
+    exact = found("eager", u.double(), x.double())
+    for backend in ("chunked", "eager"):
+        yield [
+            ((one.double() - true).norm() / true.norm()).item()
+            for one, true in zip(found(backend, u, x), exact)
+        ]
+
+
+@pytest.mark.parametrize("need_regions", [False, True])
+@pytest.mark.parametrize("kept", [False, True])
+@pytest.mark.parametrize(
+    ("wants", "temperature", "factors"),
+    [
+        ("scores", None, (1e-7, 1.0, 1e4)),
+        ("entropy", 1.0, (1e-3, 1.0, 1e6)),
+        ("entropy", 0.02, (1e-3, 1e3)),
+        ("entropy", 100.0, (1.0,)),
+        ("both", 0.1, (1e-4, 1e4)),
+    ],
+)
+def test_float16_holds_gradients_of_any_size(monkeypatch, wants, temperature, factors, kept, need_regions):
+    """What becomes of an upstream gradient before a product may lie far above float16, or below it."""
+    monkeypatch.setattr(chunked, "_gathers", lambda regions: False)  # as on a GPU
+    if not kept:
+        monkeypatch.setattr(chunked, "keeps", lambda *arguments: False)
+    for factor in factors:
+        ours, eager = relative_errors(LOSSES[wants], factor, temperature, need_regions)
+        assert all(mine <= 2 * plain + 1e-4 for mine, plain in zip(ours, eager)), (factor, ours, eager)
+
+
+def test_float16_regions_of_any_size_leave_no_sum_infinite(monkeypatch):
+    """64 images of elements around 1500: what they add up to is larger than float16."""
+    monkeypatch.setattr(chunked, "_gathers", lambda regions: False)
+    generator = torch.Generator().manual_seed(0)
+    u = torch.randn(50, 64, generator=generator).abs().requires_grad_()
+    x = (1500 + 100 * torch.randn(64, 49, 64, generator=generator)).half()
+    (found,) = torch.autograd.grad(part_similarity(u, x, None, "chunked")[0].sum(), u)
+    monkeypatch.undo()
+    (gathered,) = torch.autograd.grad(part_similarity(u, x, None, "chunked")[0].sum(), u)
+    torch.testing.assert_close(found, gathered, rtol=0, atol=1e-3 * gathered.abs().max().item())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_no_other_dtype_is_scaled(monkeypatch, dtype):
+    monkeypatch.setattr(chunked, "power_of_two", None)
+    u, x = inputs(dtype)
+    gradients(u, x, "chunked", True, True)
+
+
+@pytest.mark.parametrize("value", [0.0, 1e-38, 1e-5, 0.75, 1.0, 3.0, 65504.0, 1e30, math.inf, math.nan])
+def test_upstream_gradients_are_brought_near_one_by_a_power_of_two(value):
+    largest = chunked.largest_of(torch.tensor([value, -value / 2]))
+    scale = chunked.power_of_two(largest).item()
+    assert math.frexp(scale)[0] == 0.5
+    if 2.0**-64 <= largest <= 2.0**64:
+        assert chunked.LARGEST / 2 <= largest.item() * scale < chunked.LARGEST
+
+
 def test_kept_similarities_survive_every_pass_but_the_last():
     u, x = inputs(torch.bfloat16)
     u.requires_grad_()
@@ -125,14 +202,15 @@ def test_scores_alone_need_no_similarities_that_were_kept():
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
-def test_the_way_back_through_products_is_the_gather(dtype):
+def test_the_way_back_through_products_is_the_gather(monkeypatch, dtype):
     """A GPU takes the products for few regions, the gather for many; the CPU the gather always."""
     u, x = inputs(dtype)
     scores, argmax, entropy, log_partition = chunked.forward(u, x, None)
     grad = torch.randn(scores.shape, generator=torch.Generator().manual_seed(1)).to(scores.dtype)
     gathered = chunked.backward(grad, None, u, x, argmax, entropy, log_partition, None, True)
-    saved = u, x, argmax, entropy, log_partition
-    dense = torch.ops.dpnet_kernels.chunked_backward(grad, None, *saved, 1.0, True, chunked.WORKSPACE, None)
+    monkeypatch.setattr(chunked, "_gathers", lambda regions: False)
+    dense = chunked.backward(grad, None, u, x, argmax, entropy, log_partition, None, True)
+    monkeypatch.undo()
     double = [t.double() for t in (grad, u, x)]
     exact = chunked.backward(
         double[0],
