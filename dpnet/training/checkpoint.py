@@ -20,15 +20,13 @@ def save_checkpoint(
     history: list[dict[str, float]],
     run: dict[str, Any],
 ) -> None:
-    """Write weights, optimiser, history, random generators' state and what the run is of; whole or not at all."""
+    """Write weights, optimiser, history and what the run is of; whole or not at all."""
     state = {
         "format": FORMAT,
         "model": model.state_dict(),
         "optimiser": optimiser.state_dict(),
         "history": history,
         "run": run,
-        "random": torch.get_rng_state(),
-        "random_cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
     }
     with whole_file(path) as temporary:
         torch.save(state, temporary)
@@ -60,8 +58,5 @@ def load_checkpoint(
             f"checkpoint {path} is of another model: {str(error).splitlines()[-1].strip()}"
         ) from None
     optimiser.load_state_dict(state["optimiser"])
-    torch.set_rng_state(state["random"])
-    if state["random_cuda"] and torch.cuda.is_available():
-        torch.cuda.set_rng_state_all(state["random_cuda"])
     history: list[dict[str, float]] = state["history"]
     return history

@@ -63,7 +63,7 @@ class MapCache:
 
 
 def classifier_digest(classifier: Classifier) -> str:
-    """Hash of what a classifier's maps depend on: weights, pixel statistics and target layer."""
+    """Hash of what a classifier's maps depend on: weights, pixel statistics, target layer and level."""
     layer = layer_name(classifier.network, classifier.target_layer)
     pixels = [classifier.mean.flatten().tolist(), classifier.std.flatten().tolist()]
     return facts_digest([weights_hash(classifier.network), layer, pixels, classifier.optimize])

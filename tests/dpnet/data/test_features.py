@@ -138,12 +138,14 @@ def test_a_cache_of_something_else_is_refused(tmp_path, classifier, dataset, cha
         extract_features(classifier, dataset, tmp_path, manifest_of(classifier, **changes))
 
 
-def test_other_weights_and_another_layer_are_refused(tmp_path, classifier, dataset):
+def test_other_weights_pixel_statistics_and_layers_are_refused(tmp_path, classifier, dataset):
     manifest = manifest_of(classifier)
     extract_features(classifier, dataset, tmp_path, manifest)
     other_layer = Classifier(classifier.network, "0.0")
     with pytest.raises(ValueError, match="made with layer '0'"):
         FeatureCache(tmp_path, manifest_of(other_layer))
+    with pytest.raises(ValueError, match="made with pixel_statistics"):
+        FeatureCache(tmp_path, manifest_of(Classifier(classifier.network, "0", mean=(0.5, 0.4, 0.4))))
     with torch.no_grad():
         classifier.network[0][0].weight[0, 0, 0, 0] += 1e-6
     with pytest.raises(ValueError, match="made with weights_hash"):

@@ -61,6 +61,23 @@ def test_discriminative_parts_leave_out_what_classes_share():
     assert (model.parts[:, -1].abs() < 0.5).all()
 
 
+@pytest.mark.parametrize(("options", "most"), [({}, 64), ({"images_per_class": 5}, 5)])
+def test_so_many_images_of_a_class_are_read_and_no_more(options, most):
+    features, labels, read = torch.randn(210, 10, 3, 3), torch.arange(210) % 3, []
+
+    class Recorded:
+        def __len__(self):
+            return len(features)
+
+        def __getitem__(self, indices):
+            read.append(indices)
+            return features[indices]
+
+    initialise_parts(PartClassifier(10, 3, parts_per_class=2), "class_regions", Recorded(), labels, **options)
+    assert [labels[indices].unique().tolist() for indices in read] == [[0], [1], [2]]
+    assert [len(indices.unique()) for indices in read] == [most] * 3
+
+
 def test_classifier_patterns():
     model = PartClassifier(5, 3, parts_per_class=2)
     initialise_classifier(model, "own_minus_half", scale=2.0)

@@ -10,7 +10,8 @@ from dpnet.model.evaluation import accuracy, interpretability, predict
 from dpnet.model.part_layer import GlobalClassifier, PartClassifier
 from dpnet.model.regions import RegionScheme
 from dpnet.training.diagnostics import early_diagnostics
-from dpnet.training.loop import train
+from dpnet.training.loop import build_optimiser, train, train_epoch
+from dpnet.training.losses import batch_loss
 from dpnet.training.settings import ConstraintWeights, TrainingSettings
 
 QUICK = {"epochs": 15, "batch_size": 16, "learning_rate_parts": 3e-2, "learning_rate_classifier": 3e-2}
@@ -53,6 +54,35 @@ def test_the_baseline_reaches_the_optimum_of_logistic_regression():
     ours = torch.nn.functional.cross_entropy(predict(model, features), labels).item()
     theirs = -np.log(peer.predict_proba(pooled)[np.arange(120), labels.numpy()]).mean()
     assert ours < theirs * 1.02 + 1e-3
+
+
+def test_both_groups_decay_their_weights_and_follow_a_cosine_from_their_own_rate():
+    features, labels = planted_parts(num_images=30)
+    rates = {"learning_rate_classifier": 0.02, "learning_rate_parts": 0.3}
+    settings = TrainingSettings(epochs=2, batch_size=15, weight_decay=0.25, **rates)
+    model = build_parts()
+    optimiser, seen = build_optimiser(model, settings), []
+
+    def forward(*given, **options):
+        seen.append([group["lr"] for group in optimiser.param_groups])
+        return model(*given, **options)
+
+    for epoch in (0, 1):
+        train_epoch(model, forward, optimiser, features, labels, settings, epoch)
+    expected = [[share * rate for rate in rates.values()] for share in (1, (2 + 2**0.5) / 4, 0.5)]
+    np.testing.assert_allclose(seen[:3], expected, rtol=1e-12)
+    assert [group["weight_decay"] for group in optimiser.param_groups] == [0.25, 0.25]
+    sizes = [sum(parameter.numel() for parameter in group["params"]) for group in optimiser.param_groups]
+    assert sizes == [3 * 12 + 3, 12 * 16]
+
+
+@pytest.mark.parametrize("build", [build_parts, lambda: GlobalClassifier(16, 3)], ids=["parts", "baseline"])
+def test_label_smoothing_shares_its_part_among_all_classes(build):
+    features, labels = planted_parts(num_images=9)
+    model = build()
+    loss, _ = batch_loss(model, model, features, labels, TrainingSettings(label_smoothing=0.3), 1.0)
+    wanted = 0.7 * torch.eye(3)[labels] + 0.1
+    torch.testing.assert_close(loss, -(wanted * predict(model, features).log_softmax(1)).sum(1).mean())
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others():
@@ -127,7 +157,9 @@ def test_a_resumed_run_ends_with_the_same_weights(tmp_path):
         train(build_parts(), DyingFeatures(), labels, settings, checkpoint=path)
     torch.manual_seed(99)
     resumed = PartClassifier(16, 3, parts_per_class=4)
+    state = torch.get_rng_state()
     again = train(resumed, features, labels, settings, checkpoint=path)
+    assert torch.equal(torch.get_rng_state(), state)  # training draws from generators of its own
     assert torch.equal(resumed.parts, whole.parts)
     assert torch.equal(resumed.classifier.weight, whole.classifier.weight)
     losses = [[entry["cross_entropy"] for entry in r.history] for r in (record, again)]

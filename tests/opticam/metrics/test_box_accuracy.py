@@ -39,6 +39,14 @@ def test_accuracy_takes_the_best_threshold_of_each_delta():
     assert box_accuracy(overlaps) == pytest.approx(100 * (3 / 4 + 2 / 4 + 2 / 4) / 3)
 
 
+def test_by_default_the_thresholds_are_the_papers_20():
+    """Of a ramp over 42 columns those above k / 20 are left, of a box around them all."""
+    ramp = torch.arange(42.0).div(41).expand(1, 10, 42)
+    overlaps = box_overlaps(ramp, [torch.tensor([[0, 0, 42, 10]])])
+    expected = [(41 - int(k * 41 / 20)) / 42 for k in range(20)]
+    torch.testing.assert_close(overlaps[0], torch.tensor(expected))
+
+
 def test_trivial_maps():
     boxes = [torch.tensor([[0, 0, 12, 10]])] * 2
     assert (box_overlaps(whole_image_map(2, 10, 12), boxes) == 1).all()

@@ -95,6 +95,28 @@ def test_deletion_matches_the_plain_loop(substrate, colour):
         assert result.auc[index].item() == pytest.approx(area, abs=1e-4)
 
 
+def brightness(images):
+    """Two classes; the probability of the first is the mean of all pixels."""
+    mean = images.mean((1, 2, 3))
+    return torch.stack([mean, 1 - mean], 1).log()
+
+
+def test_portions_are_rounded_where_the_steps_do_not_divide_the_pixels():
+    white, targets = torch.ones(1, 3, HEIGHT, WIDTH, dtype=torch.float64), torch.tensor([0])
+    curve = deletion(brightness, white, torch.rand(1, HEIGHT, WIDTH), targets, steps=11).curve[0]
+    pixels = HEIGHT * WIDTH
+    np.testing.assert_allclose(curve, 1 - np.rint(np.arange(12) * pixels / 11) / pixels, atol=1e-6)
+
+
+def test_by_default_the_curves_have_the_papers_224_steps_and_deletion_is_to_black():
+    images, maps = torch.rand(1, 3, 15, 15), torch.rand(1, 15, 15)
+    curves = [
+        metric(brightness, images, maps, torch.tensor([0])).curve[0] for metric in (insertion, deletion)
+    ]
+    assert [len(curve) for curve in curves] == [225, 225]
+    assert curves[1][-1] == 0
+
+
 def test_ends_of_the_curves():
     images, maps = inputs()
     classifier = network()

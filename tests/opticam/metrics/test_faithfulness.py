@@ -49,6 +49,18 @@ def test_ranges_and_exclusion(p, o):
     assert increase == (100 if o > p else 0)
 
 
+@pytest.mark.parametrize("measure", [average_drop, average_gain, average_increase])
+@pytest.mark.parametrize("value", [-0.01, 1.01])
+def test_numbers_that_are_no_probabilities_are_refused(measure, value):
+    good, bad = torch.tensor([0.5, 0.5]), torch.tensor([0.5, value])
+    with pytest.raises(ValueError, match=r"^p must be probabilities in \[0, 1\]"):
+        measure(bad, good)
+    with pytest.raises(ValueError, match=r"^o must be probabilities in \[0, 1\]"):
+        measure(good, bad)
+    rounded = 1 + 4 * torch.finfo(good.dtype).eps  # what a softmax may give
+    assert measure(good, torch.tensor([0.5, rounded])).isfinite().all()
+
+
 def test_gain_over_probability_has_no_upper_bound():
     p, o = pair([1e-4], [0.5])
     assert average_gain(p, o).item() < 100 < 1e5 < average_gain(p, o, denominator="probability").item()

@@ -98,6 +98,16 @@ def test_max_sensitivity_is_captums_of_the_same_noise():
     torch.testing.assert_close(found, expected)
 
 
+def test_defaults_are_those_of_the_papers_runs():
+    """AOPC: ten patches of 14 x 14. MS: ten samples of noise up to 0.2."""
+    images, maps, targets = inputs(1, 112, 84)
+    expected = aopc(classifier, images, maps, targets, patch=14, regions=10)
+    assert torch.equal(aopc(classifier, images, maps, targets), expected)
+    plain = channel_mean(images, targets)
+    expected = max_sensitivity(channel_mean, images, plain, targets, radius=0.2, samples=10)
+    assert torch.equal(max_sensitivity(channel_mean, images, plain, targets), expected)
+
+
 def test_max_sensitivity_of_a_constant_method_is_zero():
     images, maps, targets = inputs()
     zeros = torch.zeros_like(maps)

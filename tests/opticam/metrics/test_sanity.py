@@ -45,6 +45,16 @@ def test_randomization_cascades_on_a_copy():
     assert torch.equal(steps[0]["4.linear.weight"], steps[1]["4.linear.weight"])
 
 
+def test_parameters_without_an_initialisation_are_drawn_from_a_narrow_normal():
+    block, count = nn.Module(), 10_000
+    block.table = nn.Parameter(torch.ones(count))
+    _, drawn = next(cascading_randomization(nn.Sequential(block), ["0"]))
+    values = drawn[0].table.detach()
+    deviation = 0.02  # of its estimate: 1 / sqrt(2 n) of it
+    assert values.std().item() == pytest.approx(deviation, rel=5 * (2 * count) ** -0.5)
+    assert values.mean().item() == pytest.approx(0, abs=5 * deviation * count**-0.5)
+
+
 def test_randomization_depends_on_the_seed_alone():
     first, second, third = (
         next(iter(cascading_randomization(network(), ["0"], seed=seed)))[1][0].weight for seed in (1, 1, 2)

@@ -179,46 +179,70 @@ def test_relevance_is_conserved_through_every_block(classify, library):
         assert of_attention.shape == record.probabilities.shape
 
 
-def test_attribution_of_one_block_written_out():
-    """One block, one head, without the mlp's part: relevance by hand-written sums over tokens."""
-    network = timm_network(depth=1, num_heads=1, embed_dim=6).double()
-    nn.init.zeros_(network.blocks[0].mlp.fc2.weight)
-    nn.init.zeros_(network.blocks[0].mlp.fc2.bias)
-    images, block = timm_images().double(), network.blocks[0]
+def test_attribution_of_two_blocks_written_out():
+    """Two blocks of two heads, with their mlps: every contribution in the open, eqs. (5) to (14)."""
+    network, images = timm_network(depth=2, num_heads=2, embed_dim=8).double(), timm_images().double()
     classifier = Classifier(network, mean=(0,) * 3, std=(1,) * 3)
     found = TransformerAttribution(classifier).token_relevance(images, lambda logits: logits[:, 4])
 
-    kept = {}
-    block.norm1.register_forward_hook(lambda m, i, o: kept.update(inputs=i[0].detach(), normed=o.detach()))
-    block.attn.proj.register_forward_hook(
-        lambda m, i, o: kept.update(context=i[0].detach(), branch=o.detach())
-    )
-    network.head.register_forward_pre_hook(lambda m, i: kept.update(token=i[0].detach()))
-    probabilities = attention_of_timm(network, images)[0][:, 0]
-    values = nn.functional.linear(
-        kept["normed"], block.attn.qkv.weight[12:], block.attn.qkv.bias[12:]
-    ).detach()
+    attentions, inputs, tokens = [], [], []
+    for block in network.blocks:
+        block.attn.fused_attn = False
+        block.attn.attn_drop.register_forward_hook(lambda m, i, o: attentions.append(o))
+        block.register_forward_pre_hook(lambda m, i: inputs.append(i[0].detach()))
+    network.head.register_forward_pre_hook(lambda m, i: tokens.append(i[0].detach()))
+    gradients = torch.autograd.grad(network(images)[:, 4].sum(), attentions)
 
-    contributions = (kept["token"] * network.head.weight[4].detach()).clamp(min=0)
-    of_token = contributions / contributions.sum(1, keepdim=True)
-    share = of_token / (kept["inputs"] + kept["branch"])[:, 0]
-    of_skip, of_branch = share * kept["inputs"][:, 0], share * kept["branch"][:, 0]
-    sums = of_skip.sum(1).abs(), of_branch.sum(1).abs()
-    of_branch = of_branch / of_branch.sum(1, keepdim=True) * (sums[1] / (sums[0] + sums[1]))[:, None]
-    contributions = (kept["context"][:, 0, None] * block.attn.proj.weight.detach()).clamp(min=0)
-    of_context = (of_branch[:, :, None] * contributions / contributions.sum(2, keepdim=True)).sum(1)
-    terms = probabilities[:, 0, :, None] * values  # what token j adds to the class token's context
-    of_attention = (terms / terms.sum(1, keepdim=True) * of_context[:, None]).sum(2) / 2
-    gradient = gradient_at_class_token(network, images, values, kept, block)
-    expected = torch.eye(64, dtype=torch.float64)[0] + (gradient * of_attention).clamp(min=0)
-    torch.testing.assert_close(found[:, 0], expected, rtol=1e-6, atol=1e-9)
+    relevance = torch.zeros_like(inputs[0])
+    one = torch.ones(2, 1, dtype=torch.float64)
+    relevance[:, 0] = linear_by_hand(one, tokens[0], network.head.weight[4:5].detach())
+    matrices = [None, None]
+    for place in (1, 0):
+        with torch.no_grad():
+            relevance, of_attention = block_by_hand(relevance, network.blocks[place], inputs[place])
+        by_head = [(gradients[place][:, h] * of_attention[:, h]).clamp(min=0) for h in (0, 1)]
+        matrices[place] = torch.eye(64, dtype=torch.float64) + (by_head[0] + by_head[1]) / 2
+    torch.testing.assert_close(found, matrices[1] @ matrices[0], rtol=1e-6, atol=1e-9)
 
 
-def gradient_at_class_token(network, images, values, kept, block):
-    """dy/dA of the class token's row, through the projection, the skip connection and the head."""
-    token = (kept["inputs"] + kept["branch"])[:, :1].clone().requires_grad_()
-    (gradient,) = torch.autograd.grad(network.head(network.norm(token)[:, 0])[:, 4].sum(), token)
-    return (values @ (gradient @ block.attn.proj.weight.detach()).transpose(1, 2))[:, :, 0]
+def linear_by_hand(relevance, inputs, weight):
+    """Every contribution x_j w_ij in a table [...,m,n]; outputs without a positive one pass nothing on."""
+    contributions = (inputs[..., None, :] * weight).clamp(min=0)
+    shares = (contributions / contributions.sum(-1, keepdim=True)).nan_to_num()
+    return (relevance[..., None] * shares).sum(-2)
+
+
+def block_by_hand(relevance, block, inputs):
+    """From the relevance of a timm block's output to that of its input and of its attention."""
+    normed, attend, mlp = block.norm1(inputs), block.attn, block.mlp
+    queries, keys, values = attend.qkv(normed).unflatten(2, (3, 2, -1)).permute(2, 0, 3, 1, 4)
+    keys = keys.transpose(-2, -1)
+    probabilities = (queries @ keys * attend.scale).softmax(-1)
+    context = joined(probabilities @ values)
+    middle = inputs + attend.proj(context)
+    normed_middle = block.norm2(middle)
+    hidden = nn.functional.gelu(mlp.fc1(normed_middle))
+
+    of_middle, of_mlp = pair_by_gradient(torch.add, relevance, middle, mlp.fc2(hidden))
+    of_hidden = linear_by_hand(of_mlp, hidden, mlp.fc2.weight)
+    of_middle = of_middle + linear_by_hand(of_hidden, normed_middle, mlp.fc1.weight)
+    of_inputs, of_branch = pair_by_gradient(torch.add, of_middle, inputs, middle - inputs)
+    of_context = linear_by_hand(of_branch, context, attend.proj.weight)
+    of_context = of_context.unflatten(2, (2, -1)).transpose(1, 2)
+    of_attention, of_values = pair_by_gradient(torch.matmul, of_context, probabilities, values)
+    of_queries, of_keys = pair_by_gradient(torch.matmul, of_attention, queries, keys)
+    of_qkv = torch.cat([joined(of_queries), joined(of_keys.transpose(-2, -1)), joined(of_values)], 2)
+    return of_inputs + linear_by_hand(of_qkv, normed, attend.qkv.weight), of_attention
+
+
+def pair_by_gradient(function, relevance, left, right):
+    with torch.enable_grad():
+        return balance(relevance, *by_gradient(function, relevance, left, right))
+
+
+def joined(heads):
+    """[B,h,N,d] to [B,N,hd]."""
+    return torch.cat(heads.unbind(1), 2)
 
 
 @pytest.mark.parametrize("method", METHODS)

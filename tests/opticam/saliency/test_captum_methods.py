@@ -5,11 +5,13 @@ import captum.attr
 import numpy as np
 import pytest
 import torch
+from skimage.segmentation import quickshift
 from sklearn.linear_model import Ridge
+from sklearn.metrics.pairwise import cosine_distances
 
 from opticam import LIME, Classifier, GradientSHAP
 from opticam.saliency.methods.captum_support import seeded
-from opticam.saliency.methods.lime import mean_colours, superpixels
+from opticam.saliency.methods.lime import _proximity, mean_colours, superpixels
 from opticam.saliency.methods.weighted_ridge import WeightedRidge
 
 METHODS = {"lime": lambda c: LIME(c, samples=60), "shap": GradientSHAP}
@@ -26,14 +28,18 @@ def test_weighted_ridge_is_sklearns():
     np.testing.assert_allclose(model.representation(), expected)
 
 
-def test_gradient_shap_is_captums(classify, images, targets):
+@pytest.mark.parametrize("counts", [(6,), (3, 3, 1)], ids=["at once", "in parts"])
+def test_gradient_shap_is_captums(classify, images, targets, counts):
     classifier, images = classify("vgg", torch.float64), images.double()
-    maps = GradientSHAP(classifier, samples=6, seed=3)(images, targets)
+    method = GradientSHAP(classifier, samples=sum(counts), seed=3, max_batch=max(counts))
+    maps = method(images, targets)
     shap = captum.attr.GradientShap(classifier)
     for index, target in enumerate(targets.tolist()):
         image = images[index : index + 1]
+        black = torch.zeros_like(image)
         with seeded(3):
-            attribution = shap.attribute(image, torch.zeros_like(image), 6, 0.09, target=target)
+            means = [shap.attribute(image, black, count, 0.09, target=target) for count in counts]
+        attribution = sum(count * mean for count, mean in zip(counts, means))
         raw = attribution.sum(1).relu()[0].detach()
         torch.testing.assert_close(maps[index], raw / raw.max())
 
@@ -86,6 +92,23 @@ def blocks():
     generator = torch.Generator().manual_seed(0)
     colours = torch.nn.functional.interpolate(torch.rand(1, 3, 4, 4, generator=generator), (90, 70))
     return (colours * (0.9 + 0.1 * torch.rand(90, 70, generator=generator))).double()
+
+
+def test_lime_has_the_superpixels_of_the_authors_code(blocks):
+    """Theirs: quickshift with kernel_size=4, max_dist=200, ratio=0.2."""
+    picture = blocks[0, :, :40, :36]
+    expected = quickshift(picture.permute(1, 2, 0).numpy(), kernel_size=4, max_dist=200, ratio=0.2)
+    assert expected.max() > 2
+    np.testing.assert_array_equal(superpixels(picture), expected)
+
+
+def test_lime_weighs_variants_as_the_authors_code():
+    """Theirs: sqrt(exp(-d^2 / w^2)) with w = 0.25 of scikit-learn's cosine distance d to all switches on."""
+    switches = torch.rand(30, 11, generator=torch.Generator().manual_seed(0)).round()
+    switches[0], switches[1] = 1, 0
+    distances = cosine_distances(switches, torch.ones(1, 11))[:, 0]
+    found = [_proximity(None, None, row[None]).item() for row in switches]
+    np.testing.assert_allclose(found, np.sqrt(np.exp(-(distances**2) / 0.25**2)), atol=1e-6)
 
 
 def linear(inputs, classes):

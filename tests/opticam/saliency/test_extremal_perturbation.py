@@ -1,3 +1,4 @@
+import inspect
 import math
 
 import numpy as np
@@ -7,7 +8,7 @@ import torch
 
 from opticam import Classifier, ExtremalPerturbation
 from opticam.saliency.methods.extremal_perturbation import area_distance
-from opticam.saliency.methods.perturbation import PerturbedImages, blur
+from opticam.saliency.methods.perturbation import LEVELS, MAX_BLUR, PerturbedImages, blur
 from opticam.saliency.methods.smooth_masks import SmoothMasks
 
 SMALL = {"step": 2, "sigma": 4.0}  # of 35 pixels, about what the defaults are of 224
@@ -123,6 +124,42 @@ class Planted(torch.nn.Module):
     def forward(self, images):
         texture = (images - torch.nn.functional.avg_pool2d(images, 3, 1, 1)).abs().mean(1, keepdim=True)
         return 25 * torch.nn.functional.adaptive_avg_pool2d(texture, 3).flatten(1)
+
+
+def test_four_iterations_written_out_with_torchrays_numbers(classify, images, targets):
+    """Ascent at rate 0.01, momentum 0.9, dampening 0.9, penalty 300 * 1.0035^t, mirrored at every even t."""
+    classifier, images = classify("gap", torch.float64), images.double()
+    options = {"areas": (0.3,), "iterations": 4} | SMALL
+    found = ExtremalPerturbation(classifier, **options).masks(
+        images, lambda logits: logits[range(5), targets]
+    )
+    perturbed = PerturbedImages(images, "blur")
+    smooth = SmoothMasks((35, 35), SMALL["step"], SMALL["sigma"], images)
+    cells, velocity = torch.ones(5, 18, 18, dtype=torch.float64), None
+    for iteration in range(4):
+        masks = smooth(cells.requires_grad_())
+        seen = perturbed(masks).flip(3) if iteration in (0, 2) else perturbed(masks)
+        reward = classifier(seen)[range(5), targets].sum()
+        objective = reward - 300 * 1.0035**iteration * area_distance(masks, (0.3,))
+        (gradient,) = torch.autograd.grad(objective, [cells])
+        velocity = 0.9 * velocity + 0.1 * gradient if iteration else gradient
+        cells = (cells.detach() + 0.01 * velocity).clamp(0, 1)
+    assert (cells < 1).any()
+    torch.testing.assert_close(found[:, 0], smooth(cells), rtol=0, atol=1e-9)
+
+
+def test_defaults_are_torchrays():
+    parameters = inspect.signature(ExtremalPerturbation).parameters
+    expected = {
+        "areas": (0.1,),
+        "iterations": 800,
+        "perturbation": "blur",
+        "step": 7,
+        "sigma": 21,
+        "flip": True,
+    }
+    assert {name: parameters[name].default for name in expected} == expected
+    assert (MAX_BLUR, LEVELS) == (20, 8)
 
 
 def moved_at_random(masks, generator):

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 import torch
 
-from opticam import OptiCAM
+from opticam import Classifier, OptiCAM
 from reproduce.saliency.evaluation import evaluate, evaluated
 from reproduce.saliency.requests import Request
 from reproduce.saliency.stored import EXPERIMENT, forget
@@ -106,12 +106,18 @@ def test_the_key_tells_maps_apart(network, kind, options, images, start):
     assert REQUEST.map_key("network", "set", "a") == reference
 
 
-def test_the_network_s_digest_follows_weights_and_pixels(make_workspace):
+def test_the_network_s_digest_follows_weights_pixels_layer_and_level(make_workspace):
     workspace = make_workspace()
     classifier = workspace.classifier("tiny")
     digest = classifier_digest(classifier)
     assert classifier_digest(workspace.classifier("tiny")) == digest
     assert classifier_digest(workspace.classifier("tiny", normalised=False)) != digest
+    pixels = {"mean": (0.5,) * 3, "std": (0.2,) * 3}
+    assert classifier_digest(Classifier(classifier.network, "features.5", **pixels)) == digest
+    assert classifier_digest(Classifier(classifier.network, "features.3", **pixels)) != digest
+    assert (
+        classifier_digest(Classifier(classifier.network, "features.5", optimize="exact", **pixels)) != digest
+    )
     with torch.no_grad():
         classifier.network.head.weight[0] += 1
     assert classifier_digest(classifier) != digest
