@@ -109,8 +109,7 @@ class Classifier(nn.Module):
         mean, std: None takes what the library states for its weights.
         """
         network = build_network(name, weights, num_classes)
-        library_mean, library_std = pixel_statistics(name)
-        mean, std = mean or library_mean, std or library_std
+        mean, std = pixel_statistics(name, mean, std)
         return cls(network, target_layer, mean=mean, std=std, optimize=optimize, probability=probability)
 
     def exact(self) -> Classifier:
