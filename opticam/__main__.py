@@ -60,7 +60,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_optimize_option(add)
     add_pixel_options(add)
     add.add_argument("--resize", choices=RESIZES, default="crop")
-    add.add_argument("--size", type=int, default=224, help="side of the network's input in pixels")
+    add.add_argument("--size", type=int, help="side of the network's input in pixels; default: the library's")
     add.add_argument("--iterations", type=int, help="optimisation steps of Opti-CAM (default 100)")
     add_device_option(add)
     commands.add_parser("info", help="versions and masking backends")

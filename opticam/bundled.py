@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import nn
 
-from opticam.weights import fit_by_order, load_weights, read_state
+from opticam.weights import fit_by_order, read_state
 
 
 @dataclass(frozen=True)
@@ -27,20 +27,18 @@ class Bundled:
     std: tuple[float, float, float]
     names_of: str = "resnet50"
 
-    def build(self, weights: str | Path | None, options: Mapping[str, Any]) -> nn.Module:
-        """The network with its own weights ("default"), those of a file, or random ones (None)."""
+    def build(self, pretrained: bool, options: Mapping[str, Any]) -> nn.Module:
+        """The network with its own weights, or random ones."""
         import timm
 
         network = timm.create_model(self.architecture, **options)
-        if weights == "default":
+        if pretrained:
             state = fit_by_order(network.state_dict(), read_state(self.file()))
             if state is None:
                 raise ValueError(
                     f"num_classes: the weights of {self.architecture} are for 1000 classes, got {options}"
                 )
             network.load_state_dict(state)
-        elif weights is not None:
-            load_weights(network, weights)
         return network
 
 

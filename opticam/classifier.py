@@ -15,7 +15,7 @@ from opticam.acceleration.prepared_network import LEVELS, PreparedNetwork, finge
 from opticam.hooks import only_output, recording, replacing
 from opticam.layers import find_layer, layer_name
 from opticam.networks import IMAGENET_MEAN, IMAGENET_STD, build_network, pixel_statistics
-from opticam.outputs import as_maps, check_network, gradient_of, in_eval_mode, lock_of, logits_of
+from opticam.outputs import as_maps, check_network, gradient_of, in_eval_mode, lock_of, logits_of, uncompiled
 from opticam.probability import Probability, probability_of
 from opticam.vit.tokens import laid_out
 
@@ -34,10 +34,10 @@ class Classifier(nn.Module):
     pixel_range: what images may hold; None for any finite numbers, where pixels come normalised already.
     optimize: what runs in place of the network. "exact": the network itself. "fast", on a CPU: a copy with batch norms
         folded into convolutions and channels_last memory; no logit moves by more than 1e-4 of the largest.
-        "half": that copy under autocast to `half_dtype`. The copy is made at first use, compared with the
-        network on those images, and made again when the network changes; where it disagrees, or the network
-        has hooks of its own, the network itself runs. `in_effect` tells which, and why.
-    half_dtype: torch.bfloat16, or torch.float16 on CUDA.
+        "half": that copy under autocast to bfloat16. The copy is made at first use, compared with the network on
+        those images, and made again when the network's modules, parameters, buffers or hooks change (after other
+        changes make a new Classifier); where it disagrees, or the network has hooks, the network itself runs.
+        `in_effect` tells which, and why.
     probability: "softmax", "sigmoid" for networks whose classes do not exclude each other, or a function from logits
         [B,C] to probabilities [B,C]; what the metrics, LIME and Opti-CAM's selectors of probabilities read.
     call: which run of the target layer is meant where it runs several times in one pass: 0 for the first, -1 for the
@@ -58,7 +58,6 @@ class Classifier(nn.Module):
         reshape: Callable[[torch.Tensor], torch.Tensor] | None = None,
         pixel_range: tuple[float, float] | None = (0.0, 1.0),
         optimize: str = "fast",
-        half_dtype: torch.dtype = torch.bfloat16,
         probability: str | Probability = "softmax",
         call: int | None = None,
     ) -> None:
@@ -70,12 +69,11 @@ class Classifier(nn.Module):
             )
         if optimize not in LEVELS:
             raise ValueError(f"optimize: expected one of {', '.join(LEVELS)}, got {optimize!r}")
-        self.network = network
         self._target_layer = [find_layer(network, target_layer)]  # in a list, so it is registered only once
+        self.network = network = uncompiled(network)
         self.reshape = reshape
         self.pixel_range = pixel_range
         self.optimize = optimize
-        self.half_dtype = half_dtype
         self.probabilities = probability_of(probability)
         self.call = call
         self.num_classes: int | None = None  # known after the first forward pass of the network as it is
@@ -85,9 +83,9 @@ class Classifier(nn.Module):
         self._prepared: PreparedNetwork | None = None
         self._state: tuple[object, ...] = ()  # of the network when it was prepared
         self._read = {layer_name(network, self.target_layer)}  # layers whose output is read
-        like = next(network.parameters(), torch.zeros(()))
+        device = next(network.parameters(), torch.zeros(())).device
         for name, values in (("mean", mean), ("std", std)):
-            buffer = torch.tensor(values, dtype=like.dtype, device=like.device).reshape(1, -1, 1, 1)
+            buffer = torch.tensor(values, dtype=self.dtype, device=device).reshape(1, -1, 1, 1)
             self.register_buffer(name, buffer)
 
     @classmethod
@@ -110,8 +108,7 @@ class Classifier(nn.Module):
         mean, std: None takes what the library states for its weights.
         """
         network = build_network(name, weights, num_classes)
-        library_mean, library_std = pixel_statistics(name)
-        mean, std = mean or library_mean, std or library_std
+        mean, std = pixel_statistics(name, mean, std)
         return cls(network, target_layer, mean=mean, std=std, optimize=optimize, probability=probability)
 
     def exact(self) -> Classifier:
@@ -267,15 +264,18 @@ class Classifier(nn.Module):
             raise RuntimeError("own_layer: use it inside `with classifier.running(images)`")
         return self._running.network.get_submodule(layer_name(self.network, layer))
 
+    @torch.inference_mode(False)  # gradients go through the copy later, whatever state the first call is in
     def _prepare(self, images: torch.Tensor, read: set[str]) -> PreparedNetwork:
         if self.optimize == "exact" or not len(images):
             return PreparedNetwork(self.network)
-        state = fingerprint(self.network)
-        if self._prepared is None or self._state != state or read != self._read:
-            self._state, self._read = state, read
-            probe = self._normalised(images[:2])
-            self._prepared = prepare(self.network, self.optimize, probe, read, self.half_dtype)
+        if self._prepared is None or self._state != self._fingerprint() or read != self._read:
+            self._prepared = prepare(self.network, self.optimize, self._normalised(images[:2]), read)
+            self._state, self._read = self._fingerprint(), read
         return self._prepared
+
+    def _fingerprint(self) -> tuple[object, ...]:
+        copied = self.in_effect.network is not self.network  # else what runs is as the network is
+        return fingerprint(self.network, values=copied)
 
     def _normalised(self, images: torch.Tensor) -> torch.Tensor:
         if self.mean.shape[1] not in (1, images.shape[1]):  # one value serves all channels

@@ -129,13 +129,19 @@ def _hangs_on(logits: torch.Tensor, output: torch.Tensor, network: nn.Module, si
     return places is not None and bool(places.any())
 
 
-def _picture_sizes(network: nn.Module) -> list[tuple[int, int, int]]:
-    """Sizes (C, H, W) of pictures to try: first what timm's or torchvision's networks state, then common ones."""
+def stated_size(network: nn.Module) -> tuple[int, int] | None:
+    """Size (H, W) of the pictures that a network of timm or torchvision says it takes; None where it does not."""
     stated = getattr(getattr(network, "patch_embed", None), "img_size", None)
     stated = stated or getattr(network, "image_size", None)
     stated = stated or (getattr(network, "pretrained_cfg", None) or {}).get("input_size", (3, None))[1:]
     height, width = (stated, stated) if isinstance(stated, int) else (stated[0], stated[-1])
-    sizes = [(height, width), *COMMON_SIZES] if height else COMMON_SIZES
+    return (height, width) if height else None
+
+
+def _picture_sizes(network: nn.Module) -> list[tuple[int, int, int]]:
+    """Sizes (C, H, W) of pictures to try: first what timm's or torchvision's networks state, then common ones."""
+    stated = stated_size(network)
+    sizes = [stated, *COMMON_SIZES] if stated else COMMON_SIZES
     first = next((module for module in network.modules() if isinstance(module, nn.Conv2d)), None)
     colours = {3: None, (first.in_channels if first else 3): None}
     return [(channels, *size) for channels in colours for size in sizes]

@@ -69,12 +69,13 @@ def default_layer(network: nn.Module) -> nn.Module:
 def _layer_of_family(network: Any) -> nn.Module | None:
     """The layer of a network whose family the papers or torchvision lay out; None for others."""
     layer: nn.Module | None = None
+    blocks, layer4 = getattr(network, "blocks", None), getattr(network, "layer4", None)
     if _is_torchvision(network, "VisionTransformer"):
         layer = network.encoder.layers[-1].ln_1
-    elif hasattr(network, "blocks") and hasattr(network.blocks[-1], "norm1"):
-        layer = network.blocks[-1].norm1
-    elif isinstance(getattr(network, "layer4", None), nn.Sequential):
-        layer = network.layer4[-1]
+    elif isinstance(blocks, nn.Sequential | nn.ModuleList) and blocks and hasattr(blocks[-1], "norm1"):
+        layer = blocks[-1].get_submodule("norm1")
+    elif isinstance(layer4, nn.Sequential) and layer4 and not hasattr(network, "layer5"):
+        layer = layer4[-1]
     elif _is_torchvision(network, "VGG"):
         pools = [i for i, module in enumerate(network.features) if isinstance(module, nn.MaxPool2d)]
         layer = network.features[pools[-1] - 1]

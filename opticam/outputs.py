@@ -30,31 +30,45 @@ def check_network(network: object) -> None:
         )
 
 
-def inner_network(network: nn.Module) -> nn.Module:
-    """The network inside wrappers such as DataParallel, a compiled module or a user's class around one network.
+def uncompiled(network: nn.Module) -> nn.Module:
+    """The network that `torch.compile` was given, whose layers can be read: compiled code sees no new hook."""
+    original: nn.Module = getattr(network, "_orig_mod", network)
+    return original
 
-    A wrapper has no parameters of its own and one child that has any.
+
+def inner_network(network: nn.Module) -> nn.Module:
+    """The network inside wrappers such as DataParallel, a user's class, or a Sequential of a normalisation and it.
+
+    A wrapper has no parameters of its own and one child that has any; a Sequential also ends with that child, which
+    has children itself. Lists of layers are parts of a network, not the network inside.
     """
-    while not isinstance(network, nn.Sequential | nn.ModuleList):
-        children = [child for child in network.children() if next(child.parameters(), None) is not None]
-        own = next(network.parameters(recurse=False), None)
-        if own is not None or len(children) != 1 or isinstance(children[0], nn.Sequential | nn.ModuleList):
-            break
-        network = children[0]
-    return network
+    children = [child for child in network.children() if next(child.parameters(), None) is not None]
+    own = next(network.parameters(recurse=False), None)
+    if own is not None or len(children) != 1 or isinstance(network, nn.ModuleList):
+        return network
+    inner = inner_network(children[0])
+    if isinstance(network, nn.Sequential):  # what follows it may make the logits
+        last = children[0] is network[-1] and next(inner.children(), None) is not None
+        return inner if last else network
+    return network if isinstance(inner, nn.Sequential | nn.ModuleList) else inner
 
 
 @contextmanager
 def in_eval_mode(network: nn.Module) -> Iterator[None]:
-    """Eval mode inside; every module's own mode again outside."""
+    """Eval mode inside, and no code of `module.compile()`; every module's own mode and code again outside."""
     training = [module for module in network.modules() if module.training]
+    compiled = {module: code for module in network.modules() if (code := module._compiled_call_impl)}
     for module in training:
         module.training = False
+    for module in compiled:
+        module._compiled_call_impl = None
     try:
         yield
     finally:
         for module in training:
             module.training = True
+        for module, code in compiled.items():
+            module._compiled_call_impl = code
 
 
 def logits_of(output: Any) -> torch.Tensor:

@@ -23,16 +23,17 @@ def load_weights(network: nn.Module, path: str | Path, *, without_head: bool = F
 
     The file may be .safetensors or what `torch.load(weights_only=True)` reads, a checkpoint that keeps the
     weights under a key of `WRAPPERS`, and its names may differ from the network's by a prefix, or altogether where
-    order and shapes are equal; a warning says so. without_head: the network's last layer may be missing or of
-    another size, and then holds ones: the network is the same every time, and its logits still tell whether a faster
-    form computes the same. Raises FileNotFoundError, or ValueError where the file is no state dictionary or for
-    another architecture.
+    order and shapes are equal; a warning says so. As in PyTorch, batch norms need no `num_batches_tracked`.
+    without_head: the network's last layer may be missing or of another size, and then holds ones: the network is the
+    same every time, and its logits still tell whether a faster form computes the same. Raises FileNotFoundError, or
+    ValueError where the file is no state dictionary or for another architecture.
     """
     expected = network.state_dict()
     free = _head_keys(network) if without_head else frozenset()
-    state = _named_as(expected, read_state(path), free, path)
+    optional = free | {key for key in expected if key.endswith("num_batches_tracked")}
+    state = _named_as(expected, read_state(path), optional, path)
     state = {key: value for key, value in state.items() if key not in free or _fits(value, expected.get(key))}
-    missing = sorted(expected.keys() - state.keys() - free)
+    missing = sorted(expected.keys() - state.keys() - optional)
     unexpected = sorted(state.keys() - expected.keys())
     shapes = sorted(k for k in expected.keys() & state.keys() if not _fits(state[k], expected[k]))
     if missing or unexpected or shapes:
@@ -53,12 +54,14 @@ def read_state(path: str | Path) -> State:
     try:
         if path.suffix == ".safetensors":
             return safetensors.torch.load_file(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = _inside(torch.load(path, map_location="cpu", weights_only=True))
     except (OSError, RuntimeError, ValueError, EOFError, KeyError, safetensors.SafetensorError) as error:
         raise ValueError(f"weights: {path} cannot be read: {_reason(error)}") from None
     except Exception as error:  # pickle.UnpicklingError and friends: whatever a foreign file provokes
         raise ValueError(f"weights: {path} is no state dictionary ({type(error).__name__})") from None
-    return _inside(state, path)
+    if state is None:
+        raise ValueError(f"weights: {path} holds no state dictionary (names to tensors)")
+    return state
 
 
 def fit_by_order(expected: State, state: State) -> State | None:
@@ -68,15 +71,12 @@ def fit_by_order(expected: State, state: State) -> State | None:
     return dict(zip(expected, state.values()))
 
 
-def _inside(state: object, path: Path) -> State:
-    while isinstance(state, dict) and not _is_state(state):
-        key = next((key for key in WRAPPERS if isinstance(state.get(key), dict)), None)
-        if key is None:
-            break
-        state = state[key]
-    if not _is_state(state):
-        raise ValueError(f"weights: {path} holds no state dictionary (names to tensors)")
-    return state
+def _inside(state: object) -> State | None:
+    """The state itself, or that under the first key of `WRAPPERS` that leads to one."""
+    if _is_state(state):
+        return state
+    inner = (_inside(state[key]) for key in WRAPPERS if key in state) if isinstance(state, dict) else ()
+    return next((found for found in inner if found is not None), None)
 
 
 def _is_state(state: object) -> TypeGuard[State]:
@@ -85,14 +85,14 @@ def _is_state(state: object) -> TypeGuard[State]:
     )
 
 
-def _named_as(expected: State, state: State, free: Collection[str], path: str | Path) -> State:
+def _named_as(expected: State, state: State, optional: Collection[str], path: str | Path) -> State:
     """The state under the network's names, where it has them up to a prefix or to order; itself otherwise."""
-    if expected.keys() - free <= state.keys():
+    if expected.keys() - optional <= state.keys():
         return state
     bare = dict(state)
     while prefix := next((p for p in PREFIXES if bare and all(key.startswith(p) for key in bare)), None):
         bare = {key.removeprefix(prefix): value for key, value in bare.items()}
-    if expected.keys() - free <= bare.keys():
+    if expected.keys() - optional <= bare.keys():
         return _told(bare, path, "their names without a prefix")
     ordered = fit_by_order(expected, state)
     return state if ordered is None else _told(ordered, path, "other names, but equal shapes in equal order")

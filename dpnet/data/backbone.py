@@ -7,7 +7,6 @@ from pathlib import Path
 
 from opticam.classifier import Classifier
 from opticam.networks import build_network, pixel_statistics
-from opticam.weights import load_weights
 
 
 def load_backbone(
@@ -23,10 +22,9 @@ def load_backbone(
     Like `Classifier.from_name`, but it needs no head: the weights file may lack the final linear layer, or hold one
     for another number of classes. DP-Net reads feature maps only, and such a head holds ones. Any other
     difference raises ValueError, a missing file FileNotFoundError.
+    target_layer: dotted name, or None for the papers' layer of the family. mean, std: of pixels in [0,1]; None takes
+    what the library states for its weights.
     """
-    if weights in (None, "default"):
-        return Classifier.from_name(name, weights, target_layer=target_layer, mean=mean, std=std)
-    network = build_network(name, None)
-    load_weights(network, weights, without_head=True)
-    library_mean, library_std = pixel_statistics(name)
-    return Classifier(network, target_layer, mean=mean or library_mean, std=std or library_std)
+    network = build_network(name, weights, without_head=True)
+    mean, std = pixel_statistics(name, mean, std)
+    return Classifier(network, target_layer, mean=mean, std=std)

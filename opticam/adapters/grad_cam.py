@@ -20,6 +20,7 @@ from opticam.adapters.pixels import pixels_of, wrap
 from opticam.masking import normalize_map
 
 Target = Callable[[torch.Tensor], torch.Tensor]
+Targets = Sequence[Target | int] | np.ndarray | torch.Tensor | None
 
 
 class PackageStyle:
@@ -61,14 +62,14 @@ class PackageStyle:
     def __call__(
         self,
         input_tensor: torch.Tensor,
-        targets: Sequence[Target | int] | None = None,
+        targets: Targets = None,
         aug_smooth: bool = False,
         eigen_smooth: bool = False,
     ) -> np.ndarray:
         """Maps [B,H,W] of normalised images [B,3,H,W].
 
-        targets: one function from an image's logits [C] to a number, or one class id, an image; None explains
-        the predicted class. aug_smooth and eigen_smooth are not offered: ValueError.
+        targets: one function from an image's logits [C] to a number, or one class id, an image, in a list, tensor or
+        array; None explains the predicted class. aug_smooth and eigen_smooth are not offered: ValueError.
         """
         if aug_smooth or eigen_smooth:
             raise ValueError("aug_smooth, eigen_smooth: not offered, got True")
@@ -95,18 +96,17 @@ class PackageStyle:
 
 
 def _score(
-    targets: Sequence[Target | int] | None, batch: int
-) -> list[int] | Callable[[torch.Tensor], torch.Tensor] | None:
+    targets: Targets, batch: int
+) -> Sequence[int] | torch.Tensor | Callable[[torch.Tensor], torch.Tensor] | None:
     if targets is None:
         return None
-    ids = [target for target in targets if isinstance(target, int)]
-    if len(ids) == len(targets):
-        return ids
+    if not any(callable(target) for target in targets):
+        return torch.as_tensor(targets)
     if len(targets) != batch:
         raise ValueError(f"targets: expected {batch}, one per image, got {len(targets)}")
     # Flat: of a network with one logit BinaryClassifierOutputTarget gives a list of one number.
     return lambda logits: torch.stack(
-        [row[target] if isinstance(target, int) else target(row) for target, row in zip(targets, logits)]
+        [target(row) if callable(target) else row[target] for target, row in zip(targets, logits)]
     ).flatten()
 
 

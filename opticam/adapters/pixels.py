@@ -29,8 +29,20 @@ def wrap(
 
 
 def pixels_of(tensor: torch.Tensor, classifier: Classifier) -> torch.Tensor:
-    """The images that `classifier` normalises to `tensor`, on its device."""
+    """The images that `classifier` normalises to `tensor`, on its device.
+
+    What rounding took out of the range is put back; what lies further out stays, for the classifier's methods to
+    refuse: mean and std are not those of `tensor`.
+    """
     tensor = tensor.detach().to(classifier.mean.device)
     if classifier.pixel_range is None:
         return tensor
-    return (tensor * classifier.std + classifier.mean).clamp(*classifier.pixel_range)  # rounding may leave it
+    pixels = tensor * classifier.std + classifier.mean
+    inside = pixels.clamp(*classifier.pixel_range)
+    rounding = _rounding(tensor.dtype, classifier.std.dtype)
+    return torch.where((pixels - inside).abs() <= rounding, inside, pixels)
+
+
+def _rounding(*dtypes: torch.dtype) -> float:
+    """How far a pixel in [0,1] may be off: seven roundings of half an eps, or statistics given to three digits."""
+    return max(1e-3, *(4 * torch.finfo(dtype).eps for dtype in dtypes if dtype.is_floating_point))

@@ -6,14 +6,24 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image
 
 BACKGROUND = (255, 255, 255)
 """What shows through the transparent parts of a picture: white."""
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""From each orientation of EXIF 2.3 to upright; Pillow's own way writes the EXIF data anew, damaged ones too."""
 
 
 def open_picture(path: str | Path, upright: bool = True) -> Image.Image:
-    """The picture in a file as 8-bit RGB: turned as its EXIF data say, transparency on `BACKGROUND`.
+    """The picture in a file as 8-bit RGB: turned as its EXIF data say, if they do, transparency on `BACKGROUND`.
 
     Grey pictures of 16 or 32 bits are scaled: 16-bit ones from their full range, whole numbers and floats that
     exceed it from their own smallest to their largest value. upright: False leaves the pixels as they are stored,
@@ -26,13 +36,24 @@ def open_picture(path: str | Path, upright: bool = True) -> Image.Image:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path) as opened:
-                return _rgb(ImageOps.exif_transpose(opened) if upright else opened)
+                opened.load()
+                return _rgb(_turned(opened) if upright else opened)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise ValueError(
             f"{path} has more than {Image.MAX_IMAGE_PIXELS:,} pixels; scale it down first"
         ) from None
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+    except MemoryError:
+        raise  # says nothing of the picture
+    except Exception as error:  # a damaged file makes Pillow's readers raise anything
         raise ValueError(f"{path} is not a readable picture ({error})") from None
+
+
+def _turned(image: Image.Image) -> Image.Image:
+    try:
+        turn = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:  # damaged EXIF data say nothing
+        return image
+    return image if turn is None else image.transpose(turn)
 
 
 def _rgb(image: Image.Image) -> Image.Image:

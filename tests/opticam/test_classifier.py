@@ -164,6 +164,17 @@ def test_from_name_takes_the_librarys_pixel_statistics():
     assert classifier(images()[:, :, :, :13].repeat(1, 1, 3, 3)).shape == (3, 5)
 
 
+def test_an_integer_parameter_in_front_leaves_the_pixels_floating():
+    net = network().double().eval()
+    whole = nn.Module()
+    whole.scale = nn.Parameter(torch.tensor([3], dtype=torch.int8), requires_grad=False)
+    behind = nn.Sequential(whole, *net)
+    behind.forward = lambda pixels: net(pixels)
+    classifier = Classifier(behind, "3")
+    assert next(behind.parameters()).dtype == torch.int8 and classifier.mean.dtype == torch.float64
+    assert torch.equal(classifier(images().double()), Classifier(net, "2").exact()(images().double()))
+
+
 def test_classifier_moves_with_its_network():
     classifier = Classifier(network().eval(), "2").double()
     assert classifier(images().double()).dtype == torch.float64

@@ -51,7 +51,21 @@ def small():
     return Small()
 
 
-@pytest.mark.parametrize("wrap", [Wrapped, nn.DataParallel, lambda n: Wrapped(nn.DataParallel(Wrapped(n)))])
+def in_sequence(network):
+    """As the authors of Opti-CAM wrap theirs."""
+    return nn.Sequential(nn.Identity(), network)
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        Wrapped,
+        nn.DataParallel,
+        lambda n: Wrapped(nn.DataParallel(Wrapped(n))),
+        in_sequence,
+        lambda n: nn.DataParallel(in_sequence(n)),
+    ],
+)
 def test_a_wrapped_network_has_the_inner_networks_layer_and_map(wrap):
     torch.manual_seed(0)
     plain, images = resnet18(num_classes=5).double(), IMAGES.double()
@@ -61,11 +75,56 @@ def test_a_wrapped_network_has_the_inner_networks_layer_and_map(wrap):
     torch.testing.assert_close(GradCAM(Classifier(wrapped))(images, 1), expected)
 
 
-def test_a_wrapped_transformer_keeps_its_class_token():
+@pytest.mark.parametrize("wrap", [Wrapped, in_sequence])
+def test_a_wrapped_transformer_keeps_its_class_token(wrap):
     timm = pytest.importorskip("timm")
     network = timm.create_model("vit_tiny_patch16_224", num_classes=3)
-    assert default_layer(Wrapped(network)) is network.blocks[-1].norm1
-    assert prefix_tokens(Wrapped(network)) == prefix_tokens(network) == 1
+    assert default_layer(wrap(network)) is network.blocks[-1].norm1
+    assert prefix_tokens(wrap(network)) == prefix_tokens(network) == 1
+    assert METHODS["Raw attention"].applies_to(Classifier(wrap(network)))
+
+
+class ScoresInPlace(nn.Module):
+    """A trunk that ends in the scores of the classes at each place."""
+
+    def __init__(self):
+        super().__init__()
+        self.features, self.scores = nn.Conv2d(3, 6, 3, 2, 1), nn.Conv2d(6, 4, 1)
+
+    def forward(self, images):
+        return self.scores(self.features(images).relu())
+
+
+def test_a_sequence_that_pools_behind_its_one_part_is_the_network():
+    network = nn.Sequential(ScoresInPlace(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    assert default_layer(network) is network[0].features  # the scores are no features
+
+
+@pytest.fixture
+def compiling():
+    yield
+    torch.compiler.reset()
+
+
+@pytest.mark.usefixtures("compiling")
+@pytest.mark.parametrize("level", ["exact", "fast"])
+@pytest.mark.parametrize("place", ["outside", "inside", "part"])
+def test_a_compiled_network_is_read_as_the_one_it_was_made_of(level, place):
+    network = Small().double().eval()
+    expected = GradCAM(Classifier(network, "last", optimize=level))(IMAGES.double(), 1)
+    layer = default_layer(network)
+    compiled = torch.compile(network, backend="eager") if place == "outside" else network
+    if place != "outside":
+        (network if place == "inside" else network.last).compile(backend="eager")
+    with torch.no_grad():
+        logits = compiled(IMAGES.double())  # the code is made without hooks, and would see none
+    assert Classifier(compiled).target_layer is layer
+    classifier = Classifier(compiled, "last", optimize=level, mean=(0,), std=(1,))
+    torch.testing.assert_close(classifier(IMAGES.double()), logits)
+    found = Classifier(compiled, "last", optimize=level)
+    found(IMAGES.double())
+    torch.testing.assert_close(GradCAM(found)(IMAGES.double(), 1), expected)
+    assert (network._compiled_call_impl is not None) == (place == "inside")
 
 
 @pytest.mark.parametrize(

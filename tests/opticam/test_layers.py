@@ -52,6 +52,36 @@ def test_default_layer_of_another_network_is_its_last_convolution():
         default_layer(network[2:])
 
 
+class Named(nn.Module):
+    """Somebody's network, one of whose attributes is called as those of a known family."""
+
+    def __init__(self, **named):
+        super().__init__()
+        self.stem, self.top, self.fc = nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3), nn.Linear(4, 2)
+        for name, value in named.items():
+            setattr(self, name, value)
+
+    def forward(self, images):
+        return self.fc(self.top(self.stem(images).relu()).mean((2, 3)))
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        {"blocks": 4},
+        {"blocks": nn.ModuleList()},
+        {"blocks": nn.ModuleDict({"a": nn.Identity()})},
+        {"blocks": nn.Identity()},
+        {"layer4": nn.Sequential()},
+        {"layer4": nn.Sequential(nn.ReLU()), "layer5": nn.Sequential(nn.ReLU())},
+    ],
+    ids=lambda named: " ".join(f"{name}={type(value).__name__}" for name, value in named.items()),
+)
+def test_a_name_alone_makes_no_family(named):
+    network = Named(**named)
+    assert default_layer(network) is network.top
+
+
 @pytest.mark.parametrize("name", ["features.3", "features[3]"])
 def test_layers_are_found_by_dotted_or_indexed_name(name):
     with on_meta:

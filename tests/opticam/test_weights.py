@@ -1,11 +1,13 @@
 """One loader: names that differ in spelling only are taken, with a word about it; anything else is refused."""
 
+import contextlib
 import os
 from pathlib import Path
 
 import pytest
 import safetensors.torch
 import torch
+from torch import nn
 from torchvision.models import squeezenet1_1
 
 from dpnet.data.backbone import load_backbone
@@ -40,6 +42,36 @@ def assert_loaded(path, original):
 def test_a_checkpoints_wrapper_is_opened(tmp_path, original, key):
     torch.save({"epoch": 3, key: original.state_dict()}, tmp_path / "a.pth")
     assert_loaded(tmp_path / "a.pth", original)
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_wrapper_that_leads_to_no_state_is_passed_over(tmp_path, original):
+    """As of an exponential average that keeps a list."""
+    average = {"decay": 0.999, "shadow_params": [torch.zeros(1)]}
+    torch.save({"model": original.state_dict(), "ema": average}, tmp_path / "a.pth")
+    assert_loaded(tmp_path / "a.pth", original)
+
+
+def test_a_checkpoint_that_holds_itself_is_refused(tmp_path):
+    checkpoint = {"epoch": 3}
+    checkpoint["model"] = checkpoint
+    torch.save(checkpoint, tmp_path / "a.pth")
+    with pytest.raises(ValueError, match=r"weights: .* cannot be read"):
+        load_weights(fresh(), tmp_path / "a.pth")
+
+
+@pytest.mark.parametrize("prefix", ["", "module."])
+def test_the_counters_of_batch_norms_may_be_missing(tmp_path, prefix):
+    """Files from before PyTorch 0.4.1 have none, and `load_state_dict` takes them."""
+    original, other = (nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)).eval() for _ in range(2))
+    original[1].running_mean.uniform_()
+    state = {prefix + name: v for name, v in original.state_dict().items() if "num_batches" not in name}
+    torch.save(state, tmp_path / "a.pth")
+    with pytest.warns(UserWarning) if prefix else contextlib.nullcontext():
+        load_weights(other, tmp_path / "a.pth")
+    images = torch.rand(1, 3, 8, 8)
+    assert torch.equal(other(images), original(images))
+    assert other[1].num_batches_tracked == 0
 
 
 def test_averaged_weights_go_before_plain_ones(tmp_path, original):

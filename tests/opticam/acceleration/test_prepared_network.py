@@ -182,6 +182,14 @@ def write_through_data(network):
     network.layer2[0].conv1.weight.data.mul_(0.5)
 
 
+def ablate_channels_through_data(network):
+    network.layer4[1].conv2.weight.data[17:200] = 0
+
+
+def replace_an_activation(network):
+    network.layer3[0].relu = nn.Tanh()
+
+
 def write_in_place(network):
     with torch.no_grad():
         network.layer2[0].conv1.weight[1:].mul_(0.5)
@@ -196,7 +204,17 @@ def train_statistics(network):
     network(images())
 
 
-@pytest.mark.parametrize("change", [write_through_data, write_in_place, replace_a_layer, train_statistics])
+@pytest.mark.parametrize(
+    "change",
+    [
+        write_through_data,
+        ablate_channels_through_data,
+        write_in_place,
+        replace_a_layer,
+        replace_an_activation,
+        train_statistics,
+    ],
+)
 def test_changes_of_the_network_are_seen(change):
     network = small_resnet()
     exact, fast = (Classifier(network, optimize=level) for level in ("exact", "fast"))
@@ -277,8 +295,86 @@ def test_an_unknown_level_is_refused():
 
 def test_fingerprint_is_stable():
     network = small_resnet()
-    assert fingerprint(network) == fingerprint(network)
+    assert fingerprint(network, values=True) == fingerprint(network, values=True)
     assert prepare(network, "exact", images()).network is network
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda data: data[39, 49:].zero_(),
+        lambda data: data[20].zero_(),
+        lambda data: data.mul_(0.5),
+        lambda data: data.neg_(),
+        lambda data: data.numpy(force=True).fill(0.25) if data.dtype != torch.bfloat16 else data.fill_(0.25),
+    ],
+    ids=["one value", "one row", "half", "negative", "through NumPy"],
+)
+def test_what_is_written_past_the_version_counter_changes_the_fingerprint(dtype, write):
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Linear(50, 40), nn.Linear(64, 512)).to(dtype)
+    nn.init.constant_(network[1].weight, 16)  # 2 ** 15 equal values, whose sum is too large for float16
+    for layer in network:
+        before, version = fingerprint(network, values=True), layer.weight._version
+        write(layer.weight.data)
+        assert layer.weight._version == version
+        assert fingerprint(network, values=True) != before
+
+
+def test_a_module_that_takes_the_place_of_a_deleted_one_changes_the_fingerprint():
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())
+    before = fingerprint(network, values=False)
+    for _ in range(20):
+        del network[1]  # the next may lie at its address
+        network.append(nn.Tanh())
+        assert fingerprint(network, values=False) != before
+
+
+def test_no_tensor_is_read_where_the_network_itself_runs(monkeypatch):
+    """On a GPU, where "fast" runs the network itself, reading would wait for the device."""
+    asked = []
+
+    def spied(network, values):
+        asked.append(values)
+        return fingerprint(network, values)
+
+    monkeypatch.setattr("opticam.classifier.fingerprint", spied)
+    for network, copied in ((nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(1)), False), (Branching(), True)):
+        classifier = Classifier(network.eval(), optimize="fast")
+        asked.clear()
+        classifier(images()), classifier(images())
+        assert (classifier.in_effect.network is not network) == copied
+        assert asked == [copied] * 2
+
+
+@pytest.mark.parametrize("make", [small_resnet, lambda: small_resnet().double()])
+def test_the_first_pass_may_be_in_inference_mode(make):
+    network = make()
+    pixels = images().to(network.fc.weight.dtype)
+    expected = GradCAM(Classifier(network))(pixels, 1)
+    classifier = Classifier(network)
+    with torch.inference_mode():
+        classifier(pixels.clone())
+    assert classifier.in_effect.level == "fast"
+    assert torch.equal(GradCAM(classifier)(pixels, 1), expected)
+    leaf = pixels.clone().requires_grad_()
+    classifier(leaf).sum().backward()
+    assert leaf.grad.abs().max() > 0
+
+
+def test_a_network_whose_copy_runs_the_original_runs_itself():
+    network = small_resnet().double()
+    original = network.forward
+    network.forward = lambda pixels: 2 * original(pixels)
+    found, classifier = [], Classifier(network)
+    for one in (classifier, Classifier(network, optimize="exact")):
+        one(images().double())
+        found.append(one.gradients(images().double(), lambda logits: logits[:, 1]))
+    assert classifier.in_effect.reason == "layer 'layer4.1' does not run in a copy"
+    torch.testing.assert_close(*found)
+    del network.forward
+    torch.testing.assert_close(2 * classifier(images().double()), found[0][2])
 
 
 def test_fast_is_not_offered_on_a_gpu():

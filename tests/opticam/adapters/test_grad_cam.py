@@ -70,6 +70,28 @@ def test_a_target_of_one_logit_gives_the_packages_map(input_tensor):
         np.testing.assert_allclose(found[index], expected[0], atol=1e-3)
 
 
+@pytest.mark.parametrize("ids", [np.array([281, 3]), list(np.array([281, 3])), torch.tensor([281, 3])])
+def test_class_ids_may_come_in_arrays_and_tensors(model, input_tensor, ids):
+    cam = GradCAM(model, [model.layer4[-1]])
+    np.testing.assert_array_equal(cam(input_tensor, ids), cam(input_tensor, [281, 3]))
+    mixed = cam(input_tensor, [ids[0], ClassifierOutputTarget(3)])
+    np.testing.assert_allclose(mixed, cam(input_tensor, [281, 3]), atol=1e-9)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16])
+def test_rounding_is_taken_back_and_other_statistics_are_told(model, dtype):
+    pixels = torch.rand(
+        2, 3, 40, 50, generator=torch.Generator().manual_seed(2)
+    ).round()  # at the range's ends
+    given, layers = normalize(pixels.to(dtype), MEAN, STD), [model.layer4[-1]]
+    cam = OptiCAM(model, layers, mean=MEAN, std=STD, iterations=0)
+    cam(given, [1, 2])
+    assert (cam._images - pixels).abs().max() <= 4 * torch.finfo(dtype).eps
+    other = OptiCAM(model, layers, mean=(0.5,) * 3, std=(0.5,) * 3, iterations=0)
+    with pytest.raises(ValueError, match=r"images: pixels must be finite and in \[0, 1\]"):
+        other(given, [1, 2])
+
+
 @pytest.mark.parametrize("name", ["GradCAM", "GradCAMPlusPlus", "XGradCAM", "HiResCAM", "LayerCAM"])
 @pytest.mark.parametrize("layers", [1, 2])
 def test_several_layers_are_averaged_as_in_the_package(model, input_tensor, name, layers):

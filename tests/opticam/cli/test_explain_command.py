@@ -22,6 +22,11 @@ def files(tmp_path_factory):
     torch.save(build_network("squeezenet1_1", num_classes=5).state_dict(), folder / "weights.pth")
     (folder / "broken.jpg").write_bytes(b"\xff\xd8 not a picture")
     (folder / "names.txt").write_text("ant\nbee\ncat\ndog\neel\n")
+    (folder / "marked.txt").write_bytes(
+        b"\xef\xbb\xbfant\r\nbee\r\ncat\r\ndog\r\neel\r\n\r\n"
+    )  # as Windows saves it
+    (folder / "four.txt").write_text("ant\nbee\ncat\ndog\n")
+    (folder / "latin.txt").write_bytes("fourmi\nabeille\nchat\nchien\ngu\xeape\n".encode("latin-1"))
     return folder
 
 
@@ -59,6 +64,12 @@ def test_prints_the_probabilities_of_the_network(files, capsys):
     assert Image.open(files / "out.png").size[0] > 300
 
 
+def test_a_byte_order_mark_is_no_part_of_the_first_name(files, capsys):
+    names = ["--class-names", str(files / "marked.txt"), "--class", "ant", "--method", "grad-cam"]
+    assert explain(files, *names) == 0
+    assert "0 (ant)" in capsys.readouterr().out
+
+
 def test_opti_cam_raises_the_masked_probability(files, capsys):
     assert explain(files, "--class", "1", "--iterations", "0") == 0
     start = float(re.search(r"masked probability +([0-9.]+)", capsys.readouterr().out)[1])
@@ -81,13 +92,41 @@ def test_opti_cam_raises_the_masked_probability(files, capsys):
         (["--weights", "absent.pth"], {}, "weights: there is no file"),
         (["--method", "grad-cam", "--iterations", "3"], {}, "iterations: Grad-CAM has none"),
         (["--pixel-range", "0"], {}, "pixel-range: must be positive"),
+        ([], {"output": "out"}, "output:"),
+        ([], {"output": "out.xyz"}, "accepted: .avif, "),
+        (["--network", "resnet18.foo"], {}, "network: Invalid pretrained tag (foo)"),
+        (
+            ["--class-names", "four.txt"],
+            {},
+            "class-names: expected 5 lines, one per output of the network, got 4",
+        ),
+        (["--class-names", "latin.txt"], {}, "class-names: "),
+        (["--class-names", "absent.txt"], {}, "class-names: there is no file"),
+        (["--size", "8"], {}, "size: SqueezeNet takes no picture of 8 x 8 pixels here"),
     ],
 )
-def test_user_errors_are_one_line(files, capsys, arguments, options, message):
+def test_user_errors_are_one_line_before_any_map_is_made(
+    files, capsys, monkeypatch, arguments, options, message
+):
+    monkeypatch.chdir(files)
+    monkeypatch.setattr("opticam.saliency.base.SaliencyMethod.__call__", lambda *arguments: pytest.fail())
     assert explain(files, *arguments, **options) == 2
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1
+
+
+def test_the_size_is_that_of_the_network(files, capsys, monkeypatch):
+    (files / "my_transformers.py").write_text(
+        "import timm\n"
+        "def small(): return timm.create_model('vit_tiny_patch16_224', img_size=96, depth=1, num_classes=3)\n"
+    )
+    monkeypatch.syspath_prepend(files)
+    given = ["explain", str(files / "photo.png"), "--network", "my_transformers:small", "--device", "cpu"]
+    given += ["--method", "grad-cam", "-o", str(files / "out.png")]
+    assert main(given) == 0
+    assert main([*given, "--size", "224"]) == 2
+    assert "size: VisionTransformer takes no picture of 224 x 224 pixels" in capsys.readouterr().err
 
 
 def test_weights_that_are_no_state_dictionary(files, capsys):

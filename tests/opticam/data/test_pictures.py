@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 
 from opticam.data.imagenet import CorruptImageError, open_image
 from opticam.data.photo import read_photo
@@ -33,6 +33,50 @@ def test_phone_pictures_are_read_upright_and_imagenets_as_stored(tmp_path, orien
     Image.fromarray(stored).save(tmp_path / "a.png", exif=exif)
     assert np.array_equal(np.asarray(open_picture(tmp_path / "a.png")), UPRIGHT)
     assert np.array_equal(np.asarray(open_image(tmp_path / "a.png")), stored)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "WEBP", "MPO"])
+@pytest.mark.parametrize("orientation", range(10))
+def test_every_kind_is_turned_as_pillow_turns_it(tmp_path, kind, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(UPRIGHT.repeat(9, 0).repeat(8, 1)).save(tmp_path / "a", kind, exif=exif)
+    expected = np.asarray(ImageOps.exif_transpose(Image.open(tmp_path / "a")).convert("RGB"))
+    assert np.array_equal(np.asarray(open_picture(tmp_path / "a")), expected)
+
+
+def failing(error):
+    def fail(*arguments):
+        raise error
+
+    return fail
+
+
+def test_damaged_exif_data_leave_the_picture_as_it_is(tmp_path, monkeypatch):
+    """Pillow writes the data anew when it turns a picture, which fails where they are damaged: not done here."""
+    stored, exif = np.ascontiguousarray(STORED[6](UPRIGHT)), Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(stored).save(tmp_path / "a.png", exif=exif)
+    monkeypatch.setattr(Image.Exif, "tobytes", failing(TypeError("bytes")))
+    assert np.array_equal(np.asarray(open_picture(tmp_path / "a.png")), UPRIGHT)
+    monkeypatch.setattr(Image.Exif, "get", failing(SyntaxError("not a TIFF file")))
+    assert np.array_equal(np.asarray(open_picture(tmp_path / "a.png")), stored)
+
+
+def test_whatever_a_reader_raises_is_told_but_for_a_lack_of_memory(tmp_path, monkeypatch):
+    """As for damaged AVIF (RuntimeError), BLP and DDS (NotImplementedError)."""
+    Image.fromarray(UPRIGHT).save(tmp_path / "a.dds")
+    data = bytearray((tmp_path / "a.dds").read_bytes())
+    data[80:84] = bytes(4)  # the flags of the pixels' format
+    (tmp_path / "a.dds").write_bytes(data)
+    with pytest.raises(ValueError, match="is not a readable picture"):
+        open_picture(tmp_path / "a.dds")
+    monkeypatch.setattr(Image, "open", failing(IndexError("index")))
+    with pytest.raises(CorruptImageError, match="is not a readable picture"):
+        open_image(tmp_path / "a.dds")
+    monkeypatch.setattr(Image, "open", failing(MemoryError()))
+    with pytest.raises(MemoryError):
+        open_picture(tmp_path / "a.dds")
 
 
 def test_sixteen_bits_keep_their_scale(tmp_path):
