@@ -51,7 +51,8 @@ def said(done: subprocess.CompletedProcess) -> str:
 def test_a_full_disk(small_disk, python, fault, whole):
     place, remount = small_disk
     done = python("-m", *command(KIND, place / "results"))
-    assert (done.returncode == 1 and "full" in said(done)) or "space" in said(done)
+    line = said(done)
+    assert done.returncode == 1 and ("full" in line or "space" in line)
     assert remount("size=64m")
     assert python("-m", *command(KIND, place / "results")).returncode == 0
     assert outcome(KIND, place / "results") == whole[1]

@@ -1,14 +1,24 @@
 """Claims judged on made-up results: each verdict, rows exchanged, families apart, images that both sides have."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
+import torch
+from scipy import stats
 
-from reproduce.claims.judging import Judged, frame, judge
-from reproduce.claims.measured import SECONDS, Results
+from opticam.metrics import box_accuracy
+from opticam.metrics.box_accuracy import DELTAS, THRESHOLDS
+from reproduce.claims.assertions import assertions
+from reproduce.claims.comparison import Comparison
+from reproduce.claims.intervals import Difference, over_images
+from reproduce.claims.judging import Claims, Judged, JudgedAssertion, frame, judge
+from reproduce.claims.measured import SECONDS, Results, box_accuracy_difference, differences
 from reproduce.claims.orderings import orderings
-from reproduce.claims.verdicts import holm
+from reproduce.claims.verdicts import holm, verdict
 from reproduce.published.numbers import published
+from reproduce.saliency.box_groups import pack_hits
 
 NETWORK, OWN = "resnet50", "sample_resnet"
 SIZE = 60
@@ -102,7 +112,7 @@ def test_holm_is_over_the_table_and_over_no_other_with_seconds_apart(of_seconds)
 
 
 def test_seconds_of_another_run_move_no_adjusted_verdict_of_other_metrics():
-    runs = [noisy(seed, only=SECONDS) for seed in range(8)]
+    runs = [noisy(seed, only=SECONDS) for seed in range(3)]
     seconds, others = (
         {tuple(one.adjusted for one in run if (one.comparison.metric == SECONDS) == apart) for run in runs}
         for apart in (True, False)
@@ -139,3 +149,117 @@ def test_parts_against_global_is_judged_over_seeds_in_its_own_cell(parts, rival,
         if one.comparison.table == "dpnet_main" and one.comparison.dataset == "Birds" and one.own == OWN
     ]
     assert [one.plain for one in found] == [expected]
+
+
+def cell(values: np.ndarray, method: str, own: str = OWN, metric: str = "AD") -> pd.DataFrame:
+    """One method on one network, an image each value."""
+    names = [f"picture {k:03d}" for k in range(len(values))]
+    place = {"network": NETWORK, "own": own, "method": method, "metric": metric}
+    return pd.DataFrame({"image": names, "value": values}).assign(**place)
+
+
+def around(mean: float, seed: int = 0, size: int = SIZE) -> np.ndarray:
+    return mean + np.random.default_rng(seed).normal(0, 0.005, size)
+
+
+LESS = Comparison("one", "", NETWORK, "AD", "Opti-CAM", "Grad-CAM", -1)
+
+
+def judged(comparison: Comparison, tables: dict[str, list[pd.DataFrame]], own: str = OWN) -> tuple[str, int]:
+    """Verdict and number of repeats."""
+    pair = Results({name: pd.concat(cells) for name, cells in tables.items()}).pair(comparison, own)
+    (found,) = differences([pair])
+    return verdict(comparison, found), found.n
+
+
+@pytest.mark.parametrize(
+    ("changes", "left", "right", "expected"),
+    [
+        ({"factor": 0.1}, 0.09, 1.0, "agrees"),
+        ({"factor": 0.1}, 0.11, 1.0, "contradicts"),
+        ({"sign": 1, "offset": -0.6}, 5.0, 5.5, "agrees"),
+        ({"sign": 1, "offset": -0.6}, 5.0, 5.7, "contradicts"),
+        ({"right": "", "offset": 5.0}, 4.9, 0.0, "agrees"),
+        ({"right": "", "offset": 5.0}, 5.1, 0.0, "contradicts"),
+    ],
+)
+def test_a_share_a_shift_and_a_number_are_judged_as_they_are_written(changes, left, right, expected):
+    cells = [cell(around(left), "Opti-CAM"), cell(around(right, 1), "Grad-CAM")]
+    assert judged(replace(LESS, **changes), {"one": cells}) == (expected, SIZE)
+
+
+def test_a_network_on_raw_pixels_stands_beside_the_same_network_of_another_table():
+    """Beside that on normalised ones where the other table has no such label."""
+    raw = f"{OWN} [no normalisation]"
+    same = replace(LESS, right="Opti-CAM", right_table="other")
+    here = [cell(around(5.0), "Opti-CAM", raw)]
+    plain, other = cell(around(5.1, 1), "Opti-CAM"), cell(around(4.9, 2), "Opti-CAM", raw)
+    assert judged(same, {"one": here, "other": [plain]}, raw) == ("agrees", SIZE)
+    assert judged(same, {"one": here, "other": [plain, other]}, raw) == ("contradicts", SIZE)
+    assert judged(same, {"one": here, "other": [plain.assign(own="another")]}, raw) == ("not run", 0)
+
+
+def test_the_seconds_of_a_batch_are_one_repeat():
+    """48 images in batches of 8; two batches that one method is equally fast on are two repeats."""
+    ours, theirs = around(1.0, size=6), around(1.1, 1, size=6)
+    ours[1] = ours[0]
+    cells = [
+        cell(np.repeat(values, 8), method, metric=SECONDS)
+        for values, method in ((ours, "Opti-CAM"), (theirs, "Grad-CAM"))
+    ]
+    assert judged(replace(LESS, metric=SECONDS), {"one": cells}) == ("agrees", 6)
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan])
+def test_an_image_without_a_finite_value_on_one_side_is_left_out(value):
+    ours, theirs = around(5.0), around(5.1, 1)
+    ours[3] = value
+    cells = [cell(ours, "Opti-CAM"), cell(theirs, "Grad-CAM")]
+    assert judged(LESS, {"one": cells}) == ("agrees", SIZE - 1)
+
+
+def packed(overlaps: torch.Tensor) -> np.ndarray:
+    return torch.stack([pack_hits(overlaps, delta) for delta in DELTAS], 1).numpy()
+
+
+def test_a_difference_of_box_accuracies_is_that_of_the_metric_with_a_plain_bootstrap_s_interval():
+    """SciPy's is not widened to Student's t, which with 128 images makes a fiftieth; steps are a thirtieth."""
+    generator = torch.Generator().manual_seed(3)
+    left, right = (scale * torch.rand(128, len(THRESHOLDS), generator=generator) for scale in (1, 0.8))
+
+    def difference(rows: np.ndarray) -> float:
+        return box_accuracy(left[rows]) - box_accuracy(right[rows])
+
+    found = box_accuracy_difference(packed(left), packed(right), 0.0)
+    assert found.mean == pytest.approx(difference(np.arange(128)), abs=1e-9) and found.n == 128
+    expected = stats.bootstrap(
+        (np.arange(128),), difference, vectorized=False, n_resamples=999, method="BCa", random_state=1
+    ).confidence_interval
+    width = expected.high - expected.low
+    assert (found.low, found.high) == pytest.approx(tuple(expected), abs=0.1 * width)
+
+
+def test_a_difference_of_box_accuracies_that_are_means_is_that_of_means():
+    """So they are where a map fits at every threshold and overlap or at none; 64 keep ties exact."""
+    fits = torch.zeros(2, 64, len(THRESHOLDS))
+    fits[0, :9], fits[1, 9:11] = 1, 1
+    found = box_accuracy_difference(*(packed(side) for side in fits), 0.0)
+    hit = 100 * fits[..., 0].double().numpy()
+    (expected,) = over_images((hit[0] - hit[1])[:, None], [0.0])
+    assert found.mean == pytest.approx(expected.mean)
+    assert (found.low, found.high, found.p) == pytest.approx((expected.low, expected.high, expected.p))
+    assert found.high - found.mean != pytest.approx(found.mean - found.low, rel=0.01)
+
+
+@pytest.mark.parametrize("certainties", [(0.01, 0.04), (0.04, 0.01)])
+def test_an_assertion_s_line_is_its_least_certain_comparison_of_the_same_verdict(certainties):
+    parts = [
+        Judged(LESS, OWN, Difference(-p, 1.0, SIZE, -1.0, 1.0, p), SIZE, SIZE, plain, plain)
+        for p, plain in [*((p, "agrees") for p in certainties), (0.3, "inconclusive")]
+    ]
+    (agreeing, undecided) = (
+        JudgedAssertion(assertions()[0], "", NETWORK, OWN, tuple(given)) for given in (parts[:2], parts)
+    )
+    lines = frame(Claims((), (agreeing, undecided), ()))
+    assert list(lines["measured"]) == [-0.04, -0.3]
+    assert list(lines["verdict"]) == ["agrees", "inconclusive"]

@@ -1,8 +1,12 @@
 """What is up to date is left alone: the digest of inputs holds what is read, and nothing that is written from it."""
 
+import os
+from dataclasses import replace
+
 import pytest
 
 from reproduce.report import Given, report_digest, writing
+from reproduce.workspace import fingerprint
 from reproduce.workspace.fingerprint import inputs_digest
 from reproduce.workspace.provenance import Drawn
 from reproduce.workspace.store import Row
@@ -25,6 +29,53 @@ def test_what_is_written_beside_the_store_is_no_input(make_workspace):
     (workspace.results / "figures-data" / "maps.safetensors").write_text("read")
     digests.add(inputs_digest(workspace))
     assert len(digests) == 3
+
+
+def test_each_input_changes_the_digest_and_nothing_else_does(make_workspace, tmp_path_factory, monkeypatch):
+    code = tmp_path_factory.mktemp("program")
+    for folder in fingerprint.CODE:
+        (code / folder / "inner").mkdir(parents=True)
+        (code / folder / "inner" / "code.py").write_text("one = 1")
+    monkeypatch.setattr(fingerprint, "ROOT", code)
+    workspace = make_workspace()
+    workspace.store.write([Row("test", "saliency", "n", "m", "i", "AD", 1.0)])
+    kept = workspace.results / "figures-data" / "maps.safetensors"
+    kept.parent.mkdir()
+    kept.write_text("one")
+    seen = [inputs_digest(workspace)]
+
+    def changed() -> bool:
+        seen.append(inputs_digest(workspace))
+        return seen[-1] not in seen[:-1]
+
+    for row in (("i", 2.0), ("j", 1.0)):
+        workspace.store.write([Row("test", "saliency", "n", "m", row[0], "AD", row[1])])
+        assert changed()
+    workspace.store.skip("test", "saliency", "k", "corrupt")
+    assert changed()
+    workspace.profile = replace(workspace.profile, limit=5)
+    assert changed()
+    os.utime(kept, ns=(0, 0))  # written anew, of the same size
+    assert changed()
+    (kept.parent / "more.safetensors").write_text("one")
+    assert changed()
+    for folder in fingerprint.CODE:
+        (code / folder / "inner" / "code.py").write_text("one = 2")
+        assert changed()
+        (code / folder / "inner" / "table.csv").write_text("a,b")
+        assert changed()
+
+    workspace.store.write([Row("another", "saliency", "n", "m", "i", "AD", 3.0)])
+    workspace.store.end_run(
+        workspace.store.start_run(commit="c", versions={}, device="d", seed=0, arguments={})
+    )
+    (code / "reproduce" / "notes.md").write_text("read by nobody")
+    (code / "tests").mkdir()
+    (code / "tests" / "test_code.py").write_text("one = 1")
+    (workspace.results / "maps").mkdir()
+    (workspace.results / "maps" / "maps.safetensors").write_text("made")
+    assert inputs_digest(make_workspace()) != seen[-1]  # of no limit
+    assert not changed() and seen[-1] == seen[-2]
 
 
 @pytest.fixture
