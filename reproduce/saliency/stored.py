@@ -66,8 +66,10 @@ def discard_outdated(workspace: Workspace, requests: Iterable[Request]) -> None:
 
     Of other boxes the metrics that read them go. Skips for reasons that are gone are forgotten.
     """
-    _forget_readable(workspace)
-    for network, methods in by_network(requests).items():
+    networks = by_network(requests)
+    if networks:  # a profile without them may have no images
+        _forget_readable(workspace)
+    for network, methods in networks.items():
         _discard_of_network(workspace, network, methods)
 
 

@@ -120,7 +120,7 @@ def test_a_corrected_label_is_read_and_all_that_followed_from_it_is_made_anew(
     def light_and_definitions():
         assert main(words) == 0
         given = workspace(_parse(words))
-        stored = given.store.frame("folders", "parts", metric="definition")["value"]
+        stored = given.store.frame("folders", given.of_models("parts"), metric="definition")["value"]
         return int(layer_features(given, *place)[1].sum()), set(stored)
 
     light, before = light_and_definitions()
