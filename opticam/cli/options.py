@@ -50,6 +50,18 @@ def add_memory_options(parser: argparse.ArgumentParser | argparse._ArgumentGroup
     )
 
 
+def positive(text: str) -> int:
+    """The whole number of at least 1 that an option's text says."""
+    return at_least(1, text)
+
+
+def at_least(least: int, text: str) -> int:
+    """The whole number of at least `least` that an option's text says."""
+    if not text.isdecimal() or int(text) < least:
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least {least}, got {text!r}")
+    return int(text)
+
+
 def pixel_options(options: argparse.Namespace) -> dict[str, tuple[float, ...]]:
     """The given ones of mean and std, in units where white is 1."""
     if options.pixel_range <= 0:

@@ -6,10 +6,10 @@ import math
 from typing import Any
 
 import torch
-from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from opticam.masking import upsample_map
+from opticam.masking.plain import differentiable_once
 
 COLDNESS = 20
 """Inverse temperature of the smooth maximum."""
@@ -62,7 +62,7 @@ class _SmoothMaximum(torch.autograd.Function):
         return found
 
     @staticmethod
-    @once_differentiable
+    @differentiable_once
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
         values, weights, total, found, kernel = ctx.saved_tensors
         scale = gradient / total

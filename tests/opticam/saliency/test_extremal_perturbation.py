@@ -205,6 +205,14 @@ def test_the_map_is_the_mean_over_the_areas(classify, images, targets):
     torch.testing.assert_close(both, (single[0] + single[1]) / 2, rtol=0, atol=1e-9)
 
 
+def test_a_penalty_on_the_gradient_of_smooth_masks_is_refused():
+    smooth = SmoothMasks((12, 12), 4, 6.0, torch.zeros(1))
+    parameters = torch.full((1, *smooth.grid), 0.5, requires_grad=True)
+    (gradient,) = torch.autograd.grad(smooth(parameters).mean(), parameters, create_graph=True)
+    with pytest.raises(RuntimeError, match="differentiated again"):
+        gradient.square().sum().backward()
+
+
 @pytest.mark.parametrize(
     "options",
     [
