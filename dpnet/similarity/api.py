@@ -31,10 +31,11 @@ def part_similarity(
 
     Returns:
         scores [B, P]; argmax [B, P], int32, the lowest region index that reaches the score (a NaN counts as
-        the largest); entropy [B, R] in nats, within [0, log P], or None. Scores and entropy are float64 when
-        both inputs are, else float32; products are taken in the dtype of `regions`, or, of float32, as inexactly
-        as TF32 where PyTorch is told that it may (`torch.set_float32_matmul_precision("high")`). Differentiable
-        once, backward, in `parts` and `regions`, through scores (to the argmax region alone) and entropy.
+        the largest); entropy [B, R] in nats, between 0 and log P up to rounding, or None. Scores and entropy are
+        float64 when both inputs are, else float32; products are taken in the dtype of `regions`, or, of float32,
+        as inexactly as TF32 where PyTorch is told that it may (`torch.set_float32_matmul_precision("high")`).
+        Differentiable once, backward, in `parts` and `regions`, through scores (to the argmax region alone) and
+        entropy.
 
     Raises:
         TypeError: an input is no floating tensor of a supported dtype, or only one of them is float64.

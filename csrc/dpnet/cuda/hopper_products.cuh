@@ -49,8 +49,8 @@ namespace dpnet {
 #define DPNET_WGMMA(n, k, types, tail) \
   DPNET_WGMMA_WITH(n, "m64n" #n "k" #k ".f32." types, DPNET_FACTORS_##n, tail)
 
-// `added` is false where the sums begin with this product. Both kinds of float32 are multiplied as TF32, whose other bits
-// the tensor cores leave out.
+// `added` is false where the sums begin with this product. Both kinds of float32 are multiplied as TF32: bits beyond it are
+// left out, so that what is to be rounded must have been before.
 template <Math math, int n>
 __device__ __forceinline__ void begin_products(float (&sums)[n / 8][4], uint64_t a, uint64_t b, bool added) {
   static_assert(n == 128 || n == 200 || n == 256);

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -133,14 +134,19 @@ def test_float16_holds_gradients_of_any_size(factor, need_regions):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
 def test_memory_layout_and_empty_batch(backend, dtype):
     skip_unless_it_runs(backend, dtype)
-    features = torch.randn(3, 40, 7, 7, device="cuda", dtype=dtype)
-    parts = torch.randn(66, 40, device="cuda")[::2].requires_grad_()
-    wide = torch.randn(3, 9, 80, device="cuda", dtype=dtype)
+    normal = partial(torch.randn, generator=torch.Generator("cuda").manual_seed(0), device="cuda")
+    features = normal(3, 40, 7, 7, dtype=dtype)
+    parts = normal(66, 40)[::2].requires_grad_()
+    wide = normal(3, 9, 80, dtype=dtype)
+    # cuBLAS may add up in another order where rows are aligned to less, and `chunked` rounds to this dtype.
+    step = max(torch.finfo(dtype).eps, 40 * torch.finfo(torch.float32).eps)
     one_row, one_image = wide[:1, :1, :40].expand(3, 9, 40), wide[:1, :, :40].expand(3, 9, 40)
     for x in (features.flatten(2).mT, one_row, one_image, wide[:, :, ::2], wide[:, 1:, 3:43]):
         strided, plain_copy = (part_similarity(parts, y, 0.5, backend) for y in (x, x.contiguous()))
-        torch.testing.assert_close(strided[0], plain_copy[0])
-        torch.testing.assert_close(strided[2], plain_copy[2])
+        largest = plain_copy[0].abs().max().item()
+        torch.testing.assert_close(strided[0], plain_copy[0], rtol=0, atol=step * largest)
+        # |dH| <= 2 log P max |dS| / temperature
+        torch.testing.assert_close(strided[2], plain_copy[2], rtol=0, atol=4 * math.log(33) * step * largest)
     scores, _, entropy = part_similarity(parts, features[:0].flatten(2).mT, 0.5, backend)
     (scores.sum() + entropy.sum()).backward()
     assert scores.shape == (0, 33) and not parts.grad.any()
@@ -278,6 +284,7 @@ def test_float64_is_as_exact_as_eager(temperature):
 def test_memory_does_not_hold_the_similarities(temperature):
     """Beyond inputs, results and the gradient that comes in there are 32 MB at most."""
     parts, regions = make(10000, 64, 196, 512, torch.bfloat16)
+    parts.detach() @ parts.detach()[:8].mT  # cuBLAS keeps a workspace from its first product on
     torch.cuda.synchronize()
     torch.cuda.reset_peak_memory_stats()
     before = torch.cuda.memory_allocated()

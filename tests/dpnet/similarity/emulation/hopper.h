@@ -6,11 +6,12 @@
 
 namespace dpnet {
 
-// Rows of `row_bytes`, `pitch` apart; tiles of `height` rows and 128 bytes.
+// Rows of `row_bytes`, `pitch` apart; tiles of `height` rows and 128 bytes. A map of TF32 rounds what it copies.
 struct TileMap {
   const char* base;
   int64_t row_bytes, pitch, rows;
   int height, element_bytes;
+  bool is_tf32;
 };
 #define DPNET_TILE_MAP const dpnet::TileMap&
 
@@ -72,6 +73,12 @@ inline void copy_tile(char* shared, const TileMap& map, int element, int row, Co
       const bool inside = row + r < map.rows && byte < map.row_bytes;
       const char* from = map.base + (row + r) * map.pitch + byte;
       inside ? (void)std::memcpy(place, from, 16) : (void)std::memset(place, 0, 16);
+      for (int i = 0; i < 16 && map.is_tf32; i += 4) {
+        float value;
+        std::memcpy(&value, place + i, 4);
+        const uint32_t rounded = round_tf32(value);
+        std::memcpy(place + i, &rounded, 4);
+      }
     }
   emulated::State& state = emulated::state(barrier);
   state.bytes -= map.height * 128;

@@ -34,8 +34,10 @@ void run_hopper(const ForwardArguments& in, int processors) {
   const int64_t tiles = (in.parts + PARTS_PER_BLOCK - 1) / PARTS_PER_BLOCK;
   const int64_t work = tiles * ((in.images + in.images_per_block - 1) / in.images_per_block);
   const int bytes = math == Math::bf16 || math == Math::f16 ? 2 : 4;
-  const TileMap units{in.units, in.row_bytes, in.row_bytes, in.parts, PARTS_PER_BLOCK, bytes};
-  const TileMap regions{in.regions, in.row_bytes, in.region_pitch, in.images * in.regions_per_image, tile, bytes};
+  constexpr bool is_tf32 = math == Math::tf32;
+  const int64_t rows = in.images * in.regions_per_image;
+  const TileMap units{in.units, in.row_bytes, in.row_bytes, in.parts, PARTS_PER_BLOCK, bytes, is_tf32};
+  const TileMap regions{in.regions, in.row_bytes, in.region_pitch, rows, tile, bytes, is_tf32};
   emulation::launch(std::min<int64_t>(work, processors), HOPPER_THREADS, HOPPER_SHARED<math, tile, with_entropy>,
                     [&] { hopper_kernel<math, tile, with_entropy>(in, units, regions, work); });
 }
