@@ -41,7 +41,7 @@ OF_A_MAP: dict[str, Callable[[int, Mapping[str, Any]], Passes]] = {
     "Score-CAM": lambda channels, options: Passes(1 + channels),
     # Its variants are made at the target layer, so many at once.
     "Ablation-CAM": lambda channels, options: Passes(3 + math.ceil(channels / options.get("max_batch", 128))),
-    "Extremal Perturbation": _steps(800),
+    "Extremal Perturbation": lambda channels, options: Passes(-1, -1) + _steps(800)(channels, options),
     "Opti-CAM": lambda channels, options: Passes(1) + _steps(100)(channels, options),
     "LIME": lambda channels, options: Passes(options.get("samples", 1000)),
     "GradientSHAP": lambda channels, options: Passes(*2 * [options.get("samples", 20)]),
