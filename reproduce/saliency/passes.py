@@ -62,8 +62,8 @@ OF_A_METRIC: dict[str, tuple[int, Passes]] = {
     "selectivity": (0, Passes(10)),
     "early stop": (0, Passes(2)),
     "after iterations": (0, Passes(2 * len(ITERATIONS))),
-    "aligned corners": (1, Passes(1)),
-    "rectified features": (1, Passes(1)),
+    "other corners": (1, Passes(1)),
+    "other features": (1, Passes(1)),
     "sanity": (RANDOMISED_BLOCKS, Passes()),
 }
 """Of each group of metrics: how often it makes the map again, and its own passes, those of `CURVES` apart; nothing for
