@@ -23,9 +23,9 @@ from opticam.vit.tokens import laid_out
 class Classifier(nn.Module):
     """An image classifier to explain: images [B,3,H,W] in [0,1] -> logits [B,C] and feature maps [B,K,h,w].
 
-    The network's mean and standard deviation are applied inside, after any mask on the pixels (Opti-CAM,
-    App. A and H). While in use the network is in eval mode and its parameters need no gradient; afterwards,
-    also after an exception, it is as it was.
+    The network's mean and standard deviation are applied inside, after any mask on the pixels: Opti-CAM's section 5.2
+    and App. H say that inputs are normalised, the authors' code says in which order. While in use the network is in
+    eval mode and its parameters need no gradient; afterwards, also after an exception, it is as it was.
 
     network: module from normalised images to logits.
     target_layer: module, dotted name ("layer4.2", "features[42]") or None for the papers' layer of the family.

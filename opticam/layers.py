@@ -46,7 +46,8 @@ def layer_name(network: nn.Module, layer: nn.Module | str) -> str:
 def default_layer(network: nn.Module) -> nn.Module:
     """The papers' layer of a known family, otherwise the last block or convolution whose output lies on the image.
 
-    ResNet: the last bottleneck's output. VGG: the ReLU before the last max-pooling (features[42] of vgg16_bn).
+    ResNet: the last bottleneck's output, behind skip connection and ReLU as in the authors' code, where the paper
+    says its third convolution. VGG: the ReLU before the last max-pooling (features[42] of vgg16_bn).
     Vision transformers: the first layer norm of the last block (Opti-CAM, App. A). torchvision's others with a
     `features` trunk (SqueezeNet, MobileNet, DenseNet, ...): its last module. Elsewhere what runs last is found by
     passing noise through the network; one that takes no picture of a common size is explained at the last of its

@@ -39,7 +39,7 @@ class ImageNetSet(Dataset[tuple[Tensor, int]]):
 
     images: folder with the pictures, in any depth. labels: file for `read_labels`; the set holds the labelled
     pictures that the folder has, in the order of this file. boxes: file or folder for `read_boxes`, or None.
-    transform: "resize256+centercrop224" (Opti-CAM's Appendix A) or "squash224". first: names that come before the
+    transform: "resize256+centercrop224" (as Opti-CAM's authors' code) or "squash224". first: names that come before the
     others. limit: take the first ones.
 
     names: picture names without suffix. labels: int64 [N]. paths: the files. annotations: the boxes by picture name.

@@ -18,7 +18,8 @@ def transform_image(image: Image.Image, transform: str) -> Tensor:
     """The picture as float32 [3, 224, 224] in [0, 1], RGB.
 
     "resize256+centercrop224": short side to 256 (bilinear, antialiased), then the central 224 x 224 pixels,
-    as in Opti-CAM's Appendix A. "squash224": both sides to 224, the aspect ratio is not kept.
+    as in the authors' demo code (generate_opticam.py). "squash224": both sides to 224, the aspect ratio is not kept;
+    Opti-CAM's Appendix A says no more than "resized to 224 x 224".
     """
     check_transform(transform)
     from torchvision.transforms import functional  # here: torchvision takes seconds to load

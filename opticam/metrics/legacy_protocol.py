@@ -11,6 +11,9 @@ It differs from Appendix B.1 in six ways.
   coordinate as counted from the far side.
 * Any tied maximum may point.
 
+BA is not pinned: its thresholds and overlaps are not stated, and the uniform map's published 47.9 lies within what
+the variants tried give, 45.0 to 50.0. Here it differs between the protocols in its boxes alone.
+
 Source: github.com/ftorres11/saliencysense (evaluation/score_bboxes.py, evaluation/pointingGame.py,
 casme/model_basics.py) and github.com/zphang/saliency_investigation. The Fake-CAM row of the published table,
 which needs boxes only, confirms it (`opticam.metrics.uniform_map_scores`).

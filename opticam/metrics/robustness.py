@@ -99,10 +99,11 @@ def max_sensitivity(
     """MS = max_j ‖S(x + δ_j) - S(x)‖ / ‖S(x)‖, δ_j uniform noise in [-radius, radius] on every pixel value.
 
     `method(images, targets) -> maps`; `images` [B, 3, H, W] and `maps` = S(x) [B, H, W] in [0, 1]; `targets`
-    int [B]. Noisy images are clipped to [0, 1]. The noise depends on `seed` alone, not on the batch mates'
-    pixels. `denominator="image"` divides by ‖x‖, as Quantus did before its issue 288 was solved (August 2023);
-    which version made the published table is not known. `max_batch`: largest number of noisy images that the method
-    is given at once, at least one of each image; `None` takes `opticam.batches.default_batch`.
+    int [B]. Noisy images are clipped to [0, 1], those of Quantus, with which the published table was made, are not.
+    The noise depends on `seed` alone, not on the batch mates' pixels. `denominator="image"` divides by ‖x‖, as
+    Quantus did before its issue 288 was solved (August 2023); which version it was is not known. `max_batch`: largest
+    number of noisy images that the method is given at once, at least one of each image; `None` takes
+    `opticam.batches.default_batch`.
 
     Returns [B] in [0, ∞), not in percent; lower is better. A map of zeros gives 0 if it stays so, otherwise ∞.
     Source: Yeh et al. (2019), eq. 4; settings of Opti-CAM section 5.3.3. Raises `ValueError`/`TypeError`.

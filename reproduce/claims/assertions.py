@@ -32,8 +32,9 @@ OWN = Path(__file__).parent / "own_statements.csv"
 class Assertion:
     """One row of a file of assertions; all texts, see the module for `cells`.
 
-    statistic: "ordering" is judged on `cells`; "shown" is qualitative and never judged; "other data" needs what no
-    profile has. borne_out: whether the paper's own table bears it out in every cell, exceptions named.
+    statistic: "ordering" is judged on `cells`; "shown", qualitative or of a kind that `cells` cannot say, is never
+    judged; "other data" needs what no profile has. borne_out: whether the paper's own table bears it out in every
+    cell, exceptions named.
     """
 
     id: str

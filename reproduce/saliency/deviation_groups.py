@@ -14,8 +14,8 @@ from reproduce.saliency.explained_batch import SCORES, Evaluated, named
 Values = Mapping[str, torch.Tensor]
 
 GAIN_OVER_P = "AG over p"
-ALIGNED = {score: f"{score} aligned corners" for score in SCORES}
-RECTIFIED = {score: f"{score} rectified features" for score in SCORES}
+OTHER_CORNERS = {score: f"{score} other corners" for score in SCORES}
+OTHER_FEATURES = {score: f"{score} other features" for score in SCORES}
 OF_PREDICTION = {score: f"{score} of the predicted class's map" for score in ("insertion", "deletion")}
 
 
@@ -25,14 +25,14 @@ def gain_over_probability(given: Evaluated) -> Values:
     return {GAIN_OVER_P: average_gain(given.view.probabilities, masked, denominator="probability")}
 
 
-def aligned_corners(given: Evaluated) -> Values:
-    """AD, AG and AI of Score-CAM whose channels are upsampled as the grad-cam package does it."""
-    return _scores_of(given, ALIGNED, _with(given, align_corners=True))
+def other_corners(given: Evaluated) -> Values:
+    """AD, AG and AI of Score-CAM with aligned corners, as the grad-cam package; without where the request has them."""
+    return _scores_of(given, OTHER_CORNERS, _with_other(given, "align_corners"))
 
 
-def rectified_features(given: Evaluated) -> Values:
-    """AD, AG and AI of Opti-CAM whose feature maps are cut at zero, as the authors' code does it everywhere."""
-    return _scores_of(given, RECTIFIED, _with(given, relu_features=True))
+def other_features(given: Evaluated) -> Values:
+    """AD, AG and AI of Opti-CAM on rectified feature maps, as the authors' code; as they are where the request does."""
+    return _scores_of(given, OTHER_FEATURES, _with_other(given, "relu_features"))
 
 
 def causal_of_prediction(given: Evaluated) -> Values:
@@ -40,9 +40,10 @@ def causal_of_prediction(given: Evaluated) -> Values:
     return named(OF_PREDICTION, given.causal_of_prediction())
 
 
-def _with(given: Evaluated, **options: object) -> SaliencyMethod:
-    """The method of the request, with some other options."""
-    changed = replace(given.request, options={**given.request.options, **options})
+def _with_other(given: Evaluated, option: str) -> SaliencyMethod:
+    """The method of the request with the opposite of an option that is off unless the request says otherwise."""
+    options = given.request.options
+    changed = replace(given.request, options={**options, option: not options.get(option, False)})
     return changed.build(given.classifier)
 
 

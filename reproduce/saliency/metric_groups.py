@@ -38,14 +38,14 @@ from reproduce.saliency.course_groups import (
     faithfulness_of_classes,
 )
 from reproduce.saliency.deviation_groups import (
-    ALIGNED,
     GAIN_OVER_P,
     OF_PREDICTION,
-    RECTIFIED,
-    aligned_corners,
+    OTHER_CORNERS,
+    OTHER_FEATURES,
     causal_of_prediction,
     gain_over_probability,
-    rectified_features,
+    other_corners,
+    other_features,
 )
 from reproduce.saliency.explained_batch import SCORES, Evaluated
 from reproduce.saliency.network_blocks import last_blocks
@@ -159,8 +159,8 @@ GROUPS: dict[str, MetricGroup] = {
     "gain over p": MetricGroup((GAIN_OVER_P,), gain_over_probability),
     "early stop": MetricGroup((STOP, *STOPPED.values()), early_stop, reads_course=True),
     "after iterations": MetricGroup(tuple(AFTER.values()), after_iterations, reads_course=True),
-    "aligned corners": MetricGroup(tuple(ALIGNED.values()), aligned_corners),
-    "rectified features": MetricGroup(tuple(RECTIFIED.values()), rectified_features),
+    "other corners": MetricGroup(tuple(OTHER_CORNERS.values()), other_corners),
+    "other features": MetricGroup(tuple(OTHER_FEATURES.values()), other_features),
     "causal of prediction": MetricGroup(tuple(OF_PREDICTION.values()), causal_of_prediction),
     "sanity": MetricGroup(_numbered(SIMILARITIES, range(1, RANDOMISED_BLOCKS + 1)), _sanity),
 }

@@ -41,7 +41,7 @@ OF_A_MAP: dict[str, Callable[[int, Mapping[str, Any]], Passes]] = {
     "Score-CAM": lambda channels, options: Passes(1 + channels),
     # Its variants are made at the target layer, so many at once.
     "Ablation-CAM": lambda channels, options: Passes(3 + math.ceil(channels / options.get("max_batch", 128))),
-    "Extremal Perturbation": _steps(800),
+    "Extremal Perturbation": lambda channels, options: Passes(-1, -1) + _steps(800)(channels, options),
     "Opti-CAM": lambda channels, options: Passes(1) + _steps(100)(channels, options),
     "LIME": lambda channels, options: Passes(options.get("samples", 1000)),
     "GradientSHAP": lambda channels, options: Passes(*2 * [options.get("samples", 20)]),
@@ -62,8 +62,8 @@ OF_A_METRIC: dict[str, tuple[int, Passes]] = {
     "selectivity": (0, Passes(10)),
     "early stop": (0, Passes(2)),
     "after iterations": (0, Passes(2 * len(ITERATIONS))),
-    "aligned corners": (1, Passes(1)),
-    "rectified features": (1, Passes(1)),
+    "other corners": (1, Passes(1)),
+    "other features": (1, Passes(1)),
     "sanity": (RANDOMISED_BLOCKS, Passes()),
 }
 """Of each group of metrics: how often it makes the map again, and its own passes, those of `CURVES` apart; nothing for

@@ -22,13 +22,15 @@ class ExtremalPerturbation(SaliencyMethod):
     """argmax_m y_c(m x + (1 - m) blurred x) with the area of m fixed (Fong, Patrick and Vedaldi, ICCV 2019).
 
     The area is held by a penalty on the sorted mask's distance to a step of that area, whose weight grows
-    with the iterations; masks are smooth by construction (`SmoothMasks`). Defaults are those of the authors'
-    library, TorchRay; the Opti-CAM paper states none. Two differences: the area is that of the image, where
-    the library counts a margin around it, and the smooth maximum is evaluated at points up to two pixels apart.
+    with the iterations; masks are smooth by construction (`SmoothMasks`). Algorithm and defaults are those of the
+    authors' library, TorchRay; the Opti-CAM paper states none. Three differences: the area is that of the image, to
+    the nearest pixel, where the library counts a margin around it; the smooth maximum is evaluated at points up to
+    two pixels apart; and where sigma is no multiple of step a point sees as many cells on each side, there not.
 
-    areas: shares of the image in (0, 1); the map is the mean of their masks. perturbation: "blur" or "fade".
-    step, sigma: distance of the mask's cells, and their radius, in pixels. flip: mirror the images at every
-    second iteration. precision: "float64" to compute on a float64 copy of the network; None for its own.
+    areas: shares of the image in (0, 1); the map is the mean of their masks. iterations: masks tried, the first of
+    ones; the last is the map. perturbation: "blur", or "fade" to the network's mean colour. step, sigma: distance of
+    the mask's cells, and their radius, in pixels. flip: mirror the images at every second iteration. precision:
+    "float64" to compute on a float64 copy of the network; None for its own.
     """
 
     def __init__(
@@ -65,11 +67,13 @@ class ExtremalPerturbation(SaliencyMethod):
     def masks(self, images: torch.Tensor, score: Score) -> torch.Tensor:
         """Masks [B,A,H,W] in [0,1], one for each area; mean and area agree to about the width of their edges."""
         count = len(self.areas)
-        perturbed = PerturbedImages(images.repeat_interleave(count, 0), self.perturbation)
+        perturbed = PerturbedImages(
+            images.repeat_interleave(count, 0), self.perturbation, self.classifier.mean
+        )
         smooth = SmoothMasks((images.shape[-2], images.shape[-1]), self.step, self.sigma, images)
         parameters = images.new_ones(len(images) * count, *smooth.grid, requires_grad=True)
         sgd = torch.optim.SGD([parameters], LEARNING_RATE, MOMENTUM, dampening=MOMENTUM, maximize=True)
-        for iteration in range(self.iterations):
+        for iteration in range(self.iterations - 1):
             weight = AREA_WEIGHT * AREA_WEIGHT_GROWTH**iteration
             mirrored = self.flip and iteration % 2 == 0
             with torch.enable_grad():

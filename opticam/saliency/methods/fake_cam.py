@@ -10,7 +10,7 @@ from opticam.saliency.targets import Score
 
 
 class FakeCAM(SaliencyMethod):
-    """Ones everywhere, zero at the top left pixel (Poppi et al., 2021; Opti-CAM, section 5).
+    """Ones everywhere, zero at the top left pixel (Poppi et al., 2021; Opti-CAM, section 4).
 
     It explains nothing, yet its average drop is near zero: a check that a metric can be fooled.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -13,22 +14,24 @@ LEVELS = 8
 
 
 def blur(images: torch.Tensor, amount: float) -> torch.Tensor:
-    """Gaussian blur with a standard deviation of `amount` times 20 pixels, mirrored at the borders."""
+    """Gaussian blur with a standard deviation of `amount` times 20 pixels; around the images are zeros."""
     sigma = amount * MAX_BLUR
     return _blur_rows(_blur_rows(images, sigma).mT, sigma).mT if sigma > 0 else images
 
 
 def _blur_rows(images: torch.Tensor, sigma: float) -> torch.Tensor:
-    """Blur along the last axis; the kernel reaches three deviations, or as far as the image can be mirrored."""
-    radius = min(round(3 * sigma), images.shape[-1] - 1)
+    """Blur along the last axis; the kernel reaches four deviations."""
+    radius = math.ceil(4 * sigma)
     offsets = torch.arange(-radius, radius + 1, dtype=images.dtype, device=images.device)
     kernel = torch.exp(-(offsets**2) / (2 * sigma**2))
-    padded = F.pad(images.flatten(0, 1), (radius, radius), mode="reflect")
-    return F.conv2d(padded[:, None], (kernel / kernel.sum())[None, None, None]).reshape(images.shape)
+    rows = images.flatten(0, 1)[:, None]
+    return F.conv2d(rows, (kernel / kernel.sum())[None, None, None], padding=(0, radius)).reshape(
+        images.shape
+    )
 
 
 def fade(images: torch.Tensor, amount: float) -> torch.Tensor:
-    """Darken towards black."""
+    """Fade towards zero."""
     return images * (1 - amount)
 
 
@@ -36,11 +39,16 @@ PERTURBATIONS: dict[str, Callable[[torch.Tensor, float], torch.Tensor]] = {"blur
 
 
 class PerturbedImages:
-    """Images [B,3,H,W] at eight levels of a perturbation, blended by masks."""
+    """Images [B,3,H,W] at eight levels of a perturbation, blended by masks.
 
-    def __init__(self, images: torch.Tensor, perturbation: str) -> None:
-        amounts = [1 - level / (LEVELS - 1) for level in range(LEVELS)]
-        self.levels = torch.stack([PERTURBATIONS[perturbation](images, amount) for amount in amounts], 1)
+    The perturbations act on pixels less the `mean` colour [1,3,1,1], the zero of a network's normalised pixels:
+    they blur with that colour around the images, or fade towards it.
+    """
+
+    def __init__(self, images: torch.Tensor, perturbation: str, mean: torch.Tensor) -> None:
+        amounts = [1 - level / (LEVELS - 1) for level in range(LEVELS - 1)]
+        perturbed = [mean + PERTURBATIONS[perturbation](images - mean, amount) for amount in amounts]
+        self.levels = torch.stack([*perturbed, images], 1)
 
     def __call__(self, masks: torch.Tensor) -> torch.Tensor:
         """Images [B,3,H,W] seen through masks [B,H,W]: 1 keeps a pixel, 0 perturbs it most; differentiable."""

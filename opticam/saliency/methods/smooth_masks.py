@@ -21,7 +21,8 @@ class SmoothMasks:
     """m(u) = smax_v k(u - v) p(v) over the cells v of a grid (Fong et al., ICCV 2019, section 3.2).
 
     smax f = sum f exp(c f) / sum exp(c f) with c = 20, and k(d) = exp(-2 max(0, |d| / sigma - 1/2)^2): a cell
-    at one lifts a whole disc to one. Cells lie `step` pixels apart; in each the same points are evaluated.
+    at one lifts a whole disc to one. Cells lie at every `step`-th pixel from the first on, and a point sees those
+    of its own square and the `radius` around it. In each square the same points are evaluated.
     size: (H, W) of the masks. step, sigma: pixels.
     """
 
@@ -31,8 +32,8 @@ class SmoothMasks:
         self.grid = tuple(math.ceil(side / step) for side in size)
         self.points = math.ceil(step / STRIDE)  # of a cell along one axis
         points = torch.arange(self.points).add(0.5).mul(step / self.points).sub(0.5)
-        centres = torch.arange(-self.radius, self.radius + 1) * step + (step - 1) / 2
-        along = (points - centres[:, None]).to(like)
+        cells = torch.arange(-self.radius, self.radius + 1) * step
+        along = (points - cells[:, None]).to(like)
         distance = torch.hypot(along[:, None, :, None], along[None, :, None, :]) / sigma
         kernel = torch.exp(-2 * (distance - 0.5).clamp(min=0).square())
         self.cold_kernel = COLDNESS * kernel.flatten(2).flatten(0, 1)  # [cells around, points of a cell]

@@ -162,7 +162,7 @@ def _measure(model: PartClassifier, features: torch.Tensor) -> dict[tuple[str, s
 
 def _unstated(workspace: Workspace) -> Deviation:
     """What cross-validation tried, and the seed, of all that is not stated, are varied in the stored results."""
-    profile = workspace.profile.name
+    profile, tolerance = workspace.profile.name, workspace.parts.constraint_tolerance
     tried = workspace.store.frame(profile, SELECTION)
     tried = tried[tried["metric"].str.startswith("validation accuracy")]
     effects = []
@@ -178,7 +178,8 @@ def _unstated(workspace: Workspace) -> Deviation:
         "regions, parts per class, initialisation, optimiser, learning rate, epochs, batch and loss weights are in "
         "no source that could be read",
         "choices of this project: layer, regions, centring and learning rates by cross-validation on the training "
-        "pictures (`profiles/selection/`), then the largest weight of each constraint that costs no accuracy",
+        "pictures (`profiles/selection/`), then the largest weight of each constraint that costs at most "
+        f"{tolerance:g} {'point' if tolerance == 1 else 'points'} of accuracy there",
         tuple(effects),
         f"run --only {MainTable.name}",
         ways=("lowest", "highest"),

@@ -13,7 +13,7 @@ from reproduce.experiments.opticam.localization import WHOLE, LocalizationTables
 from reproduce.experiments.opticam.saliency_experiment import SaliencyExperiment, means
 from reproduce.published.numbers import labelled
 from reproduce.saliency.course_groups import STOP, STOPPED
-from reproduce.saliency.deviation_groups import ALIGNED, GAIN_OVER_P, OF_PREDICTION, RECTIFIED
+from reproduce.saliency.deviation_groups import GAIN_OVER_P, OF_PREDICTION, OTHER_CORNERS, OTHER_FEATURES
 from reproduce.saliency.explained_batch import SCORES
 from reproduce.saliency.requests import Request
 from reproduce.tables.layout import summarise
@@ -24,6 +24,8 @@ METHODS = (WHOLE, "Grad-CAM", "Opti-CAM")
 LOCAL_SCORES = ("LE", "F1", "SP", "EP")
 TRANSFORMERS = ("vit_b_16", "deit_b_16")
 """Published names of the networks whose feature maps keep negative values."""
+AUTHORS = {"kept": "paper", "cut": "code"}
+"""Who does what with those values."""
 
 
 class OptiCamDeviations(SaliencyExperiment):
@@ -42,8 +44,8 @@ class OptiCamDeviations(SaliencyExperiment):
         found = []
         for network, beside in self.networks(workspace).items():
             asked = {method: ["faithfulness", "gain over p", *causal] for method in METHODS}
-            asked["Opti-CAM"] += ["early stop", *(["rectified features"] if beside in TRANSFORMERS else [])]
-            asked["Score-CAM"] = ["faithfulness", "aligned corners"]
+            asked["Opti-CAM"] += ["early stop", *(["other features"] if beside in TRANSFORMERS else [])]
+            asked["Score-CAM"] = ["faithfulness", "other corners"]
             found += [self.request(workspace, network, method, *groups) for method, groups in asked.items()]
         return found
 
@@ -60,6 +62,7 @@ class OptiCamDeviations(SaliencyExperiment):
             self._score_cam(workspace),
             self._rectified(workspace),
             self._checkpoint(workspace),
+            _resizing(),
         ]
 
     def _gain_denominator(self, workspace: Workspace) -> Deviation:
@@ -161,25 +164,33 @@ class OptiCamDeviations(SaliencyExperiment):
         )
 
     def _score_cam(self, workspace: Workspace) -> Deviation:
-        rows = self.rows(workspace, (*SCORES, *ALIGNED.values()), "Score-CAM".__eq__)
+        rows = self.rows(workspace, (*SCORES, *OTHER_CORNERS.values()), "Score-CAM".__eq__)
+        here, other = "not aligned", "aligned"
+        if _set(workspace, "Score-CAM", "align_corners"):
+            here, other = other, here
         return Deviation(
             "Upsampling inside Score-CAM",
             "the grad-cam package, which the authors used, upsamples the channels with aligned corners, and every "
             "final map without",
-            _as_theirs(workspace, "Score-CAM", "align_corners") or "without aligned corners throughout",
-            _of_metrics(rows, [(name, score, score, "%") for score, name in ALIGNED.items()]),
+            f"corners {here} inside Score-CAM (in the first column: {other}); every final map without",
+            _of_metrics(rows, [(name, score, score, "%") for score, name in OTHER_CORNERS.items()]),
             _command(self.name),
+            ways=(f"corners {other}", f"here: {here}"),
         )
 
     def _rectified(self, workspace: Workspace) -> Deviation:
-        rows = self.rows(workspace, (*SCORES, *RECTIFIED.values()), "Opti-CAM".__eq__)
+        rows = self.rows(workspace, (*SCORES, *OTHER_FEATURES.values()), "Opti-CAM".__eq__)
+        here, other = "kept", "cut"
+        if _set(workspace, "Opti-CAM", "relu_features"):
+            here, other = other, here
         return Deviation(
             "ReLU on the feature maps of transformers",
             "the paper says that a transformer's feature maps keep their negative values; the authors' code cuts "
-            "them at zero (in the first column)",
-            _as_theirs(workspace, "Opti-CAM", "relu_features") or "they keep them; `relu_features` cuts them",
-            _of_metrics(rows, [(name, score, score, "%") for score, name in RECTIFIED.items()]),
+            "them at zero",
+            f"negative values are {here} (in the first column: {other}); `relu_features` cuts them",
+            _of_metrics(rows, [(name, score, score, "%") for score, name in OTHER_FEATURES.items()]),
             _command(self.name),
+            ways=(f"{other}, as the {AUTHORS[other]}", f"here: {here}, as the {AUTHORS[here]}"),
         )
 
     def _checkpoint(self, workspace: Workspace) -> Deviation:
@@ -192,7 +203,7 @@ class OptiCamDeviations(SaliencyExperiment):
             "Checkpoint of ViT-B",
             "not named, and no accuracy is printed for it; checkpoints of the same architecture differ by several "
             "points",
-            "the library's default weights, whose accuracy on the images explained is the second number",
+            f"{_beside(workspace, 'vit_b_16')}; the accuracy on the images explained is the second number",
             tuple(
                 Effect(f"accuracy of {name}", float("nan"), value, "%") for name, value in means_of.items()
             ),
@@ -200,9 +211,26 @@ class OptiCamDeviations(SaliencyExperiment):
         )
 
 
-def _as_theirs(workspace: Workspace, method: str, option: str) -> str:
-    """What to say where the profile sets the option that the authors' code has; empty elsewhere."""
-    return "as they do" if workspace.saliency.options.get(method, {}).get(option) else ""
+def _resizing() -> Deviation:
+    return Deviation(
+        "Size of the pictures",
+        "Appendix A says that pictures are resized to 224 x 224; the authors' demo code takes their short side to 256 "
+        "and cuts the central 224 x 224 out",
+        "as the demo code, where pictures come from files; `--resize squash224` does as the text",
+        (),
+        "run --profile imagenet --resize squash224 --only opticam-main",
+    )
+
+
+def _beside(workspace: Workspace, published: str) -> str:
+    """The profile's own networks that stand beside a published one."""
+    names = [own for own, beside in workspace.saliency.networks.items() if beside == published]
+    return " and ".join(names) or "none in this profile"
+
+
+def _set(workspace: Workspace, method: str, option: str) -> bool:
+    """Whether the profile does as the authors' code, or the package that they used."""
+    return bool(workspace.saliency.options.get(method, {}).get(option))
 
 
 def _command(*names: str) -> str:

@@ -90,5 +90,5 @@ def mean_scores(rows: pd.DataFrame) -> pd.DataFrame:
 def _presentation(table: str, protocol: str) -> tuple[str, str, dict[str, Any]]:
     """Name of a table, words for its caption, and how it is compared."""
     if protocol == "legacy":
-        return table, "as the authors' code computes it", {}
+        return table, "as the authors' code computes it (BA: thresholds are not stated)", {}
     return f"{table}_formulas", "by the formulas of Appendix B.1", {"comparable": False, "why": WHY}

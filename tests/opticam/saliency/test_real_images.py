@@ -65,7 +65,7 @@ def test_extremal_perturbation_beats_its_mask_at_other_places(pictures):
     images, labels = pictures[0][:3], pictures[1][:3]
     classifier = squeezenet()
     maps = ExtremalPerturbation(classifier, iterations=60, areas=(0.3,))(images, labels)
-    perturbed = PerturbedImages(images, "blur")
+    perturbed = PerturbedImages(images, "blur", classifier.mean)
     found = target_probability(classifier, perturbed(maps).clamp(0, 1), labels)
     moved = [maps.roll(shift, (1, 2)) for shift in ((112, 112), (0, 112), (112, 0))]
     others = [target_probability(classifier, perturbed(mask).clamp(0, 1), labels) for mask in moved]

@@ -6,7 +6,8 @@ import pytest
 from reproduce.claims.assertions import OWN, assertions, instances
 from reproduce.claims.judging import frame, judge
 from reproduce.claims.measured import Results
-from reproduce.published.numbers import CLAIMS
+from reproduce.published.numbers import CLAIMS, tables
+from reproduce.workspace.profile import load_profile
 
 NOTHING = Results({})
 
@@ -34,6 +35,21 @@ def test_what_the_file_says_of_the_papers_own_tables_is_what_their_numbers_say()
             assert not all(printed), one.id
             judged += 1
     assert judged >= 10
+
+
+def test_a_claim_on_a_published_table_is_of_cells_that_it_prints():
+    for one in assertions(CLAIMS):
+        for place in instances(one, NOTHING) if one.statistic == "ordering" else ():
+            for part in place.comparisons:
+                assert part.table not in tables() or part.borne_out is not None, (one.id, part.words)
+
+
+def test_a_claim_says_by_how_much_constraints_may_cost_in_cross_validation():
+    """The profiles that measure it and the claim's own words name one number of points."""
+    words = next(one.decided_by for one in assertions(CLAIMS) if one.id == "constraints-cost-little")
+    for name in ("sample", "folders"):
+        tolerance = load_profile(name).parts.constraint_tolerance
+        assert f"at most {tolerance:g} point of accuracy" in words
 
 
 def test_own_statements_are_counted_apart_from_the_papers():

@@ -1,5 +1,7 @@
 """Deviations of the published protocol: the stop against hand-made losses, the formulas against known ends."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from pytorch_grad_cam import ScoreCAM as PeerScoreCAM
@@ -7,7 +9,9 @@ from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from tolerances import assert_close
 
 from dpnet import PartClassifier
-from opticam import ScoreCAM
+from opticam import Classifier, OptiCAM, ScoreCAM
+from opticam.metrics import faithfulness
+from reproduce.experiments.dpnet.deviations import DpNetDeviations
 from reproduce.experiments.opticam.deviations import OptiCamDeviations
 from reproduce.parts.formula_studies import (
     alignment_after_descent,
@@ -16,8 +20,9 @@ from reproduce.parts.formula_studies import (
     weight_after_descent,
 )
 from reproduce.saliency.course_groups import stopping_iteration
-from reproduce.saliency.deviation_groups import ALIGNED, GAIN_OVER_P, OF_PREDICTION
+from reproduce.saliency.deviation_groups import GAIN_OVER_P, OF_PREDICTION, OTHER_CORNERS
 from reproduce.saliency.evaluation import evaluate
+from reproduce.saliency.explained_batch import SCORES
 
 
 def rising(count, fall_at=None):
@@ -75,9 +80,73 @@ def test_gain_over_p_follows_from_the_gain_and_the_probability(make_workspace):
     effects = {d.title: d.effects for d in experiment.deviations(workspace)}
     assert len(titles) == len(set(titles)) >= 6
     assert len(effects["Denominator of the average gain"]) == 3
-    assert len(effects["Upsampling inside Score-CAM"]) == len(ALIGNED)
+    assert len(effects["Upsampling inside Score-CAM"]) == len(OTHER_CORNERS)
     assert effects["ReLU on the feature maps of transformers"] == ()  # the tiny network is none
     assert effects["50 or 100 iterations"] == ()  # not run here, and so it has no numbers
+
+
+@pytest.mark.parametrize("theirs", [False, True])
+def test_the_other_form_is_the_opposite_of_the_profile_s(make_workspace, theirs):
+    """The number beside the profile's own is that of a direct call with the option turned round."""
+    workspace = make_workspace(count=3)
+    options = {"Score-CAM": {"align_corners": theirs}, "Opti-CAM": {"relu_features": theirs, "iterations": 4}}
+    networks = {"tiny": "vit_b_16"}
+    network = workspace.classifier("tiny").network
+    for parameter in network.parameters():  # so that small steps of a map show
+        parameter.data.mul_(3)
+    classifier = Classifier(network, "features.4", mean=(0.5,) * 3, std=(0.2,) * 3)  # with negative values
+    workspace.classifier = lambda network, normalised=True: classifier
+    saliency = replace(workspace.profile.saliency, networks=networks, options=options)
+    workspace.profile = replace(workspace.profile, saliency=saliency)
+    experiment = OptiCamDeviations()
+    evaluate(workspace, experiment.requests(workspace))
+    images, labels = zip(*map(workspace.source.load, range(3)))
+    images, labels = torch.stack(images), torch.tensor(labels)
+    found = {deviation.title: deviation for deviation in experiment.deviations(workspace)}
+    for title, here, other, names in (
+        (
+            "Upsampling inside Score-CAM",
+            *(ScoreCAM(classifier, align_corners=which) for which in (theirs, not theirs)),
+            {False: "not aligned", True: "aligned"},
+        ),
+        (
+            "ReLU on the feature maps of transformers",
+            *(OptiCAM(classifier, iterations=4, relu_features=which) for which in (theirs, not theirs)),
+            {False: "kept", True: "cut"},
+        ),
+    ):
+        deviation = found[title]
+        assert len(deviation.effects) == 3
+        for score, effect in zip(SCORES, deviation.effects):
+            assert effect.quantity.startswith(f"{score} of ")
+            for number, method in ((effect.one, other), (effect.other, here)):
+                scores = faithfulness(classifier, images, method(images, labels), labels)
+                assert number == pytest.approx(scores[score].double().mean().item(), rel=1e-4, abs=1e-4)
+        assert any(effect.one != pytest.approx(effect.other, abs=1e-3) for effect in deviation.effects)
+        assert names[not theirs] in deviation.ways[0] and "here" not in deviation.ways[0]
+        assert deviation.ways[1].startswith(f"here: {names[theirs]}")
+        assert f"{names[theirs]}" in deviation.here and f"first column: {names[not theirs]}" in deviation.here
+
+
+def test_the_checkpoint_told_of_is_the_profile_s(make_workspace):
+    workspace = make_workspace(count=3)
+    for networks, words in (
+        ({"timm_vit.some_checkpoint": "vit_b_16"}, "timm_vit.some_checkpoint; "),
+        ({"tiny": "resnet50"}, "none in this profile; "),
+    ):
+        saliency = replace(workspace.profile.saliency, networks=networks)
+        workspace.profile = replace(workspace.profile, saliency=saliency)
+        found = {deviation.title: deviation for deviation in OptiCamDeviations().deviations(workspace)}
+        assert found["Checkpoint of ViT-B"].here.startswith(words)
+        assert found["Size of the pictures"].effects == ()
+
+
+@pytest.mark.parametrize(
+    ("tolerance", "words"), [(1.0, "at most 1 point of"), (1.5, "at most 1.5 points of")]
+)
+def test_what_constraints_may_cost_is_the_profile_s_number(make_parts_workspace, tolerance, words):
+    workspace = make_parts_workspace(constraint_tolerance=tolerance)
+    assert words in DpNetDeviations().deviations(workspace)[-1].here
 
 
 def test_score_cam_with_aligned_corners_weighs_as_the_grad_cam_package_does(make_workspace):
