@@ -64,7 +64,8 @@ inline T sum(V<T> value) {
   return total;
 }
 
-// e^x for least <= x <= 0 (smaller x count as `least`): x = n log 2 + r, Taylor's series for e^r. NaN stays.
+// e^x for least <= x <= 0: x = n log 2 + r, Taylor's series for e^r. NaN stays; other x, as lanes without a part may have,
+// give any number.
 template <class T>
 inline V<T> exponential(V<T> x) {
   using B = Bits<T>;
@@ -73,8 +74,7 @@ inline V<T> exponential(V<T> x) {
   const V<T> r = (x - n * B::high) - n * B::low;
   V<T> value = V<T>{} + T(1);
   for (int k = B::degree; k >= 1; --k) value = value * (r * (T(1) / T(k))) + T(1);
-  const auto scale = (((typename IntegerVector<T>::type)turns) << B::mantissa) +
-                     (typename B::integer(B::bias) << B::mantissa);
+  const auto scale = (((typename IntegerVector<T>::type)turns) + B::bias) << B::mantissa;
   return value * (V<T>)scale;
 }
 
