@@ -64,7 +64,7 @@ inline T sum(V<T> value) {
   return total;
 }
 
-// e^x for least <= x <= 0: x = n log 2 + r, Taylor's series for e^r. NaN stays; other x, as lanes without a part may have,
+// e^x for least <= x <= 0: x = n log 2 + r, Taylor's series for e^r. NaN stays; other x, as lanes without a part have,
 // give any number.
 template <class T>
 inline V<T> exponential(V<T> x) {
