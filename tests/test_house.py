@@ -111,6 +111,33 @@ def test_both_kernels_have_the_same_files_for_the_same_role() -> None:
         assert roles <= {path.stem for path in (ROOT / folder).glob("*.py")}, folder
 
 
+def needs_a_gpu(condition: str) -> bool:
+    """Whether tests are skipped under this condition because there is no GPU, or only one."""
+    names = ("cuda.is_available", "cuda.device_count", "cuda_obstacle")
+    return any(name in condition for name in names) and not condition.startswith("not cuda_obstacle")
+
+
+def skipping_conditions(path: Path) -> list[str]:
+    """Conditions of `skipif` marks and of branches that call `skip`."""
+    found = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("skipif"):
+            found.append(ast.unparse(node.args[0]))
+        elif isinstance(node, ast.If) and "pytest.skip(" in ast.unparse(node):
+            found.append(ast.unparse(node.test))
+    return found
+
+
+def test_every_test_that_is_skipped_without_a_gpu_is_in_a_file_that_gpu_sh_runs() -> None:
+    assert "find tests -name 'test_*_gpu.py'" in (ROOT / "reproduce/gpu.sh").read_text(encoding="utf-8")
+    files = {
+        path.name
+        for path in (ROOT / "tests").rglob("*.py")
+        if any(map(needs_a_gpu, skipping_conditions(path)))
+    }
+    assert len(files) > 2 and [name for name in files if not name.endswith("_gpu.py")] == []
+
+
 def test_no_file_is_longer_than_300_lines() -> None:
     kinds = ("opticam/**/*.py", "dpnet/**/*.py", "reproduce/**/*.py", "csrc/**/*.*")
     lengths = {

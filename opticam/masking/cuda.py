@@ -1,6 +1,6 @@
 """Registers the Triton implementations for CUDA tensors; Triton itself is imported on first use.
 
-float64 tensors, and machines where Triton cannot be imported, take the implementation in plain PyTorch.
+float64 tensors, and machines where Triton cannot run, take the implementation in plain PyTorch.
 """
 
 from __future__ import annotations
@@ -17,11 +17,14 @@ from torch.library import Library
 
 @lru_cache(maxsize=1)
 def triton_reason() -> str:
-    """Why the Triton kernels cannot be used; "" when they can."""
+    """Why the Triton kernels cannot be used; "" when they can. Where there is a GPU, it is asked for."""
     try:
         import triton
+
+        if torch.cuda.is_available() and not torch.compiler.is_dynamo_compiling():
+            triton.runtime.driver.active.get_current_target()  # builds what launches, with a C compiler
     except Exception as error:  # a Triton that does not fit this machine can fail in its own ways
-        return f"Triton cannot be imported ({type(error).__name__}: {error})"
+        return f"Triton cannot run here ({type(error).__name__}: {error})"
     oldest = (3, 6)
     version = tuple(int(part) for part in triton.__version__.split(".")[:2])
     return "" if version >= oldest else f"Triton {triton.__version__} is older than 3.6"

@@ -9,6 +9,8 @@ from torch import Tensor
 
 ALIGNED = 15
 """Bits of an address that are zero where it is a multiple of 16 bytes, which kernels are compiled for."""
+MOST = 65_535
+"""Blocks of a grid that CUDA launches along y, and along z."""
 
 
 class Launch:
@@ -17,11 +19,17 @@ class Launch:
     The kernel's parameters are tensors, then `scalars`, then constants, by whose names `constants` gives them;
     `constants` may hold Triton's options (num_warps) too. The tensors' device must not change; tensors of other
     dtypes than the first call's, or off 16 bytes, go through the binder, which compiles for what it is given.
+    Raises ValueError for a grid of more than `MOST` blocks along y or z: of images of 67 million pixels and more.
     """
 
     def __init__(
         self, kernel: Any, grid: tuple[int, ...], scalars: tuple[int, ...] = (), /, **constants: float
     ) -> None:
+        if max(grid[1:], default=0) > MOST:
+            raise ValueError(
+                f"images, features: too large for Triton's kernels, whose grid would be {grid} where CUDA takes {MOST} "
+                'along y and z; backend="eager" takes them'
+            )
         self.kernel, self.grid, self.scalars, self.constants = kernel, grid, scalars, constants
         self._grid = (*grid, 1, 1)[:3]
         self._compiled: tuple[Any, ...] | None = None

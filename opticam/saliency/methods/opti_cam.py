@@ -68,7 +68,8 @@ class OptiCAM(SaliencyMethod):
         App. A); None runs all iterations. Other than in the authors' code, no image stops another.
     precision: "float64" to compute on a float64 copy of the network, so that machines agree; None for its own.
     cuda_graph: on a GPU, record the iteration once and replay it for this and smaller batches; the graph
-        keeps the memory of one iteration. Callable targets run without.
+        keeps the memory of one iteration. Callable targets run without. Where it cannot be recorded, as where the
+        network reads a number back from the GPU, a warning says why, and from then on the method runs without.
     """
 
     def __init__(
@@ -152,12 +153,18 @@ class OptiCAM(SaliencyMethod):
             "normalization": self.normalization,
             "stop_change": self.stop_change,
         }
-        if not (self.cuda_graph and images.is_cuda and isinstance(score, ClassScore)):
-            return Ascent(self.classifier, features, images, score, **options)
-        if self._captured is None or not self._captured.fits(features, images):
-            self._captured = CapturedAscent(self.classifier, features, images, score, **options)
-        self._captured.restart(features, images, score.ids)
-        return self._captured
+        if self.cuda_graph and images.is_cuda and isinstance(score, ClassScore):
+            if self._captured is None or not self._captured.fits(features, images):
+                self._captured = None  # its memory is free before more is taken
+                try:
+                    self._captured = CapturedAscent(self.classifier, features, images, score, **options)
+                except Exception as error:  # a foreign network can refuse to be recorded in any way
+                    self.cuda_graph = False
+                    _warn_of_recording(error)
+            if self._captured is not None:
+                self._captured.restart(features, images, score.ids)
+                return self._captured
+        return Ascent(self.classifier, features, images, score, **options)
 
     def _features(self, images: torch.Tensor) -> torch.Tensor:
         """The feature maps [B,K,h,w] that u weighs."""
@@ -182,6 +189,14 @@ def _warn_of_rounding(features: torch.Tensor) -> None:
             "rounding; take relu_features=True or another layer",
             stacklevel=5,  # the caller of the method
         )
+
+
+def _warn_of_recording(error: Exception) -> None:
+    warnings.warn(
+        f"cuda_graph: the iteration cannot be recorded and runs step by step ({type(error).__name__}: {error})",
+        RuntimeWarning,
+        stacklevel=5,  # the caller of the method
+    )
 
 
 def _check_choice(name: str, value: str, choices: Collection[str]) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 import torch
 
+from opticam.acceleration.prepared_network import fingerprint
 from opticam.classifier import Classifier
 from opticam.saliency.optimisation.ascent import Ascent
 from opticam.saliency.targets import ClassScore
@@ -21,6 +24,7 @@ class CapturedAscent(Ascent):
 
     The first batch sets the size. The last image fills the rest of a smaller one, which changes nothing for
     the others. capture=False runs the same steps without a graph, on any device.
+    Raises whatever a step raises that cannot be recorded, as where the network makes the host wait for the GPU.
     """
 
     score: ClassScore
@@ -37,23 +41,20 @@ class CapturedAscent(Ascent):
     ) -> None:
         own_score = replace(score, ids=score.ids.clone())
         super().__init__(classifier, features.clone(), images.clone(), own_score, **options)
-        self._addresses = self._parameter_addresses()
-        self._run: Callable[[], None] = super().step
-        if capture:
-            self._graph = self._capture()
-            self._run = self._graph.replay
+        self._run: Callable[[], None] = self._capture().replay if capture else super().step
+        self._network = self._fingerprint()
 
     def step(self) -> None:
         """One update of u by replaying the graph."""
         self._run()
 
     def fits(self, features: torch.Tensor, images: torch.Tensor) -> bool:
-        """Whether the recorded step can run this batch: shapes, dtypes, and the network's tensors."""
+        """Whether the recorded step can run this batch: shapes, dtypes, and the network as it was."""
         same = all(
             new.shape[1:] == own.shape[1:] and new.dtype == own.dtype and new.device == own.device
             for new, own in ((features, self.features), (images, self.images))
         )
-        return same and len(images) <= len(self.images) and self._addresses == self._parameter_addresses()
+        return same and len(images) <= len(self.images) and self._network == self._fingerprint()
 
     @torch.no_grad()
     def restart(self, features: torch.Tensor, images: torch.Tensor, ids: torch.Tensor) -> None:
@@ -68,17 +69,37 @@ class CapturedAscent(Ascent):
         self.read_image()
 
     def _capture(self) -> torch.cuda.CUDAGraph:
-        side = torch.cuda.Stream()
-        side.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(side):
-            for _ in range(WARM_UP):
-                super().step()
-        torch.cuda.current_stream().wait_stream(side)
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
-            super().step()
+        with torch.cuda.device(self.images.device):  # what other devices do is not recorded
+            graph, side = torch.cuda.CUDAGraph(), torch.cuda.Stream()
+            side.wait_stream(torch.cuda.current_stream())
+            try:
+                with torch.cuda.stream(side):  # a recording that fails leaves its stream the current one
+                    for _ in range(WARM_UP):
+                        super().step()
+                    with refusing_to_wait():
+                        super().step()
+                    with torch.cuda.graph(graph, stream=side):
+                        super().step()
+            finally:
+                torch.cuda.synchronize()  # after a failure the tensors go, and other streams may get their memory
         return graph
 
-    def _parameter_addresses(self) -> tuple[int, ...]:
+    def _fingerprint(self) -> tuple[object, ...]:
         with self.classifier.running(self.images) as prepared:
-            return tuple(parameter.data_ptr() for parameter in prepared.network.parameters())
+            return fingerprint(prepared.network, values=False)
+
+
+@contextmanager
+def refusing_to_wait() -> Iterator[None]:
+    """Inside, PyTorch raises RuntimeError where the host would wait for the GPU, as in `.item()`.
+
+    What waits cannot be recorded, and a recording that fails can leave PyTorch's memory and random numbers unusable.
+    """
+    mode = torch.cuda.get_sync_debug_mode()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # PyTorch says once that it does not notice everything
+        torch.cuda.set_sync_debug_mode("error")
+    try:
+        yield
+    finally:
+        torch.cuda.set_sync_debug_mode(mode)

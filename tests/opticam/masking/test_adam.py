@@ -44,3 +44,12 @@ def test_first_step_moves_every_logit_by_the_rate():
 def test_bad_features_are_named():
     with pytest.raises(ValueError, match="features have shape"):
         MaskOptimizer(torch.rand(2, 0, 3, 3), torch.rand(2, 3, 9, 9))
+
+
+@pytest.mark.parametrize("shape", [(1, 3, 9, 9), (2, 1, 9, 9), (2, 3, 9, 8), (2, 3, 81), ()])
+def test_a_gradient_of_another_shape_is_named_and_changes_nothing(shape):
+    optimizer = MaskOptimizer(torch.rand(2, 4, 3, 3), torch.rand(2, 3, 9, 9))
+    optimizer.mask()
+    with pytest.raises(ValueError, match=r"grad_masked has shape .*; accepted: the images' \(2, 3, 9, 9\)"):
+        optimizer.step(torch.ones(shape))
+    assert optimizer.logits_u.count_nonzero() == 0 and optimizer.iteration == 0

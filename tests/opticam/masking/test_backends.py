@@ -1,3 +1,7 @@
+import re
+import sys
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -31,19 +35,74 @@ def test_report_has_a_line_for_each_operation_and_device():
         assert sum(line.startswith(f"{name} on ") for line in report) == 2
 
 
-def test_triton_that_cannot_be_imported_falls_back_and_warns(monkeypatch):
+class FakeDriver:
+    """Stands for Triton's, whose `active` is built with a C compiler when it is first asked for."""
+
+    def __init__(self, error=None):
+        self.error, self.asked = error, 0
+
+    @property
+    def active(self):
+        self.asked += 1
+        if self.error:
+            raise self.error
+        return SimpleNamespace(get_current_target=lambda: None)
+
+
+@pytest.fixture
+def driver_on(monkeypatch):
+    """Where a GPU is said to be, or not, and what Triton's driver does; nothing is remembered."""
+    triton = pytest.importorskip("triton", reason="Triton is not installed on this platform")
+
+    def machine(gpu, error=None):
+        driver = FakeDriver(error)
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
+        monkeypatch.setattr(triton.runtime, "driver", driver)
+        forget()
+        return driver
+
+    yield machine
+    forget()
+
+
+def forget():
+    cuda.triton_reason.cache_clear()
     cuda.warn_once.cache_clear()
+
+
+def on_cuda():
+    """What is registered for CUDA where the plain implementation answers "plain"."""
     registered = {}
+    library = SimpleNamespace(impl=lambda name, function, key: registered.update({(name, key): function}))
+    cuda.register(library, "step_masks", lambda *_: "plain")
+    return registered["step_masks", "CUDA"]
 
-    class FakeLibrary:
-        def impl(self, name, function, key):
-            registered[name, key] = function
 
-    monkeypatch.setattr(cuda, "triton_reason", lambda: "it is missing")
-    cuda.register(FakeLibrary(), "step_masks", lambda *_: "plain")
-    with pytest.warns(RuntimeWarning, match="plain PyTorch on CUDA: it is missing"):
-        assert registered["step_masks", "CUDA"](torch.zeros(1)) == "plain"
-    cuda.warn_once.cache_clear()
+def test_triton_without_a_compiler_falls_back_and_warns_once(driver_on):
+    driver = driver_on(True, RuntimeError("Failed to find C compiler"))
+    reason = "Triton cannot run here (RuntimeError: Failed to find C compiler)"
+    with pytest.warns(RuntimeWarning, match=re.escape(f"plain PyTorch on CUDA: {reason}")) as told:
+        assert [on_cuda()(torch.zeros(1)) for _ in range(3)] == ["plain"] * 3
+    assert len(told) == 1 and driver.asked == 1
+    assert backends.automatic("cuda") == ("eager", reason)
+    with pytest.raises(RuntimeError, match="Failed to find C compiler"):
+        backends.choose("triton", torch.device("cuda"))
+
+
+def test_triton_that_runs_is_taken_and_is_asked_once_and_never_without_a_gpu(driver_on):
+    for gpu in (True, False):
+        driver = driver_on(gpu)
+        assert [backends.automatic("cuda") for _ in range(2)] == [("triton", "")] * 2
+        assert driver.asked == gpu
+
+
+def test_triton_that_cannot_be_imported_falls_back(driver_on, monkeypatch):
+    driver_on(True)
+    monkeypatch.setitem(sys.modules, "triton", None)
+    with pytest.warns(
+        RuntimeWarning, match=r"plain PyTorch on CUDA: Triton cannot run here \(ModuleNotFound"
+    ):
+        assert on_cuda()(torch.zeros(1)) == "plain"
 
 
 @pytest.mark.parametrize("normalization", reference.NORMALIZATIONS)

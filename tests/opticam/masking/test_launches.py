@@ -102,6 +102,33 @@ def test_tensors_off_sixteen_bytes_go_through_the_binder(stream):
     assert len(kernel.bound) == 3 and len(kernel.ran) == 1
 
 
+def planned(kind, height, count=2):
+    """The plan of one image of `height` rows of 1024 pixels."""
+    plans = pytest.importorskip("opticam.masking.triton.plans", reason="Triton is not installed here")
+    features, images, float32 = torch.Size((1, 8, 7, 7)), torch.Size((1, 3, height, 1024)), torch.float32
+    if kind == "forward":
+        return plans.forward_plan(features, images, False, "range", (float32,) * 3, torch.device("cpu"))
+    if kind == "backward":
+        sizes = features, images, False, "range", (float32,) * 3, torch.device("cpu")
+        return plans.backward_plan(*sizes, True, False, None, False)
+    if kind == "channel":
+        return plans.channel_plan(features, 0, images, count, (float32,) * 3, 0)
+    return plans.step_plan(images, count, (0, 0, 0, 0), (torch.int64, float32, torch.int64), 0)
+
+
+@pytest.mark.parametrize("kind", ["forward", "backward", "channel", "step"])
+def test_images_beyond_cudas_grid_are_refused_by_name(kind):
+    """Programs of 1024 pixels, along an axis of at most 2^16 - 1."""
+    planned(kind, 2**16 - 1)
+    with pytest.raises(ValueError, match=r'images, features: too large .* backend="eager"'):
+        planned(kind, 2**16)
+
+
+@pytest.mark.parametrize("kind", ["channel", "step"])
+def test_more_masks_than_that_are_planned(kind):
+    assert planned(kind, 8, count=2**16).grid[0] == 2**16
+
+
 def test_the_short_way_is_for_cuda_tensors_only():
     features, logits_u, images = torch.rand(2, 3, 4, 4), torch.zeros(2, 3), torch.rand(2, 3, 8, 8)
     assert not direct.possible(features, logits_u, images)

@@ -99,10 +99,11 @@ def test_opcheck_and_compile():
     features, logits_u, images = make(SIZES[2])
     logits_u.requires_grad_()
     opcheck(torch.ops.opticam.saliency_mask, (features, logits_u, images, "range"))
-    compiled = torch.compile(lambda *t: saliency_mask(*t)[0].sin(), fullgraph=True)
-    torch.testing.assert_close(
-        compiled(features, logits_u, images), saliency_mask(features, logits_u, images)[0].sin()
-    )
+    for backend in ("auto", "triton"):
+        compiled = torch.compile(lambda *t, b=backend: saliency_mask(*t, backend=b)[0].sin(), fullgraph=True)
+        torch.testing.assert_close(
+            compiled(features, logits_u, images), saliency_mask(features, logits_u, images)[0].sin()
+        )
 
 
 def test_cpp_on_the_gpu_raises_with_the_reason():

@@ -139,6 +139,25 @@ def test_a_run_times_every_layer_and_the_next_has_nothing_to_do(tmp_path, monkey
     assert (tmp_path / "host_overhead_cpu.svg").is_file()
 
 
+def test_the_gpu_s_own_time_is_not_the_host_s(monkeypatch):
+    """By a clock on which a call takes the host 1 ms, and the GPU 3 ms, after all that was submitted before."""
+    now, ready, waiting = [0.0], [0.0], [0]
+
+    def call():
+        now[0], waiting[0] = now[0] + 0.001, waiting[0] + 1
+        ready[0] = max(now[0], ready[0]) + 0.003
+        assert waiting[0] <= overhead.IN_A_ROW < 50
+
+    def synchronize():
+        now[0], waiting[0] = max(now[0], ready[0]), 0
+
+    monkeypatch.setattr(overhead.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(torch.cuda, "synchronize", synchronize)
+    times = overhead.host_milliseconds(call, 0.5)
+    assert len(times) > 3 and times == pytest.approx([1.0] * len(times))
+    assert now[0] >= ready[0]
+
+
 def test_ratios_are_of_medians():
     rows = pd.DataFrame(
         {

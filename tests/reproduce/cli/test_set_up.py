@@ -128,3 +128,51 @@ def test_gpu_sh_gives_its_set_up_no_more_than_all_the_time(tree):
     said, status = bash(tree, "reproduce/gpu.sh", "out")
     assert status == 1 and "set-up: exit status 124" in said
     assert time.monotonic() - begin < 40
+
+
+def fake_program(tree, name, body=""):
+    """A program that notes its arguments in `calls`, then does as the body says."""
+    program = tree / "bin" / name
+    program.parent.mkdir(exist_ok=True)
+    program.write_text(f'#!/usr/bin/env bash\necho {name} $* >>"{tree}/calls"\n{body}\n')
+    program.chmod(0o755)
+    return program
+
+
+def test_gpu_sh_checks_before_it_measures_and_repeats_only_what_did_not_pass(tree):
+    """With a Python, a sanitizer and a profiler that note what they are asked for; `broken` names what fails."""
+    (tree / "tests").mkdir()
+    for test in ("test_a_gpu.py", "test_b.py"):
+        (tree / "tests" / test).write_text("")
+    broken = tree / "broken"
+    broken.write_text("similarity.sanitize")
+    python = fake_program(
+        tree,
+        "python",
+        f"if [ $1 = -c ]; then echo facts $(cat '{tree}/setup.py'); exit; fi\n"
+        f"case $* in *$(cat '{broken}')*) exit 1; esac",
+    )
+    fake_program(tree, "compute-sanitizer", 'while [ "$1" != -m ]; do shift; done\npython "$@"')
+    fake_program(tree, "ncu")
+    add_to_environment(tree, f"prepare() {{ PYTHON='{python}'; }}\n")
+
+    def run():
+        """What it says, its status, and which checks run, all of them before the first benchmark."""
+        (tree / "calls").unlink(missing_ok=True)
+        said, status = bash(tree, "reproduce/gpu.sh", "out", PATH=f"{tree / 'bin'}:{os.environ['PATH']}")
+        calls = (tree / "calls").read_text().splitlines()
+        kinds = ["-m pytest" in call or "sanitize" in call for call in calls if "-c import" not in call]
+        assert sorted(kinds, reverse=True) == kinds, calls
+        checks = [call for call in calls if "-m pytest" in call or call.startswith("compute-sanitizer")]
+        return said, status, [check.split("benchmarks.")[-1] for check in checks]
+
+    said, status, checks = run()
+    assert status == 1 and "similarity under memcheck: exit status 1" in said
+    assert checks[0].endswith(" tests/test_a_gpu.py") and "test_b" not in checks[0]
+    assert checks[1:] == ["masking.sanitize", "similarity.sanitize"] * 2
+    broken.write_text("nothing")
+    assert run()[1:] == (0, ["similarity.sanitize"] * 2)
+    said, status, checks = run()
+    assert (status, checks) == (0, []) and "== GPU tests: passed before" in said.splitlines()
+    (tree / "setup.py").write_text("changed")
+    assert len(run()[2]) == 5
