@@ -36,7 +36,7 @@ from dpnet.model.recipes import GlobalRecipe
 from dpnet.similarity import backend_report
 from dpnet.training.candidates import global_candidates, part_candidates
 from dpnet.training.processes import first_process_first, join_processes, leave_processes, rank, world_size
-from dpnet.training.runs import Run, origin, summary, train_runs
+from dpnet.training.runs import Run, check_regions, origin, summary, train_runs
 from dpnet.training.saving import ModelCard, load_model
 from dpnet.training.selection import choose
 from opticam.classifier import Classifier
@@ -51,6 +51,8 @@ def train(options: argparse.Namespace) -> None:
     with first_process_first():
         data = data_from.open(options.cache)
         backbone = backbone_from.open(options.cache).to(device)
+        image_size = size_of(data.train[0][0])
+        check_regions(planned, size_of(backbone.features(torch.zeros(1, 3, *image_size, device=device))))
         features = open_features(
             backbone,
             backbone_from,
@@ -71,7 +73,7 @@ def train(options: argparse.Namespace) -> None:
         card,
         options.output,
         device=device,
-        grid=cell_grid(backbone, size_of(data.train[0][0])),
+        grid=cell_grid(backbone, image_size),
         progress=rank() == 0,
     )
     if rank() == 0:

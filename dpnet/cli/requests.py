@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from typing import Any
 
 from dpnet.cli.options import CONSTRAINT_NAMES, SELECTED
 from dpnet.data.sources import BackboneSource, DataSource
 from dpnet.model.recipes import GlobalRecipe, PartRecipe
 from dpnet.model.regions import RegionScheme
-from dpnet.training.runs import Run
+from dpnet.training.runs import Run, check_seeds
 from dpnet.training.settings import ConstraintWeights, TrainingSettings
 from opticam.cli.options import pixel_options
 
@@ -30,7 +31,6 @@ def runs(options: argparse.Namespace) -> list[Run]:
     given = _given(
         epochs=options.epochs,
         batch_size=options.batch_size,
-        learning_rate_parts=options.lr_parts,
         learning_rate_classifier=options.lr_classifier,
         weight_decay=options.weight_decay,
         label_smoothing=options.label_smoothing,
@@ -39,9 +39,12 @@ def runs(options: argparse.Namespace) -> list[Run]:
     settings = TrainingSettings(**given)
     if options.select is not None:
         _check_selection(options)
-    parts = Run(
-        "parts", part_recipe(options), settings.with_constraints(constraint_weights(options.constraints))
-    )
+    check_seeds(options.seeds)
+    of_parts: dict[str, Any] = {
+        "constraints": constraint_weights(options.constraints)
+    }  # which Global does not read
+    of_parts |= _given(learning_rate_parts=options.lr_parts)
+    parts = Run("parts", part_recipe(options), replace(settings, **of_parts))
     if options.no_baseline:
         return [parts]
     recipe = GlobalRecipe(**_given(x_norm=options.x_norm, centre=options.centre))

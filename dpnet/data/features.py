@@ -117,9 +117,11 @@ def extract_layers(
 
     Shards already in a folder are kept, so an interrupted call goes on where it stopped; each shard appears
     under its name only when complete. ``workers`` processes read the pictures, this one where 0.
-    Raises ValueError when a folder holds features of something else, the data set has another length, or the manifests
-    cut it differently.
+    Raises ValueError when a folder holds features of something else, the data set has another length, the manifests
+    cut it differently, or ``workers`` is negative.
     """
+    if workers < 0:
+        raise ValueError(f"workers is {workers}; it must be at least 0")
     cuts = {(manifest.num_images, manifest.shard_size) for manifest in folders.values()}
     if len(cuts) > 1:
         raise ValueError(

@@ -50,13 +50,25 @@ class DataSource:
 
 @dataclass(frozen=True)
 class BackboneSource:
-    """A frozen network: a torchvision or timm name or "package.module:function", or a sample network by name."""
+    """A frozen network: a torchvision or timm name or "package.module:function", or a sample network by name.
+
+    Raises ValueError for weights, mean or std of a sample network, which has its own.
+    """
 
     name: str
     weights: str | None = "default"
     target_layer: str | None = None
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if self.name not in SAMPLE_NETWORKS:
+            return
+        for option, own in (("weights", "default"), ("mean", None), ("std", None)):
+            if getattr(self, option) != own:
+                raise ValueError(
+                    f"{option} is {getattr(self, option)!r}; the sample network {self.name} has its own"
+                )
 
     def open(self, cache_dir: Path) -> Classifier:
         """The backbone; a sample network is trained on first use. Errors as in `load_backbone`."""

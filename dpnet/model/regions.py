@@ -19,7 +19,7 @@ class RegionScheme:
     ``name`` is "cells" (k = 1, every position), "squares" (every k that fits) or "pyramid" (the k listed in
     ``sizes``). ``x_norm`` "l2" makes every region a unit vector, "none" keeps the network's own magnitudes.
     The paper states neither its regions nor their normalisation; these are choices of this project.
-    Raises ValueError for an unknown name or norm, and for ``sizes`` that do not belong to the scheme.
+    Raises ValueError for an unknown name or norm, for a pyramid without ``sizes``, and for ``sizes`` of another scheme.
     """
 
     name: str = "cells"
@@ -31,7 +31,9 @@ class RegionScheme:
             raise ValueError(f"name is {self.name!r}; accepted: {', '.join(SCHEMES)}")
         if self.x_norm not in NORMS:
             raise ValueError(f"x_norm is {self.x_norm!r}; accepted: {', '.join(NORMS)}")
-        if (self.name == "pyramid") != bool(self.sizes):
+        if self.name == "pyramid" and not self.sizes:
+            raise ValueError("sizes is empty; a pyramid needs its window sizes, such as 1, 3 and 5")
+        if self.name != "pyramid" and self.sizes:
             raise ValueError(f"sizes is {self.sizes!r} with scheme {self.name!r}; only a pyramid lists sizes")
         if any(size < 1 for size in self.sizes):
             raise ValueError(f"sizes is {self.sizes!r}; every window size must be at least 1")

@@ -22,7 +22,7 @@ from dpnet.training.checkpoint import load_checkpoint, save_checkpoint
 from dpnet.training.diagnostics import early_diagnostics
 from dpnet.training.losses import batch_loss
 from dpnet.training.processes import mean_over_processes, rank, world_size
-from dpnet.training.settings import TrainingSettings
+from dpnet.training.settings import SEEDS, TrainingSettings
 
 
 @dataclass
@@ -117,7 +117,7 @@ def train_epoch(
     """
     start, device = time.perf_counter(), next(model.parameters()).device
     processes, this = world_size(), rank()
-    generator = torch.Generator().manual_seed(settings.seed * 1_000_003 + epoch)
+    generator = torch.Generator().manual_seed((settings.seed * 1_000_003 + epoch) % SEEDS.stop)
     blocks = shuffled_blocks(len(labels), block_size(features), settings.batch_size, generator)
     steps = sum(map(len, blocks))
     sums: dict[str, Tensor] = {}

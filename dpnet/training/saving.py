@@ -24,7 +24,11 @@ WEIGHTS_NAME, CARD_NAME = "model.safetensors", "model.json"
 
 @dataclass(frozen=True)
 class ModelCard:
-    """What a model was trained on and how; ``results`` holds what was measured then."""
+    """What a model was trained on and how; ``results`` holds what was measured then.
+
+    ``settings`` of a run has, by name, `TrainingSettings`, recipe, the features' manifest, and hashes of labels and of
+    the test pictures.
+    """
 
     backbone: BackboneSource
     data: DataSource

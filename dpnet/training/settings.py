@@ -10,6 +10,7 @@ import torch
 
 from dpnet.model.constraints import CLASS_SPECIFICITY_MODES
 
+SEEDS = range(2**63)  # what PyTorch's generators take, without those that stand for others
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float64": torch.float64}
 
 
@@ -87,6 +88,8 @@ class TrainingSettings:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be finite and not negative")
         if not 0 <= self.label_smoothing <= 1:
             raise ValueError(f"label_smoothing is {self.label_smoothing}; it must be in [0,1]")
+        if self.seed not in SEEDS:
+            raise ValueError(f"seed is {self.seed}; it must be in [0, 2^63)")
         if self.precision not in PRECISIONS:
             raise ValueError(f"precision is {self.precision!r}; accepted: {', '.join(PRECISIONS)}")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 
 UNITS = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 LEVELS = ("exact", "fast", "half")
@@ -41,7 +42,9 @@ def add_device_option(parser: argparse.ArgumentParser) -> None:
 
 def add_memory_options(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
     """How pictures and frozen features are read."""
-    parser.add_argument("--workers", type=int, default=0, help="processes that read pictures; default 0")
+    parser.add_argument(
+        "--workers", type=partial(at_least, 0), default=0, help="processes that read pictures; default 0"
+    )
     parser.add_argument(
         "--memory",
         type=_bytes,

@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 import os
+import platform
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+_MACHINE = platform.node()
+"""Named in temporary files beside the process: several machines may share a folder."""
+
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
     """A name beside ``path`` to write to, its folder made; the file takes its place at the end, synchronised to disk.
 
-    Where the block fails nothing is left of it, and a file that was there before stays. What the machine refuses is
-    an ``OSError``, whatever library wrote.
+    Where the block fails nothing is left of it, and a file that was there before stays. What a killed process has left
+    goes when another one of the same machine writes into the folder. What the machine refuses is an ``OSError``,
+    whatever library wrote.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    _drop_leftovers(path.parent)
     # Not tempfile's: a file replaces another in one step only from the same folder.
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
+    temporary = path.with_name(f"{path.name}.{_MACHINE}.{os.getpid()}.part")
     try:
         temporary.touch()
         mode = (
@@ -40,6 +47,26 @@ def whole_file(path: Path) -> Iterator[Path]:
         raise OSError(f"{path}: {error}") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@lru_cache  # a folder may hold many files
+def _drop_leftovers(folder: Path) -> None:
+    """Remove the temporary files of this machine's processes that are no more."""
+    for path in folder.glob(f"*.{_MACHINE}.*.part"):
+        process = path.suffixes[-2].removeprefix(".")
+        if process.isdecimal() and not _lives(int(process)):
+            with suppress(OSError):  # it is in nobody's way
+                path.unlink()
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # another user's
+        pass
+    return True
 
 
 def write_text(path: Path, text: str) -> None:

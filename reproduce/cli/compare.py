@@ -7,6 +7,7 @@ import argparse
 import pandas as pd
 
 from reproduce.cli.opening import select, workspace
+from reproduce.cli.options import command_line
 from reproduce.experiments.outcome import Outcome, compare_outcomes, outcomes
 from reproduce.tables.cells import KEYS
 from reproduce.tables.comparison import COMPARED
@@ -32,6 +33,9 @@ def run(options: argparse.Namespace) -> int:
     compared = compare_outcomes(outcomes(given, select(options.only, given.profile)), folder)
     _print_differences(compared)
     print(summary(compared))
+    if status(compared) == NOTHING and given.profile.limit and not options.folder:
+        other = command_line(options, "compare", "FOLDER")
+        print(f"the published tables are of the whole profile; give those of another first look: {other}")
     return status(compared)
 
 

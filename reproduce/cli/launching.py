@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import torch
 from torch.distributed.elastic.utils.distributed import get_free_port
+from torch.multiprocessing import _prctl_pr_set_pdeathsig  # type: ignore[attr-defined]  # of C++
 from torch.multiprocessing.spawn import ProcessContext, ProcessExitedException, start_processes
 
 from opticam.cli.ending import INTERRUPTED, TERMINATED, Terminated
@@ -35,7 +36,7 @@ def launch(work: Callable[[], int], processes: int) -> int:
     threads = int(os.environ.get("OMP_NUM_THREADS") or max(1, cores // processes))
     # Copies need not load the libraries again. Where a system's own libraries forbid it they are started anew.
     method = "fork" if sys.platform == "linux" else "spawn"
-    arguments = (work, processes, get_free_port(), threads)
+    arguments = (work, processes, get_free_port(), threads, os.getpid())
     context = start_processes(_rank, arguments, processes, join=False, start_method=method)
     # The processes say themselves what went wrong.
     logging.getLogger("torch.multiprocessing.spawn").setLevel(logging.CRITICAL)
@@ -50,7 +51,11 @@ def launch(work: Callable[[], int], processes: int) -> int:
     return 0
 
 
-def _rank(rank: int, work: Callable[[], int], processes: int, port: int, threads: int) -> None:
+def _rank(rank: int, work: Callable[[], int], processes: int, port: int, threads: int, launcher: int) -> None:
+    # On Linux, when the launcher is killed. PyTorch has SIGINT sent, which is ignored in the background of a shell.
+    _prctl_pr_set_pdeathsig(signal.SIGTERM)
+    if os.getppid() != launcher:
+        raise Terminated
     os.environ |= {
         "RANK": str(rank),
         "LOCAL_RANK": str(rank),

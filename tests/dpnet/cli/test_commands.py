@@ -100,6 +100,56 @@ def test_a_second_call_does_nothing_twice(world, capsys):
     assert "parts    test" in capsys.readouterr().out
 
 
+def results(folder):
+    """The table of a folder, without the seconds."""
+    return pd.read_csv(folder / "results.csv").drop(columns="seconds")
+
+
+def test_the_table_has_the_models_of_earlier_calls_with_the_same_recipe_and_data(world, capsys):
+    expected, root = results(world / "runs"), world / "little_by_little"
+    shutil.copytree(world / "data", root / "data")
+
+    def train(*more):
+        assert main(train_arguments(world, "--output", root, "--data", root / "data", *more)) == 0
+        return results(root), capsys.readouterr().out
+
+    train("--seeds", 1)
+    train("--seeds", 0, "--no-baseline")
+    shutil.copytree(root / "parts-seed0", root / "parts-seed0-copy")
+    table, out = train("--seeds", 0)
+    pd.testing.assert_frame_equal(table, expected, check_exact=True)
+    for method, rows in expected.groupby("method"):
+        accuracies = rows["test_accuracy"].to_numpy()
+        mean, spread = accuracies.mean(), accuracies.std(ddof=1)
+        assert f"{method:8} test {mean:.2f} +- {spread:.2f} %, 2 seeds" in out
+    table, _ = train("--seeds", 0, "--no-baseline")
+    pd.testing.assert_frame_equal(table, expected, check_exact=True)
+    table, out = train("--seeds", 2, "--initialisation", "random")  # Global's recipe is what it was
+    assert table[["method", "seed"]].values.tolist() == [["global", n] for n in (0, 1, 2)] + [["parts", 2]]
+    assert "3 seeds" in out and "1 seeds" in out
+    (root / "data/test/dark/1.png").unlink()
+    table, _ = train("--seeds", 1)
+    assert table[["method", "seed"]].values.tolist() == [["global", 1], ["parts", 1]]
+
+
+def test_a_rate_that_the_baseline_does_not_read_leaves_its_checkpoints_alone(world, capsys):
+    output = world / "rates"
+    words = ("--output", output, "--seeds", 0)
+    assert main(train_arguments(world, *words)) == 0
+    trained = (output / "global-seed0/checkpoint.pt").read_bytes()
+    shutil.rmtree(output / "parts-seed0")
+    assert main(train_arguments(world, *words, "--lr-parts", 0.5)) == 0
+    assert (output / "global-seed0/checkpoint.pt").read_bytes() == trained
+    assert load_model(output / "parts-seed0")[1].settings["learning_rate_parts"] == 0.5
+
+
+def test_windows_that_do_not_fit_are_refused_before_anything_is_made(world, capsys):
+    places = ("--output", world / "none", "--cache", world / "none")
+    assert main(train_arguments(world, *places, "--regions", "pyramid", "--sizes", "1,9")) == 2
+    assert "sizes (1, 9) do not fit a feature map of 3 x 3 cells" in capsys.readouterr().err
+    assert not (world / "none").exists()
+
+
 @pytest.mark.parametrize("model", ["parts-seed0", "global-seed0"])
 def test_evaluate_repeats_the_accuracy_of_training(world, capsys, model):
     assert main(on_model(world, "evaluate", model=model)) == 0
@@ -289,9 +339,30 @@ def test_gallery_writes_a_figure(world, capsys):
         ),
         (lambda w: train_arguments(w, "--backbone", "nothing:here"), "nothing:here cannot be found"),
         (
-            lambda w: train_arguments(w, "--backbone", "sample_vgg", "--layer", "classifier"),
+            lambda w: [
+                "train",
+                "--data",
+                str(w / "data"),
+                "--size=64",
+                "--backbone=sample_vgg",
+                "--layer=classifier",
+            ],
             "expected [B,K,h,w]",
         ),
+        (
+            lambda w: train_arguments(w, "--backbone", "sample_vgg"),
+            "the sample network sample_vgg has its own",
+        ),
+        (lambda w: ["train", "--data=nowhere", "--backbone=sample_vgg", "--mean=0,0,0"], "mean is (0.0"),
+        (lambda w: ["train", "--data=nowhere", "--backbone=sample_vgg", "--std=1,1,1"], "std is (1.0"),
+        (
+            lambda w: train_arguments(w, "--seeds", "0,3,0"),
+            "seeds are 0, 3, 0; expected one or more, each once",
+        ),
+        (lambda w: train_arguments(w, "--seeds=1,-1"), "seeds: -1 is none"),
+        (lambda w: train_arguments(w, f"--seeds={2**63}"), f"seeds: {2**63} is none"),
+        (lambda w: train_arguments(w, "--regions", "pyramid"), "sizes is empty; a pyramid needs"),
+        (lambda w: train_arguments(w, "--sizes", "1,2"), "only a pyramid lists sizes"),
         (lambda w: train_arguments(w, "--layer", "features.99"), "has no layer 'features.99'"),
         (lambda w: train_arguments(w, "--regions", "pyramid", "--sizes", "9"), "do not fit a feature map"),
         (lambda w: train_arguments(w, "--epochs", "5"), "another epochs"),
@@ -329,6 +400,7 @@ def test_user_errors_are_one_line_and_a_status(world, capsys, arguments, message
         ("explain", ["--parts=-1"], "--parts: expected a whole number of at least 1, got '-1'"),
         ("gallery", ["--parts=0"], "--parts: expected a whole number of at least 1, got '0'"),
         ("gallery", ["--pictures=x"], "--pictures: expected a whole number of at least 1, got 'x'"),
+        ("train", ["--workers=-1"], "--workers: expected a whole number of at least 0, got '-1'"),
         ("train", ["--feature-dtype", "float64"], "--feature-dtype: invalid choice: 'float64'"),
         ("evaluate", ["--device", "foo"], "--device: there is no device 'foo' here"),
         ("train", ["--device", "cuda:99"], "--device: there is no device 'cuda:99' here"),
@@ -369,6 +441,11 @@ def test_options_that_are_left_out_are_the_defaults_of_what_they_stand_for():
         Run("global", GlobalRecipe(), TrainingSettings()),
         Run("parts", PartRecipe(), TrainingSettings()),
     ]
+    baseline, parts = runs(
+        build_parser(words).parse_args([*words, "--lr-parts=0.5", "--constraints=balance"])
+    )
+    assert baseline == found[0]  # which reads neither
+    assert parts.settings.learning_rate_parts == 0.5 and parts.settings.constraints.balance > 0
     more = [
         *words,
         "--epochs",

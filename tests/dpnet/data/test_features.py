@@ -70,6 +70,15 @@ def test_processes_that_read_the_pictures_change_nothing(tmp_path, classifier, d
     assert torch.equal(alone[indices], shared[indices]) and torch.equal(alone.labels, shared.labels)
 
 
+def test_a_negative_number_of_processes_is_refused_by_an_empty_and_by_a_filled_cache(
+    tmp_path, classifier, dataset
+):
+    for _ in range(2):
+        with pytest.raises(ValueError, match="workers is -1"):
+            extract_features(classifier, dataset, tmp_path, manifest_of(classifier), workers=-1)
+        extract_features(classifier, dataset, tmp_path, manifest_of(classifier))
+
+
 def test_the_cache_holds_what_the_backbone_gives(tmp_path, classifier, dataset):
     cache = extract_features(classifier, dataset, tmp_path, manifest_of(classifier), batch_size=3)
     images, labels = dataset.tensors

@@ -53,7 +53,7 @@ def test_bfloat16_regions_are_normalised_in_float32():
     [
         ({"name": "grid"}, "name is 'grid'"),
         ({"x_norm": "l1"}, "x_norm is 'l1'"),
-        ({"name": "pyramid"}, "only a pyramid lists sizes"),
+        ({"name": "pyramid"}, "sizes is empty"),
         ({"name": "cells", "sizes": (1, 2)}, "only a pyramid lists sizes"),
         ({"name": "pyramid", "sizes": (0, 1)}, "at least 1"),
     ],

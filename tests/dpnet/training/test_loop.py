@@ -12,6 +12,7 @@ from dpnet.model.regions import RegionScheme
 from dpnet.training.diagnostics import early_diagnostics
 from dpnet.training.loop import build_optimiser, train, train_epoch
 from dpnet.training.losses import batch_loss
+from dpnet.training.runs import train_runs
 from dpnet.training.settings import ConstraintWeights, TrainingSettings
 
 QUICK = {"epochs": 15, "batch_size": 16, "learning_rate_parts": 3e-2, "learning_rate_classifier": 3e-2}
@@ -94,6 +95,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others():
         return model.parts.detach()
 
     assert torch.equal(run(3), run(3)) and not torch.equal(run(3), run(4))
+    assert not torch.equal(run(2**63 - 1), run(2**63 - 2))  # the largest ones
 
 
 @pytest.mark.parametrize(
@@ -237,6 +239,10 @@ def test_the_training_accuracy_is_that_of_the_model_as_it_is_used():
         (lambda f, y: TrainingSettings(label_smoothing=2), "label_smoothing is 2"),
         (lambda f, y: TrainingSettings(learning_rate_parts=float("nan")), "learning_rate_parts is nan"),
         (lambda f, y: TrainingSettings(weight_decay=-1), "weight_decay is -1"),
+        (lambda f, y: TrainingSettings(seed=-1), "seed is -1"),
+        (lambda f, y: TrainingSettings(seed=2**63), f"seed is {2**63}"),
+        (lambda f, y: train_runs([], (1, 1), None, None, None, ""), "seeds are 1, 1"),
+        (lambda f, y: train_runs([], (), None, None, None, ""), "seeds are ; expected one or more"),
         (lambda f, y: ConstraintWeights(assignment=-1), "assignment is -1"),
         (lambda f, y: ConstraintWeights(assignment=float("inf")), "assignment is inf"),
         (lambda f, y: ConstraintWeights.named("sparse"), "constraint 'sparse' is unknown"),

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 
 import pytest
 import torch
@@ -28,6 +29,39 @@ def test_interrupted_writing_leaves_nothing(tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         save_tensors(tmp_path / "file.safetensors", {"a": torch.zeros(3)}, {})
     assert list(tmp_path.iterdir()) == []
+
+
+def writing(path, text, end):
+    """A process that is in the middle of writing a file, and will then do `end`; what tells it to go on."""
+    begun, go_on = os.pipe(), os.pipe()
+    child = os.fork()
+    if not child:
+        try:
+            with whole_file(path) as temporary:
+                temporary.write_text(text)
+                os.write(begun[1], b"1")
+                os.read(go_on[0], 1)
+                end()
+        finally:
+            os._exit(0)
+    os.read(begun[0], 1)
+
+    def finish():
+        os.write(go_on[1], b"1")
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+    return finish
+
+
+def test_what_a_killed_process_left_goes_and_what_a_living_one_writes_stays(tmp_path):
+    killed = writing(tmp_path / "a", "half", lambda: os.kill(os.getpid(), signal.SIGKILL))
+    living = writing(tmp_path / "b", "whole", lambda: None)
+    assert killed() == -signal.SIGKILL
+    assert len(list(tmp_path.iterdir())) == 2
+    write_text(tmp_path / "c", "")
+    assert living() == 0
+    assert {path.name for path in tmp_path.iterdir()} == {"b", "c"}
+    assert (tmp_path / "b").read_text() == "whole"
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Verbs that read: on an empty store they say "not run", compute nothing and leave the store as it is."""
 
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -57,3 +58,16 @@ def test_an_empty_store_is_read_and_left_as_it_is(given, tmp_path, capsys, verb)
         assert "nothing to draw" in printed and "up to date" not in printed
     if verb == "report":
         assert "not run" in (tmp_path / "out" / "REPORT.md").read_text(encoding="utf-8")
+
+
+def test_a_first_look_that_the_published_run_cannot_be_held_against_is_told_what_can(
+    given, tmp_path, capsys, monkeypatch
+):
+    given.profile = replace(given.profile, limit=2)
+    monkeypatch.setattr(compare, "committed_tables", lambda profile: tmp_path)
+    words = ["--limit", "2", "--results", str(given.results)]
+    assert main(["compare", *words]) == 3
+    line = f"python -m reproduce compare FOLDER --limit 2 --results {given.results}"
+    assert capsys.readouterr().out.endswith(f"give those of another first look: {line}\n")
+    assert main(["compare", str(tmp_path), *words]) == 3
+    assert "FOLDER" not in capsys.readouterr().out

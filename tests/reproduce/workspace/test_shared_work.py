@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -307,12 +308,31 @@ def test_one_failing_process_ends_the_others(other, status, words):
     assert words in error if words else not error
 
 
-@pytest.mark.parametrize("seconds", [0.9, 3, 12], ids=["loading torch", "loading more", "at work"])
-def test_ctrl_c_ends_all_processes_with_one_line(tmp_path, seconds):
+@pytest.mark.parametrize("ignored", [False, True], ids=["in front", "in the background"])
+def test_the_processes_of_a_killed_launcher_end(ignored):
+    """In the background of a shell SIGINT, which tells processes of a launcher's end elsewhere, is ignored."""
+    ignore = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\n" if ignored else ""
+    begin = "pass\n    os.write(1, b'at work\\n')"
+    process = start(ignore + LAUNCH.format(other=begin, seconds=300))
+    try:
+        assert [process.stdout.readline() for _ in range(2)] == ["at work\n"] * 2
+        process.kill()
+        assert process.communicate(timeout=60)[0] == ""  # the last one that could write has ended
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("moment", [0.9, 3, "stage dpnet-main: begins"])
+def test_ctrl_c_ends_all_processes_with_one_line(tmp_path, moment):
+    """So many seconds after the first modules were loaded, while others are; and at work."""
     arguments = ("--quiet", "--limit", "2", "--only", "dpnet-main", "--results", str(tmp_path))
     process = start(RUN, *arguments)
     assert process.stdout.readline() == "ready\n"
-    time.sleep(seconds)
+    if isinstance(moment, str):
+        assert any(line.startswith(moment) for line in process.stdout)
+    else:
+        time.sleep(moment)
     os.killpg(process.pid, signal.SIGINT)
     error = process.communicate(timeout=60)[1]
     assert process.returncode == 130
