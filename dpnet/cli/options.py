@@ -9,7 +9,7 @@ import argparse
 from pathlib import Path
 
 from dpnet.data.layouts import LAYOUTS
-from opticam.cli.options import add_device_option, add_memory_options, add_pixel_options
+from opticam.cli.options import add_device_option, add_memory_options, add_pixel_options, positive
 from opticam.data.photo import RESIZES
 
 # The names that these modules accept, which load PyTorch: dpnet.model.regions and .initialisation,
@@ -46,7 +46,7 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--data", required=True, help="folder, or sample:many, sample:scenes, sample:fine")
     add("--layout", choices=("auto", *LAYOUTS), default="auto")
-    add("--size", type=_positive, default=224, help="side of the network's input in pixels")
+    add("--size", type=positive, default=224, help="side of the network's input in pixels")
     add("--resize", choices=RESIZES, default="squash")
     add("--drop-shared", action="store_true", help="train without the pictures that are also test pictures")
     add(
@@ -77,11 +77,11 @@ def _add_reading(name: str, command: argparse.ArgumentParser) -> None:
     if name == "explain":
         command.add_argument("photo", type=Path)
         command.add_argument("--class", dest="class_", metavar="NAME|ID|predicted", help="default: predicted")
-        command.add_argument("--parts", type=_positive, default=5, help="how many parts to show")
+        command.add_argument("--parts", type=positive, default=5, help="how many parts to show")
     if name == "gallery":
         command.add_argument("--class", dest="class_", metavar="NAME|ID", help="default: of all classes")
-        command.add_argument("--parts", type=_positive, default=10, help="how many parts to show")
-        command.add_argument("--pictures", type=_positive, default=8, help="pictures of each part")
+        command.add_argument("--parts", type=positive, default=10, help="how many parts to show")
+        command.add_argument("--pictures", type=positive, default=8, help="pictures of each part")
 
 
 def _add_part_options(group: argparse._ArgumentGroup) -> None:
@@ -122,12 +122,6 @@ def _add_training_options(group: argparse._ArgumentGroup) -> None:
 def _add_common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cache", type=Path, default=Path("cache"), help="folder for frozen features")
     add_device_option(parser)
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got {text!r}")
-    return int(text)
 
 
 def _integers(text: str) -> tuple[int, ...]:

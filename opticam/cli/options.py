@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 
 UNITS = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 LEVELS = ("exact", "fast", "half")
@@ -50,10 +51,22 @@ def add_memory_options(parser: argparse.ArgumentParser | argparse._ArgumentGroup
     )
 
 
+def positive(text: str) -> int:
+    """The whole number of at least 1 that an option's text says."""
+    return at_least(1, text)
+
+
+def at_least(least: int, text: str) -> int:
+    """The whole number of at least `least` that an option's text says."""
+    if not text.isdecimal() or int(text) < least:
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least {least}, got {text!r}")
+    return int(text)
+
+
 def pixel_options(options: argparse.Namespace) -> dict[str, tuple[float, ...]]:
     """The given ones of mean and std, in units where white is 1."""
-    if options.pixel_range <= 0:
-        raise ValueError(f"pixel-range: must be positive, got {options.pixel_range}")
+    if not 0 < options.pixel_range < math.inf:
+        raise ValueError(f"pixel-range: must be positive and finite, got {options.pixel_range}")
     given = {"mean": options.mean, "std": options.std}
     return {name: tuple(v / options.pixel_range for v in values) for name, values in given.items() if values}
 

@@ -7,7 +7,14 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from opticam.cli.options import add_device_option, add_memory_options, add_optimize_option, add_pixel_options
+from opticam.cli.options import (
+    add_device_option,
+    add_memory_options,
+    add_optimize_option,
+    add_pixel_options,
+    at_least,
+    positive,
+)
 from opticam.data.imagenet_transforms import TRANSFORMS
 from reproduce.workspace.profile import profile_names
 
@@ -41,7 +48,7 @@ def add_count_option(parser: argparse.ArgumentParser) -> None:
 def add_selection_options(parser: argparse.ArgumentParser) -> None:
     """Which profile, at which size, and where results go."""
     parser.add_argument("--profile", default="sample", help=f"one of {', '.join(profile_names())}")
-    parser.add_argument("--limit", type=_positive, help="a first look: so many images, and one seed a model")
+    parser.add_argument("--limit", type=positive, help="a first look: so many images, and one seed a model")
     parser.add_argument("--force", action="store_true", help="compute again what is stored")
     parser.add_argument("--allow-skips", action="store_true", help="exit 0 although images could not be read")
     parser.add_argument("--results", type=Path, help="folder of the store; default results/PROFILE")
@@ -53,7 +60,7 @@ def add_selection_options(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(optimize=None)  # the profile's
     parser.set_defaults(only=None, count=[])  # where there is no such option
     parser.add_argument(
-        "--batch-size", type=_positive, metavar="N", help="images at once; default the profile's"
+        "--batch-size", type=positive, metavar="N", help="images at once; default the profile's"
     )
     parser.add_argument("--map-cache", type=Path, metavar="DIR", help="keep every saliency map there, too")
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
@@ -63,7 +70,7 @@ def add_process_options(parser: argparse.ArgumentParser) -> None:
     """How many processes share the work, and what they do first."""
     parser.add_argument(
         "--processes",
-        type=_positive,
+        type=positive,
         default=1,
         metavar="N",
         help="share the work among N processes on the CPU (default 1)",
@@ -123,7 +130,7 @@ def _add_parts_options(group: argparse._ArgumentGroup) -> None:
         )
     group.add_argument(
         "--parts-size",
-        type=_positive,
+        type=positive,
         metavar="N",
         help="side of the pictures in place of the profile's 224 pixels",
     )
@@ -172,17 +179,6 @@ def _repeated(action: argparse.Action, value: Any) -> list[str]:
     return [name, ",".join(map(str, value)) if isinstance(value, tuple) else str(value)]
 
 
-def _positive(text: str) -> int:
-    return _at_least(1, text)
-
-
-def _at_least(least: int, text: str) -> int:
-    value = int(text)
-    if value < least:
-        raise argparse.ArgumentTypeError(f"must be at least {least}, got {value}")
-    return value
-
-
 def _named(text: str) -> tuple[str, str]:
     name, _, value = text.partition("=")
     return name, value
@@ -192,4 +188,4 @@ def _count(text: str) -> tuple[str, int]:
     name, _, number = text.partition("=")
     if not name or not number:
         raise argparse.ArgumentTypeError(f"expected NAME=N, got {text!r}")
-    return name, _at_least(0, number)
+    return name, at_least(0, number)
