@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from opticam.cli.ending import interrupted, raise_on_sigterm, run_to_end, while_loading
-from opticam.cli.options import add_device_option, add_optimize_option, add_pixel_options
+from opticam.cli.options import add_device_option, add_optimize_option, add_pixel_options, positive
 from opticam.data.photo import RESIZES
 
 PROBABILITIES = ("softmax", "sigmoid")  # those of `opticam.probability`, which takes a second to load
@@ -52,7 +52,7 @@ def build_parser() -> argparse.ArgumentParser:
     add.add_argument(
         "--layer", help="target layer, for example layer4.2; default: the papers' layer of the family"
     )
-    add.add_argument("--num-classes", type=int, help="outputs of the network, if not 1000")
+    add.add_argument("--num-classes", type=positive, help="outputs of the network, if not 1000")
     add.add_argument("--class-names", type=Path, help="text file, one class name a line")
     add.add_argument(
         "--probability", choices=PROBABILITIES, default="softmax", help="of the network's logits"
@@ -60,7 +60,9 @@ def build_parser() -> argparse.ArgumentParser:
     add_optimize_option(add)
     add_pixel_options(add)
     add.add_argument("--resize", choices=RESIZES, default="crop")
-    add.add_argument("--size", type=int, help="side of the network's input in pixels; default: the library's")
+    add.add_argument(
+        "--size", type=positive, help="side of the network's input in pixels; default: the library's"
+    )
     add.add_argument("--iterations", type=int, help="optimisation steps of Opti-CAM (default 100)")
     add_device_option(add)
     commands.add_parser("info", help="versions and masking backends")

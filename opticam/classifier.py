@@ -14,7 +14,7 @@ from torch import nn
 from opticam.acceleration.prepared_network import LEVELS, PreparedNetwork, fingerprint, prepare
 from opticam.hooks import only_output, recording, replacing
 from opticam.layers import find_layer, layer_name
-from opticam.networks import IMAGENET_MEAN, IMAGENET_STD, build_network, pixel_statistics
+from opticam.networks import IMAGENET_MEAN, IMAGENET_STD, as_statistics, build_network, pixel_statistics
 from opticam.outputs import as_maps, check_network, gradient_of, in_eval_mode, lock_of, logits_of, uncompiled
 from opticam.probability import Probability, probability_of
 from opticam.vit.tokens import laid_out
@@ -29,7 +29,7 @@ class Classifier(nn.Module):
 
     network: module from normalised images to logits.
     target_layer: module, dotted name ("layer4.2", "features[42]") or None for the papers' layer of the family.
-    mean, std: per channel, of pixels in [0,1].
+    mean, std: per channel, of pixels in [0,1]; one number serves all channels.
     reshape: function from the target layer's output to [B,K,h,w]; None handles maps and token sequences.
     pixel_range: what images may hold; None for any finite numbers, where pixels come normalised already.
     optimize: what runs in place of the network. "exact": the network itself. "fast", on a CPU: a copy with batch norms
@@ -48,13 +48,14 @@ class Classifier(nn.Module):
     mean: torch.Tensor
     std: torch.Tensor
 
+    @torch.inference_mode(False)  # its buffers serve in passes that are differentiated
     def __init__(
         self,
         network: nn.Module,
         target_layer: nn.Module | str | None = None,
         *,
-        mean: Sequence[float] = IMAGENET_MEAN,
-        std: Sequence[float] = IMAGENET_STD,
+        mean: float | Sequence[float] = IMAGENET_MEAN,
+        std: float | Sequence[float] = IMAGENET_STD,
         reshape: Callable[[torch.Tensor], torch.Tensor] | None = None,
         pixel_range: tuple[float, float] | None = (0.0, 1.0),
         optimize: str = "fast",
@@ -63,12 +64,10 @@ class Classifier(nn.Module):
     ) -> None:
         super().__init__()
         check_network(network)
-        if len(mean) != len(std) or min(std) <= 0:
-            raise ValueError(
-                f"mean, std: need as many positive std as means, got {tuple(mean)} and {tuple(std)}"
-            )
         if optimize not in LEVELS:
             raise ValueError(f"optimize: expected one of {', '.join(LEVELS)}, got {optimize!r}")
+        if not isinstance(call, int | None):
+            raise TypeError(f"call: expected the number of a run or None, got {call!r}")
         self._target_layer = [find_layer(network, target_layer)]  # in a list, so it is registered only once
         self.network = network = uncompiled(network)
         self.reshape = reshape
@@ -84,9 +83,8 @@ class Classifier(nn.Module):
         self._state: tuple[object, ...] = ()  # of the network when it was prepared
         self._read = {layer_name(network, self.target_layer)}  # layers whose output is read
         device = next(network.parameters(), torch.zeros(())).device
-        for name, values in (("mean", mean), ("std", std)):
-            buffer = torch.tensor(values, dtype=self.dtype, device=device).reshape(1, -1, 1, 1)
-            self.register_buffer(name, buffer)
+        for name, values in as_statistics(mean, std, self.dtype).items():
+            self.register_buffer(name, values.to(device))
 
     @classmethod
     def from_name(
@@ -115,6 +113,7 @@ class Classifier(nn.Module):
         """A classifier of the same network, layer and pixels that always runs the network itself."""
         return self._of(self.network, "exact")
 
+    @torch.inference_mode(False)  # as the copy's parameters are
     def in_float64(self) -> Classifier:
         """A classifier of a float64 copy of the network, with the same layer and pixels, "fast" unless "exact"."""
         level = "exact" if self.optimize == "exact" else "fast"
@@ -155,7 +154,7 @@ class Classifier(nn.Module):
         with self.running(images) as network:
             logits = network(self._normalised(images))
         logits = logits_of(logits)
-        if logits.dim() != 2:
+        if logits.dim() != 2 or not logits.shape[1]:
             raise ValueError(f"network: expected logits [B,C], got an output of shape {tuple(logits.shape)}")
         self.num_classes = logits.shape[1]
         return logits.to(torch.promote_types(logits.dtype, torch.float32))
@@ -213,6 +212,7 @@ class Classifier(nn.Module):
             return self.call
         with torch.no_grad(), recording([layer]) as (record,):
             self(images[:1])
+        only_output(record, self.call)  # refuses a run that is not made
         return len(record) + self.call
 
     @contextmanager

@@ -92,7 +92,7 @@ def only_output(record: list[torch.Tensor], call: int | None = None) -> torch.Te
     index = 0 if call is None else call
     if not -len(record) <= index < len(record):
         raise ValueError(
-            f"target_layer: ran {len(record)} times in one forward pass; there is no run {index}"
+            f"call: the target layer ran {len(record)} times in one forward pass; there is no run {index}"
         )
     return record[index]
 

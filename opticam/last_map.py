@@ -52,16 +52,16 @@ def last_spatial_layer(network: nn.Module) -> nn.Module | None:
 def _last_that_counts(
     logits: torch.Tensor, runs: list[Run], network: nn.Module, size: tuple[int, int]
 ) -> nn.Module | None:
-    once = Counter(run.module for run in runs)
+    times = Counter(run.module for run in runs)
     maps = [run for run in runs if _map_of(run.output, network, size) is not None]
-    blocks = [run for run in maps if _is_block(run.module) and once[run.module] == 1]
+    blocks = [run for run in maps if _is_block(run.module) and times[run.module] == 1]
     if not blocks:
         return None
     hanging = (run for run in reversed(blocks) if _hangs_on(logits, run.output, network, size))
-    return _innermost(next(hanging, blocks[-1]), blocks, maps)
+    return _innermost(next(hanging, blocks[-1]), blocks, maps, times)
 
 
-def _innermost(last: Run, blocks: list[Run], maps: list[Run]) -> nn.Module:
+def _innermost(last: Run, blocks: list[Run], maps: list[Run], times: Counter[nn.Module]) -> nn.Module:
     """The module to name for the output of the last block; the lists are in the order in which the runs ended.
 
     A block at the end of a stage at the end of a trunk put out the same tensor: the block is the first to end.
@@ -70,7 +70,7 @@ def _innermost(last: Run, blocks: list[Run], maps: list[Run]) -> nn.Module:
     chosen = block
     if next(block.module.children(), None) is None:
         for run in maps[maps.index(block) + 1 :]:
-            if _mixes(run.module) or run.output.shape != block.output.shape:
+            if _mixes(run.module) or run.output.shape != block.output.shape or times[run.module] > 1:
                 break
             chosen = run
     return chosen.module
@@ -119,12 +119,14 @@ def _hangs_on(logits: torch.Tensor, output: torch.Tensor, network: nn.Module, si
     The scores of the classes at each place do not count: they are no features.
     """
     features = _map_of(output, network, size)
-    if features is None or features.shape[1] == logits.shape[-1]:
+    if features is None or features.shape[1] == logits.numel():
         return False
     if not logits.requires_grad or not output.requires_grad or output.is_meta:
         return True  # nothing can be told
     with torch.inference_mode(False), torch.enable_grad():
-        (gradient,) = torch.autograd.grad(logits[:, 0].sum(), output, retain_graph=True, allow_unused=True)
+        (gradient,) = torch.autograd.grad(
+            logits.flatten()[:1].sum(), output, retain_graph=True, allow_unused=True
+        )
     places = None if gradient is None else _map_of(gradient, network, size)
     return places is not None and bool(places.any())
 

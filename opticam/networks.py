@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from opticam.bundled import BUNDLED
@@ -30,13 +32,15 @@ def build_network(
     weights: path of a state dictionary (.safetensors, or a file that `torch.load(weights_only=True)` reads),
     "default" for the library's own pretrained weights (downloaded by the library), the name of one of
     torchvision's ("IMAGENET1K_V1"), None for random weights.
-    num_classes: size of the last layer; the library's default (1000) where None.
+    num_classes: size of the last layer, 1 or more; the library's default (1000) where None.
     without_head: the file's last layer may be missing or of another size, as in `load_weights`.
     name may also be "package.module:function", a function of the user's that returns the network.
     torchvision's networks that say so take pixels of torchvision's statistics to those they were trained with
     (`transform_input`), with a file as with the library's weights.
-    Raises ValueError for an unknown name or weights of another architecture, FileNotFoundError for no file.
+    Raises ValueError for an unknown name, no classes or weights of another architecture, FileNotFoundError for no file.
     """
+    if num_classes is not None and num_classes < 1:
+        raise ValueError(f"num_classes: must be 1 or more, got {num_classes}")
     options: dict[str, Any] = {} if num_classes is None else {"num_classes": num_classes}
     own = weights if weights is None or _is_librarys(name, weights) else None
     network: Any = _built(name, own, options)
@@ -107,6 +111,31 @@ def pixel_statistics(
         return mean, std
     stated_mean, stated_std = _stated_statistics(name)
     return (stated_mean if mean is None else mean), (stated_std if std is None else std)
+
+
+def as_statistics(
+    mean: float | Sequence[float], std: float | Sequence[float], dtype: torch.dtype
+) -> dict[str, torch.Tensor]:
+    """The given "mean" and "std" as tensors [1,C,1,1].
+
+    Raises TypeError or ValueError, naming the argument, unless all are finite in `dtype`, std positive, and as many.
+    """
+    found = {}
+    kinds = ("mean", mean, -math.inf, "finite"), ("std", std, 0, "positive and finite")
+    for name, values, least, kind in kinds:
+        try:
+            tensor = torch.as_tensor(values, dtype=dtype).detach().clone().reshape(1, -1, 1, 1)
+        except (TypeError, ValueError, RuntimeError):
+            raise TypeError(f"{name}: expected one number a channel, got {values!r}") from None
+        if not ((tensor > least) & (tensor < math.inf)).all():
+            raise ValueError(f"{name}: must be {kind}, got {values!r}")
+        found[name] = tensor
+    means, deviations = (tensor.numel() for tensor in found.values())
+    if means != deviations or not means:
+        raise ValueError(
+            f"mean, std: expected as many of each, and at least one, got {means} and {deviations}"
+        )
+    return found
 
 
 def _stated_statistics(name: str) -> tuple[tuple[float, ...], tuple[float, ...]]:

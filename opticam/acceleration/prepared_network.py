@@ -76,12 +76,12 @@ def prepare(
         with recording([candidate.network.get_submodule(name) for name in keep]) as records:
             found = logits_of(candidate(probe))
         expected = logits_of(network(probe))
+        difference = float((found - expected).abs().max() / expected.abs().max().clamp(min=1e-12))
     except Exception as error:  # a foreign network can refuse a copy or a dtype in any way
         return PreparedNetwork(network, reason=f"{type(error).__name__}: {error}")
     for name, record in zip(keep, records):
         if not record:
             return PreparedNetwork(network, reason=f"layer {name!r} does not run in a copy")
-    difference = float((found - expected).abs().max() / expected.abs().max().clamp(min=1e-12))
     allowed = LOGIT_TOLERANCE if level == "fast" else float("inf")
     if not difference <= allowed:
         return PreparedNetwork(network, reason=f"logits change by {difference:.1e} of the largest")

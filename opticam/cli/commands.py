@@ -101,7 +101,7 @@ def _logits(classifier: Classifier, images: torch.Tensor) -> torch.Tensor:
 def _class_id(text: str, logits: torch.Tensor, names: list[str] | None) -> int:
     if text == "predicted":
         return int(logits.argmax())
-    if text.isdigit() and int(text) < len(logits):
+    if text.isdecimal() and int(text) < len(logits):
         return int(text)
     matches = [i for i, name in enumerate(names or []) if name.lower() == text.lower()]
     if len(matches) != 1:

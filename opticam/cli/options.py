@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from functools import partial
 
 UNITS = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
@@ -67,8 +68,8 @@ def at_least(least: int, text: str) -> int:
 
 def pixel_options(options: argparse.Namespace) -> dict[str, tuple[float, ...]]:
     """The given ones of mean and std, in units where white is 1."""
-    if options.pixel_range <= 0:
-        raise ValueError(f"pixel-range: must be positive, got {options.pixel_range}")
+    if not 0 < options.pixel_range < math.inf:
+        raise ValueError(f"pixel-range: must be positive and finite, got {options.pixel_range}")
     given = {"mean": options.mean, "std": options.std}
     return {name: tuple(v / options.pixel_range for v in values) for name, values in given.items() if values}
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from torch import Tensor
 
 from opticam.metrics.boxes import Boxes, pack_boxes, union_mask
-from opticam.metrics.checks import check_images, check_maps, check_targets
+from opticam.metrics.checks import check_images, check_targets, check_unit_maps
 from opticam.metrics.faithfulness import faithfulness_scores, target_probability
 from opticam.metrics.legacy_protocol import legacy_union_mask
 
@@ -68,5 +68,5 @@ def _check(images: Tensor, maps: Tensor, targets: Tensor, protocol: str, regions
     if unknown:
         raise ValueError(f"regions must be among {REGIONS}, got {unknown}")
     check_images(images)
-    check_maps(maps, images)
+    check_unit_maps(maps, images)
     check_targets(targets, len(images))

@@ -29,6 +29,20 @@ def check_maps(maps: Tensor, images: Tensor | None = None) -> None:
         raise ValueError("maps must be finite, got NaN or infinite values")
 
 
+def check_unit_maps(maps: Tensor, images: Tensor | None = None) -> None:
+    """Raise as `check_maps` does, and unless all values lie in [0, 1]."""
+    check_maps(maps, images)
+    check_unit_range(maps, "maps must be in [0, 1]")
+
+
+def check_unit_range(values: Tensor, rule: str) -> None:
+    """Raise ValueError, saying the rule, where a value leaves [0, 1] by more than a softmax or an upsampling rounds."""
+    slack = torch.finfo(values.dtype).eps ** 0.5
+    if ((values < -slack) | (values > 1 + slack)).any():
+        low, high = values.amin().item(), values.amax().item()
+        raise ValueError(f"{rule}, got values from {low:g} to {high:g}")
+
+
 def check_targets(targets: Tensor, batch: int) -> None:
     """Raise unless `targets` is an integer tensor [batch] of class ids."""
     if not isinstance(targets, Tensor) or targets.is_floating_point() or targets.dtype == torch.bool:

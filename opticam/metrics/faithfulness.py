@@ -11,7 +11,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from opticam.metrics.checks import check_images, check_maps, check_targets
+from opticam.metrics.checks import check_images, check_targets, check_unit_maps, check_unit_range
 from opticam.probability import log_of, softmax
 
 GAIN_DENOMINATORS = ("complement", "probability")
@@ -72,10 +72,10 @@ def faithfulness(
     images (`target_probability`); without them they are computed here, with one more pass.
 
     Returns {"AD": [B], "AG": [B], "AI": [B]} in percent: AD down, AG and AI up is better. Source: Opti-CAM
-    eqs. 13-15. Raises `ValueError`/`TypeError` when a shape or dtype does not fit.
+    eqs. 13-15. Raises `ValueError`/`TypeError` when a shape, dtype or range does not fit.
     """
     check_images(images)
-    check_maps(maps, images)
+    check_unit_maps(maps, images)
     check_targets(targets, len(images))
     if image_probabilities is None:
         image_probabilities = target_probability(classifier, images, targets)
@@ -117,7 +117,4 @@ def _check_probabilities(p: Tensor, o: Tensor) -> None:
     if p.shape != o.shape:
         raise ValueError(f"p and o must have one shape, got {tuple(p.shape)} and {tuple(o.shape)}")
     for name, value in (("p", p), ("o", o)):
-        slack = torch.finfo(value.dtype).eps ** 0.5  # a softmax may round to a little more than 1
-        if ((value < -slack) | (value > 1 + slack)).any():
-            low, high = value.amin().item(), value.amax().item()
-            raise ValueError(f"{name} must be probabilities in [0, 1], got values from {low:g} to {high:g}")
+        check_unit_range(value, f"{name} must be probabilities in [0, 1]")

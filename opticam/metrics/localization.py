@@ -15,7 +15,7 @@ from torch import Tensor
 
 from opticam.metrics import legacy_protocol, paper_protocol
 from opticam.metrics.boxes import Boxes, pack_boxes
-from opticam.metrics.checks import check_maps, describe
+from opticam.metrics.checks import check_unit_maps, describe
 
 PROTOCOLS = {"paper": paper_protocol, "legacy": legacy_protocol}
 BLOCK = 32  # maps whose masks fit a CPU's cache: twice as fast as a large batch at once
@@ -31,7 +31,7 @@ def localization(maps: Tensor, boxes: Boxes, correct: Tensor, protocol: str = "p
     that does not fit, an image without a box, or another protocol.
     """
     rules = protocol_rules(protocol)
-    check_maps(maps)
+    check_unit_maps(maps)
     _check_correct(correct, len(maps))
     boxes = pack_boxes(boxes, len(maps), maps.device)
     overlap = rules.overlap(rules.predicted_box(maps), boxes)
@@ -103,7 +103,7 @@ def protocol_rules(protocol: str) -> ModuleType:
 
 def _prepare(maps: Tensor, boxes: Boxes, protocol: str) -> tuple[ModuleType, Tensor]:
     rules = protocol_rules(protocol)
-    check_maps(maps)
+    check_unit_maps(maps)
     return rules, pack_boxes(boxes, len(maps), maps.device)
 
 

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from opticam.batches import check_max_batch, default_batch
 from opticam.masking import step_masks
-from opticam.metrics.checks import check_images, check_maps, check_targets
+from opticam.metrics.checks import check_images, check_targets, check_unit_maps
 from opticam.metrics.faithfulness import average_drop, target_probability
 
 SaliencyMethod = Callable[[Tensor, Tensor], Tensor]
@@ -174,5 +174,5 @@ def pearson(first: Tensor, second: Tensor) -> Tensor:
 
 def _check(images: Tensor, maps: Tensor, targets: Tensor) -> None:
     check_images(images)
-    check_maps(maps, images)
+    check_unit_maps(maps, images)
     check_targets(targets, len(images))

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+from torch import nn
 
 from opticam.classifier import Classifier
 from opticam.layers import layer_name
@@ -38,6 +39,7 @@ class SaliencyMethod(ABC):
                 f"precision: expected one of {', '.join(map(str, PRECISIONS))}, got {precision!r}"
             )
         self.classifier = classifier.in_float64() if precision == "float64" else classifier
+        self.layers: list[nn.Module | str] = []  # whose outputs the maps are made of
 
     @classmethod
     def applies_to(cls, classifier: Classifier) -> bool:
@@ -58,10 +60,12 @@ class SaliencyMethod(ABC):
             maps = self.compute(prepared, score).detach()
         low, high = maps.flatten(1).aminmax(dim=1)
         if (low == high).any():
-            layer = layer_name(self.classifier.network, self.classifier.target_layer)
+            read = " and ".join(repr(layer_name(self.classifier.network, layer)) for layer in self.layers)
+            argument, reason = "images", "no part of the image speaks"
+            if read:
+                argument, reason = "target_layer", f"{read} says nothing of where things are, or nothing"
             warnings.warn(
-                f"target_layer: a map of {type(self).__name__} is constant; it may be that {layer!r} says nothing of "
-                "where things are, or nothing for this class",
+                f"{argument}: a map of {type(self).__name__} is constant; it may be that {reason} for this class",
                 stacklevel=2,
             )
         return maps.to(map_dtype(images))
@@ -98,6 +102,17 @@ class SaliencyMethod(ABC):
         return ClassScore(ids.to(images.device), *options)
 
 
+def warn_of_rounding(summands: torch.Tensor, told: str) -> None:
+    """Warn where the sum over the channels of an image's maps [B,K,h,w] is within its rounding of zero everywhere.
+
+    told: what adds up, and what to do. For use in what `compute` calls itself.
+    """
+    sums = summands.sum(1).abs().flatten(1).amax(1)
+    sizes = summands.abs().sum(1).flatten(1).amax(1)
+    if (sums < summands.shape[1] ** 0.5 * torch.finfo(summands.dtype).eps * sizes).any():
+        warnings.warn(f"target_layer: {told}", stacklevel=5)  # the caller of the method
+
+
 def map_dtype(images: torch.Tensor) -> torch.dtype:
     """Of the maps of images: their own, and float32 at least."""
     return torch.promote_types(images.dtype, torch.float32)
@@ -113,7 +128,7 @@ def check_images(images: torch.Tensor, pixel_range: tuple[float, float] | None =
         )
     if not images.numel():
         return
-    low, high = (float(value) for value in images.aminmax())
+    low, high = (float(value) for value in images.detach().aminmax())
     least, most = pixel_range or (-sys.float_info.max, sys.float_info.max)
     if not (low >= least and high <= most):  # also catches NaN
         wanted = f"finite and in [{least:g}, {most:g}]" if pixel_range else "finite"

@@ -19,7 +19,12 @@ def class_ids(targets: int | Sequence[int] | torch.Tensor, batch: int, classes: 
 
     Raises TypeError for anything but integers and ValueError for a wrong count or an id outside [0,C).
     """
-    ids = torch.as_tensor(targets)
+    try:
+        ids = torch.as_tensor(targets)
+    except (TypeError, ValueError, RuntimeError):
+        raise TypeError(
+            f"targets: expected a class id, one per image, or a function from logits to scores, got {targets!r}"
+        ) from None
     if ids.is_floating_point() or ids.is_complex() or ids.dtype == torch.bool:
         raise TypeError(f"targets: expected integer class ids, got {ids.dtype}")
     if ids.dim() == 0:

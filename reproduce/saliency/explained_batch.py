@@ -240,7 +240,7 @@ def timed_maps(
 def _constant_maps_allowed() -> Iterator[None]:
     """A constant map is a result like others here."""
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "target_layer: a map of .* is constant")
+        warnings.filterwarnings("ignore", "(target_layer|images): a map of .* is constant")
         yield
 
 

@@ -121,8 +121,18 @@ def test_a_network_in_training_mode_is_explained_in_eval_mode():
     ("arguments", "error", "match"),
     [
         ({"network": "resnet50"}, TypeError, "network"),
-        ({"mean": (0.5,)}, ValueError, "mean, std"),
-        ({"std": (0.5, 0, 0.5)}, ValueError, "mean, std"),
+        ({"mean": (0.5,)}, ValueError, "mean, std: expected as many of each, and at least one, got 1 and 3"),
+        ({"mean": 0.5}, ValueError, "mean, std: expected as many"),
+        ({"mean": (), "std": ()}, ValueError, "mean, std: expected as many"),
+        ({"mean": (0.5, float("nan"), 0.5)}, ValueError, "^mean: must be finite"),
+        ({"mean": (0.5, -float("inf"), 0.5)}, ValueError, "^mean: must be finite"),
+        ({"mean": "grey"}, TypeError, "^mean: expected one number a channel, got 'grey'"),
+        ({"mean": (0.5, None, 0.5)}, TypeError, "^mean: expected one number a channel"),
+        ({"std": (0.5, 0, 0.5)}, ValueError, "^std: must be positive and finite"),
+        ({"std": (0.5, 1e-60, 0.5)}, ValueError, "^std: must be positive and finite"),  # 0 in float32
+        ({"std": (0.5, float("nan"), 0.5)}, ValueError, "^std: must be positive and finite"),
+        ({"std": (0.5, float("inf"), 0.5)}, ValueError, "^std: must be positive and finite"),
+        ({"call": "a"}, TypeError, "^call: expected the number of a run or None, got 'a'"),
         ({"target_layer": "fc.7"}, ValueError, "target_layer"),
         ({"target_layer": 3}, TypeError, "target_layer"),
         ({"target_layer": nn.Linear(2, 2)}, ValueError, "target_layer"),
@@ -173,6 +183,25 @@ def test_an_integer_parameter_in_front_leaves_the_pixels_floating():
     classifier = Classifier(behind, "3")
     assert next(behind.parameters()).dtype == torch.int8 and classifier.mean.dtype == torch.float64
     assert torch.equal(classifier(images().double()), Classifier(net, "2").exact()(images().double()))
+
+
+def test_one_number_serves_all_channels():
+    net = network().double().eval()
+    found = Classifier(net, mean=0.4, std=0.5)(images().double())
+    torch.testing.assert_close(found, net((images().double() - 0.4) / 0.5))
+
+
+@pytest.mark.parametrize("precision", [None, "float64"])
+def test_a_classifier_may_be_made_in_inference_mode(precision):
+    expected = OptiCAM(Classifier(network().eval(), "2"), iterations=3, precision=precision)(images(), 1)
+    net = network().eval()
+    with torch.inference_mode():
+        classifier = Classifier(net, "2")
+        method = OptiCAM(classifier, iterations=3, precision=precision)
+    torch.testing.assert_close(method(images(), 1), expected)
+    leaf = images().requires_grad_()
+    classifier(leaf).sum().backward()
+    assert leaf.grad.abs().max() > 0
 
 
 def test_classifier_moves_with_its_network():

@@ -231,6 +231,69 @@ def test_networks_of_one_size_and_of_grey_pictures_have_a_default_layer(side):
     assert default_layer(network) is network[1]
 
 
+class Shared(nn.Module):
+    """Two convolutions with batch norms and one activation that runs behind each, or two of them."""
+
+    def __init__(self, shared=True):
+        super().__init__()
+        torch.manual_seed(0)
+        self.first, self.second = nn.Conv2d(3, 6, 3, 2, 1), nn.Conv2d(6, 6, 3, 2, 1)
+        self.norm, self.fc = nn.BatchNorm2d(6), nn.Linear(6, 4)
+        self.act = nn.ReLU()
+        self.last = self.act if shared else nn.ReLU()
+
+    def forward(self, images):
+        return self.fc(self.last(self.norm(self.second(self.act(self.first(images))))).mean((2, 3)))
+
+
+def test_the_default_layer_is_in_front_of_an_activation_that_runs_twice():
+    shared, apart = Shared().double().eval(), Shared(shared=False).double().eval()
+    assert default_layer(apart) is apart.last
+    assert default_layer(shared) is shared.norm
+    expected = GradCAM(Classifier(apart, "norm"))(IMAGES.double(), 1)
+    torch.testing.assert_close(GradCAM(Classifier(shared))(IMAGES.double(), 1), expected)
+
+
+@pytest.mark.parametrize(
+    ("cut", "shape"),
+    [
+        (lambda logits: logits.squeeze(1), r"\(2,\)"),
+        (
+            lambda logits: logits.squeeze(),
+            r"\(2,\)",
+        ),  # of one picture, such as the default layer is sought with: ()
+        (lambda logits: logits[:, :0], r"\(2, 0\)"),
+    ],
+)
+def test_outputs_that_are_no_logits_are_told(cut, shape):
+    network = Small(classes=1)
+    network.register_forward_hook(lambda module, inputs, logits: cut(logits))
+    classifier = Classifier(network)
+    assert classifier.target_layer is network.last
+    with pytest.raises(
+        ValueError, match=rf"network: expected logits \[B,C\], got an output of shape {shape}"
+    ):
+        GradCAM(classifier)(IMAGES)
+
+
+@pytest.mark.parametrize("name", ["LIME", "GradientSHAP"])
+def test_a_constant_map_of_what_reads_no_layer_names_none(name):
+    grey = torch.full((1, 3, 16, 16), 0.5)
+    classifier = Classifier(Small(), mean=grey[0, :, 0, 0], std=(0.25,) * 3)
+    with torch.no_grad():
+        classifier.network.fc.weight.zero_()  # no pixel changes a logit
+    with pytest.warns(UserWarning, match=f"^images: a map of {name} is constant") as told:
+        assert METHODS[name](classifier, samples=4)(grey, 1).eq(0).all()
+    assert not any("target_layer" in str(warning.message) for warning in told)
+
+
+def test_a_constant_map_of_several_layers_names_all():
+    with pytest.warns(
+        UserWarning, match="target_layer: a map of OptiCAM is constant.*'conv' and 'last' says"
+    ):
+        OptiCAM(Classifier(Small()), layers=["conv", "last"], iterations=0)(torch.zeros(1, 3, 1, 1), 1)
+
+
 def test_a_constant_map_is_told_with_the_layers_name():
     with pytest.warns(UserWarning, match="target_layer: a map of GradCAM is constant.*'late'"):
         maps = GradCAM(Classifier(Pooled(), "late"))(IMAGES, 1)
@@ -399,7 +462,11 @@ def test_a_run_of_a_shared_layer_is_explained_as_a_layer_of_its_own(name, call, 
 
 @pytest.mark.parametrize("level", ["exact", "fast"])
 def test_a_run_that_is_not_made_is_told_and_so_is_a_choice_that_is_needed(level):
-    with pytest.raises(ValueError, match="ran 2 times in one forward pass; there is no run 2"):
-        Classifier(Repeated(), "body", call=2, optimize=level).features(IMAGES)
+    for call in (2, -3):
+        classifier = Classifier(Repeated(), "body", call=call, optimize=level)
+        told = f"^call: the target layer ran 2 times in one forward pass; there is no run {call}$"
+        for method in ("Grad-CAM", "Ablation-CAM", "Opti-CAM"):
+            with pytest.raises(ValueError, match=told):
+                METHODS[method](classifier)(IMAGES, 1)
     with pytest.raises(ValueError, match=r"ran 2 times .* Classifier\(call=\.\.\.\)"):
         Classifier(Repeated(), "body", optimize=level).features(IMAGES)

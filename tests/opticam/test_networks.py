@@ -46,6 +46,13 @@ def test_a_training_checkpoints_state_dict_is_found(tmp_path):
     assert torch.equal(loaded(images), network(images))
 
 
+@pytest.mark.parametrize("name", ["squeezenet1_1", "test_resnet", "efficientnet_lite0", "torch.nn:Identity"])
+@pytest.mark.parametrize("classes", [0, -1])
+def test_a_network_has_a_class(name, classes):
+    with pytest.raises(ValueError, match=f"num_classes: must be 1 or more, got {classes}"):
+        build_network(name, num_classes=classes)
+
+
 def test_weights_of_another_architecture_are_refused_with_counts(tmp_path):
     torch.save(torchvision.models.resnet18(num_classes=3).state_dict(), tmp_path / "resnet18.pth")
     with pytest.raises(

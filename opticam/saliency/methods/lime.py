@@ -83,7 +83,11 @@ class LIME(SaliencyMethod):
 
 
 def superpixels(image: torch.Tensor) -> torch.Tensor:
-    """Segment numbers [H,W] from 0 of an image [3,H,W], or [1,H,W] of greys, in [0,1]."""
+    """Segment numbers [H,W] from 0 of an image [3,H,W], or [1,H,W] of greys, in [0,1]; ValueError for others."""
+    if len(image) not in (1, 3):
+        raise ValueError(
+            f"images: LIME cuts them by colour and needs 3 channels, or 1 of greys, got {len(image)}"
+        )
     colours = image.expand(3, -1, -1) if len(image) == 1 else image
     pixels = colours.permute(1, 2, 0).double().cpu().numpy()
     from skimage.segmentation import quickshift  # loads SciPy, which other methods do not need

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +14,7 @@ from opticam.classifier import Classifier
 from opticam.layers import layer_name
 from opticam.masking import saliency_mask
 from opticam.masking.reference import NORMALIZATIONS
-from opticam.saliency.base import SaliencyMethod, map_dtype
+from opticam.saliency.base import SaliencyMethod, map_dtype, warn_of_rounding
 from opticam.saliency.optimisation.ascent import Ascent
 from opticam.saliency.optimisation.captured_ascent import CapturedAscent
 from opticam.saliency.optimisation.objectives import OBJECTIVES
@@ -24,6 +23,11 @@ from opticam.saliency.targets import ClassScore, Score, Targets
 
 PATIENCE = 10
 """Iterations between looks at whether all images have stopped; a look makes a GPU wait."""
+
+STARTS_FROM_ROUNDING = (
+    "its channels add up to zero but for rounding, and so the map that Opti-CAM starts from is rounding; take "
+    "relu_features=True or another layer"
+)
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,8 @@ class OptiCAM(SaliencyMethod):
 
     S = sum_k softmax(u)_k A^k (eq. 8); the map is n(up(S)); u maximises g(f(x * n(up(S)))) (eq. 10, "Mask")
     by Adam from u = 0, which is the mean of the channels. The loss is a sum over images and Adam works
-    element by element, so batching changes no image's map.
+    element by element, so batching changes no image's map but for rounding, which alone moves it: the steps enlarge
+    it, most of all for a network before training. precision="float64" computes the steps in float64.
 
     Warns where that mean is nothing but rounding, as behind a layer norm with weights of 1 and biases of 0 (a
     transformer before training): the map at u = 0 is then rounding enlarged, and so may be what follows.
@@ -102,7 +107,7 @@ class OptiCAM(SaliencyMethod):
         self.normalization = normalization
         self.relu_features = relu_features
         named = [] if layers is None else [layer_name(classifier.network, layer) for layer in layers]
-        self.layers: list[nn.Module | str] = [*named] or [self.classifier.target_layer]
+        self.layers = [*named] or [self.classifier.target_layer]
         self.stop_change = stop_change
         self.cuda_graph = cuda_graph
         self._captured: CapturedAscent | None = None
@@ -146,7 +151,7 @@ class OptiCAM(SaliencyMethod):
 
     def _ascent(self, images: torch.Tensor, score: Score) -> Ascent:
         features = self._features(images)
-        _warn_of_rounding(features)
+        warn_of_rounding(features, STARTS_FROM_ROUNDING)
         options: dict[str, Any] = {
             "objective": OBJECTIVES[self.objective],
             "learning_rate": self.learning_rate,
@@ -177,18 +182,6 @@ class OptiCAM(SaliencyMethod):
         features = torch.cat(resized, 1) if len(resized) > 1 else resized[0]
         # As every iteration reads them, channel by channel.
         return (features.relu() if self.relu_features else features).contiguous()
-
-
-def _warn_of_rounding(features: torch.Tensor) -> None:
-    """Warn where the mean over the channels of an image's feature maps [B,K,h,w] is within its rounding of zero."""
-    means = features.sum(1).abs().flatten(1).amax(1)
-    sizes = features.abs().sum(1).flatten(1).amax(1)
-    if (means < features.shape[1] ** 0.5 * torch.finfo(features.dtype).eps * sizes).any():
-        warnings.warn(
-            "target_layer: its channels add up to zero but for rounding, and so the map that Opti-CAM starts from is "
-            "rounding; take relu_features=True or another layer",
-            stacklevel=5,  # the caller of the method
-        )
 
 
 def _warn_of_recording(error: Exception) -> None:

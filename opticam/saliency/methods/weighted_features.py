@@ -6,6 +6,7 @@ from abc import abstractmethod
 
 import torch
 
+from opticam.classifier import Classifier
 from opticam.masking import upsample_and_normalize
 from opticam.saliency.base import SaliencyMethod
 from opticam.saliency.targets import Score
@@ -13,6 +14,10 @@ from opticam.saliency.targets import Score
 
 class WeightedFeatures(SaliencyMethod):
     """n(up(relu(sum_k w_k A^k))); a method of the family says what the weights w are."""
+
+    def __init__(self, classifier: Classifier) -> None:
+        super().__init__(classifier)
+        self.layers = [classifier.target_layer]
 
     def compute(self, images: torch.Tensor, score: Score) -> torch.Tensor:
         """Maps [B,H,W] from the weights of `weigh`."""

@@ -86,12 +86,19 @@ def test_opti_cam_raises_the_masked_probability(files, capsys):
         ([], {"output": "no/folder/out.png"}, "output:"),
         (["--class", "zebra"], {}, "class: 'zebra' is no class"),
         (["--class", "7"], {}, "class: '7' is no class"),
+        (["--class", "²"], {}, "class: '²' is no class"),
+        (["--mean", "0,nan,0"], {}, "mean: must be finite"),
+        (["--std", "1,inf,1"], {}, "std: must be positive and finite"),
+        (["--std", "1,0,1"], {}, "std: must be positive and finite"),
         (["--layer", "layer9"], {}, "target_layer: SqueezeNet has no layer 'layer9'"),
         (["--network", "resnet18"], {}, "does not fit ResNet"),
         (["--network", "nonet"], {}, "network: torchvision has no classifier called 'nonet'"),
         (["--weights", "absent.pth"], {}, "weights: there is no file"),
         (["--method", "grad-cam", "--iterations", "3"], {}, "iterations: Grad-CAM has none"),
-        (["--pixel-range", "0"], {}, "pixel-range: must be positive"),
+        *(
+            (["--pixel-range", value], {}, f"pixel-range: must be positive and finite, got {float(value)}")
+            for value in ("0", "nan", "inf")
+        ),
         ([], {"output": "out"}, "output:"),
         ([], {"output": "out.xyz"}, "accepted: .avif, "),
         (["--network", "resnet18.foo"], {}, "network: Invalid pretrained tag (foo)"),
@@ -114,6 +121,16 @@ def test_user_errors_are_one_line_before_any_map_is_made(
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize("option", ["--size", "--num-classes"])
+@pytest.mark.parametrize("value", ["0", "-2", "x", "²"])
+def test_numbers_below_one_are_told_with_their_option(files, capsys, option, value):
+    with pytest.raises(SystemExit) as ended:
+        explain(files, f"{option}={value}")
+    assert ended.value.code == 2
+    expected = f"argument {option}: expected a whole number of at least 1, got {value!r}"
+    assert expected in capsys.readouterr().err
 
 
 def test_the_size_is_that_of_the_network(files, capsys, monkeypatch):

@@ -127,6 +127,8 @@ def test_increase_and_drop_agree_with_grad_cam():
     [
         ({"maps": torch.rand(2, 7, 8)}, "maps must have the batch and size"),
         ({"maps": torch.full((2, 7, 9), float("nan"))}, "maps must be finite"),
+        ({"maps": torch.full((2, 7, 9), -0.01)}, r"maps must be in \[0, 1\], got values from -0.01 to -0.01"),
+        ({"maps": torch.full((2, 7, 9), 1.01)}, r"maps must be in \[0, 1\], got values from 1.01 to 1.01"),
         ({"targets": torch.tensor([0, 5])}, "targets must be class ids in 0..4"),
         ({"targets": torch.tensor([0])}, "targets must have shape"),
         ({"images": torch.rand(3, 7, 9)}, "images must have shape"),

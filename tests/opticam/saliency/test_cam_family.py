@@ -1,3 +1,5 @@
+import warnings
+
 import pytest
 import torch
 import torchvision
@@ -27,6 +29,40 @@ def test_methods_coincide_on_global_average_and_one_linear_layer(classify, image
     classifier = classify("gap", torch.float64)
     expected = CAM(classifier)(images.double(), targets)
     torch.testing.assert_close(method(classifier)(images.double(), targets), expected, rtol=0, atol=1e-5)
+
+
+def normed(eps, affine):
+    """A convolution, a layer norm of each position's channels, the mean of squares, and one linear layer."""
+    torch.manual_seed(0)
+
+    class Positions(nn.LayerNorm):
+        def forward(self, maps):
+            return super().forward(maps.movedim(1, -1)).movedim(-1, 1)
+
+    class Squares(nn.Module):
+        def forward(self, maps):
+            return maps.square().mean((2, 3))
+
+    norm = Positions(24, eps=eps, elementwise_affine=affine)
+    if affine:
+        nn.init.normal_(norm.weight)
+        nn.init.normal_(norm.bias)
+    return nn.Sequential(nn.Conv2d(3, 24, 5, 3), norm, Squares(), nn.Linear(24, 7))
+
+
+@pytest.mark.parametrize("affine", [False, True])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_hires_cam_in_front_of_a_layer_norm_is_rounding_and_told_once(images, targets, dtype, affine):
+    # What is behind the norm is homogeneous of degree 0 in front of it: by Euler the products add up to zero.
+    network, images = normed(0, affine).to(dtype), images.to(dtype)
+    with pytest.warns(UserWarning, match="target_layer: its channels times their gradients add up") as told:
+        HiResCAM(Classifier(network, "0"))(images, targets)
+    assert len(told) == 1 and told[0].filename == __file__
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        HiResCAM(Classifier(network, "1"))(images, targets)
+        LayerCAM(Classifier(network, "0"))(images, targets)
+        HiResCAM(Classifier(normed(1e-2, affine).to(dtype), "0"))(images, targets)  # eps leaves more
 
 
 def test_cam_is_the_average_of_the_class_evidence(classify, images, targets):

@@ -127,6 +127,13 @@ def test_lime_explains_the_classifiers_own_probability(blocks, classes):
     torch.testing.assert_close(by_sigmoid(blocks, target), expected)
 
 
+def test_lime_of_four_channels_is_told():
+    network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4 * 64, 3))
+    classifier = Classifier(network, "0", mean=0.5, std=0.5)
+    with pytest.raises(ValueError, match=r"^images: LIME .* needs 3 channels, or 1 of greys, got 4"):
+        LIME(classifier)(torch.rand(1, 4, 8, 8), 1)
+
+
 def test_lime_of_grey_images_is_that_of_grey_colours(blocks):
     network, mean = linear(90 * 70, 4), torch.nn.Conv2d(3, 1, 1, bias=False).double()
     torch.nn.init.constant_(mean.weight, 1 / 3)

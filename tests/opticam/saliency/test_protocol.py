@@ -2,6 +2,7 @@
 
 import contextlib
 import gc
+import warnings
 
 import pytest
 import timm
@@ -199,6 +200,17 @@ def test_memory_does_not_grow_over_500_single_images(classify, images):
 
 
 @methods
+def test_images_that_need_a_gradient_give_the_same_map_and_no_warning(classify, images, name):
+    method, leaf = make(name, classify(ON[name])), images[:2].clone().requires_grad_()
+    expected = method(images[:2], 1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warnings.filterwarnings("ignore", "images: a map of LIME is constant")
+        assert torch.equal(method(leaf, 1), expected)
+    assert leaf.grad is None
+
+
+@methods
 @pytest.mark.parametrize(
     ("change", "error"),
     [
@@ -219,10 +231,19 @@ def test_bad_images_are_refused(classify, images, name, change, error):
 @methods
 @pytest.mark.parametrize(
     ("targets", "error"),
-    [(7, ValueError), (-1, ValueError), ([1, 2], ValueError), (1.0, TypeError), ([True] * 5, TypeError)],
+    [
+        (7, ValueError),
+        (-1, ValueError),
+        ([1, 2], ValueError),
+        (1.0, TypeError),
+        ([True] * 5, TypeError),
+        ("a", TypeError),
+        ([0, None], TypeError),
+        ([[0], [1, 2]], TypeError),
+    ],
 )
 def test_bad_targets_are_refused(classify, images, name, targets, error):
-    with pytest.raises(error, match="targets"):
+    with pytest.raises(error, match=r"^targets: "):
         make(name, classify(ON[name]))(images, targets)
 
 
