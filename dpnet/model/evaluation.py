@@ -154,9 +154,9 @@ def interpretability(
         class_sums.index_add_(0, classes, participation)
         if output.entropy is not None:
             entropies.append(output.entropy.double().mean(dim=1))
-        parts_90.append(_parts_for_share(participation.abs(), 0.9))
+        parts_90.append(parts_for_share(participation.abs(), 0.9))
         chosen = output.argmax_region[own[classes]].reshape(len(classes), -1)
-        distinct.append(_distinct(chosen))
+        distinct.append(distinct_regions(chosen))
     share = class_sums.abs()[torch.unique(labels).to(weight.device)]
     share = share / share.sum(dim=1, keepdim=True)
     return {
@@ -170,13 +170,13 @@ def interpretability(
     }
 
 
-def _parts_for_share(magnitude: Tensor, share: float) -> Tensor:
+def parts_for_share(magnitude: Tensor, share: float) -> Tensor:
     """How many of the largest entries of each row [n,P] reach this share of the row's sum."""
     cumulative = magnitude.sort(dim=1, descending=True).values.cumsum(dim=1)
     return (cumulative < share * cumulative[:, -1:]).sum(dim=1) + 1
 
 
-def _distinct(indices: Tensor) -> Tensor:
+def distinct_regions(indices: Tensor) -> Tensor:
     """Number of distinct values in each row [n,q]."""
     ordered = indices.sort(dim=1).values
     return (ordered.diff(dim=1) != 0).sum(dim=1) + 1
