@@ -20,6 +20,7 @@ from scipy.special import ndtr, ndtri
 from scipy.stats import norm
 from scipy.stats import t as student
 
+from reproduce.tables import statistics
 from reproduce.tables.statistics import CONFIDENCE, resampled_means
 
 RESAMPLES = 9999
@@ -136,14 +137,13 @@ def over_seeds(differences: ArrayLike, margin: float) -> Difference:
     column = np.asarray(differences, float)
     if len(column) < 2:
         return _alone(column)
-    mean, sd, n = float(column.mean()), float(column.std(ddof=1)), len(column)
+    mean, sd, n, low, high = statistics.over_seeds(column)
     error = sd / math.sqrt(n)
-    half = student.ppf((1 + CONFIDENCE) / 2, n - 1) * error
     distances = [abs(mean - boundary) for boundary in (-margin, margin)]
     p = max(
         2 * student.sf(distance / error, n - 1) if error else float(not distance) for distance in distances
     )
-    return Difference(mean, sd, n, mean - half, mean + half, float(p))
+    return Difference(mean, sd, n, low, high, float(p))
 
 
 def acceleration(influences: Array) -> Array:
