@@ -32,10 +32,6 @@ class OptiCamDeviations(SaliencyExperiment):
     name = "deviations-opticam"
     title = "Deviations of the published protocol, in numbers"
 
-    def networks(self, workspace: Workspace) -> dict[str, str]:
-        """All networks of the profile."""
-        return dict(workspace.saliency.networks)
-
     def requests(self, workspace: Workspace) -> list[Request]:
         """Both ways on the same images."""
         causal = ("causal", "grey deletion", "causal of prediction")

@@ -27,12 +27,12 @@ HOW_NETWORKS_RAN = {
 class SaliencyExperiment(Experiment):
     """An experiment on saliency maps.
 
-    table: the published table whose networks it runs on. stands_in: where the profile has none of these,
-    run on its first network, beside the table's first.
+    table: the published table whose networks it runs on, "" for all of the profile. stands_in: where the profile has
+    none of these, run on its first network, beside the table's first.
     """
 
     paper = "Opti-CAM"
-    table: str
+    table = ""
     stands_in = False
 
     def applies(self, profile: Profile) -> bool:
@@ -46,8 +46,10 @@ class SaliencyExperiment(Experiment):
 
     def networks(self, workspace: Workspace) -> dict[str, str]:
         """The profile's networks of this experiment, each with the published one it stands beside."""
-        known = list(dict.fromkeys(published(self.table)["network"]))
         pairs = workspace.saliency.networks
+        if not self.table:
+            return dict(pairs)
+        known = list(dict.fromkeys(published(self.table)["network"]))
         chosen = {name: paper for name, paper in pairs.items() if paper in known}
         if not chosen and self.stands_in:
             return {next(iter(pairs)): known[0]}
