@@ -153,7 +153,7 @@ class _Bench:
         key = request.map_key(self.digest, self.workspace.picture_set, start)
         method = partial(self._method, request)
         cache = self.workspace.map_cache(indices)
-        make = partial(timed_maps, view, request, method, cache, key, keeps_course)
+        make = partial(timed_maps, view, method, cache, key, keeps_course)
         return Evaluated(view, request, method, make)
 
     def _method(self, request: Request) -> SaliencyMethod:

@@ -205,7 +205,6 @@ class Evaluated:
 
 def timed_maps(
     view: View,
-    request: Request,
     method: Callable[[], SaliencyMethod],
     cache: MapCache | None,
     key: MapKey | None,

@@ -157,9 +157,7 @@ def _batch(workspace: Workspace, dataset: str, indices: list[int]) -> Batch:
 def _values(view: View, network: str, name: str, build: partial[SaliencyMethod]) -> dict[str, torch.Tensor]:
     request = Request(network, name)
     method = build()
-    given = Evaluated(
-        view, request, lambda: method, lambda: timed_maps(view, request, lambda: method, None, None)
-    )
+    given = Evaluated(view, request, lambda: method, lambda: timed_maps(view, lambda: method, None, None))
     found: dict[str, torch.Tensor] = {}
     for group in ("faithfulness", "causal", *(["localization"] if view.batch.boxes else [])):
         found |= GROUPS[group].compute(given)
