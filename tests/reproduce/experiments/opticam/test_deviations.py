@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from evaluating import evaluate
 from pytorch_grad_cam import ScoreCAM as PeerScoreCAM
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from tolerances import assert_close
@@ -17,7 +18,6 @@ from reproduce.parts.formula_studies import (
 )
 from reproduce.saliency.course_groups import stopping_iteration
 from reproduce.saliency.deviation_groups import ALIGNED, GAIN_OVER_P, OF_PREDICTION
-from reproduce.saliency.evaluation import evaluate
 
 
 def rising(count, fall_at=None):

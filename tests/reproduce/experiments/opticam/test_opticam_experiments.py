@@ -5,12 +5,12 @@ import math
 import re
 
 import pytest
+from evaluating import evaluate
 
 from reproduce.claims.judging import frame, judge
 from reproduce.claims.measured import stored_results
 from reproduce.experiments import EXPERIMENTS
 from reproduce.published.numbers import published, split_label
-from reproduce.saliency.evaluation import evaluate
 from reproduce.tables.layout import to_latex, to_markdown
 
 NAMES = [name for name in EXPERIMENTS if name.startswith("opticam")]
