@@ -62,7 +62,6 @@ def prepare(
     model: PartClassifier | GlobalClassifier,
     features: Features,
     *,
-    batch_size: int = 256,
     dtype: torch.dtype | None = None,
 ) -> Features:
     """What the model makes of feature maps [N,d,h,w] before its first parameter, on the CPU.
@@ -76,7 +75,7 @@ def prepare(
     if block_size(features) is not None:
         return features
     make = model.regions if isinstance(model, PartClassifier) else model.pooled
-    batches = in_order(features, batch_size)
+    batches = in_order(features)
     return torch.cat([make(features[batch].to(model.centre.device, dtype)).cpu() for batch in batches])
 
 
