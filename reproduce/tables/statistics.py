@@ -67,7 +67,7 @@ def over_seeds(values: ArrayLike) -> Estimate:
     plain = _estimate(column, math.nan, math.nan)
     if plain.n < 2:
         return plain
-    half = student.ppf((1 + CONFIDENCE) / 2, plain.n - 1) * plain.sd / math.sqrt(plain.n)
+    half = student.ppf((1 + CONFIDENCE) / 2, plain.n - 1) * (plain.sd / math.sqrt(plain.n))
     return plain._replace(low=plain.mean - half, high=plain.mean + half)
 
 
