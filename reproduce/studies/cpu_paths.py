@@ -31,13 +31,13 @@ from dpnet.similarity import part_similarity
 from opticam import Classifier, OptiCAM
 from opticam.acceleration.float64_convolution import Float64Convolution
 from opticam.sample import sample_network
-from reproduce.benchmarks.environment import environment
 from reproduce.benchmarks.masking import cases as masking
 from reproduce.benchmarks.reports import table_lines
 from reproduce.benchmarks.similarity import cases as similarity
 from reproduce.benchmarks.similarity.exact import step
 from reproduce.benchmarks.timing import take_turns
 from reproduce.studies.instruction_sets import processor_flags
+from reproduce.workspace.environment import environment
 from reproduce.workspace.paths import ROOT
 
 FILE = "cpu_paths.csv"
