@@ -14,6 +14,7 @@ import torch
 
 from opticam import Classifier
 from opticam.metrics import CausalCurve, deletion, faithfulness_scores, insertion, target_probability
+from opticam.probability import of_targets
 from opticam.saliency import OptiCAM, SaliencyMethod, ScoreCAM
 from opticam.saliency.methods.opti_cam import Optimisation
 from opticam.saliency.methods.score_cam import ChannelLogits
@@ -43,8 +44,7 @@ class View:
     @cached_property
     def probabilities(self) -> torch.Tensor:
         """Probabilities [B] of the true classes."""
-        wide = self.logits.to(torch.promote_types(self.logits.dtype, torch.float32))
-        return self.classifier.probabilities(wide).gather(1, self.batch.labels[:, None])[:, 0]
+        return of_targets(self.logits, self.batch.labels, self.classifier.probabilities)
 
     def first(self, names: Sequence[str]) -> View:
         """The view of the images among `names`."""
