@@ -29,7 +29,7 @@ from opticam.sample.pictures import SAMPLE_SIZE
 from reproduce.benchmarks.causal.report import write_report
 from reproduce.benchmarks.causal.sides import forward_passes, fused, networks, plain
 from reproduce.benchmarks.harness import Record, benchmark_parser
-from reproduce.benchmarks.timing import stopwatch
+from reproduce.workspace.stopwatch import stopwatch
 
 SOURCES = (
     "csrc/common",
