@@ -116,7 +116,7 @@ class OptiCamDeviations(SaliencyExperiment):
 
     def _iterations(self, workspace: Workspace) -> Deviation:
         experiment = IterationFigure()
-        rows = experiment.setting_rows(workspace)
+        rows = experiment.measured(workspace)
         few, many = (setting_label(count, 0.1) for count in (50, 100))
         effects = []
         for network, own in rows.groupby("network", sort=False):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -135,6 +136,24 @@ class SaliencyExperiment(Experiment):
         saliency, beside = workspace.saliency, self.stored_networks(workspace)
         own = {label: saliency.networks[split_label(label)[0]] == paper for label, paper in beside.items()}
         return lambda cell: saliency.comparable and own.get(cell["measured_network"], True)
+
+
+class MeasuredBeside(SaliencyExperiment):
+    """An experiment beside one published table, or a figure that is read like a table.
+
+    figure: the published figure whose numbers are beside those measured, "" where they are those of `table`.
+    """
+
+    figure = ""
+
+    @abstractmethod
+    def measured(self, workspace: Workspace) -> pd.DataFrame:
+        """Stored rows by the methods and metrics of the published table or figure."""
+
+    def results(self, workspace: Workspace) -> Mapping[str, pd.DataFrame]:
+        """The published table or figure."""
+        rows = self.measured(workspace)
+        return {self.figure or self.table: beside_published(rows, self.stored_networks(workspace))}
 
 
 class TablePart(SaliencyExperiment):

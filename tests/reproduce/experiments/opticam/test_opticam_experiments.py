@@ -164,7 +164,7 @@ def test_a_published_method_is_measured_under_its_published_label(workspace):
 
 
 def test_misclassified_images_are_a_part_of_the_most_probable_rows(workspace):
-    rows = EXPERIMENTS["opticam-classes"].class_rows(workspace)
+    rows = EXPERIMENTS["opticam-classes"].measured(workspace)
     drops = rows[(rows["metric"] == "AD") & (rows["network"] == "tiny")]
     counts = drops.groupby("method")["image"].nunique()
     wrong = counts.get("Grad-CAM [most probable, misclassified]", 0)
