@@ -17,15 +17,13 @@ class Bundled:
     """A network of timm with weights in a package of its own.
 
     architecture: timm's name. file: finds the weights, whose names differ from timm's but not their order.
-    mean, std: of RGB in [0,1] that the weights were trained with. names_of: a torchvision network with the same
-    classes.
+    mean, std: of RGB in [0,1] that the weights were trained with.
     """
 
     architecture: str
     file: Callable[[], Path]
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
-    names_of: str = "resnet50"
 
     def build(self, pretrained: bool, options: Mapping[str, Any]) -> nn.Module:
         """The network with its own weights, or random ones."""

@@ -27,6 +27,15 @@ def log_of(probabilities: Probability, logits: torch.Tensor) -> torch.Tensor:
     return logsigmoid(logits) if probabilities is torch.sigmoid else probabilities(logits).log()
 
 
+def of_targets(
+    logits: torch.Tensor, targets: torch.Tensor, probabilities: Probability, *, log: bool = False
+) -> torch.Tensor:
+    """Probabilities [B], or their logarithms, of class ids [B] from logits [B,C]; at least float32."""
+    wide = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    values = log_of(probabilities, wide) if log else probabilities(wide)
+    return values.gather(1, targets.to(logits.device, torch.int64)[:, None])[:, 0]
+
+
 def _check_several(logits: torch.Tensor) -> None:
     if logits.shape[1] == 1:
         raise ValueError(

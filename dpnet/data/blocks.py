@@ -32,7 +32,7 @@ def block_size(features: Features) -> int | None:
     return found
 
 
-def in_order(features: Features, batch_size: int) -> tuple[Tensor, ...]:
+def in_order(features: Features, batch_size: int = 256) -> tuple[Tensor, ...]:
     """The indices of all images, batch by batch, none larger than a block."""
     batches: tuple[Tensor, ...] = torch.arange(len(features)).split(
         min(batch_size, block_size(features) or batch_size)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from dpnet.data.geometry import size_of
 from dpnet.explain.explanation import best_boxes, class_participation, image_participation
+from dpnet.model.evaluation import distinct_regions, parts_for_share
 from dpnet.model.part_layer import PartClassifier
 
 
@@ -41,13 +42,12 @@ def class_parts(
     parts = class_participation(model, features, labels).participation[label].topk(num_parts).indices
     boxes = best_boxes(model, output, size_of(features), image_size)[:, parts]
     size = image_participation(model, output, labels).abs()
-    shares = (size / size.sum(dim=1, keepdim=True)).sort(dim=1, descending=True).values
     figures = {
-        "distinct_regions": _mean([len(row.unique()) for row in output.argmax_region[:, parts]]),
-        "box_iou": _mean([_mean_pairwise_iou(image_boxes) for image_boxes in boxes]),
+        "distinct_regions": distinct_regions(output.argmax_region[:, parts]).double().mean().item(),
+        "box_iou": sum(map(_mean_pairwise_iou, boxes)) / len(boxes),
         "entropy": output.entropy.mean().item(),
         "own_share": (size[:, model.owner == label].sum(dim=1) / size.sum(dim=1)).mean().item(),
-        "parts_90": ((shares.cumsum(dim=1) < 0.9).sum(dim=1) + 1).float().mean().item(),
+        "parts_90": parts_for_share(size, 0.9).double().mean().item(),
     }
     return ClassParts(parts.cpu(), boxes.cpu(), figures)
 
@@ -71,7 +71,3 @@ def _mean_pairwise_iou(boxes: Tensor) -> float:
     overlaps: Tensor = box_iou(boxes, boxes)
     pairs = torch.triu(torch.ones_like(overlaps, dtype=torch.bool), diagonal=1)
     return overlaps[pairs].mean().item()
-
-
-def _mean(values: list[float]) -> float:
-    return sum(values) / len(values)

@@ -21,7 +21,7 @@ class Gallery(NamedTuple):
 
 
 @torch.no_grad()
-def top_images(model: PartClassifier, features: Features, k: int = 10, *, batch_size: int = 256) -> Gallery:
+def top_images(model: PartClassifier, features: Features, k: int = 10) -> Gallery:
     """The k images of ``features`` [N,d,h,w] with the largest response b_p of each part p.
 
     Keeps [P,k] and merges one batch at a time on the model's device. Raises ValueError unless 1 <= k <= N.
@@ -35,7 +35,7 @@ def top_images(model: PartClassifier, features: Features, k: int = 10, *, batch_
         torch.zeros(len(model.parts), 0, dtype=torch.int64, device=device),
     )
     start = 0
-    for output in outputs(model, features, batch_size=batch_size):
+    for output in outputs(model, features):
         responses = output.bag_of_parts.T.float()
         count = responses.shape[1]
         images = torch.arange(start, start + count, device=device).expand_as(responses)

@@ -13,6 +13,7 @@ from dpnet.model.part_layer import PartClassifier, PartOutput
 from opticam.classifier import Classifier
 from opticam.hooks import only_output
 from opticam.layers import layer_name
+from opticam.masking import normalize_map
 from opticam.saliency import SaliencyMethod
 from opticam.saliency.targets import Score
 from opticam.vit.tokens import prefix_tokens, tokens_to_map
@@ -92,10 +93,4 @@ class ParticipationMap(SaliencyMethod):
         with torch.no_grad():
             part_weights = class_weights @ self.model.classifier.weight
             maps = score_map(self.model, features, part_weights, self.kind).clamp(min=0)
-            return unit_range(to_pixels(maps, size_of(images), self.model.grid).clamp(min=0))
-
-
-def unit_range(maps: Tensor) -> Tensor:
-    """Maps [B,H,W] shifted and scaled to [0,1] one by one; a constant map becomes zeros."""
-    low, high = maps.amin(dim=(1, 2), keepdim=True), maps.amax(dim=(1, 2), keepdim=True)
-    return torch.where(high > low, (maps - low) / (high - low).clamp(min=1e-12), 0.0)
+            return normalize_map(to_pixels(maps, size_of(images), self.model.grid).clamp(min=0))

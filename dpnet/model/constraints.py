@@ -10,7 +10,12 @@ from torch import Tensor
 
 from dpnet.model.regions import normalise_rows
 
-CLASS_SPECIFICITY_MODES = ("signed", "abs", "square", "nonneg")
+CLASS_SPECIFICITY_MODES: dict[str, Callable[[Tensor], Tensor]] = {
+    "signed": lambda v: v,
+    "abs": torch.abs,
+    "square": torch.square,
+    "nonneg": torch.relu,
+}
 
 
 def orthogonality(parts: Tensor) -> Tensor:
@@ -19,7 +24,7 @@ def orthogonality(parts: Tensor) -> Tensor:
     Sign: the slides print a minus in front. Descending that form drives all parts onto one line, the opposite
     of its name, so it is minimised here without the minus. Rows of ``parts`` [P,d] are made unit vectors
     first, so their length has no effect. Zero for orthonormal rows, (P-1)/P for identical rows; with P > d
-    the least possible value is (P-d)/(d P) (the Welch bound), see `orthogonality_floor`.
+    the least possible value is (P-d)/(d P) (the Welch bound).
 
     Computed as (||G||_F^2 - P) / P^2 with G the smaller of U^T U and U U^T.
     """
@@ -27,11 +32,6 @@ def orthogonality(parts: Tensor) -> Tensor:
     num_parts, dim = unit.shape
     gram = unit.T @ unit if num_parts > dim else unit @ unit.T
     return (gram.square().sum() - unit.square().sum(dim=1).square().sum()) / num_parts**2
-
-
-def orthogonality_floor(num_parts: int, dim: int) -> float:
-    """The least value `orthogonality` can reach for P unit parts in d dimensions."""
-    return max(num_parts - dim, 0) / (dim * num_parts)
 
 
 def assignment(entropy: Tensor, reduction: str = "mean") -> Tensor:
@@ -78,13 +78,8 @@ def class_specificity(weight: Tensor, parts_per_class: int, mode: str = "abs") -
         raise ValueError(
             f"weight has shape {tuple(weight.shape)}; expected [C, {parts_per_class} * C] with C >= 2"
         )
-    sizes: dict[str, Callable[[Tensor], Tensor]] = {
-        "signed": lambda v: v,
-        "abs": torch.abs,
-        "square": torch.square,
-        "nonneg": torch.relu,
-    }
-    return sizes[mode](weight)[~own_class_mask(num_classes, parts_per_class, weight.device)].mean()
+    size = CLASS_SPECIFICITY_MODES[mode]
+    return size(weight)[~own_class_mask(num_classes, parts_per_class, weight.device)].mean()
 
 
 def own_class_mask(num_classes: int, parts_per_class: int, device: torch.device | None = None) -> Tensor:

@@ -20,7 +20,6 @@ def outputs(
     features: Features,
     *,
     batch_size: int = ...,
-    dtype: torch.dtype | None = ...,
     with_entropy: bool = ...,
 ) -> Iterator[PartOutput]: ...
 
@@ -31,7 +30,6 @@ def outputs(
     features: Features,
     *,
     batch_size: int = ...,
-    dtype: torch.dtype | None = ...,
     with_entropy: bool = ...,
 ) -> Iterator[PartOutput | Tensor]: ...
 
@@ -42,12 +40,11 @@ def outputs(
     features: Features,
     *,
     batch_size: int = 256,
-    dtype: torch.dtype | None = None,
     with_entropy: bool = False,
 ) -> Iterator[PartOutput | Tensor]:
     """What the model gives for feature maps [N,d,h,w], batch by batch, in evaluation mode.
 
-    The maps are cast to ``dtype``, or to that of the parameters where it is None.
+    The maps are cast to the dtype of the parameters.
     """
     parameter = next(model.parameters())
     options = {"with_entropy": True} if with_entropy else {}
@@ -55,7 +52,7 @@ def outputs(
     model.eval()
     try:
         for indices in in_order(features, batch_size):
-            yield model(features[indices].to(parameter.device, dtype or parameter.dtype), **options)
+            yield model(features[indices].to(parameter.device, parameter.dtype), **options)
     finally:
         model.train(training)
 
@@ -65,7 +62,6 @@ def prepare(
     model: PartClassifier | GlobalClassifier,
     features: Features,
     *,
-    batch_size: int = 256,
     dtype: torch.dtype | None = None,
 ) -> Features:
     """What the model makes of feature maps [N,d,h,w] before its first parameter, on the CPU.
@@ -79,25 +75,21 @@ def prepare(
     if block_size(features) is not None:
         return features
     make = model.regions if isinstance(model, PartClassifier) else model.pooled
-    batches = in_order(features, batch_size)
+    batches = in_order(features)
     return torch.cat([make(features[batch].to(model.centre.device, dtype)).cpu() for batch in batches])
 
 
-def predict(model: nn.Module, features: Features, *, dtype: torch.dtype | None = None) -> Tensor:
+def predict(model: nn.Module, features: Features) -> Tensor:
     """Logits [N,C] of feature maps [N,d,h,w], on the CPU."""
-    batches = outputs(model, features, dtype=dtype)
+    batches = outputs(model, features)
     logits = [output.logits if isinstance(output, PartOutput) else output for output in batches]
     return torch.cat([batch.float().cpu() for batch in logits])
 
 
-def accuracy(
-    model: nn.Module, features: Features, labels: Tensor, *, dtype: torch.dtype | None = None
-) -> float:
+def accuracy(model: nn.Module, features: Features, labels: Tensor) -> float:
     """Fraction of the images whose largest logit is their label, in [0,1]."""
     hits, start = 0, 0
-    for output in outputs(
-        model, features, dtype=dtype
-    ):  # all logits together may be more than the memory holds
+    for output in outputs(model, features):  # all logits together may be more than the memory holds
         logits = output.logits if isinstance(output, PartOutput) else output
         own = labels[start : start + len(logits)].to(logits.device)
         hits, start = hits + int((logits.argmax(dim=1) == own).sum()), start + len(logits)
@@ -131,9 +123,7 @@ def off_class_mass(weight: Tensor, parts_per_class: int) -> float:
 
 
 @torch.no_grad()
-def interpretability(
-    model: PartClassifier, features: Features, labels: Tensor, *, dtype: torch.dtype | None = None
-) -> dict[str, float]:
+def interpretability(model: PartClassifier, features: Features, labels: Tensor) -> dict[str, float]:
     """The figures that tell constraint settings apart, measured on labelled feature maps [N,d,h,w].
 
     rms_cosine: root mean square cosine between parts (C_perp lowers it). entropy: mean assignment entropy in
@@ -147,16 +137,16 @@ def interpretability(
     class_sums = torch.zeros_like(weight)
     entropies, parts_90, distinct = [], [], []
     start = 0
-    for output in outputs(model, features, dtype=dtype, with_entropy=True):
+    for output in outputs(model, features, with_entropy=True):
         classes = labels[start : start + len(output.logits)].to(weight.device)
         start += len(classes)
         participation = weight[classes] * output.bag_of_parts.double()
         class_sums.index_add_(0, classes, participation)
         if output.entropy is not None:
             entropies.append(output.entropy.double().mean(dim=1))
-        parts_90.append(_parts_for_share(participation.abs(), 0.9))
+        parts_90.append(parts_for_share(participation.abs(), 0.9))
         chosen = output.argmax_region[own[classes]].reshape(len(classes), -1)
-        distinct.append(_distinct(chosen))
+        distinct.append(distinct_regions(chosen))
     share = class_sums.abs()[torch.unique(labels).to(weight.device)]
     share = share / share.sum(dim=1, keepdim=True)
     return {
@@ -170,13 +160,13 @@ def interpretability(
     }
 
 
-def _parts_for_share(magnitude: Tensor, share: float) -> Tensor:
+def parts_for_share(magnitude: Tensor, share: float) -> Tensor:
     """How many of the largest entries of each row [n,P] reach this share of the row's sum."""
     cumulative = magnitude.sort(dim=1, descending=True).values.cumsum(dim=1)
     return (cumulative < share * cumulative[:, -1:]).sum(dim=1) + 1
 
 
-def _distinct(indices: Tensor) -> Tensor:
+def distinct_regions(indices: Tensor) -> Tensor:
     """Number of distinct values in each row [n,q]."""
     ordered = indices.sort(dim=1).values
     return (ordered.diff(dim=1) != 0).sum(dim=1) + 1

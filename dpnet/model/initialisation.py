@@ -50,19 +50,19 @@ def initialise_parts(
 
 
 @torch.no_grad()
-def fit_centre(model: Model, features: Features, *, batch_size: int = 256) -> None:
+def fit_centre(model: Model, features: Features) -> None:
     """Set the centre of ``model`` in place to the mean over all cells of the training maps [N,d,h,w].
 
     Do this before `initialise_parts`, whose regions are centred ones.
     """
     total = torch.zeros(len(model.centre), dtype=torch.float64)
-    for indices in in_order(features, batch_size):
+    for indices in in_order(features):
         total += features[indices].double().mean(dim=(2, 3)).sum(dim=0).cpu()
     model.centre.copy_(total / len(features))
 
 
-def initialise_classifier(model: PartClassifier, method: str = "default", scale: float = 1.0) -> None:
-    """Set V and its bias in place: "default" of `torch.nn.Linear`, or ``scale`` times one of two patterns.
+def initialise_classifier(model: PartClassifier, method: str = "default") -> None:
+    """Set V and its bias in place: "default" of `torch.nn.Linear`, or one of two patterns.
 
     "own_minus_half" gives own parts 1 and others -0.5, as ProtoPNet does; "own_zero" gives others 0.
     """
@@ -74,7 +74,7 @@ def initialise_classifier(model: PartClassifier, method: str = "default", scale:
         return
     own = own_class_mask(model.num_classes, model.parts_per_class, model.parts.device)
     with torch.no_grad():
-        model.classifier.weight.copy_(scale * torch.where(own, 1.0, others))
+        model.classifier.weight.copy_(torch.where(own, 1.0, others))
         if model.classifier.bias is not None:
             model.classifier.bias.zero_()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -129,7 +129,6 @@ def choose_weights(
     num_classes: int,
     *,
     tolerance: float,
-    grids: Mapping[str, Sequence[float]] = WEIGHT_GRIDS,
     folds: int = 3,
     device: str | torch.device = "cpu",
     record: str | Path | None = None,
@@ -139,7 +138,7 @@ def choose_weights(
     The accuracy is the cross-validated one, compared with that of ``run`` without constraints. Weights are
     tried from the largest down; where none is cheap enough the smallest is taken. ``record`` as in `choose`.
     """
-    return _largest(_Validation(features, labels, num_classes, folds, device, record), run, tolerance, grids)
+    return _largest(_Validation(features, labels, num_classes, folds, device, record), run, tolerance)
 
 
 def recorded_weights(
@@ -147,25 +146,23 @@ def recorded_weights(
     record: str | Path,
     *,
     tolerance: float,
-    grids: Mapping[str, Sequence[float]] = WEIGHT_GRIDS,
 ) -> ConstraintWeights:
     """What `choose_weights` has found, read from its record alone.
 
     Raises NotOnRecord where a weight that decides is missing.
     """
-    return _largest(_Record(record), run, tolerance, grids)
+    return _largest(_Record(record), run, tolerance)
 
 
 def _largest(
     validate: Callable[[Run], dict[str, float]],
     run: Run,
     tolerance: float,
-    grids: Mapping[str, Sequence[float]],
 ) -> ConstraintWeights:
     run = replace(run, settings=run.settings.with_constraints(ConstraintWeights()))
     least = validate(run)["accuracy"] - tolerance
     chosen: dict[str, Any] = {}
-    for constraint, weights in grids.items():
+    for constraint, weights in WEIGHT_GRIDS.items():
         for weight in sorted(weights, reverse=True):
             alone: dict[str, Any] = {constraint: weight}
             settings = run.settings.with_constraints(ConstraintWeights(**alone))

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
+from opticam.data.photo import before_the_cut, resized_pixels
+
 if TYPE_CHECKING:
     from torch import Tensor
 
 SIDE = 224
-SHORT_SIDE = 256
 TRANSFORMS = ("resize256+centercrop224", "squash224")
 
 
@@ -22,15 +23,7 @@ def transform_image(image: Image.Image, transform: str) -> Tensor:
     Opti-CAM's Appendix A says no more than "resized to 224 x 224".
     """
     check_transform(transform)
-    from torchvision.transforms import functional  # here: torchvision takes seconds to load
-
-    image = image.convert("RGB")
-    if transform == "squash224":
-        image = functional.resize(image, [SIDE, SIDE])
-    else:
-        image = functional.center_crop(functional.resize(image, [SHORT_SIDE]), [SIDE, SIDE])
-    pixels: Tensor = functional.to_tensor(image)
-    return pixels
+    return resized_pixels(image.convert("RGB"), SIDE, "squash" if transform == "squash224" else "crop")
 
 
 def transform_boxes(boxes: Tensor, size: tuple[int, int], transform: str) -> Tensor:
@@ -42,7 +35,7 @@ def transform_boxes(boxes: Tensor, size: tuple[int, int], transform: str) -> Ten
     check_transform(transform)
     if transform == "squash224":
         return (boxes * _corners(SIDE / size[0], SIDE / size[1])).float()
-    width, height = _resized(size)
+    width, height = before_the_cut(size, SIDE)
     # torchvision's center_crop rounds the margin in this way.
     left, top = round((width - SIDE) / 2), round((height - SIDE) / 2)
     scaled = boxes * _corners(width / size[0], height / size[1])
@@ -72,13 +65,6 @@ def check_transform(transform: str) -> str:
     if transform not in TRANSFORMS:
         raise ValueError(f"transform must be one of {TRANSFORMS}, got {transform!r}")
     return transform
-
-
-def _resized(size: tuple[int, int]) -> tuple[int, int]:
-    """Width and height after torchvision's Resize(256), which cuts the long side to a whole number."""
-    short, long = min(size), max(size)
-    stretched = int(SHORT_SIDE * long / short)
-    return (SHORT_SIDE, stretched) if size[0] <= size[1] else (stretched, SHORT_SIDE)
 
 
 def _corners(x: float, y: float) -> Tensor:

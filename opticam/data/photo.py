@@ -23,17 +23,7 @@ def read_photo(path: str | Path, size: int = 224, resize: str = "crop") -> torch
     does; "squash" scales both sides to `size`, keeping everything but the aspect.
     Raises FileNotFoundError for no file, ValueError for an unknown name or a file that is no readable picture.
     """
-    image = _opened(path, resize)
-    from torchvision.transforms import functional as transforms  # here: torchvision takes seconds to load
-
-    if resize == "squash":
-        image = transforms.resize(image, [size, size])
-    else:
-        width, height = _before_the_cut(image, size)
-        image = transforms.resize(image, [height, width])
-        image = transforms.center_crop(image, [size, size])
-    pixels: torch.Tensor = transforms.to_tensor(image)
-    return pixels
+    return resized_pixels(_opened(path, resize), size, resize)
 
 
 def photo_frame(path: str | Path, size: int = 224, resize: str = "crop") -> tuple[float, float, float, float]:
@@ -41,7 +31,7 @@ def photo_frame(path: str | Path, size: int = 224, resize: str = "crop") -> tupl
     image = _opened(path, resize)
     if resize == "squash":
         return 0.0, 0.0, float(image.width), float(image.height)
-    scaled = _before_the_cut(image, size)
+    scaled = before_the_cut(image.size, size)
     scales = [whole / side for whole, side in zip(image.size, scaled)]
     first = [round((side - size) / 2) * scale for side, scale in zip(scaled, scales)]
     last = [corner + size * scale for corner, scale in zip(first, scales)]
@@ -57,8 +47,21 @@ def _opened(path: str | Path, resize: str) -> Image.Image:
         raise type(error)(f"photo: {error}") from None
 
 
-def _before_the_cut(image: Image.Image, size: int) -> tuple[int, int]:
-    """Width and height when the short side is size * 256 / 224."""
+def resized_pixels(image: Image.Image, size: int, resize: str) -> torch.Tensor:
+    """An opened RGB picture as `read_photo` gives it."""
+    from torchvision.transforms import functional as transforms  # here: torchvision takes seconds to load
+
+    if resize == "squash":
+        image = transforms.resize(image, [size, size])
+    else:
+        width, height = before_the_cut(image.size, size)
+        image = transforms.center_crop(transforms.resize(image, [height, width]), [size, size])
+    pixels: torch.Tensor = transforms.to_tensor(image)
+    return pixels
+
+
+def before_the_cut(sides: tuple[int, int], size: int) -> tuple[int, int]:
+    """Width and height, from these, when the short side is size * 256 / 224; the long one is cut to a whole number."""
     short = round(size * 256 / 224)
-    width, height = (int(short * side / min(image.size)) for side in image.size)
+    width, height = (int(short * side / min(sides)) for side in sides)
     return width, height

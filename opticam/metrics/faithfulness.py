@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from opticam.metrics.checks import check_images, check_targets, check_unit_maps, check_unit_range
-from opticam.probability import log_of, softmax
+from opticam.probability import of_targets, softmax
 
 GAIN_DENOMINATORS = ("complement", "probability")
 
@@ -104,10 +104,7 @@ def target_probability(
     classes = logits.shape[1]
     if len(targets) and (int(targets.min()) < 0 or int(targets.max()) >= classes):
         raise ValueError(f"targets must be class ids in 0..{classes - 1}, got {targets.tolist()}")
-    probabilities = getattr(classifier, "probabilities", softmax)
-    wide = logits.to(torch.promote_types(logits.dtype, torch.float32))
-    values = log_of(probabilities, wide) if log else probabilities(wide)
-    return values.gather(1, targets.to(logits.device, torch.int64)[:, None])[:, 0]
+    return of_targets(logits, targets, getattr(classifier, "probabilities", softmax), log=log)
 
 
 def _check_probabilities(p: Tensor, o: Tensor) -> None:

@@ -64,13 +64,12 @@ def randomize(block: nn.Module) -> None:
 
 
 def map_similarity(maps: Tensor, others: Tensor) -> dict[str, Tensor]:
-    """Four similarities of two batches of maps [B, H, W]; each [B], 1 for equal maps.
+    """Three similarities of two batches of maps [B, H, W] in [0, 1]; each [B], 1 for equal maps.
 
-    {"spearman", "spearman_abs", "hog", "ssim"}, all in [-1, 1]; under randomisation, lower is better. Spearman's
-    rank correlation is taken of the maps and of their absolute values (the same for maps in [0, 1]). "hog" is
-    the Pearson correlation of scikit-image's histograms of oriented gradients in cells of 16 x 16 pixels, "ssim"
-    scikit-image's structural similarity with Gaussian weights, of a data range of 1. NaN where a constant map leaves
-    one undefined.
+    {"spearman", "hog", "ssim"}, all in [-1, 1]; under randomisation, lower is better. "spearman" is the rank
+    correlation, "hog" the Pearson correlation of scikit-image's histograms of oriented gradients in cells of
+    16 x 16 pixels, "ssim" scikit-image's structural similarity with Gaussian weights, of a data range of 1. NaN where a
+    constant map leaves one undefined.
     Raises `ValueError`/`TypeError` for maps of two shapes, or of less than 48 x 48 pixels, a block of such cells.
     """
     check_maps(maps)
@@ -83,7 +82,6 @@ def map_similarity(maps: Tensor, others: Tensor) -> dict[str, Tensor]:
     first, second = (batch.detach().double().cpu().numpy() for batch in (maps, others))
     scores = {
         "spearman": _spearman(first, second),
-        "spearman_abs": _spearman(np.abs(first), np.abs(second)),
         "hog": _pearson(_hog(first), _hog(second)),
         "ssim": np.array([_ssim(a, b) for a, b in zip(first, second)]),
     }

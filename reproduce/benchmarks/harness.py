@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 
 from opticam.data.files import write_text
-from reproduce.benchmarks.environment import environment
+from reproduce.workspace.environment import environment
 from reproduce.workspace.fingerprint import file_digest
 from reproduce.workspace.paths import PUBLISHED, ROOT
 

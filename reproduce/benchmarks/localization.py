@@ -24,7 +24,7 @@ from opticam.masking import normalize_map
 from opticam.metrics import box_overlaps, localization
 from reproduce.benchmarks.bar_plots import plot_bars
 from reproduce.benchmarks.harness import Record, benchmark_parser
-from reproduce.benchmarks.reports import every, measured_with
+from reproduce.benchmarks.reports import every, measured_with, table_lines, write_report
 from reproduce.benchmarks.timing import take_turns
 
 SOURCES = ("opticam/metrics", "reproduce/benchmarks/localization.py")
@@ -67,44 +67,40 @@ def main() -> None:
         group = dict(zip(KEYS, (protocol, grid, options.maps)))
         if record.pending(group):
             record.add(group, measure(protocol, grid, options))
-    write_report(record.path)
+    write_report(record.path, summary, markdown, plot)
     print(record.path.with_suffix(".md").read_text(encoding="utf-8"))
 
 
-def write_report(path: Path) -> None:
-    """Write PATH with .md and .svg beside the CSV."""
-    rows = pd.read_csv(path)
-    path.with_suffix(".md").write_text(markdown(rows), encoding="utf-8")
-    plot(rows, path.with_suffix(".svg"))
+def summary(rows: pd.DataFrame) -> pd.DataFrame:
+    """Median maps per second of each metric on the grids of each protocol."""
+    keys = ["protocol", "grid", "metric"]
+    return rows.groupby(keys, sort=False)["maps_per_second"].median().reset_index()
 
 
-def plot(rows: pd.DataFrame, path: Path) -> None:
-    """Median maps per second of each metric, one panel per protocol and grid."""
-    rates = rows.groupby(["protocol", "grid", "metric"], sort=False)["maps_per_second"].median()
-    panels = {
-        f"{protocol} protocol, grids of {grid} x {grid}": rates[protocol, grid]
-        for protocol, grid in rates.index.droplevel("metric").unique()
+def markdown(table: pd.DataFrame, rows: pd.DataFrame) -> str:
+    """The summary as a Markdown table, a column per protocol and grid, under a few lines on what was measured."""
+    columns = {
+        f"{protocol}, {grid} x {grid}": group.set_index("metric")["maps_per_second"]
+        for (protocol, grid), group in table.groupby(["protocol", "grid"])
     }
-    plot_bars(panels, "maps per second", path)
-
-
-def markdown(rows: pd.DataFrame) -> str:
-    """Median maps per second of each metric, a column per protocol and grid."""
-    rates = rows.groupby(["metric", "protocol", "grid"])["maps_per_second"].median()
-    columns = rates.index.droplevel("metric").unique().sort_values(ascending=[False, True])
-    lines = [
+    head = [
         f"# Localisation metrics on {every(rows, 'device')}",
         "",
         f"{measured_with(rows)}; maps of 224 x 224",
         f"pixels a second, medians, {every(rows, 'maps')} maps a call.",
         "",
-        "| metrics | " + " | ".join(f"{protocol}, {grid} x {grid}" for protocol, grid in columns) + " |",
-        "|---|" + "---|" * len(columns),
     ]
-    for metric in rows["metric"].unique():
-        places = [(metric, *column) for column in columns]
-        lines.append(f"| {metric} | " + " | ".join(f"{rates[place]:.0f}" for place in places) + " |")
-    return "\n".join(lines) + "\n"
+    wide = pd.DataFrame(columns).rename_axis("metrics").reset_index()
+    return "\n".join([*head, *table_lines(wide, lambda _, value: f"{value:.0f}")]) + "\n"
+
+
+def plot(table: pd.DataFrame, path: Path) -> None:
+    """Median maps per second of each metric, one panel per protocol and grid."""
+    panels = {
+        f"{protocol} protocol, grids of {grid} x {grid}": group.set_index("metric")["maps_per_second"]
+        for (protocol, grid), group in table.groupby(["protocol", "grid"], sort=False)
+    }
+    plot_bars(panels, "maps per second", path)
 
 
 if __name__ == "__main__":

@@ -32,14 +32,6 @@ class Comparison:
     right_table: str = ""
 
     @property
-    def borne_out(self) -> bool | None:
-        """Whether the published cells themselves have the asserted sign; None where one is not printed."""
-        if math.isnan(self.published):
-            return None
-        printed = round(self.published, 9)  # no rounding of sums stands for a difference
-        return (printed > 0) - (printed < 0) == self.sign
-
-    @property
     def words(self) -> str:
         """What is asserted: "AD resnet50: Opti-CAM < Grad-CAM"."""
         factor = "" if self.factor == 1 else f"{self.factor:g} x "

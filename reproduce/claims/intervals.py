@@ -20,6 +20,7 @@ from scipy.special import ndtr, ndtri
 from scipy.stats import norm
 from scipy.stats import t as student
 
+from reproduce.tables import statistics
 from reproduce.tables.statistics import CONFIDENCE, resampled_means
 
 RESAMPLES = 9999
@@ -50,9 +51,9 @@ class Bootstrap(NamedTuple):
     acceleration: Array
     n: int
 
-    def interval(self, confidence: float = CONFIDENCE) -> tuple[Array, Array]:
+    def interval(self) -> tuple[Array, Array]:
         """Lower and upper limits [k]; NaN where all repeats are the same and too few to exclude anything."""
-        z = math.sqrt(self.n / (self.n - 1)) * student.ppf((1 + confidence) / 2, self.n - 1)
+        z = math.sqrt(self.n / (self.n - 1)) * student.ppf((1 + CONFIDENCE) / 2, self.n - 1)
         return self._limit(-z), self._limit(z)
 
     def p_value(self, boundary: ArrayLike) -> Array:
@@ -104,7 +105,7 @@ class Bootstrap(NamedTuple):
         return np.clip(below / count, 1 / (count + 1), count / (count + 1))
 
 
-def over_images(differences: ArrayLike, margins: ArrayLike, *, seed: int = 0) -> list[Difference]:
+def over_images(differences: ArrayLike, margins: ArrayLike) -> list[Difference]:
     """The mean of each column of paired differences [n,k], one row per image, without NaN.
 
     margins [k]: 0 where the boundary is zero; where it is positive, plus and minus it are (see `Difference.p`).
@@ -116,7 +117,7 @@ def over_images(differences: ArrayLike, margins: ArrayLike, *, seed: int = 0) ->
         )
     if len(table) < 2:
         return [_alone(column) for column in table.T]
-    means = resampled_means(table, RESAMPLES, seed)
+    means = resampled_means(table, RESAMPLES)
     found = Bootstrap(table.mean(0), means, acceleration(table), len(table))
     return from_bootstrap(found, table.std(0, ddof=1), margins)
 
@@ -136,14 +137,13 @@ def over_seeds(differences: ArrayLike, margin: float) -> Difference:
     column = np.asarray(differences, float)
     if len(column) < 2:
         return _alone(column)
-    mean, sd, n = float(column.mean()), float(column.std(ddof=1)), len(column)
+    mean, sd, n, low, high = statistics.over_seeds(column)
     error = sd / math.sqrt(n)
-    half = student.ppf((1 + CONFIDENCE) / 2, n - 1) * error
     distances = [abs(mean - boundary) for boundary in (-margin, margin)]
     p = max(
         2 * student.sf(distance / error, n - 1) if error else float(not distance) for distance in distances
     )
-    return Difference(mean, sd, n, mean - half, mean + half, float(p))
+    return Difference(mean, sd, n, low, high, float(p))
 
 
 def acceleration(influences: Array) -> Array:

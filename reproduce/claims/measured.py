@@ -20,7 +20,7 @@ from reproduce.claims.intervals import (
     over_seeds,
 )
 from reproduce.experiments import EXPERIMENTS
-from reproduce.saliency.box_accuracy_interval import unpack_hits
+from reproduce.saliency.box_accuracy_interval import box_accuracy_of, unpack_hits
 from reproduce.saliency.box_groups import HITS
 from reproduce.tables.statistics import resampled_means
 from reproduce.workspace.workspace import Workspace
@@ -181,12 +181,14 @@ def box_accuracy_difference(left: np.ndarray, right: np.ndarray, margin: float) 
     """
     n = len(left)
     if n < 2:
-        mean = np.subtract(*(_best(unpack_hits(side)[0]) for side in (left, right))) if n else np.nan
+        mean = (
+            np.subtract(*(box_accuracy_of(unpack_hits(side)[0]) for side in (left, right))) if n else np.nan
+        )
         return Difference(float(mean), np.nan, n, np.nan, np.nan, np.nan)
     hits = [unpack_hits(side).astype(float) for side in (left, right)]
 
     def step(rates: list[np.ndarray]) -> np.ndarray:
-        return np.subtract(*(_best(rate) for rate in rates))[..., None]
+        return np.subtract(*(box_accuracy_of(rate) for rate in rates))[..., None]
 
     resampled = step(
         [resampled_means(side.reshape(n, -1), RESAMPLES).reshape(-1, *side.shape[1:]) for side in hits]
@@ -194,8 +196,3 @@ def box_accuracy_difference(left: np.ndarray, right: np.ndarray, margin: float) 
     without = step([(side.sum(0) - side) / (n - 1) for side in hits])
     found = Bootstrap(step([side.mean(0) for side in hits]), resampled, acceleration(-without), n)
     return from_bootstrap(found, np.sqrt(n) * resampled.std(0), np.array([margin]))[0]
-
-
-def _best(rates: np.ndarray) -> np.ndarray:
-    """Per cent of images hit at the best threshold, averaged over the smallest overlaps; rates [...,D,T]."""
-    return 100 * rates.max(-1).mean(-1)

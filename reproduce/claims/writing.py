@@ -7,11 +7,11 @@ from pathlib import Path
 import pandas as pd
 
 from opticam.data.files import write_text
-from reproduce.benchmarks.environment import commit
 from reproduce.claims.judging import COLUMNS, frame, judge
 from reproduce.claims.measured import stored_results
 from reproduce.claims.summary import NUMBERS
 from reproduce.experiments.outputs import Outputs
+from reproduce.workspace.environment import commit
 from reproduce.workspace.workspace import Workspace
 
 FILE = Path("tables") / "claims.csv"

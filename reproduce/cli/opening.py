@@ -12,13 +12,12 @@ from opticam import METHODS
 from opticam.cli.options import pixel_options
 from reproduce.cli.parts_options import parts_input, with_parts_options
 from reproduce.experiments import EXPERIMENTS, Experiment
+from reproduce.experiments.opticam.main import NETWORK_TABLES
 from reproduce.published.numbers import published
 from reproduce.workspace.paths import outputs_of
 from reproduce.workspace.processes import is_first
 from reproduce.workspace.profile import Profile, SaliencyProfile, load_profile
 from reproduce.workspace.workspace import RealInput, Workspace
-
-NETWORK_TABLES = ("opticam_table1", "opticam_table2")
 
 
 def workspace(options: argparse.Namespace) -> Workspace:

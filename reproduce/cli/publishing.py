@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from reproduce.benchmarks.environment import commit
+from reproduce.workspace.environment import commit
 from reproduce.workspace.paths import PUBLISHABLE, PUBLISHED, ROOT
 
 RECORD = "published.json"

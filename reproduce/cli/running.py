@@ -7,7 +7,6 @@ import sys
 from collections.abc import Sequence
 from functools import cached_property, partial
 
-from reproduce.benchmarks.environment import commit, environment
 from reproduce.claims.writing import current_claims
 from reproduce.cli import compare
 from reproduce.cli.launching import compute_alone, launch
@@ -21,6 +20,7 @@ from reproduce.experiments.outcome import outcomes
 from reproduce.experiments.outputs import Outputs
 from reproduce.parts.entered_runs import enter_runs
 from reproduce.saliency.stored import WITHOUT_BOXES, skipped
+from reproduce.workspace.environment import commit, environment
 from reproduce.workspace.interruption import to_end
 from reproduce.workspace.processes import (
     check_no_other_group,

@@ -59,8 +59,7 @@ class Experiment(ABC):
 
     def networks(self, workspace: Workspace) -> Iterable[str]:
         """Names of the networks that this experiment loads."""
-        parts = workspace.profile.parts
-        return parts.backbones if parts and self.paper == "DP-Net" else ()
+        return ()
 
     def requests(self, workspace: Workspace) -> list[Request]:
         """Saliency maps that this experiment needs; those of all experiments are computed together."""

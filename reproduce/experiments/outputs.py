@@ -10,9 +10,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from opticam.data.files import whole_file, write_text
-from reproduce.benchmarks.environment import commit
 from reproduce.experiments.outcome import Outcome
 from reproduce.tables.layout import to_csv, to_latex, to_markdown
+from reproduce.workspace.environment import commit
 from reproduce.workspace.processes import share, wait
 from reproduce.workspace.provenance import Drawn
 

@@ -30,7 +30,7 @@ def unpack_hits(packed: NDArray[np.float64]) -> NDArray[np.bool_]:
     return (packed.astype(np.int64)[..., None] >> np.arange(len(THRESHOLDS)) & 1).astype(bool)
 
 
-def box_accuracy_estimate(hits: NDArray[np.bool_], *, seed: int = 0) -> Estimate:
+def box_accuracy_estimate(hits: NDArray[np.bool_]) -> Estimate:
     """BA of hits [N,D,T]: per cent of images hit, at the best threshold, averaged over the smallest overlaps.
 
     The interval is the percentile bootstrap over images, as of the other metrics; sd is NaN, as BA is no mean.
@@ -38,15 +38,15 @@ def box_accuracy_estimate(hits: NDArray[np.bool_], *, seed: int = 0) -> Estimate
     count = len(hits)
     if not count:
         return Estimate(np.nan, np.nan, 0, np.nan, np.nan)
-    mean = float(_best(hits.sum(0) / count))
+    mean = float(box_accuracy_of(hits.sum(0) / count))
     if count < 2:
         return Estimate(mean, np.nan, count, np.nan, np.nan)
-    rates = resampled_means(hits.reshape(count, -1).astype(float), RESAMPLES, seed)
-    scores = _best(rates.reshape(-1, *hits.shape[1:]))
+    rates = resampled_means(hits.reshape(count, -1).astype(float), RESAMPLES)
+    scores = box_accuracy_of(rates.reshape(-1, *hits.shape[1:]))
     low, high = np.quantile(scores, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     return Estimate(mean, np.nan, count, float(low), float(high))
 
 
-def _best(rates: NDArray[np.float64]) -> NDArray[np.float64]:
+def box_accuracy_of(rates: NDArray[np.float64]) -> NDArray[np.float64]:
     """Per cent at the best threshold, averaged, of the shares of images hit [...,D,T]."""
     return 100 * np.asarray(rates.max(-1).mean(-1))

@@ -16,7 +16,7 @@ from reproduce.saliency.metric_groups import GROUPS
 from reproduce.saliency.passes import of_images
 from reproduce.saliency.requests import Request, by_network
 from reproduce.saliency.stored import EXPERIMENT, WITHOUT_BOXES, definitions, done, unknown_labels
-from reproduce.workspace.processes import share_shown, wait
+from reproduce.workspace.processes import share_shown
 from reproduce.workspace.sources import Batch, load_batch
 from reproduce.workspace.store import batch_rows
 from reproduce.workspace.workspace import Workspace
@@ -38,26 +38,19 @@ class Lacking(NamedTuple):
     groups: Mapping[str, int]
 
 
-def evaluate(workspace: Workspace, requests: Iterable[Request]) -> None:
-    """Compute and store what is missing of `requests`.
-
-    Batches are cut from the image list at fixed places, and their maps are made together even where some
-    metrics of them are stored; so a resumed run sees the same batches as an uninterrupted one and ends with the
-    same numbers. Several processes share what is missing. Images that cannot be read, with a label
-    that the network does not know, or without the boxes that a metric needs are recorded as skips.
-    """
-    missing = look(workspace, requests)
-    wait()  # nobody stores before all have looked
-    compute(workspace, missing)
-
-
 def look(workspace: Workspace, requests: Iterable[Request]) -> list[list[Lacking]]:
     """What is missing of `requests`, by network."""
     return [_missing(workspace, methods) for methods in by_network(requests).values()]
 
 
 def compute(workspace: Workspace, missing: Iterable[list[Lacking]]) -> None:
-    """Compute and store what was found missing; the processes of a group, each of which has looked, share it."""
+    """Compute and store what was found missing; the processes of a group, each of which has looked, share it.
+
+    Batches are cut from the image list at fixed places, and their maps are made together even where some
+    metrics of them are stored; so a resumed run sees the same batches as an uninterrupted one and ends with the
+    same numbers. Images that cannot be read, with a label that the network does not know, or without the boxes
+    that a metric needs are recorded as skips.
+    """
     for lacking in missing:
         if lacking:
             _evaluate_network(workspace, lacking)
@@ -153,7 +146,7 @@ class _Bench:
         key = request.map_key(self.digest, self.workspace.picture_set, start)
         method = partial(self._method, request)
         cache = self.workspace.map_cache(indices)
-        make = partial(timed_maps, view, request, method, cache, key, keeps_course)
+        make = partial(timed_maps, view, method, cache, key, keeps_course)
         return Evaluated(view, request, method, make)
 
     def _method(self, request: Request) -> SaliencyMethod:

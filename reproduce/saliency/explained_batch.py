@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,12 +13,14 @@ import torch
 
 from opticam import Classifier
 from opticam.metrics import CausalCurve, deletion, faithfulness_scores, insertion, target_probability
+from opticam.probability import of_targets
 from opticam.saliency import OptiCAM, SaliencyMethod, ScoreCAM
 from opticam.saliency.methods.opti_cam import Optimisation
 from opticam.saliency.methods.score_cam import ChannelLogits
 from reproduce.saliency.requests import Request
 from reproduce.workspace.map_cache import MapCache, MapKey
 from reproduce.workspace.sources import Batch
+from reproduce.workspace.stopwatch import stopwatch
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,8 +44,7 @@ class View:
     @cached_property
     def probabilities(self) -> torch.Tensor:
         """Probabilities [B] of the true classes."""
-        wide = self.logits.to(torch.promote_types(self.logits.dtype, torch.float32))
-        return self.classifier.probabilities(wide).gather(1, self.batch.labels[:, None])[:, 0]
+        return of_targets(self.logits, self.batch.labels, self.classifier.probabilities)
 
     def first(self, names: Sequence[str]) -> View:
         """The view of the images among `names`."""
@@ -205,7 +205,6 @@ class Evaluated:
 
 def timed_maps(
     view: View,
-    request: Request,
     method: Callable[[], SaliencyMethod],
     cache: MapCache | None,
     key: MapKey | None,
@@ -220,17 +219,19 @@ def timed_maps(
     if kept:
         return Made(kept[0].to(images.device), kept[1])
     targets, explain = view.batch.labels, method()
-    course: Course | None = None
-    with _constant_maps_allowed(), _stopwatch(images.device) as elapsed:
+
+    def make() -> tuple[torch.Tensor, Course | None]:
         if keeps_course and isinstance(explain, OptiCAM):
-            course = explain.optimise(images, targets)
-            maps = course.maps
-        elif keeps_course and isinstance(explain, ScoreCAM):
-            course = explain.channel_logits(images)
-            maps = explain.maps_of(course, images, targets)
-        else:
-            maps = explain(images, targets)
-    seconds = elapsed() / len(images)
+            optimised = explain.optimise(images, targets)
+            return optimised.maps, optimised
+        if keeps_course and isinstance(explain, ScoreCAM):
+            logits = explain.channel_logits(images)
+            return explain.maps_of(logits, images, targets), logits
+        return explain(images, targets), None
+
+    with _constant_maps_allowed():
+        (maps, course), spent = stopwatch(make, images.device)
+    seconds = spent.seconds / len(images)
     if cache and key:
         cache.save(key, view.batch.names, maps, seconds)
     return Made(maps, seconds, course)
@@ -242,18 +243,3 @@ def _constant_maps_allowed() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "(target_layer|images): a map of .* is constant")
         yield
-
-
-@contextmanager
-def _stopwatch(device: torch.device) -> Iterator[Callable[[], float]]:
-    """Gives a function that tells the seconds the block took, a GPU's work included."""
-    _finish(device)
-    start, end = time.perf_counter(), [0.0]
-    yield lambda: end[0] - start
-    _finish(device)
-    end[0] = time.perf_counter()
-
-
-def _finish(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)

@@ -56,7 +56,7 @@ CURVE_POINTS = 17
 ALPHAS = (0.01, 0.05, 0.1, 0.5, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0)
 """Exponents of the selectivity study (Opti-CAM, App. F.1)."""
 RANDOMISED_BLOCKS = 5
-SIMILARITIES = ("spearman", "spearman_abs", "hog", "ssim")
+SIMILARITIES = ("spearman", "hog", "ssim")
 AOPC_REGIONS = 10
 PATCHES_A_SIDE = 16  # the paper's patches of 14 pixels in images of 224
 

@@ -1,4 +1,4 @@
-"""What each specialised path of the CPU gains: the same work with it and without it, and the lines that it takes.
+"""What each specialised path of the CPU gains: the same work with it and without it.
 
     python -m reproduce.studies.cpu_paths [--output figures/studies]
 
@@ -31,13 +31,13 @@ from dpnet.similarity import part_similarity
 from opticam import Classifier, OptiCAM
 from opticam.acceleration.float64_convolution import Float64Convolution
 from opticam.sample import sample_network
-from reproduce.benchmarks.environment import environment
 from reproduce.benchmarks.masking import cases as masking
 from reproduce.benchmarks.reports import table_lines
 from reproduce.benchmarks.similarity import cases as similarity
 from reproduce.benchmarks.similarity.exact import step
 from reproduce.benchmarks.timing import take_turns
 from reproduce.studies.instruction_sets import processor_flags
+from reproduce.workspace.environment import environment
 from reproduce.workspace.paths import ROOT
 
 FILE = "cpu_paths.csv"
@@ -248,13 +248,12 @@ def _in_process(works: tuple[str, ...], variables: dict[str, str]) -> dict[str, 
 
 
 def measure(route: Route) -> dict[str, Any]:
-    """One row: the path's lines, its callers, and what it gains on its best work."""
+    """One row: who comes to the path, and what it gains on its best work."""
     found = timed(route)
     best = max(found, key=lambda work: found[work][0] / found[work][1])
     without, with_it = found[best]
     return {
         "path": route.name,
-        "lines": sum(len((ROOT / file).read_text(encoding="utf-8").splitlines()) for file in route.files),
         "reached by": route.callers,
         "best work": best,
         "without ms": f"{without:.3g}",
@@ -267,7 +266,7 @@ def measure(route: Route) -> dict[str, Any]:
 
 def markdown(table: pd.DataFrame) -> str:
     """The rows as CONTRIBUTING.md shows them."""
-    shown = ["path", "lines", "reached by", "best work", "gain"]
+    shown = ["path", "reached by", "best work", "gain"]
     return "\n".join(table_lines(table[shown], lambda column, value: str(value)))
 
 

@@ -20,11 +20,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from reproduce.benchmarks.environment import environment
 from reproduce.studies.instruction_sets import SETTINGS, Setting, available
 from reproduce.tables.cells import KEYS
 from reproduce.tables.comparison import COMPARED, compare_tables, printed_steps, read_tables
 from reproduce.tables.metric_names import METRICS
+from reproduce.workspace.environment import environment
 from reproduce.workspace.paths import RESULTS, ROOT
 
 NAME = "machine_spread"

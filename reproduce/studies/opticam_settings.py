@@ -29,7 +29,7 @@ from torchvision.transforms import functional as transforms
 from opticam import Classifier, OptiCAM
 from opticam.acceleration.prepared_network import LEVELS
 from opticam.metrics import faithfulness_scores, target_probability
-from reproduce.benchmarks.environment import environment
+from reproduce.workspace.environment import environment
 
 SIDE, BATCH, ITERATIONS = 224, 8, 100
 PIXELS: dict[str, Any] = {"mean": (123 / 255, 117 / 255, 104 / 255), "std": (1 / 255,) * 3}  # of the weights

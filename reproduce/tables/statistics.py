@@ -33,48 +33,41 @@ class Estimate(NamedTuple):
     high: float
 
 
-def bootstrap(
-    values: ArrayLike, *, confidence: float = CONFIDENCE, resamples: int = RESAMPLES, seed: int = 0
-) -> list[Estimate]:
-    """Percentile bootstrap of the mean over images, one estimate a column.
+def bootstrap(values: ArrayLike) -> list[Estimate]:
+    """Percentile bootstrap of the mean over images, one estimate a column; the same bits for the same values.
 
     Args:
         values: [n, k] (or [n]: one column), one row per image, one column per metric; NaN where a metric is
             undefined for an image. All columns share the same resampled images, so one call for all metrics
             of a method costs little more than one metric.
-        confidence: share of the interval, in (0, 1).
-        resamples: number of resamples, at least 100.
-        seed: the same values and seed give the same interval, bit for bit.
 
     Source: Efron and Tibshirani, An Introduction to the Bootstrap (1993), section 13.3.
     """
     # Not scipy.stats.bootstrap: its resamples are copies of every column; counts that all calls share serve here.
     table = _columns(values)
-    _check(confidence, resamples)
     n = len(table)
     valid = ~np.isnan(table)
     if n < 2:
         return [_estimate(column, math.nan, math.nan) for column in table.T]
-    sums = _resampled_sums(np.where(valid, table, 0.0), resamples, seed)
-    counts = _resampled_sums(valid, resamples, seed)
+    sums = _resampled_sums(np.where(valid, table, 0.0), RESAMPLES)
+    counts = _resampled_sums(valid, RESAMPLES)
     means = np.divide(sums, counts, out=np.full_like(sums, np.nan), where=counts > 0)
-    return [_estimate(column, *_limits(mean, confidence)) for column, mean in zip(table.T, means.T)]
+    return [_estimate(column, *_limits(mean)) for column, mean in zip(table.T, means.T)]
 
 
-def over_seeds(values: ArrayLike, *, confidence: float = CONFIDENCE) -> Estimate:
+def over_seeds(values: ArrayLike) -> Estimate:
     """Mean and standard deviation over independent runs, with Student's t interval of the mean.
 
     `values` is [n], one number per seed. A bootstrap of five runs would be too narrow; t assumes that runs
     scatter normally.
     """
-    _check(confidence, RESAMPLES)
     column = np.asarray(values, dtype=float)
     if column.ndim != 1:
         raise ValueError(f"values has shape {column.shape}; accepted is one dimension, a number per seed")
     plain = _estimate(column, math.nan, math.nan)
     if plain.n < 2:
         return plain
-    half = student.ppf((1 + confidence) / 2, plain.n - 1) * plain.sd / math.sqrt(plain.n)
+    half = student.ppf((1 + CONFIDENCE) / 2, plain.n - 1) * (plain.sd / math.sqrt(plain.n))
     return plain._replace(low=plain.mean - half, high=plain.mean + half)
 
 
@@ -107,42 +100,35 @@ def _columns(values: ArrayLike) -> NDArray[np.float64]:
     return table[:, None] if table.ndim == 1 else table
 
 
-def _check(confidence: float, resamples: int) -> None:
-    if not 0 < confidence < 1:
-        raise ValueError(f"confidence {confidence} given; accepted is a number between 0 and 1")
-    if resamples < 100:
-        raise ValueError(f"resamples {resamples} given; accepted is 100 or more")
-
-
-def resampled_means(table: NDArray[np.float64], resamples: int, seed: int = 0) -> NDArray[np.float64]:
+def resampled_means(table: NDArray[np.float64], resamples: int) -> NDArray[np.float64]:
     """Means [resamples,k] of the columns of [n,k] over resampled rows, the same rows for every column."""
-    return _resampled_sums(table, resamples, seed) / len(table)
+    return _resampled_sums(table, resamples) / len(table)
 
 
-def _resampled_sums(table: NDArray[np.float64], resamples: int, seed: int) -> NDArray[np.float64]:
+def _resampled_sums(table: NDArray[np.float64], resamples: int) -> NDArray[np.float64]:
     columns = np.ascontiguousarray(table.T, dtype=float)
     sums = np.empty((resamples, len(columns)))
     for start in range(0, resamples, _CHUNK):
-        weights = _multiplicities(len(table), resamples, seed)[start : start + _CHUNK].astype(float)
+        weights = _multiplicities(len(table), resamples)[start : start + _CHUNK].astype(float)
         # einsum's own loop rounds alike whatever the threads and the other columns; a BLAS product may not.
         sums[start : start + _CHUNK] = np.einsum("rn,kn->rk", weights, columns)
     return sums
 
 
 @lru_cache(maxsize=2)
-def _multiplicities(n: int, resamples: int, seed: int) -> NDArray[np.uint8]:
+def _multiplicities(n: int, resamples: int) -> NDArray[np.uint8]:
     """How often each of n images occurs in each resample, [resamples, n]; kept, as every method shares it."""
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng(0)
     counts = np.empty((resamples, n), dtype=np.uint8)
     for row in counts:
         row[:] = np.bincount(generator.integers(n, size=n), minlength=n)
     return counts
 
 
-def _limits(means: NDArray[np.float64], confidence: float) -> Sequence[float]:
+def _limits(means: NDArray[np.float64]) -> Sequence[float]:
     if np.isnan(means).all():
         return math.nan, math.nan
-    return np.nanquantile(means, [(1 - confidence) / 2, (1 + confidence) / 2]).tolist()
+    return np.nanquantile(means, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2]).tolist()
 
 
 def _estimate(column: NDArray[np.float64], low: float, high: float) -> Estimate:

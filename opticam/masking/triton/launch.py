@@ -23,11 +23,6 @@ def on_device(tensor: Tensor) -> AbstractContextManager[None]:
     return torch.cuda.device(tensor.get_device())
 
 
-def feature_step(features: Tensor) -> int:
-    """Elements between the features of two images; 0 where one image's serve all."""
-    return 0 if features.shape[0] == 1 else features.stride(0)
-
-
 def _dense(images: Tensor) -> tuple[Tensor, bool]:
     """Images without gaps, and whether they are channels_last."""
     if images.is_contiguous():
@@ -149,9 +144,8 @@ def channel_masks(features: Tensor, images: Tensor, channels: Tensor) -> Tensor:
     masked = images.new_empty(batch, count, colours, height, width)
     if masked.numel():
         dtypes, device = (features.dtype, images.dtype, channels.dtype), images.get_device()
-        step = feature_step(features)
         with on_device(images):
-            plan = plans.channel_plan(features.shape, step, images.shape, count, dtypes, device)
+            plan = plans.channel_plan(features.shape, images.shape, count, dtypes, device)
             plan(features, images, channels, masked)
     return masked
 

@@ -16,30 +16,17 @@ KEPT = 256
 """Plans kept of each kind; the one used longest ago goes first."""
 
 
-class MaskSizes(NamedTuple):
-    """What the launches of `saliency_mask` depend on.
+def feature_step(features: torch.Size) -> int:
+    """Elements between the features of two images; 0 where one image's serve all."""
+    return 0 if features[0] == 1 else features[1:].numel()
 
-    last: channels_last. dtypes: of features, logits_u and images. device: of all of them.
+
+def blank(device: torch.device, *size: int) -> Tensor:
+    """What `torch.empty_like` makes a float32 tensor of this size from: the quickest way to one.
+
+    It holds a single number.
     """
-
-    features: torch.Size
-    images: torch.Size
-    last: bool
-    normalization: str
-    dtypes: tuple[torch.dtype, ...]
-    device: torch.device
-
-    @property
-    def step(self) -> int:
-        """Elements between the features of two images; 0 where one image's serve all."""
-        return 0 if self.features[0] == 1 else self.features[1:].numel()
-
-    def blank(self, *size: int) -> Tensor:
-        """What `torch.empty_like` makes a float32 tensor of this size from: the quickest way to one.
-
-        It holds a single number.
-        """
-        return torch.empty((), dtype=torch.float32, device=self.device).expand(size)
+    return torch.empty((), dtype=torch.float32, device=device).expand(size)
 
 
 def pixel_strides(images: torch.Size, last: bool) -> tuple[int, int]:
@@ -67,8 +54,7 @@ def forward_plan(
     dtypes: tuple[torch.dtype, ...],
     device: torch.device,
 ) -> ForwardPlan:
-    """Combine, then mask; the arguments are those of MaskSizes, which would take longer to make and to find."""
-    sizes = MaskSizes(features, images, last, normalization, dtypes, device)
+    """Combine, then mask. last: channels_last. dtypes: of features, logits_u and images. device: of all of them."""
     _, channels, h, w = features
     batch, colours, height, width = images
     combine, mask = config.combine(channels, h * w), config.mask(h, w, width, dtypes[2].itemsize, batch)
@@ -76,7 +62,7 @@ def forward_plan(
         Launch(
             forward.combine_kernel,
             (batch, -(-h * w // combine["BLOCK_P"])),
-            (sizes.step,),
+            (feature_step(features),),
             K=channels,
             CELLS=h * w,
             **combine,
@@ -93,9 +79,9 @@ def forward_plan(
             MODE=MODES[normalization],
             **mask,
         ),
-        sizes.blank(batch, channels),
-        sizes.blank(batch, h, w),
-        sizes.blank(batch, height, width),
+        blank(device, batch, channels),
+        blank(device, batch, h, w),
+        blank(device, batch, height, width),
     )
 
 
@@ -128,7 +114,6 @@ def backward_plan(
     adam: rate, betas and epsilon of the step to take, None for the gradient itself. counts: the step's
     iteration is counted on the way.
     """
-    sizes = MaskSizes(features, images, last, normalization, dtypes, device)
     _, channels, h, w = features
     batch, colours, height, width = images
     row = config.row(w, height, width, dtypes[2].itemsize)
@@ -161,20 +146,19 @@ def backward_plan(
     projection = Launch(
         backward.project_kernel,
         (batch, -(-channels // project["BLOCK_K"])),
-        (sizes.step,),
+        (feature_step(features),),
         **config.adam(adam),
         K=channels,
         CELLS=h * w,
         **project,
     )
-    partial = sizes.blank(batch, height * row["CHUNKS"] * w)
-    return BackwardPlan(rows, cells, projection, partial, sizes.blank(batch, h, w), sizes.blank(batch))
+    partial = blank(device, batch, height * row["CHUNKS"] * w)
+    return BackwardPlan(rows, cells, projection, partial, blank(device, batch, h, w), blank(device, batch))
 
 
 @lru_cache(maxsize=KEPT)
 def channel_plan(
     features: torch.Size,
-    step: int,
     images: torch.Size,
     count: int,
     dtypes: tuple[torch.dtype, ...],
@@ -186,7 +170,7 @@ def channel_plan(
     mask = config.mask(h, w, width, dtypes[1].itemsize, batch * count)
     grid = batch * count, -(-height * width // mask["BLOCK"])
     sizes = {"C": colours, "h": h, "w": w, "H": height, "W": width}
-    return Launch(forward.channel_kernel, grid, (step, count), K=channels, **sizes, **mask)
+    return Launch(forward.channel_kernel, grid, (feature_step(features), count), K=channels, **sizes, **mask)
 
 
 @lru_cache(maxsize=KEPT)

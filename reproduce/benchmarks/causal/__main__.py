@@ -26,10 +26,11 @@ from torch import Tensor
 from opticam.classifier import Classifier
 from opticam.sample import SAMPLE_NETWORKS
 from opticam.sample.pictures import SAMPLE_SIZE
-from reproduce.benchmarks.causal.report import write_report
+from reproduce.benchmarks.causal.report import markdown, plot, summary
 from reproduce.benchmarks.causal.sides import forward_passes, fused, networks, plain
 from reproduce.benchmarks.harness import Record, benchmark_parser
-from reproduce.benchmarks.timing import stopwatch
+from reproduce.benchmarks.reports import write_report
+from reproduce.workspace.stopwatch import stopwatch
 
 SOURCES = (
     "csrc/common",
@@ -88,7 +89,7 @@ def main() -> None:
         group = dict(zip(KEYS, (name, options.images)))
         if record.pending(group):
             record.add(group, measure(name, options))
-    write_report(record.path)
+    write_report(record.path, summary, markdown, plot)
     print(record.path.with_suffix(".md").read_text(encoding="utf-8"))
 
 

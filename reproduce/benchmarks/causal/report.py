@@ -7,40 +7,39 @@ from pathlib import Path
 import pandas as pd
 
 from reproduce.benchmarks.bar_plots import plot_bars
-from reproduce.benchmarks.reports import every, measured_with
+from reproduce.benchmarks.reports import every, measured_with, table_lines
+
+TIMES, APART = "x plain loop", "largest difference of an area (points)"
 
 
-def plot(rows: pd.DataFrame, path: Path) -> None:
-    """Best seconds of each side, one panel per network."""
-    panels = {
-        f"{network}, batch of {images}": group.groupby("side", sort=False)["seconds"].min()
-        for (network, images), group in rows.groupby(["network", "images"], sort=False)
-    }
-    plot_bars(panels, "seconds for insertion and deletion of the batch", path)
-
-
-def markdown(rows: pd.DataFrame) -> str:
+def summary(rows: pd.DataFrame) -> pd.DataFrame:
     """Best seconds of each side per network, how much faster than the plain loop, and the difference of areas."""
-    lines = [
+    best = rows.groupby(["network", "images", "side"], sort=False)[["seconds", "largest_difference"]].min()
+    loop = best["seconds"].xs("plain loop", level="side")
+    times = [loop[key[:2]] / seconds for key, seconds in best["seconds"].items()]
+    return best.assign(**{TIMES: times, APART: best.pop("largest_difference")}).reset_index()
+
+
+def markdown(table: pd.DataFrame, rows: pd.DataFrame) -> str:
+    """The summary as a Markdown table under a few lines on what was measured."""
+    head = [
         f"# Insertion and deletion on {every(rows, 'device')}",
         "",
         f"{measured_with(rows)}. Best of the repetitions. The network alone, as many",
         "forward passes, is the floor of the line above it.",
         "",
-        "| network | images | side | seconds | x plain loop | largest difference of an area (points) |",
-        "|---|---|---|---|---|---|",
     ]
-    for (network, images), group in rows.groupby(["network", "images"], sort=False):
-        best = group.groupby("side", sort=False)[["seconds", "largest_difference"]].min()
-        for side, (seconds, difference) in best.iterrows():
-            times = best.seconds["plain loop"] / seconds
-            apart = "" if pd.isna(difference) else f"{difference:.1e}"
-            lines.append(f"| {network} | {images} | {side} | {seconds:.2f} | {times:.1f} | {apart} |")
-    return "\n".join(lines) + "\n"
+    return "\n".join([*head, *table_lines(table, _number)]) + "\n"
 
 
-def write_report(path: Path) -> None:
-    """Write PATH with .md and .svg beside the CSV."""
-    rows = pd.read_csv(path)
-    path.with_suffix(".md").write_text(markdown(rows), encoding="utf-8")
-    plot(rows, path.with_suffix(".svg"))
+def _number(column: str, value: float) -> str:
+    return f"{value:.1e}" if column == APART else f"{value:.1f}" if column == TIMES else f"{value:.2f}"
+
+
+def plot(table: pd.DataFrame, path: Path) -> None:
+    """Best seconds of each side, one panel per network."""
+    panels = {
+        f"{network}, batch of {images}": group.set_index("side")["seconds"]
+        for (network, images), group in table.groupby(["network", "images"], sort=False)
+    }
+    plot_bars(panels, "seconds for insertion and deletion of the batch", path)

@@ -36,7 +36,7 @@ from reproduce.benchmarks.loop.sides import (
 )
 from reproduce.benchmarks.memory import peak_bytes
 from reproduce.benchmarks.reports import write_report
-from reproduce.benchmarks.timing import Spent, stopwatch
+from reproduce.workspace.stopwatch import Spent, stopwatch
 
 SOURCES = (
     "opticam/classifier.py",

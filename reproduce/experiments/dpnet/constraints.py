@@ -8,13 +8,12 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from reproduce.experiments.base import Experiment
 from reproduce.experiments.dpnet.constraint_figures import constraint_figures
 from reproduce.experiments.dpnet.main import accuracies, figures, stand_ins
+from reproduce.experiments.dpnet.parts_experiment import PartsExperiment
 from reproduce.parts.models import CONSTRAINTS, PartRun, forget, parts_label, seeds, train_missing
 from reproduce.published.numbers import published
 from reproduce.tables.layout import Table, cells, summarise
-from reproduce.workspace.profile import Profile
 from reproduce.workspace.workspace import Workspace
 
 INTERPRETABILITY = (
@@ -29,17 +28,12 @@ INTERPRETABILITY = (
 SHARES = ("own_class_mass",)  # stored in [0,1], printed in %
 
 
-class ConstraintTable(Experiment):
+class ConstraintTable(PartsExperiment):
     """Accuracy under each combination of orthogonality, assignment and class specificity."""
 
     name = "dpnet-constraints"
-    paper = "DP-Net"
     drawing = 8.0
     title = "Constraints: eight combinations on two data sets"
-
-    def applies(self, profile: Profile) -> bool:
-        """Wherever the profile has data sets for DP-Net."""
-        return profile.parts is not None
 
     def runs(self, workspace: Workspace) -> list[PartRun]:
         """Every combination on the two data sets of the published table, with every seed."""

@@ -6,28 +6,22 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from reproduce.experiments.base import Experiment
 from reproduce.experiments.dpnet.main import MainTable, accuracies
+from reproduce.experiments.dpnet.parts_experiment import PartsExperiment
 from reproduce.parts.models import parts_label
 from reproduce.published.numbers import published
 from reproduce.tables.layout import Table, cells, summarise
-from reproduce.workspace.profile import Profile
 from reproduce.workspace.workspace import Workspace
 
 DATASET = "Birds"
 NAMES = {"Global": "DP-Net [Global]", "Parts": "DP-Net [Parts]"}
 
 
-class ContextTable(Experiment):
+class ContextTable(PartsExperiment):
     """Published accuracies of part models on birds; nothing is run for them."""
 
     name = "dpnet-context"
-    paper = "DP-Net"
     title = "Context: part and prototype networks on CUB-200-2011"
-
-    def applies(self, profile: Profile) -> bool:
-        """Wherever the profile has data sets for DP-Net."""
-        return profile.parts is not None
 
     def tables(self, workspace: Workspace) -> Mapping[str, Table]:
         """One line per method, one column per backbone."""

@@ -8,8 +8,9 @@ import pandas as pd
 import torch
 
 from dpnet import PartClassifier
-from reproduce.experiments.base import Deviation, Effect, Experiment
+from reproduce.experiments.base import Deviation, Effect
 from reproduce.experiments.dpnet.main import UNCONSTRAINED, MainTable
+from reproduce.experiments.dpnet.parts_experiment import PartsExperiment
 from reproduce.parts.formula_studies import (
     STEPS,
     alignment_after_descent,
@@ -27,7 +28,6 @@ from reproduce.parts.models import (
     part_model,
 )
 from reproduce.workspace.processes import is_first
-from reproduce.workspace.profile import Profile
 from reproduce.workspace.store import Row
 from reproduce.workspace.workspace import Workspace
 
@@ -37,16 +37,11 @@ COSINE, ENTROPY, GRADIENT, WEIGHT = "rms cosine", "entropy of ln P", "gradient n
 REDUCED, CELLS = "C_Assign of ln P", "cosine of cells"
 
 
-class DpNetDeviations(Experiment):
+class DpNetDeviations(PartsExperiment):
     """The three constraints descended alone on the sample features, and the spread over what is not stated."""
 
     name = "deviations-dpnet"
-    paper = "DP-Net"
     title = "Deviations of the slides' formulas, in numbers"
-
-    def applies(self, profile: Profile) -> bool:
-        """Wherever the profile has data sets for DP-Net."""
-        return profile.parts is not None
 
     def run(self, workspace: Workspace) -> None:
         """Descend each constraint in both forms from the parts that training starts from."""

@@ -12,8 +12,8 @@ from dpnet import ParticipationMap, as_classifier
 from opticam import METHODS
 from opticam.saliency import SaliencyMethod
 from opticam.sample import SampleSet
-from reproduce.experiments.base import Experiment
 from reproduce.experiments.dpnet.main import UNCONSTRAINED
+from reproduce.experiments.dpnet.parts_experiment import PartsExperiment
 from reproduce.parts.choices import definition
 from reproduce.parts.data import dataset_split, part_backbone
 from reproduce.parts.models import PartRun, load_model, planned, train_missing
@@ -23,7 +23,6 @@ from reproduce.saliency.metric_groups import GROUPS
 from reproduce.saliency.requests import Request
 from reproduce.tables.layout import Table, cells, summarise
 from reproduce.workspace.processes import share, wait
-from reproduce.workspace.profile import Profile
 from reproduce.workspace.sources import PROTOCOLS, Batch
 from reproduce.workspace.store import batch_rows
 from reproduce.workspace.workspace import Workspace
@@ -34,16 +33,11 @@ METRICS = ("AD", "AG", "AI", "insertion", "deletion", "LE", "SP", "EP")
 DEFINITION = "definition"
 
 
-class FaithfulnessTable(Experiment):
+class FaithfulnessTable(PartsExperiment):
     """AD, AG, AI, insertion, deletion and localisation of participation maps, Opti-CAM and Grad-CAM."""
 
     name = "dpnet-faithfulness"
-    paper = "DP-Net"
     title = "Participation maps beside Opti-CAM and Grad-CAM, explaining DP-Net"
-
-    def applies(self, profile: Profile) -> bool:
-        """Wherever the profile has data sets for DP-Net."""
-        return profile.parts is not None
 
     def runs(self, workspace: Workspace) -> list[PartRun]:
         """The unconstrained model of each data set of objects, first seed."""
@@ -163,9 +157,7 @@ def _batch(workspace: Workspace, dataset: str, indices: list[int]) -> Batch:
 def _values(view: View, network: str, name: str, build: partial[SaliencyMethod]) -> dict[str, torch.Tensor]:
     request = Request(network, name)
     method = build()
-    given = Evaluated(
-        view, request, lambda: method, lambda: timed_maps(view, request, lambda: method, None, None)
-    )
+    given = Evaluated(view, request, lambda: method, lambda: timed_maps(view, lambda: method, None, None))
     found: dict[str, torch.Tensor] = {}
     for group in ("faithfulness", "causal", *(["localization"] if view.batch.boxes else [])):
         found |= GROUPS[group].compute(given)

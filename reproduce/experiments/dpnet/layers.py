@@ -6,7 +6,6 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from reproduce.experiments.base import Experiment
 from reproduce.experiments.dpnet.main import (
     DELTA,
     UNCONSTRAINED,
@@ -15,6 +14,7 @@ from reproduce.experiments.dpnet.main import (
     measured_delta,
     stand_ins,
 )
+from reproduce.experiments.dpnet.parts_experiment import PartsExperiment
 from reproduce.parts.models import SAME_LAYER, PartRun, forget, layer_read, train_missing
 from reproduce.published.numbers import published
 from reproduce.tables.layout import Table, cells, summarise
@@ -24,11 +24,10 @@ from reproduce.workspace.workspace import Workspace
 METHODS = ("Global", SAME_LAYER, "Parts", DELTA)
 
 
-class LayerTable(Experiment):
+class LayerTable(PartsExperiment):
     """The main table with a third model: the baseline on the layer that the parts have chosen."""
 
     name = "dpnet-layers"
-    paper = "DP-Net"
     title = "Global and Parts on the same layer"
 
     def applies(self, profile: Profile) -> bool:

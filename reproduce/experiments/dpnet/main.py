@@ -7,27 +7,21 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from reproduce.experiments.base import Experiment
+from reproduce.experiments.dpnet.parts_experiment import PartsExperiment
 from reproduce.parts.models import EXPERIMENT, PartRun, forget, parts_label, seeds, train_missing
 from reproduce.published.numbers import published
 from reproduce.tables.layout import Table, cells, summarise
-from reproduce.workspace.profile import Profile
 from reproduce.workspace.workspace import Workspace
 
 UNCONSTRAINED = parts_label("none")
 DELTA = "Parts - Global"
 
 
-class MainTable(Experiment):
+class MainTable(PartsExperiment):
     """Accuracy of the global average and of the parts on the same frozen features."""
 
     name = "dpnet-main"
-    paper = "DP-Net"
     title = "Results: Global and Parts on three data sets and two backbones"
-
-    def applies(self, profile: Profile) -> bool:
-        """Wherever the profile has data sets for DP-Net."""
-        return profile.parts is not None
 
     def runs(self, workspace: Workspace) -> list[PartRun]:
         """Both models on every data set and backbone with every seed."""

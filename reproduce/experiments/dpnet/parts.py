@@ -20,25 +20,19 @@ from dpnet.explain.explanation import (
 from dpnet.explain.gallery import top_images
 from dpnet.explain.plotting import part_gallery, photo_explanation
 from dpnet.model.evaluation import outputs, prepare
-from reproduce.experiments.base import Experiment
 from reproduce.experiments.dpnet.main import UNCONSTRAINED, MainTable
+from reproduce.experiments.dpnet.parts_experiment import PartsExperiment
 from reproduce.experiments.dpnet.shown import IMAGES, PARTS, Shown, shown_on_test_pictures
 from reproduce.parts.models import PartRun, is_ready
-from reproduce.workspace.profile import Profile
 from reproduce.workspace.workspace import Workspace
 
 
-class PartFigures(Experiment):
+class PartFigures(PartsExperiment):
     """For each data set an explained picture and a gallery."""
 
     name = "dpnet-parts"
-    paper = "DP-Net"
     drawing = 10.0
     title = "Figures: what parts add to a decision, and where they are found"
-
-    def applies(self, profile: Profile) -> bool:
-        """Wherever the profile has data sets for DP-Net."""
-        return profile.parts is not None
 
     def run(self, workspace: Workspace) -> None:
         """Train the models shown, if the table has not done so."""

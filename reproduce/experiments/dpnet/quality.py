@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from reproduce.experiments.base import Experiment
 from reproduce.experiments.dpnet.main import UNCONSTRAINED, MainTable, figures, stand_ins
+from reproduce.experiments.dpnet.parts_experiment import PartsExperiment
 from reproduce.parts.models import RANDOM_PARTS, PartRun
 from reproduce.published.numbers import published
 from reproduce.tables.layout import Table, cells, summarise
@@ -19,11 +19,10 @@ QUALITY = ("purity", "hit", "hit_by_chance", "distance")
 OF_RANDOM = {f"random_{name}": name for name in QUALITY}
 
 
-class QualityTable(Experiment):
+class QualityTable(PartsExperiment):
     """Purity and localisation of the learned parts against random ones."""
 
     name = "dpnet-quality"
-    paper = "DP-Net"
     title = "Parts against the true parts of the sample pictures"
 
     def applies(self, profile: Profile) -> bool:

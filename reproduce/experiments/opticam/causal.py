@@ -7,15 +7,9 @@ from collections.abc import Mapping
 import pandas as pd
 from matplotlib.figure import Figure
 
-from reproduce.experiments.line_plots import line_figure
-from reproduce.experiments.opticam.saliency_experiment import (
-    SaliencyExperiment,
-    beside_published,
-    image_counts,
-    in_order,
-    of_network,
-)
-from reproduce.saliency.metric_groups import CURVE_POINTS
+from reproduce.experiments.opticam.mean_curves import mean_curves
+from reproduce.experiments.opticam.saliency_experiment import MeasuredBeside
+from reproduce.saliency.metric_groups import CURVE_POINTS, GROUPS
 from reproduce.saliency.requests import Request
 from reproduce.tables.layout import Table, summarise
 from reproduce.workspace.workspace import Workspace
@@ -24,7 +18,7 @@ CURVES = ("insertion", "deletion")
 CURVE_IMAGES = 1000
 
 
-class CausalTable(SaliencyExperiment):
+class CausalTable(MeasuredBeside):
     """I and D of the predicted class, as many steps as an image has rows; deletion to black and to grey."""
 
     name = "opticam-causal"
@@ -54,9 +48,8 @@ class CausalTable(SaliencyExperiment):
 
     def tables(self, workspace: Workspace) -> Mapping[str, Table]:
         """Table 3; where deletion to grey was measured, a table of it beside the same published numbers."""
-        rows = self.rows(workspace, CURVES)
         caption = "Opti-CAM Table 3: insertion and deletion of the predicted class, deletion to black"
-        tables = {self.table: self.table_of(workspace, summarise(rows), caption)}
+        tables = {self.table: self.table_of(workspace, summarise(self.measured(workspace)), caption)}
         grey = self.rows(workspace, ["grey deletion"])
         if len(grey) and workspace.saliency.comparable:
             measured = summarise(grey.assign(metric="deletion"))
@@ -67,28 +60,17 @@ class CausalTable(SaliencyExperiment):
 
     def figures(self, workspace: Workspace) -> Mapping[str, Figure]:
         """The mean curves of all methods, one figure per network."""
-        names = [f"{curve} {point}" for curve in CURVES for point in range(CURVE_POINTS)]
-        rows = self.rows(workspace, names)
-        shares = [100 * point / (CURVE_POINTS - 1) for point in range(CURVE_POINTS)]
-        figures = {}
-        for network in rows["network"].unique():
-            means = of_network(rows, network).groupby(["method", "metric"])["value"].mean()
-            panels = {
-                curve: {
-                    method: (shares, [means[method, f"{curve} {point}"] for point in range(CURVE_POINTS)])
-                    for method in in_order(means.index.unique("method"))
-                }
-                for curve in CURVES
-            }
-            figures[f"opticam_curves_{network}"] = line_figure(
-                panels,
-                title=f"Insertion and deletion on {network}, {image_counts(of_network(rows, network))}",
-                across="pixels that appeared or vanished (%)",
-                up="probability of the predicted class (%)",
-            )
-        return figures
+        places = {100 * point / (CURVE_POINTS - 1): point for point in range(CURVE_POINTS)}
+        panels = {curve: {share: f"{curve} {point}" for share, point in places.items()} for curve in CURVES}
+        return mean_curves(
+            self.rows(workspace, GROUPS["curves"].names),
+            "opticam_curves",
+            "Insertion and deletion on {}",
+            panels,
+            across="pixels that appeared or vanished (%)",
+            up="probability of the predicted class (%)",
+        )
 
-    def results(self, workspace: Workspace) -> Mapping[str, pd.DataFrame]:
-        """Table 3."""
-        rows = self.rows(workspace, CURVES)
-        return {self.table: beside_published(rows, self.stored_networks(workspace))}
+    def measured(self, workspace: Workspace) -> pd.DataFrame:
+        """Insertion and deletion to black."""
+        return self.rows(workspace, CURVES)

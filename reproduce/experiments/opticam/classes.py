@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from reproduce.experiments.opticam.saliency_experiment import SaliencyExperiment, beside_published
+from reproduce.experiments.opticam.saliency_experiment import MeasuredBeside
 from reproduce.published.numbers import published, split_label
 from reproduce.saliency.course_groups import OF_CLASS, OTHER_CLASSES
 from reproduce.saliency.explained_batch import SCORES
@@ -19,7 +19,7 @@ TRUE, PROBABLE = "ground truth", "most probable"
 MISCLASSIFIED = f"{PROBABLE}, misclassified"
 
 
-class ClassTable(SaliencyExperiment):
+class ClassTable(MeasuredBeside):
     """Maps of the true, the most, second most and least probable class, scored against the true class."""
 
     name = "opticam-classes"
@@ -49,15 +49,10 @@ class ClassTable(SaliencyExperiment):
         """Table A.9."""
         caption = "Opti-CAM Table A.9: maps of other classes, all scored against the true class"
         layout: dict[str, Any] = {"rows": "base", "groups": ("network", "variant")}
-        measured = summarise(self.class_rows(workspace))
-        return {self.table: self.table_of(workspace, measured, caption, **layout)}
+        rows = summarise(self.measured(workspace))
+        return {self.table: self.table_of(workspace, rows, caption, **layout)}
 
-    def results(self, workspace: Workspace) -> Mapping[str, pd.DataFrame]:
-        """Table A.9."""
-        rows = self.class_rows(workspace)
-        return {self.table: beside_published(rows, self.stored_networks(workspace))}
-
-    def class_rows(self, workspace: Workspace) -> pd.DataFrame:
+    def measured(self, workspace: Workspace) -> pd.DataFrame:
         """Stored rows by method and class, and those of misclassified images once more under their own label."""
         rows = self.rows(workspace, (*SCORES, *OF_CLASS.values()), set(self.methods()).__contains__)
         metrics = {(score, TRUE): score for score in SCORES} | OF_CLASS

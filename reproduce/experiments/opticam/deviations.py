@@ -34,10 +34,6 @@ class OptiCamDeviations(SaliencyExperiment):
     name = "deviations-opticam"
     title = "Deviations of the published protocol, in numbers"
 
-    def networks(self, workspace: Workspace) -> dict[str, str]:
-        """All networks of the profile."""
-        return dict(workspace.saliency.networks)
-
     def requests(self, workspace: Workspace) -> list[Request]:
         """Both ways on the same images."""
         causal = ("causal", "grey deletion", "causal of prediction")
@@ -123,7 +119,7 @@ class OptiCamDeviations(SaliencyExperiment):
 
     def _iterations(self, workspace: Workspace) -> Deviation:
         experiment = IterationFigure()
-        rows = experiment.setting_rows(workspace)
+        rows = experiment.measured(workspace)
         few, many = (setting_label(count, 0.1) for count in (50, 100))
         effects = []
         for network, own in rows.groupby("network", sort=False):

@@ -9,8 +9,7 @@ from matplotlib.figure import Figure
 
 from reproduce.experiments.line_plots import line_figure
 from reproduce.experiments.opticam.saliency_experiment import (
-    SaliencyExperiment,
-    beside_published,
+    MeasuredBeside,
     image_counts,
     of_network,
 )
@@ -22,15 +21,15 @@ from reproduce.saliency.requests import Request
 from reproduce.workspace.workspace import Workspace
 
 RATES = (0.01, 0.1, 1.0)
-FIGURE = "opticam_figureA5"
 
 
-class IterationFigure(SaliencyExperiment):
+class IterationFigure(MeasuredBeside):
     """AD, AG and AI by the number of iterations, one line per learning rate."""
 
     name = "opticam-iterations"
     title = "Figure A.5: iterations x learning rate"
     table = "opticam_table6"
+    figure = "opticam_figureA5"
     stands_in = True
 
     def requests(self, workspace: Workspace) -> list[Request]:
@@ -50,7 +49,7 @@ class IterationFigure(SaliencyExperiment):
 
     def figures(self, workspace: Workspace) -> Mapping[str, Figure]:
         """One panel a score."""
-        rows = self.setting_rows(workspace)
+        rows = self.measured(workspace)
         figures = {}
         for network in rows["network"].unique():
             means = of_network(rows, network).groupby(["method", "metric"])["value"].mean()
@@ -70,12 +69,7 @@ class IterationFigure(SaliencyExperiment):
             )
         return figures
 
-    def results(self, workspace: Workspace) -> Mapping[str, pd.DataFrame]:
-        """Figure A.5, by setting."""
-        rows = self.setting_rows(workspace)
-        return {FIGURE: beside_published(rows, self.stored_networks(workspace))}
-
-    def setting_rows(self, workspace: Workspace) -> pd.DataFrame:
+    def measured(self, workspace: Workspace) -> pd.DataFrame:
         """Stored rows of all rates, those of each number of iterations under a label of their own."""
         rows = self.rows(workspace, tuple(AFTER.values()), set(map(rate_label, RATES)).__contains__)
         settings = {

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pandas as pd
 from torch import nn
 
-from reproduce.experiments.opticam.saliency_experiment import SaliencyExperiment, beside_published
+from reproduce.experiments.opticam.saliency_experiment import MeasuredBeside
 from reproduce.experiments.opticam.variants import variant_request
 from reproduce.published.numbers import labelled, published, split_label
 from reproduce.saliency.explained_batch import SCORES
@@ -20,7 +20,7 @@ TRUNKS = ("features", "blocks")
 INNER = (nn.Conv2d, nn.BatchNorm2d, nn.MaxPool2d)
 
 
-class LayerTable(SaliencyExperiment):
+class LayerTable(MeasuredBeside):
     """AD, AG and AI by layer, named by its place in the network's `features`."""
 
     name = "opticam-layers"
@@ -38,7 +38,7 @@ class LayerTable(SaliencyExperiment):
 
     def tables(self, workspace: Workspace) -> Mapping[str, Table]:
         """Table A.13."""
-        rows = self.rows(workspace, SCORES, is_layer)
+        rows = self.measured(workspace)
         iterations = workspace.saliency.ablation_iterations
         caption = (
             f"Opti-CAM Table A.13: layers by place in each network's own features; {iterations} iterations"
@@ -47,10 +47,9 @@ class LayerTable(SaliencyExperiment):
         order = list(dict.fromkeys([*published(self.table)["method"], *own]))
         return {self.table: self.table_of(workspace, summarise(rows), caption, methods=order)}
 
-    def results(self, workspace: Workspace) -> Mapping[str, pd.DataFrame]:
-        """Table A.13."""
-        rows = self.rows(workspace, SCORES, is_layer)
-        return {self.table: beside_published(rows, self.stored_networks(workspace))}
+    def measured(self, workspace: Workspace) -> pd.DataFrame:
+        """Scores of each layer."""
+        return self.rows(workspace, SCORES, is_layer)
 
 
 def layer_label(place: int) -> str:

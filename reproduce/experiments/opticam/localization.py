@@ -31,10 +31,6 @@ class LocalizationTables(SaliencyExperiment):
     name = "opticam-localization"
     title = "Tables A.7 and A.8: localisation, two protocols"
 
-    def networks(self, workspace: Workspace) -> dict[str, str]:
-        """All networks of the profile."""
-        return dict(workspace.saliency.networks)
-
     def requests(self, workspace: Workspace) -> list[Request]:
         """Every method and the image centre, where the images have boxes; Fake-CAM is the whole image."""
         if not workspace.source.has_boxes:

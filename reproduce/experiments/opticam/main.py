@@ -32,10 +32,6 @@ class MainTable(SaliencyExperiment):
     name = "opticam-main"
     title = "Tables 1 and 2: AD, AG, AI of every method"
 
-    def networks(self, workspace: Workspace) -> dict[str, str]:
-        """All networks of the profile."""
-        return dict(workspace.saliency.networks)
-
     def requests(self, workspace: Workspace) -> list[Request]:
         """Every method on every network of the profile, and the network's accuracy."""
         return [

@@ -33,10 +33,6 @@ class MapsFigure(SaliencyExperiment):
     drawing = 3.0
     images = 6
 
-    def networks(self, workspace: Workspace) -> dict[str, str]:
-        """All networks of the profile."""
-        return dict(workspace.saliency.networks)
-
     def run(self, workspace: Workspace) -> None:
         """Keep the maps of the first images beside the store; one process does it."""
         if not is_first():

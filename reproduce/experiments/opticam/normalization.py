@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from reproduce.experiments.opticam.saliency_experiment import SaliencyExperiment, beside_published
+from reproduce.experiments.opticam.saliency_experiment import MeasuredBeside
 from reproduce.experiments.opticam.variants import objective_label, variant_request
 from reproduce.published.numbers import published
 from reproduce.saliency.explained_batch import SCORES
@@ -15,7 +15,7 @@ from reproduce.tables.layout import Table, summarise
 from reproduce.workspace.workspace import Workspace
 
 
-class ObjectiveStudy(SaliencyExperiment):
+class ObjectiveStudy(MeasuredBeside):
     """Variants of Opti-CAM beside the plain methods that the published table lists."""
 
     stands_in = True
@@ -39,15 +39,13 @@ class ObjectiveStudy(SaliencyExperiment):
 
     def tables(self, workspace: Workspace) -> Mapping[str, Table]:
         """The published table."""
-        rows = self.rows(workspace, SCORES, self.is_shown)
         iterations = workspace.saliency.ablation_iterations
         caption = f"Opti-CAM {self.title}; {iterations} iterations"
-        return {self.table: self.table_of(workspace, summarise(rows), caption)}
+        return {self.table: self.table_of(workspace, summarise(self.measured(workspace)), caption)}
 
-    def results(self, workspace: Workspace) -> Mapping[str, pd.DataFrame]:
-        """The published table."""
-        rows = self.rows(workspace, SCORES, self.is_shown)
-        return {self.table: beside_published(rows, self.networks(workspace))}
+    def measured(self, workspace: Workspace) -> pd.DataFrame:
+        """Scores of the variants and of the plain methods."""
+        return self.rows(workspace, SCORES, self.is_shown)
 
     def is_shown(self, label: str) -> bool:
         """The variants, and the plain methods of the published table."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from reproduce.experiments.opticam.main import accuracies, with_batch_seconds
-from reproduce.experiments.opticam.saliency_experiment import SaliencyExperiment, beside_published
+from reproduce.experiments.opticam.saliency_experiment import MeasuredBeside
 from reproduce.published.numbers import labelled, published
 from reproduce.saliency.requests import RAW_PIXELS, Request
 from reproduce.tables.layout import Table, summarise
@@ -16,7 +16,7 @@ from reproduce.workspace.workspace import Workspace
 METRICS = ("AD", "AG", "AI", "seconds")
 
 
-class RawPixelTable(SaliencyExperiment):
+class RawPixelTable(MeasuredBeside):
     """The main table's figures of the same networks on raw pixels."""
 
     name = "opticam-raw-pixels"
@@ -46,12 +46,10 @@ class RawPixelTable(SaliencyExperiment):
 
     def tables(self, workspace: Workspace) -> Mapping[str, Table]:
         """Table A.14."""
-        rows = with_batch_seconds(self.rows(workspace, METRICS))
         words = accuracies(self, workspace, list(self.stored_networks(workspace)))
         caption = f"Opti-CAM Table A.14: without input normalisation; {words}"
-        return {self.table: self.table_of(workspace, summarise(rows), caption)}
+        return {self.table: self.table_of(workspace, summarise(self.measured(workspace)), caption)}
 
-    def results(self, workspace: Workspace) -> Mapping[str, pd.DataFrame]:
-        """Table A.14."""
-        rows = with_batch_seconds(self.rows(workspace, METRICS))
-        return {self.table: beside_published(rows, self.stored_networks(workspace))}
+    def measured(self, workspace: Workspace) -> pd.DataFrame:
+        """Scores, and seconds of a batch."""
+        return with_batch_seconds(self.rows(workspace, METRICS))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from reproduce.experiments.opticam.saliency_experiment import SaliencyExperiment, beside_published
+from reproduce.experiments.opticam.saliency_experiment import MeasuredBeside
 from reproduce.published.numbers import published
 from reproduce.saliency.requests import Request
 from reproduce.tables.layout import Table, summarise
@@ -15,7 +15,7 @@ from reproduce.workspace.workspace import Workspace
 METRICS = ("AOPC", "MS", "ADCC")
 
 
-class RobustnessTable(SaliencyExperiment):
+class RobustnessTable(MeasuredBeside):
     """How maps stand up to changes of the image; every map is made a dozen times."""
 
     name = "opticam-robustness"
@@ -35,11 +35,10 @@ class RobustnessTable(SaliencyExperiment):
 
     def tables(self, workspace: Workspace) -> Mapping[str, Table]:
         """Table 4."""
-        measured = summarise(self.rows(workspace, METRICS))
+        rows = summarise(self.measured(workspace))
         caption = "Opti-CAM Table 4: AOPC, max sensitivity and ADCC; of ADCC, higher is better"
-        return {self.table: self.table_of(workspace, measured, caption)}
+        return {self.table: self.table_of(workspace, rows, caption)}
 
-    def results(self, workspace: Workspace) -> Mapping[str, pd.DataFrame]:
-        """Table 4."""
-        rows = self.rows(workspace, METRICS)
-        return {self.table: beside_published(rows, self.stored_networks(workspace))}
+    def measured(self, workspace: Workspace) -> pd.DataFrame:
+        """The three metrics."""
+        return self.rows(workspace, METRICS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -27,12 +28,12 @@ HOW_NETWORKS_RAN = {
 class SaliencyExperiment(Experiment):
     """An experiment on saliency maps.
 
-    table: the published table whose networks it runs on. stands_in: where the profile has none of these,
-    run on its first network, beside the table's first.
+    table: the published table whose networks it runs on, "" for all of the profile. stands_in: where the profile has
+    none of these, run on its first network, beside the table's first.
     """
 
     paper = "Opti-CAM"
-    table: str
+    table = ""
     stands_in = False
 
     def applies(self, profile: Profile) -> bool:
@@ -46,8 +47,10 @@ class SaliencyExperiment(Experiment):
 
     def networks(self, workspace: Workspace) -> dict[str, str]:
         """The profile's networks of this experiment, each with the published one it stands beside."""
-        known = list(dict.fromkeys(published(self.table)["network"]))
         pairs = workspace.saliency.networks
+        if not self.table:
+            return dict(pairs)
+        known = list(dict.fromkeys(published(self.table)["network"]))
         chosen = {name: paper for name, paper in pairs.items() if paper in known}
         if not chosen and self.stands_in:
             return {next(iter(pairs)): known[0]}
@@ -133,6 +136,24 @@ class SaliencyExperiment(Experiment):
         saliency, beside = workspace.saliency, self.stored_networks(workspace)
         own = {label: saliency.networks[split_label(label)[0]] == paper for label, paper in beside.items()}
         return lambda cell: saliency.comparable and own.get(cell["measured_network"], True)
+
+
+class MeasuredBeside(SaliencyExperiment):
+    """An experiment beside one published table, or a figure that is read like a table.
+
+    figure: the published figure whose numbers are beside those measured, "" where they are those of `table`.
+    """
+
+    figure = ""
+
+    @abstractmethod
+    def measured(self, workspace: Workspace) -> pd.DataFrame:
+        """Stored rows by the methods and metrics of the published table or figure."""
+
+    def results(self, workspace: Workspace) -> Mapping[str, pd.DataFrame]:
+        """The published table or figure."""
+        rows = self.measured(workspace)
+        return {self.figure or self.table: beside_published(rows, self.stored_networks(workspace))}
 
 
 class TablePart(SaliencyExperiment):

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from reproduce.benchmarks.environment import environment
 from reproduce.report.content import Given
 from reproduce.report.document import Block, Cell, Grid, Heading, Paragraph
+from reproduce.workspace.environment import environment
 
 PACKAGES = (
     "torch",

@@ -10,7 +10,6 @@ from dpnet.model.constraints import (
     assignment_balance,
     class_specificity,
     orthogonality,
-    orthogonality_floor,
     own_class_mask,
 )
 from dpnet.model.evaluation import off_class_mass, rms_cosine
@@ -58,7 +57,7 @@ def test_descending_orthogonality_reaches_the_welch_bound_and_its_negative_colla
     apart, together = start.clone().requires_grad_(), start.clone().requires_grad_()
     descend(apart, orthogonality)
     descend(together, lambda parts: -orthogonality(parts))
-    assert orthogonality(apart).item() == pytest.approx(orthogonality_floor(20, 16), rel=0.01)
+    assert orthogonality(apart).item() == pytest.approx((20 - 16) / (16 * 20), rel=0.01)
     assert rms_cosine(apart) < 0.5 * rms_cosine(start)
     assert rms_cosine(together) > 0.99
 

@@ -80,8 +80,8 @@ def test_so_many_images_of_a_class_are_read_and_no_more(options, most):
 
 def test_classifier_patterns():
     model = PartClassifier(5, 3, parts_per_class=2)
-    initialise_classifier(model, "own_minus_half", scale=2.0)
-    assert model.classifier.weight[1].tolist() == [-1, -1, 2, 2, -1, -1]
+    initialise_classifier(model, "own_minus_half")
+    assert model.classifier.weight[1].tolist() == [-0.5, -0.5, 1, 1, -0.5, -0.5]
     assert model.classifier.bias.tolist() == [0, 0, 0]
     initialise_classifier(model, "own_zero")
     assert model.classifier.weight[2].tolist() == [0, 0, 0, 0, 1, 1]

@@ -132,19 +132,19 @@ def test_an_empty_or_cut_record_is_named(tmp_path, text):
             read(CANDIDATES, record=record)
 
 
-def test_the_largest_weight_that_costs_little_accuracy_is_chosen(tmp_path):
+def test_the_largest_weight_that_costs_little_accuracy_is_chosen(tmp_path, monkeypatch):
     features, labels = hidden_part()
     run, record = Run("parts", PartRecipe(3), QUICK), tmp_path / "weights.csv"
     grids = {"class_specificity": (1e-3, 1e4), "orthogonality": (1e5, 1e6)}
-    options = {"grids": grids, "record": record}
-    weights = choose_weights(run, features, labels, 3, tolerance=3.0, **options)
+    monkeypatch.setattr("dpnet.training.selection.WEIGHT_GRIDS", grids)
+    weights = choose_weights(run, features, labels, 3, tolerance=3.0, record=record)
     table = pd.read_csv(record, index_col="candidate")["accuracy"]
     assert table["parts, class_specificity 10000"] < table["parts"] - 3
     assert table["parts, class_specificity 0.001"] >= table["parts"] - 3
     assert weights.class_specificity == 1e-3
-    assert weights == choose_weights(run, features, labels, 3, tolerance=3.0, **options)
-    assert choose_weights(run, features, labels, 3, tolerance=200.0, **options).orthogonality == 1e6
-    assert choose_weights(run, features, labels, 3, tolerance=-200.0, **options).orthogonality == 1e5
+    assert weights == choose_weights(run, features, labels, 3, tolerance=3.0, record=record)
+    assert choose_weights(run, features, labels, 3, tolerance=200.0, record=record).orthogonality == 1e6
+    assert choose_weights(run, features, labels, 3, tolerance=-200.0, record=record).orthogonality == 1e5
 
 
 def test_a_subset_reads_through_to_the_whole():

@@ -102,6 +102,13 @@ def test_faithfulness_matches_numpy_and_reuses_image_probabilities():
     assert all(torch.equal(scores[name], again[name]) for name in scores)
 
 
+def test_the_probability_of_half_precision_logits_has_digits_of_float32():
+    logits = torch.tensor([[3.0, -2.0, 1.0]], dtype=torch.bfloat16)
+    expected = torch.tensor([np.exp(3) / (np.exp(3) + np.exp(-2) + np.exp(1))], dtype=torch.float32)
+    found = target_probability(lambda images: logits, torch.rand(1, 3, 7, 9), torch.tensor([0]))
+    torch.testing.assert_close(found, expected)
+
+
 def test_increase_and_drop_agree_with_grad_cam():
     """There the drop is max(0, p - o), undivided, and the increase 1[o > p]: compare what coincides."""
     generator = torch.Generator().manual_seed(2)

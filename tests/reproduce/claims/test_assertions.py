@@ -1,5 +1,6 @@
 """The files of assertions: readable, complete, and right about what the papers' own tables bear out."""
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -26,8 +27,11 @@ def test_what_the_file_says_of_the_papers_own_tables_is_what_their_numbers_say()
     for one in assertions(CLAIMS):
         if one.statistic != "ordering":
             continue
-        signs = [part.borne_out for place in instances(one, NOTHING) for part in place.comparisons]
-        printed = [sign for sign in signs if sign is not None]
+        parts = [part for place in instances(one, NOTHING) for part in place.comparisons]
+        # Rounded: a sum's rounding is no difference.
+        printed = [
+            np.sign(round(part.published, 9)) == part.sign for part in parts if not np.isnan(part.published)
+        ]
         if printed and one.borne_out.startswith("yes"):
             assert all(printed), one.id
             judged += 1

@@ -5,14 +5,15 @@ from pathlib import Path
 
 import pytest
 import torch
+from evaluating import evaluate
 
 from dpnet.similarity import backends, part_similarity
 from opticam import METHODS, Classifier, GradCAM
 from opticam.masking import step_masks
 from opticam.masking.ops import IMPLEMENTATIONS
-from reproduce.saliency.evaluation import EXPERIMENT, evaluate
 from reproduce.saliency.metric_groups import GROUPS
 from reproduce.saliency.requests import Request
+from reproduce.saliency.stored import EXPERIMENT
 from reproduce.tables.metric_names import METRICS
 
 ROOT = Path(__file__).parents[3]

@@ -6,9 +6,9 @@ import pandas as pd
 import pytest
 
 from reproduce.__main__ import _parse, main
-from reproduce.benchmarks.environment import commit
 from reproduce.cli import publishing
 from reproduce.cli.opening import output_folder, workspace
+from reproduce.workspace.environment import commit
 from reproduce.workspace.paths import PUBLISHED
 
 

@@ -6,13 +6,13 @@ from functools import partial
 import pandas as pd
 import pytest
 import torch
+from evaluating import evaluate
 
 from opticam import GradCAM, OptiCAM, ScoreCAM
 from opticam.metrics import adcc, deletion, faithfulness, insertion, target_probability
 from reproduce.saliency import evaluation, explained_batch
 from reproduce.saliency.course_groups import AFTER, CLASSES, ITERATIONS, OF_CLASS, STOP, STOPPED
 from reproduce.saliency.deviation_groups import OF_PREDICTION
-from reproduce.saliency.evaluation import evaluate
 from reproduce.saliency.requests import Request, by_network
 from reproduce.saliency.stored import (
     BOX_DEFINITION,

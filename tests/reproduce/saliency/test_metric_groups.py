@@ -2,10 +2,10 @@
 
 import pytest
 import torch
+from evaluating import evaluate
 
 from opticam import GradCAM, metrics
 from opticam.metrics.box_accuracy import DELTAS
-from reproduce.saliency.evaluation import evaluate
 from reproduce.saliency.requests import Request
 from reproduce.saliency.stored import BOX_DEFINITION, DEFINITION, EXPERIMENT
 

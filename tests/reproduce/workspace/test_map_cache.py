@@ -5,9 +5,10 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 import torch
+from evaluating import evaluate
 
 from opticam import Classifier, OptiCAM
-from reproduce.saliency.evaluation import evaluate, evaluated
+from reproduce.saliency.evaluation import evaluated
 from reproduce.saliency.requests import Request
 from reproduce.saliency.stored import EXPERIMENT, forget
 from reproduce.workspace.map_cache import MapCache, MapKey, classifier_digest

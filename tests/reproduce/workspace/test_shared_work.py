@@ -18,13 +18,14 @@ import pandas as pd
 import pytest
 import torch
 import torch.distributed as dist
+from evaluating import evaluate
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dpnet.training.processes import alone, rank, world_size
 from reproduce.__main__ import _parse, main
 from reproduce.cli.opening import workspace
-from reproduce.saliency.evaluation import _missing, batches, evaluate
+from reproduce.saliency.evaluation import _missing, batches
 from reproduce.saliency.requests import Request, by_network
 from reproduce.workspace import processes
 from reproduce.workspace.database import in_use

@@ -3,9 +3,9 @@
 import pandas as pd
 import pytest
 import torch
+from evaluating import evaluate
 from PIL import Image
 
-from reproduce.saliency.evaluation import evaluate
 from reproduce.saliency.requests import Request
 from reproduce.saliency.stored import EXPERIMENT, discard_outdated
 from reproduce.workspace.sources import FolderSource, PhotographSource, SampleSource, load_batch

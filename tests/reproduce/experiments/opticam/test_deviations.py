@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from evaluating import evaluate
 from pytorch_grad_cam import ScoreCAM as PeerScoreCAM
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from tolerances import assert_close
@@ -21,7 +22,6 @@ from reproduce.parts.formula_studies import (
 )
 from reproduce.saliency.course_groups import stopping_iteration
 from reproduce.saliency.deviation_groups import GAIN_OVER_P, OF_PREDICTION, OTHER_CORNERS
-from reproduce.saliency.evaluation import evaluate
 from reproduce.saliency.explained_batch import SCORES
 
 

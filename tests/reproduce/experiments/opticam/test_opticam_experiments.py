@@ -4,13 +4,15 @@ import dataclasses
 import math
 import re
 
+import numpy as np
 import pytest
+from evaluating import evaluate
 
 from reproduce.claims.judging import frame, judge
 from reproduce.claims.measured import stored_results
 from reproduce.experiments import EXPERIMENTS
 from reproduce.published.numbers import published, split_label
-from reproduce.saliency.evaluation import evaluate
+from reproduce.saliency.metric_groups import ALPHAS, GROUPS
 from reproduce.tables.layout import to_latex, to_markdown
 
 NAMES = [name for name in EXPERIMENTS if name.startswith("opticam")]
@@ -67,6 +69,37 @@ def test_drop_and_gain_are_drawn_at_the_table_s_numbers(workspace):
     ]
     assert [1.5, 68.8] in hollow  # Opti-CAM on ResNet-50, Table 1
     assert axis.get_title().endswith("\n4 images")
+
+
+@pytest.mark.parametrize(
+    ("name", "figure", "panel", "points", "start"),
+    [
+        ("opticam-causal", "curves", "deletion", {100 * k / 16: f"deletion {k}" for k in range(17)}, []),
+        ("opticam-selectivity", "selectivity", "AI", {alpha: f"AI {alpha:g}" for alpha in ALPHAS}, []),
+        ("opticam-sanity", "sanity", "SSIM", {step: f"ssim {step}" for step in range(1, 6)}, [[0, 1]]),
+    ],
+)
+def test_curves_are_drawn_at_the_means_of_their_rows(workspace, name, figure, panel, points, start):
+    experiment = EXPERIMENTS[name]
+    rows = experiment.rows(workspace, list(points.values()))
+    drawn = experiment.figures(workspace)[f"opticam_{figure}_tiny"]
+    (axis,) = [axis for axis in drawn.axes if axis.get_title() == panel]
+    for line in axis.get_lines():
+        own = rows[rows["method"] == line.get_label()].set_index("metric")["value"]
+        expected = [*start, *([x, own[metric].mean()] for x, metric in points.items())]
+        np.testing.assert_allclose(line.get_xydata(), expected, rtol=1e-12)
+    assert {line.get_label() for line in axis.get_lines()} == set(rows["method"])
+
+
+def test_an_exponent_is_a_method_beside_the_published_figure(workspace):
+    experiment = EXPERIMENTS["opticam-selectivity"]
+    found = experiment.results(workspace)["opticam_figureA4"].set_index(["method", "metric", "image"])[
+        "value"
+    ]
+    rows = experiment.rows(workspace, ["AG 0.1"])
+    for method, image, value in zip(rows["method"], rows["image"], rows["value"]):
+        assert found[f"{method} [exponent 0.1]", "AG", image] == value
+    assert len(found) == len(experiment.rows(workspace, GROUPS["selectivity"].names))
 
 
 def test_of_a_method_without_a_measured_point_the_published_one_is_not_drawn(workspace, monkeypatch):
@@ -164,7 +197,7 @@ def test_a_published_method_is_measured_under_its_published_label(workspace):
 
 
 def test_misclassified_images_are_a_part_of_the_most_probable_rows(workspace):
-    rows = EXPERIMENTS["opticam-classes"].class_rows(workspace)
+    rows = EXPERIMENTS["opticam-classes"].measured(workspace)
     drops = rows[(rows["metric"] == "AD") & (rows["network"] == "tiny")]
     counts = drops.groupby("method")["image"].nunique()
     wrong = counts.get("Grad-CAM [most probable, misclassified]", 0)

@@ -9,7 +9,7 @@ import subprocess
 import pytest
 import torch
 
-from reproduce.benchmarks.environment import device_name
+from reproduce.workspace.environment import device_name
 
 
 @pytest.mark.skipif(
