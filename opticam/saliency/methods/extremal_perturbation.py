@@ -68,7 +68,7 @@ class ExtremalPerturbation(SaliencyMethod):
         """Masks [B,A,H,W] in [0,1], one for each area; mean and area agree to about the width of their edges."""
         count = len(self.areas)
         perturbed = PerturbedImages(
-            images.repeat_interleave(count, 0), self.perturbation, self.classifier.mean
+            images.repeat_interleave(count, 0), self.perturbation, self.classifier.mean.to(images)
         )
         smooth = SmoothMasks((images.shape[-2], images.shape[-1]), self.step, self.sigma, images)
         parameters = images.new_ones(len(images) * count, *smooth.grid, requires_grad=True)

@@ -112,7 +112,7 @@ def planned(kind, height, count=2):
         sizes = features, images, False, "range", (float32,) * 3, torch.device("cpu")
         return plans.backward_plan(*sizes, True, False, None, False)
     if kind == "channel":
-        return plans.channel_plan(features, 0, images, count, (float32,) * 3, 0)
+        return plans.channel_plan(features, images, count, (float32,) * 3, 0)
     return plans.step_plan(images, count, (0, 0, 0, 0), (torch.int64, float32, torch.int64), 0)
 
 
