@@ -31,6 +31,7 @@ struct Bits;
 template <>
 struct Bits<float> {
   typedef int32_t integer;
+  typedef uint32_t word;
   static constexpr int mantissa = 23, bias = 127, degree = 7;
   static constexpr float shift = 12582912.f;  // 1.5 * 2^23: adding it leaves the rounded value in the low bits
   static constexpr float high = 0.693359375f, low = -2.12194440e-4f, least = -86.f;
@@ -38,6 +39,7 @@ struct Bits<float> {
 template <>
 struct Bits<double> {
   typedef int64_t integer;
+  typedef uint64_t word;
   static constexpr int mantissa = 52, bias = 1023, degree = 13;
   static constexpr double shift = 6755399441055744.;  // 1.5 * 2^52
   static constexpr double high = 0.6931471803691238, low = 1.9082149292705877e-10, least = -700.;
@@ -46,6 +48,7 @@ template <class T>
 struct IntegerVector {
   typedef typename Bits<T>::integer type
       __attribute__((vector_size(DPNET_VECTOR_BYTES), aligned(alignof(T)), may_alias));
+  typedef typename Bits<T>::word words __attribute__((vector_size(DPNET_VECTOR_BYTES), aligned(alignof(T)), may_alias));
 };
 
 template <class T>
@@ -74,7 +77,7 @@ inline V<T> exponential(V<T> x) {
   const V<T> r = (x - n * B::high) - n * B::low;
   V<T> value = V<T>{} + T(1);
   for (int k = B::degree; k >= 1; --k) value = value * (r * (T(1) / T(k))) + T(1);
-  const auto scale = (((typename IntegerVector<T>::type)turns) + B::bias) << B::mantissa;
+  const auto scale = ((typename IntegerVector<T>::words)turns + typename B::word(B::bias)) << B::mantissa;
   return value * (V<T>)scale;
 }
 
