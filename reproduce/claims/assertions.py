@@ -78,10 +78,14 @@ def assertions(path: Path = CLAIMS) -> tuple[Assertion, ...]:
 
 def instances(assertion: Assertion, results: Results) -> list[Instance]:
     """The assertion on every published network and, of figures and own tables, on every measured one."""
+    stated = [(cell, place) for cell in _cells(assertion) for place in _places(cell, results)]
+    measured = list(dict.fromkeys(place for _, place in stated if place[2]))
     found: dict[tuple[str, str, str], list[Comparison]] = {}
-    for cell in _cells(assertion):
-        for place in _places(cell, results):
-            found.setdefault(place, []).extend(_comparisons(cell, *place, results))
+    for cell, place in stated:
+        # A table that did not run is of the network that the others measured, or the claim would fall into two.
+        beside = [other for other in measured if other[:2] == place[:2]] if not place[2] else []
+        for where in beside or [place]:
+            found.setdefault(where, []).extend(_comparisons(cell, *where, results))
     return [Instance(assertion, *place, tuple(comparisons)) for place, comparisons in found.items()]
 
 

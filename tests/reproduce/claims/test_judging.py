@@ -84,6 +84,14 @@ def test_nothing_stored_is_not_run_and_never_agrees():
     assert (claims["kind"] == "ordering").sum() == len(orderings())
 
 
+def test_a_claim_on_two_tables_is_one_line_a_network_where_only_one_of_them_ran():
+    """`gradient-shap` rests on Tables 1 and 3 of both networks."""
+    claims = frame(judge(results()))
+    lines = claims[claims["id"] == "gradient-shap"]
+    assert dict(zip(lines["network"], lines["measured_network"])) == {NETWORK: OWN, "vgg16": ""}
+    assert len(lines) == 2 and (lines["parts"].astype(int) == 5).all()
+
+
 def test_sides_of_unequal_images_are_compared_on_those_that_both_have():
     claims = frame(judge(results(images={"LIME": 0, "Score-CAM": 7})))
     line = claims[(claims["kind"] == "ordering") & claims["claim"].str.endswith("Opti-CAM < Score-CAM")]
