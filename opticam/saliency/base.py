@@ -27,6 +27,8 @@ class SaliencyMethod(ABC):
 
     selector = "logit"
     """What of the logits stands for the target class; see `opticam.saliency.selectors`."""
+    revision = 1
+    """Raised with every change of what the maps are, so that nobody takes stored ones for the method's."""
 
     def __init__(self, classifier: Classifier, *, precision: str | None = None) -> None:
         if not isinstance(classifier, Classifier):

@@ -35,8 +35,7 @@ class Request:
 
     def build(self, classifier: Classifier) -> SaliencyMethod:
         """The method, ready to explain."""
-        kind = self.kind or self.method
-        return (METHODS[kind] if kind in METHODS else BASELINES[kind])(classifier, **self.options)
+        return self._method(classifier, **self.options)
 
     @property
     def stored_network(self) -> str:
@@ -46,7 +45,11 @@ class Request:
     @property
     def definition(self) -> tuple[object, ...]:
         """What the maps depend on beside the network and the images."""
-        return self.kind or self.method, dict(self.options)
+        return self.kind or self.method, dict(self.options), self._method.revision
+
+    @property
+    def _method(self) -> type[SaliencyMethod]:
+        return (METHODS | BASELINES)[self.kind or self.method]
 
     def map_key(self, classifier: str, images: str, start: str) -> MapKey:
         """The key of the maps of the batch that begins with the image `start`.

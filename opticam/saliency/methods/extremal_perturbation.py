@@ -33,6 +33,8 @@ class ExtremalPerturbation(SaliencyMethod):
     "float64" to compute on a float64 copy of the network; None for its own.
     """
 
+    revision = 2  # 1 had another border, blur and place of the cells
+
     def __init__(
         self,
         classifier: Classifier,

@@ -8,7 +8,7 @@ import pytest
 import torch
 from evaluating import evaluate
 
-from opticam import GradCAM, OptiCAM, ScoreCAM
+from opticam import FakeCAM, GradCAM, OptiCAM, ScoreCAM
 from opticam.metrics import adcc, deletion, faithfulness, insertion, target_probability
 from reproduce.saliency import evaluation, explained_batch
 from reproduce.saliency.course_groups import AFTER, CLASSES, ITERATIONS, OF_CLASS, STOP, STOPPED
@@ -103,6 +103,14 @@ def test_interrupted_run_ends_with_the_bits_of_an_uninterrupted_one(make_workspa
     assert 0 < len(values(whole)) < len(expected)
     evaluate(whole, REQUESTS)
     pd.testing.assert_frame_equal(values(whole), expected, check_exact=True)
+
+
+def test_results_of_an_earlier_revision_of_a_method_are_discarded(make_workspace, monkeypatch):
+    workspace = make_workspace(count=3)
+    evaluate(workspace, REQUESTS)
+    monkeypatch.setattr(FakeCAM, "revision", FakeCAM.revision + 1)
+    discard_outdated(workspace, REQUESTS)
+    assert set(values(workspace)["method"]) == {"Grad-CAM", "Opti-CAM"}
 
 
 def test_growing_the_limit_changes_no_number_that_a_whole_run_would_give(make_workspace):
