@@ -35,7 +35,7 @@ class Request:
 
     def build(self, classifier: Classifier) -> SaliencyMethod:
         """The method, ready to explain."""
-        return self._method(classifier, **self.options)
+        return (METHODS | BASELINES)[self.kind or self.method](classifier, **self.options)
 
     @property
     def stored_network(self) -> str:
@@ -45,11 +45,9 @@ class Request:
     @property
     def definition(self) -> tuple[object, ...]:
         """What the maps depend on beside the network and the images."""
-        return self.kind or self.method, dict(self.options), self._method.revision
-
-    @property
-    def _method(self) -> type[SaliencyMethod]:
-        return (METHODS | BASELINES)[self.kind or self.method]
+        kind = self.kind or self.method
+        method = (METHODS | BASELINES).get(kind)  # none where the network alone is measured
+        return kind, dict(self.options), method and method.revision
 
     def map_key(self, classifier: str, images: str, start: str) -> MapKey:
         """The key of the maps of the batch that begins with the image `start`.
