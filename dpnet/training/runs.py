@@ -18,7 +18,7 @@ from dpnet.model.recipes import GlobalRecipe, PartRecipe
 from dpnet.training.loop import TrainingRecord, train
 from dpnet.training.processes import rank
 from dpnet.training.saving import CARD_NAME, ModelCard, read_card, save_model
-from dpnet.training.settings import SEEDS, TrainingSettings
+from dpnet.training.settings import TrainingSettings
 from opticam.data.files import write_text
 
 if TYPE_CHECKING:
@@ -44,8 +44,7 @@ def check_seeds(seeds: Sequence[int]) -> None:
     if not seeds or len(set(seeds)) < len(seeds):
         raise ValueError(f"seeds are {', '.join(map(str, seeds))}; expected one or more, each once")
     for seed in seeds:
-        if seed not in SEEDS:
-            raise ValueError(f"seeds: {seed} is none; each must be in [0, 2^63)")
+        TrainingSettings(seed=seed)  # which says what is out of range
 
 
 def check_regions(runs: Sequence[Run], map_size: Sequence[int]) -> None:

@@ -160,7 +160,7 @@ class OptiCAM(SaliencyMethod):
             "stop_change": self.stop_change,
         }
         if self.cuda_graph and images.is_cuda and isinstance(score, ClassScore):
-            if self._captured is None or not self._captured.fits(features, images):
+            if self._captured is None or not self._captured.fits(features, images, score, **options):
                 self._captured = None  # its memory is free before more is taken
                 try:
                     self._captured = CapturedAscent(self.classifier, features, images, score, **options)

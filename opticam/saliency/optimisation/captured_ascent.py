@@ -42,19 +42,19 @@ class CapturedAscent(Ascent):
         own_score = replace(score, ids=score.ids.clone())
         super().__init__(classifier, features.clone(), images.clone(), own_score, **options)
         self._run: Callable[[], None] = self._capture().replay if capture else super().step
-        self._network = self._fingerprint()
+        self._recorded = self._settings(score, options)
 
     def step(self) -> None:
         """One update of u by replaying the graph."""
         self._run()
 
-    def fits(self, features: torch.Tensor, images: torch.Tensor) -> bool:
-        """Whether the recorded step can run this batch: shapes, dtypes, and the network as it was."""
+    def fits(self, features: torch.Tensor, images: torch.Tensor, score: ClassScore, **options: Any) -> bool:
+        """Whether the recorded step can run this batch: shapes, dtypes, and score, options and network as they were."""
         same = all(
             new.shape[1:] == own.shape[1:] and new.dtype == own.dtype and new.device == own.device
             for new, own in ((features, self.features), (images, self.images))
         )
-        return same and len(images) <= len(self.images) and self._network == self._fingerprint()
+        return same and len(images) <= len(self.images) and self._recorded == self._settings(score, options)
 
     @torch.no_grad()
     def restart(self, features: torch.Tensor, images: torch.Tensor, ids: torch.Tensor) -> None:
@@ -84,9 +84,10 @@ class CapturedAscent(Ascent):
                 torch.cuda.synchronize()  # after a failure the tensors go, and other streams may get their memory
         return graph
 
-    def _fingerprint(self) -> tuple[object, ...]:
+    def _settings(self, score: ClassScore, options: dict[str, Any]) -> tuple[object, ...]:
         with self.classifier.running(self.images) as prepared:
-            return fingerprint(prepared.network, values=False)
+            network = fingerprint(prepared.network, values=False)
+        return score.selector, score.probabilities, options, network
 
 
 @contextmanager

@@ -243,11 +243,13 @@ def test_the_training_accuracy_is_that_of_the_model_as_it_is_used():
         (lambda f, y: TrainingSettings(seed=2**63), f"seed is {2**63}"),
         (lambda f, y: train_runs([], (1, 1), None, None, None, ""), "seeds are 1, 1"),
         (lambda f, y: train_runs([], (), None, None, None, ""), "seeds are ; expected one or more"),
+        (lambda f, y: train_runs([], (0, -1), None, None, None, ""), "seed is -1"),
         (lambda f, y: ConstraintWeights(assignment=-1), "assignment is -1"),
         (lambda f, y: ConstraintWeights(assignment=float("inf")), "assignment is inf"),
         (lambda f, y: ConstraintWeights.named("sparse"), "constraint 'sparse' is unknown"),
     ],
 )
-def test_bad_arguments_are_named(call, message):
+def test_bad_arguments_are_named(call, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(ValueError, match=message):
         call(*planted_parts(num_images=30))

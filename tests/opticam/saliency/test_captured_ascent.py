@@ -21,9 +21,10 @@ def test_restarted_and_padded_batches_equal_fresh_runs(classify, images, targets
     classifier, images = classify("vgg", torch.float64), images.double()
     features = classifier.features(images)
     options = {"objective": OBJECTIVES[objective]} | OPTIONS
-    ascent = CapturedAscent(classifier, features, images, ClassScore(targets), capture=False, **options)
+    score = ClassScore(targets)
+    ascent = CapturedAscent(classifier, features, images, score, capture=False, **options)
     for rows in (slice(0, 5), slice(1, 3), slice(4, 5)):
-        assert ascent.fits(features[rows], images[rows])
+        assert ascent.fits(features[rows], images[rows], score, **options)
         ascent.restart(features[rows], images[rows], targets[rows])
         for _ in range(8):
             ascent.step()
@@ -36,10 +37,24 @@ def test_batches_that_do_not_fit_are_recognised(classify, images, targets):
     classifier = classify("gap")
     features = classifier.features(images)
     options = {"objective": OBJECTIVES["Mask"]} | OPTIONS
-    ascent = CapturedAscent(classifier, features, images, ClassScore(targets), capture=False, **options)
-    assert not ascent.fits(features.repeat(2, 1, 1, 1), images.repeat(2, 1, 1, 1))
-    assert not ascent.fits(features, images[:, :, :30])
-    assert not ascent.fits(features.double(), images)
+    score = ClassScore(targets)
+    ascent = CapturedAscent(classifier, features, images, score, capture=False, **options)
+    assert not ascent.fits(features.repeat(2, 1, 1, 1), images.repeat(2, 1, 1, 1), score, **options)
+    assert not ascent.fits(features, images[:, :, :30], score, **options)
+    assert not ascent.fits(features.double(), images, score, **options)
+
+
+@pytest.mark.parametrize(
+    "change", [{"objective": OBJECTIVES["Diff"]}, {"learning_rate": 0.2}, {"stop_change": 1e-10}]
+)
+def test_a_changed_option_is_recognised(classify, images, targets, change):
+    classifier = classify("gap")
+    features = classifier.features(images)
+    options, score = {"objective": OBJECTIVES["Mask"]} | OPTIONS, ClassScore(targets)
+    ascent = CapturedAscent(classifier, features, images, score, capture=False, **options)
+    assert ascent.fits(features, images, ClassScore(targets + 1), **options)
+    assert not ascent.fits(features, images, score, **(options | change))
+    assert not ascent.fits(features, images, ClassScore(targets, "margin"), **options)
 
 
 def replace_activation(network):
@@ -64,12 +79,13 @@ def test_a_changed_network_is_recognised_and_a_used_one_is_not_changed(classify,
     classifier = classify("gap", optimize="exact")
     features = classifier.features(images)
     options = {"objective": OBJECTIVES["Mask"]} | OPTIONS
-    ascent = CapturedAscent(classifier, features, images, ClassScore(targets), capture=False, **options)
+    score = ClassScore(targets)
+    ascent = CapturedAscent(classifier, features, images, score, capture=False, **options)
     ascent.step()
     OptiCAM(classifier, iterations=1)(images, targets)
-    assert ascent.fits(features, images)
+    assert ascent.fits(features, images, score, **options)
     change(classifier.network)
-    assert not ascent.fits(features, images)
+    assert not ascent.fits(features, images, score, **options)
 
 
 class OnGpu(torch.Tensor):
