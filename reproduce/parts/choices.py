@@ -31,6 +31,7 @@ from reproduce.workspace.workspace import Workspace
 
 SELECTION = "parts-selection"  # where the accuracies of the candidates are stored
 METRIC = "validation accuracy"
+CONSTRAINED = "Constraints"  # the method under which those of constraints' weights are stored
 FOLDER = "selection"  # of the records, in the results
 
 
@@ -79,6 +80,11 @@ def chosen(
     return runs[order.index[0][0]]
 
 
+def forget_tried(workspace: Workspace, dataset: str, backbone: str, is_global: bool) -> None:
+    """Delete the stored accuracies of a method's candidates, of all layers: others may be tried now."""
+    _forget(workspace, dataset, backbone, _method(is_global))
+
+
 def try_candidates(workspace: Workspace, dataset: str, backbone: str, is_global: bool, layer: str) -> None:
     """Cross-validate the candidates on one layer that no record holds, and store the accuracies of all."""
     place = workspace, dataset, backbone, is_global, layer
@@ -113,7 +119,8 @@ def try_weights(workspace: Workspace, dataset: str, backbone: str) -> None:
         options: dict[str, Any] = {"tolerance": tolerance, "folds": profile.folds, "record": record}
         choose_weights(choice.run, features, labels, int(labels.max()) + 1, **options)
     table = pd.read_csv(record, index_col="candidate")
-    _store(workspace, dataset, backbone, "Constraints", pd.concat({choice.layer: table}))
+    _forget(workspace, dataset, backbone, CONSTRAINED)
+    _store(workspace, dataset, backbone, CONSTRAINED, pd.concat({choice.layer: table}))
 
 
 def _weights_of(workspace: Workspace, dataset: str, backbone: str) -> tuple[Choice, Path]:
@@ -164,6 +171,11 @@ def _digest(workspace: Workspace, dataset: str, backbone: str, *options: object)
     pictures = workspace.parts.train_images, pictures_digest(workspace, dataset)
     facts = options, workspace.digest(backbone), *pictures
     return hashlib.sha256(repr(facts).encode()).hexdigest()
+
+
+def _forget(workspace: Workspace, dataset: str, backbone: str, method: str) -> None:
+    keys = {"network": backbone, "method": method, "image": dataset}
+    workspace.store.delete(workspace.profile.name, SELECTION, **keys)
 
 
 def _store(workspace: Workspace, dataset: str, backbone: str, method: str, table: pd.DataFrame) -> None:

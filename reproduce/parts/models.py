@@ -20,11 +20,11 @@ from dpnet.training.selection import NotOnRecord
 from opticam.data.files import load_tensors, save_tensors
 from opticam.sample.pictures import SPLITS
 from reproduce.parts.choices import (
-    SELECTION,
     Choice,
     chosen,
     chosen_weights,
     definition,
+    forget_tried,
     try_candidates,
     try_weights,
     with_constraints,
@@ -46,27 +46,6 @@ from reproduce.published.numbers import labelled, split_label
 from reproduce.workspace.processes import gather, is_first, share, share_shown, wait
 from reproduce.workspace.store import Row
 from reproduce.workspace.workspace import Workspace
-
-__all__ = [
-    "CONSTRAINTS",
-    "EXPERIMENT",
-    "SAME_LAYER",
-    "SELECTION",
-    "PartRun",
-    "build_model",
-    "choose_all",
-    "dataset_split",
-    "features_and_labels",
-    "forget",
-    "is_ready",
-    "layer_read",
-    "load_model",
-    "parts_label",
-    "planned",
-    "run_features",
-    "seeds",
-    "train_missing",
-]
 
 EXPERIMENT = "parts"  # and the folder of the trained models; of a first look as `Workspace.of_models` says
 DEFINITION = "definition"  # metric under which it is stored what a result was computed from
@@ -165,6 +144,10 @@ def choose_all(workspace: Workspace, runs: tuple[PartRun, ...]) -> None:
         extract(workspace, *place)
     wait()
     methods = dict.fromkeys(run.is_global for run in runs)
+    if is_first():
+        for (dataset, backbone), is_global in itertools.product(pairs, methods):
+            forget_tried(workspace, dataset, backbone, is_global)
+    wait()
     for (dataset, backbone, layer), is_global in share(itertools.product(units, methods)):
         try_candidates(workspace, dataset, backbone, is_global, layer)
     wait()

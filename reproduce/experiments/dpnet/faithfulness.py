@@ -22,7 +22,7 @@ from reproduce.saliency.explained_batch import Evaluated, View, timed_maps
 from reproduce.saliency.metric_groups import GROUPS
 from reproduce.saliency.requests import Request
 from reproduce.tables.layout import Table, cells, summarise
-from reproduce.workspace.processes import share, wait
+from reproduce.workspace.processes import is_first, share, wait
 from reproduce.workspace.sources import PROTOCOLS, Batch
 from reproduce.workspace.store import batch_rows
 from reproduce.workspace.workspace import Workspace
@@ -48,10 +48,17 @@ class FaithfulnessTable(PartsExperiment):
     def run(self, workspace: Workspace) -> None:
         """Explain and measure what is missing."""
         train_missing(workspace, self.runs(workspace))
-        for run in share(self.runs(workspace)):
-            now = definition(workspace, planned(workspace, run), run.backbone, run.dataset)
-            if not self._is_stored(workspace, run, now):
-                self._measure(workspace, run, now)
+        definitions = {
+            run: definition(workspace, planned(workspace, run), run.backbone, run.dataset)
+            for run in self.runs(workspace)
+        }
+        missing = [run for run, now in definitions.items() if not self._is_stored(workspace, run, now)]
+        wait()  # nobody stores before all have looked
+        if is_first():
+            self._forget_pictures(workspace, missing)
+        wait()
+        for run in share(missing):
+            self._measure(workspace, run, definitions[run])
         wait()
 
     def forget(self, workspace: Workspace) -> None:
@@ -87,6 +94,15 @@ class FaithfulnessTable(PartsExperiment):
 
     def _frame(self, workspace: Workspace, **keys: str | Sequence[str]) -> pd.DataFrame:
         return workspace.store.frame(workspace.profile.name, workspace.of_models(self.name), **keys)
+
+    def _forget_pictures(self, workspace: Workspace, runs: Sequence[PartRun]) -> None:
+        """Delete what is stored of the data sets of these runs: of another model, or of other pictures."""
+        for run in runs:
+            names = self._frame(workspace, network=run.backbone)["image"]
+            own = names[names.str.startswith(f"{run.dataset}/")].tolist()
+            if own:
+                keys = workspace.profile.name, workspace.of_models(self.name)
+                workspace.store.delete(*keys, network=run.backbone, image=own)
 
     def _is_stored(self, workspace: Workspace, run: PartRun, now: float) -> bool:
         keys = {"network": run.backbone, "image": _model_key(workspace, run), "metric": DEFINITION}

@@ -10,7 +10,8 @@ import torch
 from dpnet import PartClassifier
 from dpnet.data.pictures import PictureSet
 from opticam.sample import SampleSet
-from reproduce.parts.models import PartRun, dataset_split, load_model, part_model, run_features
+from reproduce.parts.data import dataset_split
+from reproduce.parts.models import PartRun, load_model, part_model, run_features
 from reproduce.workspace.workspace import Workspace
 
 Pictures = SampleSet | PictureSet

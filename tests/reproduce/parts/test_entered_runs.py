@@ -81,3 +81,23 @@ def test_what_has_no_place_is_named_and_nothing_is_stored(entering, change, erro
     with pytest.raises(error, match=message):
         enter_runs(workspace)
     assert not len(workspace.store.frame("test", EXPERIMENT))
+
+
+def test_runs_that_are_gone_leave_the_tables(entering):
+    workspace, folder = entering
+    for seed in (0, 1):
+        save(folder, "parts", seed, 75.0)
+    enter_runs(workspace)
+    (folder / "parts-seed1").rename(folder.parent / "elsewhere")
+    assert enter_runs(workspace) == 1
+    assert set(workspace.store.frame("test", EXPERIMENT)["image"]) == {"fine/seed 0"}
+
+
+def test_seeds_of_one_line_are_of_one_recipe(entering):
+    workspace, folder = entering
+    save(folder, "parts", 0, 80.0, orthogonality=3.0)
+    save(folder, "global", 1, 80.0)
+    save(folder, "parts", 1, 80.0, orthogonality=10.0)
+    with pytest.raises(ValueError, match=r"parts-seed1 and .*parts-seed0 differ in constraints"):
+        enter_runs(workspace)
+    assert not len(workspace.store.frame("test", EXPERIMENT))

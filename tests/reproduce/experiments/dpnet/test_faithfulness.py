@@ -114,6 +114,14 @@ def test_what_is_stored_is_measured_again_only_for_another_model(
     assert measured == 2 * list(methods())
 
 
+def test_pictures_of_an_earlier_and_larger_look_are_not_averaged_in(make_parts_workspace, model):
+    """Nor those of the model before."""
+    for count in (4, 2):
+        FaithfulnessTable().run(make_parts_workspace(limit=count))
+    cells = FaithfulnessTable().tables(make_parts_workspace(limit=2))["dpnet_faithfulness"].cells
+    assert set(cells["n"]) == {2}
+
+
 def test_a_first_look_explains_as_many_pictures_as_asked_for_and_leaves_those_of_the_whole_run(
     make_parts_workspace, model, measured, monkeypatch
 ):

@@ -12,6 +12,8 @@ from dpnet.data.features import FeatureCache
 from opticam.sample.pictures import SampleSet
 from reproduce.experiments.dpnet import parts as dpnet_parts
 from reproduce.experiments.dpnet import shown as dpnet_shown
+from reproduce.experiments.dpnet.constraints import ConstraintTable
+from reproduce.experiments.dpnet.deviations import DpNetDeviations
 from reproduce.experiments.dpnet.main import MainTable
 from reproduce.experiments.dpnet.parts import PartFigures, explanation_figure
 from reproduce.experiments.dpnet.shown import shown_on_test_pictures
@@ -115,3 +117,25 @@ def test_what_is_not_stored_is_not_drawn_and_nothing_is_computed_for_it(workspac
         monkeypatch.setattr(part_models, name, lambda *given, **options: pytest.fail("it computes"))
     assert PartFigures().figures(workspace()) == {} and not drawn
     assert snapshot(workspace().results) == before
+
+
+def test_another_recipe_replaces_what_the_deviations_rest_on(make_parts_workspace, workspace):
+    """As in a folder of its own: measured again, and of the candidates of this selection alone."""
+
+    def found(folder, parts):
+        given = make_parts_workspace(epochs=2, folds=2, layers={}, parts_per_class=parts)
+        given.results = given.results.parent / folder
+        return given
+
+    def told(given):
+        given.cache = given.results / "cache"
+        ConstraintTable().run(given)
+        DpNetDeviations().run(given)
+        return [
+            (effect.quantity, effect.one, effect.other)
+            for deviation in DpNetDeviations().deviations(given)
+            for effect in deviation.effects
+        ]
+
+    first, again, fresh = told(found("one", 1)), told(found("one", 3)), told(found("two", 3))
+    assert again == fresh != first
