@@ -7,8 +7,13 @@ import sys
 from pathlib import Path
 
 from opticam.cli.ending import interrupted, raise_on_sigterm, run_to_end, while_loading
-from opticam.cli.options import add_device_option, add_optimize_option, add_pixel_options, positive
-from opticam.data.photo import RESIZES
+from opticam.cli.options import (
+    add_device_option,
+    add_optimize_option,
+    add_pixel_options,
+    add_resize_option,
+    positive,
+)
 
 PROBABILITIES = ("softmax", "sigmoid")  # those of `opticam.probability`, which takes a second to load
 
@@ -37,11 +42,21 @@ def build_parser() -> argparse.ArgumentParser:
     add.add_argument(
         "photo", type=Path, help="a file, or sample:NAME for a photograph of an installed package"
     )
-    add.add_argument("--network", required=True, help="torchvision or timm name, for example resnet50")
+    add.add_argument(
+        "--network",
+        required=True,
+        help="torchvision or timm name, for example resnet50; efficientnet_lite0; or package.module:function",
+    )
     add.add_argument(
         "--weights", default="default", help="state dictionary; without it the library downloads its own"
     )
-    add.add_argument("--class", dest="class_", default="predicted", metavar="NAME|ID|predicted")
+    add.add_argument(
+        "--class",
+        dest="class_",
+        default="predicted",
+        metavar="NAME|ID|predicted",
+        help="class to explain, by its name in --class-names or its number; default: predicted",
+    )
     add.add_argument(
         "--method",
         default="Opti-CAM",
@@ -59,7 +74,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add_optimize_option(add)
     add_pixel_options(add)
-    add.add_argument("--resize", choices=RESIZES, default="crop")
+    add_resize_option(add, "crop")
     add.add_argument(
         "--size", type=positive, help="side of the network's input in pixels; default: the library's"
     )

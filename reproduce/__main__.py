@@ -11,8 +11,7 @@ import reproduce.workspace.interruption as interruption  # first, before anythin
 from opticam.cli.ending import while_loading
 from reproduce.cli.benchmark import MODULES
 from reproduce.cli.options import (
-    CHECK_ALL,
-    CHECKS,
+    add_check_option,
     add_comparison_option,
     add_count_option,
     add_experiment_option,
@@ -69,7 +68,7 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
         if name == "run":
             add_process_options(subparser)
         if name == "check":
-            subparser.add_argument("what", nargs="?", choices=CHECKS, default=CHECK_ALL)
+            add_check_option(subparser)
         if name == "compare":
             add_comparison_option(subparser)
         if name in ("run", "report"):

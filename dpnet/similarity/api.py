@@ -31,7 +31,8 @@ def part_similarity(
 
     Returns:
         scores [B, P]; argmax [B, P], int32, the lowest region index that reaches the score (a NaN counts as
-        the largest); entropy [B, R] in nats, between 0 and log P up to rounding, or None. Scores and entropy are
+        the largest); entropy [B, R] in nats, between 0 and log P up to rounding, or None; where S / temperature is
+        beyond 1e9 (float64: 1e18), all backends but "eager" may give NaN or any number. Scores and entropy are
         float64 when both inputs are, else float32; products are taken in the dtype of `regions`, or, of float32,
         as inexactly as TF32 where PyTorch is told that it may (`torch.set_float32_matmul_precision("high")`).
         Differentiable once, backward, in `parts` and `regions`, through scores (to the argmax region alone) and

@@ -6,6 +6,8 @@ import argparse
 import math
 from functools import partial
 
+from opticam.data.photo import RESIZES
+
 UNITS = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 LEVELS = ("exact", "fast", "half")
 """Those of `opticam.acceleration.prepared_network`, which takes a second to load."""
@@ -20,6 +22,17 @@ def add_pixel_options(parser: argparse.ArgumentParser | argparse._ArgumentGroup)
         type=float,
         default=1,
         help="value of white that --mean and --std refer to (default 1)",
+    )
+
+
+def add_resize_option(parser: argparse.ArgumentParser, default: str) -> None:
+    """How a picture becomes the square that a network takes, as in `opticam.data.photo.read_photo`."""
+    parser.add_argument(
+        "--resize",
+        choices=RESIZES,
+        default=default,
+        help="cut the middle out of a picture (crop), or take the whole, its sides made equal (squash); "
+        "default: %(default)s",
     )
 
 

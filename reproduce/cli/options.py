@@ -48,7 +48,9 @@ def add_count_option(parser: argparse.ArgumentParser) -> None:
 def add_selection_options(parser: argparse.ArgumentParser) -> None:
     """Which profile, at which size, and where results go."""
     parser.add_argument("--profile", default="sample", help=f"one of {', '.join(profile_names())}")
-    parser.add_argument("--limit", type=positive, help="a first look: so many images, and one seed a model")
+    parser.add_argument(
+        "--limit", type=positive, help="a first look: at most so many images, and one seed a model"
+    )
     parser.add_argument("--force", action="store_true", help="compute again what is stored")
     parser.add_argument("--allow-skips", action="store_true", help="exit 0 although images could not be read")
     parser.add_argument("--results", type=Path, help="folder of the store; default results/PROFILE")
@@ -91,6 +93,17 @@ def add_publish_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_check_option(parser: argparse.ArgumentParser) -> None:
+    """What to check."""
+    parser.add_argument(
+        "what",
+        nargs="?",
+        choices=CHECKS,
+        default=CHECK_ALL,
+        help="what must hold on every machine (%(default)s, the default), or a row of a table to recompute",
+    )
+
+
 def add_comparison_option(parser: argparse.ArgumentParser) -> None:
     """What to compare with."""
     parser.add_argument(
@@ -107,8 +120,16 @@ def add_input_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--images", type=Path, help="folder of pictures")
     group.add_argument("--labels", type=Path, help="CSV file of file names and class ids")
     group.add_argument("--boxes", type=Path, help="object boxes, in a format that ImageNet's come in")
-    group.add_argument("--resize", choices=TRANSFORMS, default=TRANSFORMS[0])
-    group.add_argument("--network", help="torchvision or timm name, instead of the profile's networks")
+    group.add_argument(
+        "--resize",
+        choices=TRANSFORMS,
+        default=TRANSFORMS[0],
+        help="cut the middle out of a picture, or take the whole, its sides made equal; default: %(default)s",
+    )
+    group.add_argument(
+        "--network",
+        help="torchvision or timm name, or package.module:function, instead of the profile's networks",
+    )
     group.add_argument(
         "--beside", metavar="NETWORK", help="published network that --network stands beside; default resnet50"
     )

@@ -17,7 +17,7 @@ SETS = ("imagenet",)
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The set, where it is, and where the files go."""
-    parser.add_argument("what", choices=SETS)
+    parser.add_argument("what", choices=SETS, help="the data set")
     parser.add_argument(
         "--val", type=Path, required=True, help="folder of the pictures, flat or one folder a class"
     )

@@ -15,7 +15,13 @@ from opticam.sample.networks import DEFAULT_SETTINGS
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The options of `python -m reproduce train-sample`."""
     parser.add_argument("--out", type=Path, default=Path("cache"), help="folder for the new weights")
-    parser.add_argument("--networks", nargs="+", choices=SAMPLE_NETWORKS, default=SAMPLE_NETWORKS)
+    parser.add_argument(
+        "--networks",
+        nargs="+",
+        choices=SAMPLE_NETWORKS,
+        default=SAMPLE_NETWORKS,
+        help="which to train; default: all",
+    )
 
 
 def run(options: argparse.Namespace) -> int:

@@ -22,7 +22,6 @@ from dpnet.similarity import BACKENDS
 from dpnet.training.runs import Run
 from dpnet.training.saving import load_model, save_model
 from dpnet.training.settings import DEFAULT_WEIGHTS, PRECISIONS, TrainingSettings
-from opticam.data.photo import RESIZES
 
 
 @pytest.fixture(scope="module")
@@ -430,8 +429,22 @@ def test_the_names_that_options_offer_are_those_that_the_modules_accept():
     assert options.SCHEMES == regions.SCHEMES and options.NORMS == regions.NORMS
     assert options.PART_METHODS == initialisation.PART_METHODS
     assert tuple(initialisation.CLASSIFIER_METHODS) == options.CLASSIFIER_METHODS
-    assert tuple(PRECISIONS) == options.PRECISIONS and options.RESIZES == RESIZES
+    assert tuple(PRECISIONS) == options.PRECISIONS
     assert tuple(DTYPES) == options.FEATURE_DTYPES
+
+
+def test_the_defaults_that_the_help_states_are_those_of_what_is_left_out():
+    """Each default, read from its help and given on the command line, changes no run."""
+    words = ["train", "--data", "sample:fine", "--backbone", "sample_vgg"]
+    train = build_parser(words)._subparsers._group_actions[0].choices["train"]
+    groups = [group for group in train._action_groups if group.title in ("part layer", "training")]
+    left_out = [action for group in groups for action in group._group_actions if action.default is None]
+    stated = {action.option_strings[0]: re.search(r"default: (\S+)$", action.help) for action in left_out}
+    unstated = {name for name, found in stated.items() if found is None}
+    assert unstated == {"--sizes", "--centre", "--classifier-initialisation", "--select"}
+    plain = runs(build_parser(words).parse_args(words))
+    for name in stated.keys() - unstated:
+        assert runs(build_parser(words).parse_args([*words, f"{name}={stated[name][1]}"])) == plain, name
 
 
 def test_options_that_are_left_out_are_the_defaults_of_what_they_stand_for():

@@ -176,6 +176,16 @@ def test_the_greatest_temperature_makes_all_parts_alike(backend, dtype):
     torch.testing.assert_close(greatest, torch.full_like(greatest, math.log(65)))
 
 
+@pytest.mark.parametrize(("dtype", "logit"), [(torch.float32, 1e9), (torch.float64, 1e18)], ids=str)
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_one_part_has_all_at_the_largest_logits(backend, dtype, logit):
+    """The page on part similarity names these; the largest logit, about 0 by then, is off by eps times its size."""
+    parts, regions = random_inputs(dtype, 65, 2, 9, 48)
+    entropy = part_similarity(parts, regions, 1 / logit, backend)[2]
+    eps = torch.finfo(dtype).eps
+    assert entropy.abs().max() <= 4 * eps * (eps * logit)
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 @pytest.mark.parametrize("parts", [3, 100])
 @pytest.mark.parametrize("logit", [-90.0, -750.0, -3e4])

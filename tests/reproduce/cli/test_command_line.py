@@ -1,11 +1,13 @@
-"""User errors end in one clear line and exit status 2, before any work starts."""
+"""User errors end in one clear line and exit status 2, before any work starts; every option says what it is."""
 
 import pytest
 import torch
 from PIL import Image
 from torchvision.models import squeezenet1_1
 
-from reproduce.__main__ import _parse, main
+import dpnet.__main__ as dpnet_main
+import opticam.__main__ as opticam_main
+from reproduce.__main__ import _parse, _parser, main
 from reproduce.cli.opening import workspace
 from reproduce.experiments import EXPERIMENTS
 from reproduce.published.numbers import published
@@ -85,6 +87,29 @@ def test_what_would_not_read_an_option_does_not_take_it(words, tmp_path, capsys)
         main([*words, "--results", str(tmp_path / "results")])
     assert error.value.code == 2 and f"unrecognized arguments: {words[1]}" in capsys.readouterr().err
     assert not (tmp_path / "results").exists()
+
+
+PARSERS = {
+    "opticam": opticam_main.build_parser(),
+    "dpnet": dpnet_main.build_parser(),
+    "reproduce": _parser(["prepare", "train-sample"]),  # whose options are read where they are asked for
+}
+OPTIONS = {
+    f"{package} {command} {'/'.join(action.option_strings) or action.dest}": action.help
+    for package, parser in PARSERS.items()
+    for command, subparser in parser._subparsers._group_actions[0].choices.items()
+    for action in subparser._actions
+}
+"""Each option of each subcommand, and its help."""
+
+
+def test_every_option_says_what_it_is():
+    assert len(OPTIONS) > 100 and [name for name, text in OPTIONS.items() if not text] == []
+
+
+def test_every_option_that_takes_any_network_says_so():
+    texts = [text for name, text in OPTIONS.items() if name.endswith("--network")]
+    assert len(texts) > 10 and all("package.module:function" in text for text in texts)
 
 
 @pytest.mark.parametrize("name", profile_names())
