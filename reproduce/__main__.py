@@ -15,9 +15,10 @@ from reproduce.cli.options import (
     add_comparison_option,
     add_count_option,
     add_experiment_option,
+    add_force_option,
     add_input_options,
-    add_process_options,
     add_publish_option,
+    add_run_options,
     add_selection_options,
 )
 
@@ -66,7 +67,10 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
         subparser = subparsers.add_parser(name, help=text)
         subparser.set_defaults(run=function)
         if name == "run":
-            add_process_options(subparser)
+            add_run_options(subparser)
+            add_force_option(subparser, "compute again what is stored")
+        if name in ("tables", "figures", "report", "claims"):
+            add_force_option(subparser, "write again what is up to date")
         if name == "check":
             add_check_option(subparser)
         if name == "compare":
@@ -81,6 +85,7 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
         add_input_options(subparser)
     subparser = subparsers.add_parser("select-parts", help="choose DP-Net's recipes anew by cross-validation")
     subparser.set_defaults(run="select_parts.run")
+    add_force_option(subparser, "train again what is on record")
     add_selection_options(subparser)
     add_input_options(subparser)
     subparser = subparsers.add_parser(
@@ -101,6 +106,7 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
         "benchmark",
         help="time kernels and loops against their peers",
         allow_abbrev=False,  # --compile is an option of a benchmark, not --compile-report
+        add_help=not set(MODULES) & set(words),  # after a NAME it is that benchmark's own
     )
     subparser.set_defaults(run="commands.benchmark")
     subparser.add_argument(

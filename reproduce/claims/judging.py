@@ -14,10 +14,11 @@ import pandas as pd
 from reproduce.claims.assertions import OWN, Assertion, Instance, assertions, instances
 from reproduce.claims.comparison import Comparison
 from reproduce.claims.intervals import Difference
-from reproduce.claims.measured import BY_SEEDS, SECONDS, Results, differences
+from reproduce.claims.measured import BY_SEEDS, Results, differences
 from reproduce.claims.orderings import orderings, paper_of
 from reproduce.claims.verdicts import Verdict, all_of, holm, needed, verdict
 from reproduce.published.numbers import CLAIMS
+from reproduce.tables.metric_names import SECONDS
 
 SHOWN = "shown, not judged"
 

@@ -22,12 +22,13 @@ from reproduce.claims.intervals import (
 from reproduce.experiments import EXPERIMENTS
 from reproduce.saliency.box_accuracy_interval import box_accuracy_of, unpack_hits
 from reproduce.saliency.box_groups import HITS
+from reproduce.tables.cells import one_a_batch
+from reproduce.tables.metric_names import SECONDS
 from reproduce.tables.statistics import resampled_means
 from reproduce.workspace.workspace import Workspace
 
 BY_SEEDS = ("dpnet_main", "dpnet_layers", "dpnet_constraints", "dpnet_interpretability", "dpnet_quality")
 BOX_ACCURACY = "BA"
-SECONDS = "seconds_per_batch8"
 NOTHING = pd.Series(dtype=float)
 
 
@@ -87,7 +88,7 @@ class Results:
             right = left * 0.0
         shared = left.index.intersection(right.index)
         if comparison.metric == SECONDS:
-            shared = _one_a_batch(left.loc[shared], right.loc[shared])
+            shared = one_a_batch(left.loc[shared], right.loc[shared])
         first, second = (side.loc[shared].to_numpy() for side in (left, right))
         return Pair(comparison, own, shared, first, second, len(left), len(right))
 
@@ -141,11 +142,6 @@ class Results:
                 place = table, *key
                 found[place] = group.set_index("image")["value"].sort_index()
         return found
-
-
-def _one_a_batch(left: pd.Series, right: pd.Series) -> pd.Index:
-    """One image of each batch: images of a batch share its time, and are no repeats of the measurement."""
-    return left.index[~pd.concat([left, right], axis=1).duplicated()]
 
 
 def dataset_of(table: str) -> str:

@@ -48,7 +48,7 @@ def report(options: argparse.Namespace) -> int:
 def benchmark(options: argparse.Namespace) -> int:
     """Run benchmarks one after the other; the first exit status that is not 0."""
     if not options.names and not options.compile_report:
-        raise ValueError("NAME: say which benchmark to run, or --compile-report")
+        raise ValueError(f"NAME: say which benchmark to run ({', '.join(MODULES)}), or --compile-report")
     unknown = set(options.names) - set(MODULES)
     if unknown:
         raise ValueError(f"NAME: no benchmark {sorted(unknown)}; accepted: {', '.join(MODULES)}")

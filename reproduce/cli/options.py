@@ -18,7 +18,7 @@ from opticam.cli.options import (
 from opticam.data.imagenet_transforms import TRANSFORMS
 from reproduce.workspace.profile import profile_names
 
-UNREPEATED = ("force", "publish", "allow_skips", "quiet", "map_cache", "workers", "memory")
+UNREPEATED = ("quiet", "map_cache", "workers", "memory")
 """Options that a command printed for the reader does not repeat: they change no number of another experiment."""
 
 CHECK_ALL = "everything"
@@ -51,8 +51,6 @@ def add_selection_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--limit", type=positive, help="a first look: at most so many images, and one seed a model"
     )
-    parser.add_argument("--force", action="store_true", help="compute again what is stored")
-    parser.add_argument("--allow-skips", action="store_true", help="exit 0 although images could not be read")
     parser.add_argument("--results", type=Path, help="folder of the store; default results/PROFILE")
     parser.add_argument(
         "--output", type=Path, help="folder for tables and figures; default that of --results"
@@ -68,8 +66,13 @@ def add_selection_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
 
 
-def add_process_options(parser: argparse.ArgumentParser) -> None:
-    """How many processes share the work, and what they do first."""
+def add_force_option(parser: argparse.ArgumentParser, text: str) -> None:
+    """Whether what is there counts as missing."""
+    parser.add_argument("--force", action="store_true", help=text)
+
+
+def add_run_options(parser: argparse.ArgumentParser) -> None:
+    """How many processes share the work, what they do first, and what the exit status says of skipped images."""
     parser.add_argument(
         "--processes",
         type=positive,
@@ -82,6 +85,7 @@ def add_process_options(parser: argparse.ArgumentParser) -> None:
         metavar="PROFILE",
         help="another profile that the same processes run before, the whole of it",
     )
+    parser.add_argument("--allow-skips", action="store_true", help="exit 0 although images could not be read")
 
 
 def add_publish_option(parser: argparse.ArgumentParser) -> None:
@@ -161,7 +165,7 @@ def _add_parts_options(group: argparse._ArgumentGroup) -> None:
 def of_first(options: argparse.Namespace) -> argparse.Namespace:
     """The options of the run that comes first: those of its profile, and how these say that it is to run."""
     parser = argparse.ArgumentParser(add_help=False)
-    for add in (add_process_options, add_publish_option, add_selection_options, add_input_options):
+    for add in (add_run_options, add_publish_option, add_selection_options, add_input_options):
         add(parser)
     first = parser.parse_args(["--profile", options.first])
     for name in ("command", "processes", "device", "force", "publish", "quiet"):

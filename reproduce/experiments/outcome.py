@@ -26,8 +26,16 @@ class Outcome:
     @cached_property
     def tables(self) -> Mapping[str, Table]:
         """Tables by file name; one that no paper prints and nothing measured yet has no cells and is left out."""
-        made = self.experiment.tables(self.workspace)
-        return {name: table for name, table in made.items() if len(table.cells)}
+        return {name: table for name, table in self._made.items() if len(table.cells)}
+
+    @property
+    def table_names(self) -> list[str]:
+        """File names of all tables, of those without cells, too."""
+        return list(self._made)
+
+    @cached_property
+    def _made(self) -> Mapping[str, Table]:
+        return self.experiment.tables(self.workspace)
 
     @cached_property
     def deviations(self) -> list[Deviation]:
@@ -42,5 +50,7 @@ def outcomes(workspace: Workspace, experiments: Iterable[Experiment]) -> list[Ou
 
 def compare_outcomes(told: Iterable[Outcome], folder: Path) -> pd.DataFrame:
     """The cells of these experiments beside those in a folder of tables; see `compare_tables`."""
+    told = list(told)
     ours = {name: table.cells for outcome in told for name, table in outcome.tables.items()}
-    return compare_tables(ours, {name: cells for name, cells in read_tables(folder).items() if name in ours})
+    asked = {name for outcome in told for name in outcome.table_names}
+    return compare_tables(ours, {name: cells for name, cells in read_tables(folder).items() if name in asked})

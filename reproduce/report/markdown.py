@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from functools import singledispatch
 from pathlib import Path
 
@@ -29,7 +30,14 @@ from reproduce.report.document import (
 
 def to_markdown(document: Document, folder: Path) -> str:
     """The text of a file that lies in `folder`, which pictures are linked from."""
-    return "\n\n".join(_markdown(block, folder) for block in document.blocks) + "\n"
+    text = "\n\n".join(_markdown(block, folder) for block in document.blocks) + "\n"
+    places = {block.anchor: _place(block.text) for block in document.blocks if isinstance(block, Heading)}
+    return ANCHOR_LINK.sub(lambda link: f"[{link[1]}](#{places.get(link[2], link[2])})", text)
+
+
+def _place(heading: str) -> str:
+    """What links to a heading: Markdown's readers make it of the words."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
 @singledispatch
@@ -116,7 +124,7 @@ def _cell(cell: Cell) -> str:
 
 
 def _unlinked(text: str) -> str:
-    """The text without links to anchors, which Markdown's headings do not have."""
+    """The text without links; those of grids lead to lines, which Markdown cannot link to."""
     return ANCHOR_LINK.sub(r"\1", text)
 
 

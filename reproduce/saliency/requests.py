@@ -44,10 +44,11 @@ class Request:
 
     @property
     def definition(self) -> tuple[object, ...]:
-        """What the maps depend on beside the network and the images."""
+        """What the maps depend on beside the network and the images; a first revision is not named."""
         kind = self.kind or self.method
         method = (METHODS | BASELINES).get(kind)  # none where the network alone is measured
-        return kind, dict(self.options), method and method.revision
+        later = [method.revision] if method and method.revision > 1 else []
+        return kind, dict(self.options), *later
 
     def map_key(self, classifier: str, images: str, start: str) -> MapKey:
         """The key of the maps of the batch that begins with the image `start`.

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from reproduce.published.numbers import split_label
-from reproduce.tables.metric_names import METRICS
+from reproduce.tables.metric_names import METRICS, SECONDS
 from reproduce.tables.statistics import VERDICTS, Estimate, bootstrap, over_seeds, verdict
 
 KEYS = ["dataset", "network", "method", "metric"]
@@ -26,17 +26,34 @@ def summarise(results: pd.DataFrame, *, seeds: bool = False) -> pd.DataFrame:
     """One row for each network, method and metric: measured (the mean), sd, n, low, high.
 
     `results` are the columns network, method, image, metric, value of `Store.frame`, and dataset if the table
-    has several. The interval is the bootstrap over images, or with `seeds` (`image` then names a seed)
-    Student's t over runs.
+    has several. The interval is the bootstrap over images, of seconds over batches, or with `seeds` (`image` then
+    names a seed) Student's t over runs.
     """
     groups = [key for key in KEYS if key in results and key != "metric"]
     rows = []
     for names, group in results.groupby(groups, sort=False):
         table = group.pivot(index="image", columns="metric", values="value")
-        estimates = map(over_seeds, table.to_numpy().T) if seeds else bootstrap(table.to_numpy())
+        estimates = map(over_seeds, table.to_numpy().T) if seeds else _over_images(table)
         rows += [(*names, metric, *estimate) for metric, estimate in zip(table.columns, estimates)]
     frame = pd.DataFrame(rows, columns=[*groups, "metric", *Estimate._fields])
     return frame.rename(columns={"mean": "measured"})
+
+
+def _over_images(table: pd.DataFrame) -> list[Estimate]:
+    """The estimate of each metric from values by image; of seconds one value a batch counts."""
+    found = dict(zip(table.columns, bootstrap(table.to_numpy())))
+    if SECONDS in found:
+        seconds = table[SECONDS].dropna()
+        found[SECONDS] = bootstrap(seconds[one_a_batch(seconds)].to_numpy())[0]
+    return list(found.values())
+
+
+def one_a_batch(*seconds: pd.Series) -> pd.Index:
+    """One image of each batch, from the seconds of one method or of several by the same images.
+
+    Images of a batch share its time, and are no repeats of the measurement.
+    """
+    return seconds[0].index[~pd.concat(seconds, axis=1).duplicated()]
 
 
 def cells(
@@ -140,6 +157,15 @@ def _judge(cell: pd.Series, comparable: bool | Callable[[pd.Series], bool], why:
 def count_verdicts(tables: Iterable[pd.DataFrame]) -> Counter[str]:
     """How many cells have each verdict, of tables of cells (`Table.cells`)."""
     return sum((Counter(cells["verdict"]) for cells in tables), Counter())
+
+
+def measured_counts(cells: pd.DataFrame) -> str:
+    """How many images or runs are behind the measured means, "48" or "4 to 48"; "" for none. Seconds are of batches."""
+    counts = cells.loc[(cells["n"] > 0) & (cells["metric"] != SECONDS), "n"]
+    if counts.empty:
+        return ""
+    low, high = counts.min(), counts.max()
+    return f"{low}" if low == high else f"{low} to {high}"
 
 
 def verdict_words(counts: Counter[str]) -> str:

@@ -14,7 +14,7 @@ from typing import Literal
 
 import pandas as pd
 
-from reproduce.tables.cells import cells, summarise
+from reproduce.tables.cells import cells, measured_counts, summarise
 from reproduce.tables.metric_names import METRICS, Metric, printed
 
 __all__ = ["METRICS", "Metric", "Table", "cells", "summarise", "to_csv", "to_latex", "to_markdown"]
@@ -264,7 +264,9 @@ def _spread(show: str, cell: pd.Series, digits: int) -> str:
 def _legend(table: Table, style: _Style) -> str:
     spread = {"mean": "", "interval": " [95 % interval]", "sd": " ± standard deviation"}[table.show]
     aside = f" ({', '.join(table.aside)} aside)" if set(table.aside) & set(table.cells["base"]) else ""
-    first = f"Published / measured{spread}, {_counts(table.cells)}.{stand_ins(table.cells)} "
+    counts = measured_counts(table.cells)
+    n = f"n = {counts}" if counts else "nothing measured yet"
+    first = f"Published / measured{spread}, {n}.{stand_ins(table.cells)} "
     last = f"no mark: not comparable, {_NOTHING}: not printed in the paper or not run."
     marks = f"{style.reproduced.strip()} reproduced, {style.differs.strip()} differs, "
     return (
@@ -272,14 +274,6 @@ def _legend(table: Table, style: _Style) -> str:
         + marks
         + style.escape(last)
     )
-
-
-def _counts(frame: pd.DataFrame) -> str:
-    counts = frame.loc[frame["n"] > 0, "n"]
-    if counts.empty:
-        return "nothing measured yet"
-    low, high = counts.min(), counts.max()
-    return f"n = {low}" if low == high else f"n = {low} to {high}"
 
 
 def stand_ins(frame: pd.DataFrame) -> str:

@@ -15,11 +15,12 @@ class Metric(NamedTuple):
     description: str
 
 
+SECONDS = "seconds_per_batch8"
 METRICS: dict[str, Metric] = {
     "AD": Metric("AD", "down", "%", 1, "average drop of the class probability under the mask"),
     "AG": Metric("AG", "up", "%", 1, "average gain of the class probability under the mask"),
     "AI": Metric("AI", "up", "%", 1, "share of images whose class probability rises under the mask"),
-    "seconds_per_batch8": Metric("T", "down", "s", 2, "seconds to make the maps of 8 images"),
+    SECONDS: Metric("T", "down", "s", 2, "seconds to make the maps of 8 images"),
     "insertion": Metric("I", "up", "%", 1, "mean probability while the most salient pixels appear"),
     "deletion": Metric("D", "down", "%", 1, "mean probability while the most salient pixels vanish"),
     "AOPC": Metric("AOPC", "up", "%", 1, "probability lost over the perturbed regions"),

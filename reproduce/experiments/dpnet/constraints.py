@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from reproduce.experiments.dpnet.constraint_figures import constraint_figures
-from reproduce.experiments.dpnet.main import accuracies, figures, stand_ins
+from reproduce.experiments.dpnet.main import accuracies, beside_published, figures, stand_ins, who_trained
 from reproduce.experiments.dpnet.parts_experiment import PartsExperiment
 from reproduce.parts.models import CONSTRAINTS, PartRun, forget, parts_label, seeds, train_missing
 from reproduce.published.numbers import published
@@ -57,18 +57,19 @@ class ConstraintTable(PartsExperiment):
         """Accuracy, and the figures that tell the settings apart; mean and standard deviation over seeds."""
         measured = summarise(accuracies(workspace, self.runs(workspace)), seeds=True)
         comparable, paper = workspace.parts.comparable, published("dpnet_constraints")
-        found = cells(paper, measured, comparable=comparable)
+        beside, suffix = stand_ins(workspace), who_trained(workspace)
+        found = cells(paper, measured, beside=beside, comparable=comparable)
         layout: dict[str, Any] = {
             "rows": "variant",
             "groups": ("dataset", "network"),
             "show": "sd",
             "aside": (),
         }
-        caption = f"DP-Net constraints, accuracy in %; measured: {stand_ins(workspace)}"
+        caption = f"DP-Net constraints, accuracy in %{suffix}"
         numbers = self._figures(workspace)
         order = [parts_label(name) for name in CONSTRAINTS if parts_label(name) in set(numbers["method"])]
-        numbers = cells(paper[:0], summarise(numbers, seeds=True), rows=order)
-        about = f"What the constraints change, beside the accuracy; measured: {stand_ins(workspace)}"
+        numbers = cells(paper[:0], summarise(numbers, seeds=True), rows=order, beside=beside)
+        about = f"What the constraints change, beside the accuracy{suffix}"
         return {
             "dpnet_constraints": Table(found, caption, **layout),
             "dpnet_interpretability": Table(numbers, about, **layout),
@@ -81,8 +82,8 @@ class ConstraintTable(PartsExperiment):
     def results(self, workspace: Workspace) -> Mapping[str, pd.DataFrame]:
         """Accuracy of every seed, and what each constraint is to change."""
         return {
-            "dpnet_constraints": accuracies(workspace, self.runs(workspace)),
-            "dpnet_interpretability": self._figures(workspace),
+            "dpnet_constraints": beside_published(workspace, accuracies(workspace, self.runs(workspace))),
+            "dpnet_interpretability": beside_published(workspace, self._figures(workspace)),
         }
 
     def _figures(self, workspace: Workspace) -> pd.DataFrame:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from reproduce.experiments.dpnet.main import MainTable, accuracies
+from reproduce.experiments.dpnet.main import MainTable, accuracies, stand_ins
 from reproduce.experiments.dpnet.parts_experiment import PartsExperiment
 from reproduce.parts.models import parts_label
 from reproduce.published.numbers import published
@@ -28,7 +28,8 @@ class ContextTable(PartsExperiment):
         paper = published("dpnet_main")
         paper = paper[paper["dataset"] == DATASET].assign(method=lambda rows: rows["method"].map(NAMES))
         context = pd.concat([published("dpnet_context"), paper], ignore_index=True)
-        found = cells(context, self._measured(workspace), comparable=workspace.parts.comparable)
+        beside, comparable = stand_ins(workspace), workspace.parts.comparable
+        found = cells(context, self._measured(workspace), beside=beside, comparable=comparable)
         caption = (
             "Part and prototype networks on CUB-200-2011, accuracy in %; sources in the CSV file; "
             f"DP-Net measured on {', '.join(self._datasets(workspace))}, which is another data set"

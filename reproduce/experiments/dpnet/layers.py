@@ -11,8 +11,10 @@ from reproduce.experiments.dpnet.main import (
     UNCONSTRAINED,
     MainTable,
     accuracies,
+    beside_published,
     measured_delta,
     stand_ins,
+    who_trained,
 )
 from reproduce.experiments.dpnet.parts_experiment import PartsExperiment
 from reproduce.parts.models import SAME_LAYER, PartRun, forget, layer_read, train_missing
@@ -54,10 +56,10 @@ class LayerTable(PartsExperiment):
         results = self._accuracies(workspace)
         measured = summarise(pd.concat([results, measured_delta(results, SAME_LAYER)]), seeds=True)
         kept = [name for name in METHODS if name in set(measured["method"])]
-        found = cells(published("dpnet_main")[:0], measured, rows=kept)
+        found = cells(published("dpnet_main")[:0], measured, rows=kept, beside=stand_ins(workspace))
         caption = (
             f"Accuracy in % where Global reads its own layer and the one of Parts, and what Parts add on the same "
-            f"layer, in points; {self._layers(workspace)}; {stand_ins(workspace)}"
+            f"layer, in points; {self._layers(workspace)}{who_trained(workspace)}"
         )
         groups = ("network", "method")
         return {
@@ -66,7 +68,7 @@ class LayerTable(PartsExperiment):
 
     def results(self, workspace: Workspace) -> Mapping[str, pd.DataFrame]:
         """Accuracy of every seed."""
-        return {"dpnet_layers": self._accuracies(workspace)}
+        return {"dpnet_layers": beside_published(workspace, self._accuracies(workspace))}
 
     def _accuracies(self, workspace: Workspace) -> pd.DataFrame:
         return accuracies(workspace, self.runs(workspace)).replace({"method": {UNCONSTRAINED: "Parts"}})

@@ -49,10 +49,10 @@ class MainTable(PartsExperiment):
         paper = published("dpnet_main")
         paper = pd.concat([paper, published_delta(paper)], ignore_index=True)
         measured = summarise(pd.concat([results, measured_delta(results)]), seeds=True)
-        found = cells(paper, measured, comparable=workspace.parts.comparable)
+        found = cells(paper, measured, beside=stand_ins(workspace), comparable=workspace.parts.comparable)
         caption = (
-            f"DP-Net results, accuracy in %, and what Parts add to it in points, seed by seed; "
-            f"measured: {stand_ins(workspace)}"
+            "DP-Net results, accuracy in %, and what Parts add to it in points, seed by seed"
+            f"{who_trained(workspace)}"
         )
         every = ("Global", "Parts", DELTA)
         return {
@@ -63,18 +63,17 @@ class MainTable(PartsExperiment):
 
     def results(self, workspace: Workspace) -> Mapping[str, pd.DataFrame]:
         """Accuracy of every seed."""
-        results = accuracies(workspace, self.runs(workspace))
+        results = beside_published(workspace, accuracies(workspace, self.runs(workspace)))
         return {"dpnet_main": results.replace({"method": {UNCONSTRAINED: "Parts"}})}
 
 
 def accuracies(workspace: Workspace, runs: Sequence[PartRun]) -> pd.DataFrame:
-    """Accuracy of each run, with the published names of data sets and backbones; image names the seed."""
+    """Accuracy of each run; see `figures`."""
     return figures(workspace, runs, ["accuracy"])
 
 
 def figures(workspace: Workspace, runs: Sequence[PartRun], metrics: Sequence[str]) -> pd.DataFrame:
-    """Stored figures of runs: columns dataset, network, method, image (the seed), metric, value."""
-    profile = workspace.parts
+    """Stored figures of runs: columns dataset and network, as measured, method, image (the seed), metric, value."""
     frame = workspace.store.frame(
         workspace.profile.name,
         workspace.of_models(EXPERIMENT),
@@ -84,20 +83,25 @@ def figures(workspace: Workspace, runs: Sequence[PartRun], metrics: Sequence[str
         metric=metrics,
     )
     split = frame["image"].str.split("/", expand=True, n=1).reindex(columns=[0, 1])
-    return frame.assign(
-        dataset=split[0].map(profile.datasets),
-        image=split[1],
-        own=frame["network"],
-        network=frame["network"].map(profile.backbones),
+    return frame.assign(dataset=split[0], image=split[1])
+
+
+def stand_ins(workspace: Workspace) -> dict[str, str]:
+    """The published data set or backbone that each measured one stands beside, by the measured name."""
+    return {**workspace.parts.datasets, **workspace.parts.backbones}
+
+
+def beside_published(workspace: Workspace, rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows of `figures` under the published names; `own` keeps the backbone they were measured on."""
+    own, profile = rows["network"], workspace.parts
+    return rows.assign(
+        own=own, network=own.map(profile.backbones), dataset=rows["dataset"].map(profile.datasets)
     )
 
 
-def stand_ins(workspace: Workspace) -> str:
-    """Which measured data set and backbone stands beside which published one, in words."""
-    profile = workspace.parts
-    pairs = [*profile.datasets.items(), *profile.backbones.items()]
-    words = ", ".join(f"{name} for {paper}" for name, paper in pairs)
-    return f"{words}; runs of dpnet train" if workspace.parts_input.runs else words
+def who_trained(workspace: Workspace) -> str:
+    """What the caption of a table adds where models were entered in place of trained ones."""
+    return "; runs of dpnet train" if workspace.parts_input.runs else ""
 
 
 def published_delta(paper: pd.DataFrame) -> pd.DataFrame:

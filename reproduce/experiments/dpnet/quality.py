@@ -7,7 +7,14 @@ from typing import Any
 
 import pandas as pd
 
-from reproduce.experiments.dpnet.main import UNCONSTRAINED, MainTable, figures, stand_ins
+from reproduce.experiments.dpnet.main import (
+    UNCONSTRAINED,
+    MainTable,
+    beside_published,
+    figures,
+    stand_ins,
+    who_trained,
+)
 from reproduce.experiments.dpnet.parts_experiment import PartsExperiment
 from reproduce.parts.models import RANDOM_PARTS, PartRun
 from reproduce.published.numbers import published
@@ -39,17 +46,18 @@ class QualityTable(PartsExperiment):
 
     def tables(self, workspace: Workspace) -> Mapping[str, Table]:
         """Mean and standard deviation over seeds, learned parts beside random ones."""
-        found = cells(published("dpnet_main")[:0], summarise(self._figures(workspace), seeds=True))
+        measured = summarise(self._figures(workspace), seeds=True)
+        found = cells(published("dpnet_main")[:0], measured, beside=stand_ins(workspace))
         caption = (
             "Parts against true parts, on test pictures: purity of the ten best boxes of each part, and where "
-            f"the best boxes of a class's own parts lie; {stand_ins(workspace)}"
+            f"the best boxes of a class's own parts lie{who_trained(workspace)}"
         )
         layout: dict[str, Any] = {"groups": ("dataset", "network"), "show": "sd", "aside": ()}
         return {"dpnet_quality": Table(found, caption, **layout)}
 
     def results(self, workspace: Workspace) -> Mapping[str, pd.DataFrame]:
         """Every seed; a hit by chance stands as a method of its own."""
-        numbers = self._figures(workspace).astype({"metric": str})
+        numbers = beside_published(workspace, self._figures(workspace)).astype({"metric": str})
         chance = numbers["metric"] == "hit_by_chance"
         named = numbers["method"].where(~chance, "Chance"), numbers["metric"].where(~chance, "hit")
         rows = numbers.assign(method=named[0], metric=named[1])

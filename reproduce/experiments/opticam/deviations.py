@@ -10,7 +10,7 @@ from reproduce.experiments.base import Deviation, Effect
 from reproduce.experiments.opticam.boxes import BOX_ROWS, BoxTable
 from reproduce.experiments.opticam.iterations import IterationFigure, setting_label
 from reproduce.experiments.opticam.localization import WHOLE, LocalizationTables, mean_scores
-from reproduce.experiments.opticam.saliency_experiment import SaliencyExperiment, means
+from reproduce.experiments.opticam.saliency_experiment import SaliencyExperiment, common_images
 from reproduce.published.numbers import labelled
 from reproduce.saliency.course_groups import STOP, STOPPED
 from reproduce.saliency.deviation_groups import GAIN_OVER_P, OF_PREDICTION, OTHER_CORNERS, OTHER_FEATURES
@@ -103,9 +103,10 @@ class OptiCamDeviations(SaliencyExperiment):
     def _early_stop(self, workspace: Workspace) -> Deviation:
         rows = self.rows(workspace, (*SCORES, STOP, *STOPPED.values()), "Opti-CAM".__eq__)
         full = float(workspace.saliency.iterations)
-        stops = rows[rows["metric"] == STOP].groupby("network")["value"].mean()
+        stops = rows[rows["metric"] == STOP].groupby("network")["value"].agg(["mean", "size"])
         iterations = [
-            Effect(f"iterations on {network}, mean", value, full) for network, value in stops.items()
+            Effect(f"iterations on {network}, mean of {stop['size']:.0f} images", stop["mean"], full)
+            for network, stop in stops.iterrows()
         ]
         scores = [(name, score, score, "%") for score, name in STOPPED.items()]
         return Deviation(
@@ -124,9 +125,10 @@ class OptiCamDeviations(SaliencyExperiment):
         effects = []
         for network, own in rows.groupby("network", sort=False):
             for score in SCORES:
-                found = means(own, score, (few, many))
-                if found is not None:
-                    effects.append(Effect(f"{score} of Opti-CAM on {network}", found[few], found[many], "%"))
+                found = common_images(own, score, (few, many))
+                if len(found):
+                    words = f"{score} of Opti-CAM on {network}, {len(found)} images"
+                    effects.append(Effect(words, found[few].mean(), found[many].mean(), "%"))
         return Deviation(
             "50 or 100 iterations",
             "the ablations (Tables 5, 6, A.12, A.13) used 50 iterations, which only one caption says",
@@ -194,14 +196,15 @@ class OptiCamDeviations(SaliencyExperiment):
         rows = self.rows(workspace, ("accuracy",))
         own = [name for name, beside in self.networks(workspace).items() if beside in TRANSFORMERS]
         found = rows[rows["network"].isin(own)].drop_duplicates(["network", "image"])
-        means_of = found.groupby("network", sort=False)["value"].mean()
+        accuracies = found.groupby("network", sort=False)["value"].agg(["mean", "size"])
         return Deviation(
             "Checkpoint of ViT-B",
             "not named, and no accuracy is printed for it; checkpoints of the same architecture differ by several "
             "points",
             f"{_beside(workspace, 'vit_b_16')}; the accuracy on the images explained is the second number",
             tuple(
-                Effect(f"accuracy of {name}", float("nan"), value, "%") for name, value in means_of.items()
+                Effect(f"accuracy of {name}, {own['size']:.0f} images", float("nan"), own["mean"], "%")
+                for name, own in accuracies.iterrows()
             ),
             _command("opticam-main"),
         )

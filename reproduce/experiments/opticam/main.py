@@ -18,6 +18,7 @@ from reproduce.experiments.opticam.saliency_experiment import (
 from reproduce.published.numbers import published
 from reproduce.saliency.requests import Request
 from reproduce.tables.layout import Table, summarise
+from reproduce.tables.metric_names import SECONDS
 from reproduce.tables.network_names import stands_beside
 from reproduce.workspace.workspace import Workspace
 
@@ -97,7 +98,7 @@ def with_batch_seconds(rows: pd.DataFrame) -> pd.DataFrame:
     """Rows with the seconds of an image as those of a batch of 8, as the paper prints them."""
     seconds = rows["metric"] == "seconds"
     return rows.assign(
-        metric=rows["metric"].where(~seconds, "seconds_per_batch8"),
+        metric=rows["metric"].where(~seconds, SECONDS),
         value=rows["value"].where(~seconds, rows["value"] * 8),
     )
 

@@ -190,11 +190,10 @@ def method_options(profile: Profile, method: str) -> dict[str, Any]:
     return own | dict(profile.saliency.options.get(method, {}))
 
 
-def means(rows: pd.DataFrame, metric: str, methods: Iterable[str]) -> pd.Series | None:
-    """Mean of each method over the images that all of them were measured on; None where one is missing."""
+def common_images(rows: pd.DataFrame, metric: str, methods: Iterable[str]) -> pd.DataFrame:
+    """Values by image and method, of the images that all methods were measured on."""
     chosen = rows[rows["metric"] == metric].pivot(index="image", columns="method", values="value")
-    columns = chosen.reindex(columns=list(methods)).dropna()
-    return columns.mean() if len(columns) else None
+    return chosen.reindex(columns=list(methods)).dropna()
 
 
 def of_network(rows: pd.DataFrame, network: str) -> pd.DataFrame:

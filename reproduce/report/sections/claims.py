@@ -20,10 +20,11 @@ DRAWN = (
 )
 RULE = (
     "The rule was written before the results. A published ordering is judged on paired differences: over images by a "
-    "95 % BCa bootstrap interval, over seeds by Student's t. Beside the plain verdict stands the one after Holm's "
-    "adjustment for the family: a table's orderings, those of seconds, a machine's own, apart, or the comparisons that "
-    "one assertion rests on. An assertion agrees where all of its comparisons do, and is contradicted where one is. "
-    "Nothing is averaged over cells that the papers report apart."
+    "95 % BCa bootstrap interval, over seeds by Student's t. Of few images that interval is widened as Student's t is, "
+    "and may reach further than any difference can, beyond 100 points. Beside the plain verdict stands the one after "
+    "Holm's adjustment for the family: a table's orderings, those of seconds, a machine's own, apart, or the "
+    "comparisons that one assertion rests on. An assertion agrees where all of its comparisons do, and is contradicted "
+    "where one is. Nothing is averaged over cells that the papers report apart."
 )
 MEANINGS = Legend(
     [

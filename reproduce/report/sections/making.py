@@ -9,6 +9,7 @@ from reproduce.experiments.base import Experiment
 from reproduce.experiments.computing import MAPS
 from reproduce.report.content import Given
 from reproduce.report.document import Paragraph
+from reproduce.tables.cells import measured_counts
 from reproduce.tables.layout import Table
 from reproduce.workspace.workspace import Workspace
 
@@ -40,11 +41,9 @@ def stage_times(given: Given, experiment: Experiment) -> str:
 
 
 def _images(given: Given, experiment: Experiment, table: Table) -> str:
-    counts = table.cells.loc[table.cells["n"] > 0, "n"]
-    if counts.empty:
+    count = measured_counts(table.cells)
+    if not count:
         return f"from nothing yet ({seeds(given, experiment.paper)})"
-    low, high = int(counts.min()), int(counts.max())
-    count = f"{low}" if low == high else f"{low} to {high}"
     s = "" if count == "1" else "s"
     if experiment.paper != "DP-Net":
         return f"from {count} image{s}; {seeds(given, experiment.paper)}"

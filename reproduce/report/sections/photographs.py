@@ -18,7 +18,7 @@ from reproduce.report.content import Given
 from reproduce.report.document import Block, Command, Explanation, Explorer, Heading, Paragraph, Picture
 from reproduce.report.sections.benchmarks import from_markdown
 from reproduce.report.sections.making import SEEDS, took
-from reproduce.workspace.paths import PUBLISHABLE
+from reproduce.workspace.paths import PUBLISHABLE, PUBLISHED
 from reproduce.workspace.profile import load_profile
 from reproduce.workspace.workspace import Workspace
 
@@ -27,8 +27,8 @@ PROFILE = "photographs"
 
 def photographs_read(given: Given) -> tuple[list[Path], str]:
     """What the section is made of: files, and a line on the time that is read from a store."""
-    folder, own = _folder(given), given.workspace.results.parent / PROFILE
-    return [*_pictures(folder), *_tables(folder), *sorted((own / DATA).glob("*"))], _time(given)
+    folder = _folder(given)
+    return [*_pictures(folder), *_tables(folder), *sorted((_own(given) / DATA).glob("*"))], _time(given)
 
 
 def photographs_section(given: Given) -> Iterator[Block]:
@@ -70,15 +70,15 @@ def _tables(folder: Path) -> list[Path]:
 
 def _time(given: Given) -> str:
     """How long the stage of the maps took in this machine's own run."""
-    results = given.workspace.results.parent / PROFILE
-    if _folder(given) != results or not results.is_dir():
+    results = _own(given)
+    if not (results / "tables").is_dir():
         return "the time of the published run is not recorded"
     return f"stage `{MAPS}` {took(Workspace(load_profile(PROFILE), results=results).store.stages(), MAPS)}"
 
 
 def _explanations(given: Given) -> Iterator[Explanation]:
     """Photograph by photograph, what each method that was measured on it says; of this machine's own run only."""
-    results = given.workspace.results.parent / PROFILE
+    results = _own(given)
     if not results.is_dir():
         return
     workspace = Workspace(load_profile(PROFILE), results=results)
@@ -104,7 +104,13 @@ def _pixels(values: np.ndarray) -> np.ndarray:
     return np.rint(255 * np.clip(values, 0, 1)).astype(np.uint8)
 
 
+def _own(given: Given) -> Path:
+    """Where this machine's own run lies, if there is one."""
+    return given.workspace.results.parent / PROFILE
+
+
 def _folder(given: Given) -> Path:
-    """This machine's own run where there is one, else the published one."""
-    own = given.workspace.results.parent / PROFILE
-    return own if (own / "tables").is_dir() else PUBLISHABLE[PROFILE]
+    """This machine's own run where there is one, else the published one; the published report shows published files."""
+    own = _own(given)
+    shows_own = (own / "tables").is_dir() and given.folder.resolve() != PUBLISHED
+    return own if shows_own else PUBLISHABLE[PROFILE]

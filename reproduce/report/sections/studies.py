@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,9 +30,9 @@ def studies_section(given: Given) -> Iterator[Block]:
         "number here is comparable with the papers'."
     )
     for path in told:
-        yield from _told(path, f"{FOLDER}/{path.name}")
+        yield from _told(path, path.stem, path.name)
     for study in folders:
-        yield from _told(study / "README.md", f"{FOLDER}/{study.name}/README.md")
+        yield from _told(study / "README.md", study.name, f"{study.name}/README.md")
         for path in sorted(study.glob("tables/*.md")):
             yield Heading(4, path.stem)
             yield from from_markdown(path.read_text(encoding="utf-8"))
@@ -42,11 +43,12 @@ def studies_section(given: Given) -> Iterator[Block]:
         yield Paragraph(f"From `{FOLDER}/{path.name}`.", small=True)
 
 
-def _told(path: Path, name: str) -> Iterator[Block]:
-    text = path.read_text(encoding="utf-8")
-    yield Heading(3, text.splitlines()[0].lstrip("# "))
+def _told(path: Path, study: str, name: str) -> Iterator[Block]:
+    """A study's text; what it links to in another study's folder is here that study's section."""
+    text = re.sub(r"\]\(\.\./([\w-]+)/README\.md\)", r"](#study-\1)", path.read_text(encoding="utf-8"))
+    yield Heading(3, text.splitlines()[0].lstrip("# "), f"study-{study}")
     yield from from_markdown(text)
-    yield Paragraph(f"From `{name}`.", small=True)
+    yield Paragraph(f"From `{FOLDER}/{name}`.", small=True)
 
 
 def _stems(paths: list[Path]) -> tuple[str, ...]:

@@ -42,7 +42,8 @@ def tables_section(given: Given) -> Iterator[Block]:
     yield Heading(2, "Tables", "tables")
     yield Paragraph(
         "Published beside measured; below it the "
-        f"{CONFIDENCE:.0%} interval and the number n of images or training runs behind the measured mean. "
+        f"{CONFIDENCE:.0%} interval and the number n of images, training runs or, of seconds, batches behind the "
+        "measured mean. "
         f"Intervals over images are percentile bootstrap intervals of {RESAMPLES} resamples, too narrow where images "
         "are few (of 4 about 80 % hold the true mean); over runs Student's t. "
         "Bold: best of its column, among means over the most images. An en dash: not printed in the paper, or not run. "

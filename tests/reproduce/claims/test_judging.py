@@ -14,11 +14,12 @@ from reproduce.claims.assertions import assertions
 from reproduce.claims.comparison import Comparison
 from reproduce.claims.intervals import Difference, over_images
 from reproduce.claims.judging import Claims, Judged, JudgedAssertion, frame, judge
-from reproduce.claims.measured import SECONDS, Results, box_accuracy_difference, differences
+from reproduce.claims.measured import Results, box_accuracy_difference, differences
 from reproduce.claims.orderings import orderings
 from reproduce.claims.verdicts import holm, verdict
 from reproduce.published.numbers import published
 from reproduce.saliency.box_groups import pack_hits
+from reproduce.tables.metric_names import SECONDS
 
 NETWORK, OWN = "resnet50", "sample_resnet"
 SIZE = 60

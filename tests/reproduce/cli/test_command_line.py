@@ -79,6 +79,11 @@ def test_list_names_every_experiment(capsys):
         ["report", "--only", "opticam-main"],
         ["select-parts", "--only", "dpnet-main"],
         ["select-parts", "--count", "LIME=3"],
+        *([name, "--force"] for name in ("list", "plan", "compare", "check")),
+        *(
+            [name, "--allow-skips"]
+            for name in ("list", "tables", "report", "claims", "check", "select-parts")
+        ),
     ],
     ids=" ".join,
 )
@@ -152,3 +157,19 @@ def test_a_benchmarks_options_are_left_to_it():
     assert options.names == ["similarity"] and not options.compile_report
     assert options.rest == ["--compile", "--shapes", "CUB VGG 14x14"]
     assert _parse(["benchmark", "--compile-report"]).compile_report
+
+
+def test_help_after_the_name_of_a_benchmark_is_that_benchmark_s(capfd):
+    assert main(["benchmark", "localization", "--help"]) == 0
+    told = capfd.readouterr().out
+    assert "--maps" in told and "--compile-report" not in told
+    with pytest.raises(SystemExit) as ended:
+        main(["benchmark", "--help"])
+    told = capfd.readouterr().out
+    assert ended.value.code == 0 and "--compile-report" in told and "--maps" not in told
+
+
+def test_without_a_name_the_benchmarks_are_listed(capsys):
+    assert main(["benchmark"]) == 2
+    error = capsys.readouterr().err
+    assert all(name in error for name in ("masking", "similarity", "localization"))

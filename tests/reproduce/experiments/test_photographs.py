@@ -1,6 +1,7 @@
 """The profile of photographs: offline, its own experiments alone, and probabilities that give the table's scores."""
 
 import dataclasses
+from types import SimpleNamespace
 
 import pytest
 
@@ -8,8 +9,9 @@ from opticam.data.photographs import PHOTOGRAPHS
 from reproduce.experiments import EXPERIMENTS
 from reproduce.experiments.computing import Computation, compute
 from reproduce.experiments.opticam.photographs import CLASS, MASKED
+from reproduce.report.document import Picture
 from reproduce.report.sections import photographs as section
-from reproduce.workspace.paths import committed_tables
+from reproduce.workspace.paths import PUBLISHABLE, PUBLISHED, committed_tables
 from reproduce.workspace.profile import load_profile
 from reproduce.workspace.workspace import Workspace
 
@@ -66,9 +68,23 @@ def test_figures_show_every_photograph_and_say_what_is_explained(workspace):
     assert "the explained class is the predicted one" in caption and "accuracy" not in caption
 
 
+def report_of(results, folder=None):
+    """What the section reads of a report on `results` that lies in a folder."""
+    return SimpleNamespace(workspace=SimpleNamespace(results=results), folder=folder or results)
+
+
+def test_the_published_report_shows_the_published_photographs_whatever_the_machine_has(tmp_path):
+    (tmp_path / "photographs" / "tables").mkdir(parents=True)
+    (tmp_path / "photographs" / f"photographs_{NETWORK}.png").write_bytes(b"")
+    published = PUBLISHABLE["photographs"]
+    for folder, expected in ((tmp_path, tmp_path / "photographs"), (PUBLISHED, published)):
+        blocks = list(section.photographs_section(report_of(tmp_path / "sample", folder)))
+        assert [block.path.parent for block in blocks if isinstance(block, Picture)] == [expected]
+
+
 def test_the_report_shows_the_run_beside_its_own_and_names_the_licences(workspace, tmp_path, monkeypatch):
     monkeypatch.setitem(section.PUBLISHABLE, "photographs", tmp_path / "nowhere")
-    given = type("Given", (), {"workspace": type("W", (), {"results": tmp_path / "sample"})})
+    given = report_of(tmp_path / "sample")
     blocks = list(section.photographs_section(given))
     assert [type(block).__name__ for block in blocks] == ["Heading", "Paragraph", "Command"]
     (tmp_path / "photographs" / "tables").mkdir(parents=True)
@@ -82,8 +98,7 @@ def test_the_report_shows_the_run_beside_its_own_and_names_the_licences(workspac
 def test_the_explorer_has_every_photograph_and_method_that_was_measured(workspace, tmp_path):
     results = tmp_path / "photographs"
     results.symlink_to(workspace.results)
-    given = type("Given", (), {"workspace": type("W", (), {"results": tmp_path / "sample"})})
-    found = list(section._explanations(given))
+    found = list(section._explanations(report_of(tmp_path / "sample")))
     assert len(found) == sum(COUNTS.values())
     stored = EXPERIMENTS["photographs"].stored(workspace)[NETWORK]
     names = workspace.source.names

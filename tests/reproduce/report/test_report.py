@@ -6,6 +6,7 @@ import html
 import re
 import shlex
 import shutil
+import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -25,7 +26,7 @@ from reproduce.report.document import MARKS
 from reproduce.report.sections.making import SEEDS, how_made
 from reproduce.tables.metric_names import METRICS
 from reproduce.tables.statistics import VERDICTS
-from reproduce.workspace.paths import PUBLISHABLE, PUBLISHED
+from reproduce.workspace.paths import PUBLISHABLE, PUBLISHED, ROOT
 from reproduce.workspace.store import Row, Store
 
 CHOSEN = ("opticam-main", "opticam-localization", "opticam-selectivity", "opticam-iterations")
@@ -295,10 +296,26 @@ def test_a_gap_between_protocols_is_the_tables_own(page, written):
     assert shown == pytest.approx([legacy, formulas, formulas - legacy], abs=0.06)
 
 
-def test_markdown_tells_the_same_and_links_its_figures(written, page):
+def test_every_link_of_the_markdown_has_an_end_that_is_here_or_in_the_checkout(written):
+    """Anchors are as GitHub makes them of headings; what git ignores is on no other machine."""
+    text = re.sub(r"^```.*?^```", "", (written / "REPORT.md").read_text(encoding="utf-8"), flags=re.M | re.S)
+    words = [re.sub(r"[^\w\- ]", "", heading.lower()) for heading in re.findall(r"^#+ (.*)$", text, re.M)]
+    anchors = {f"#{heading.replace(' ', '-')}" for heading in words}
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    here = {*written.rglob("*"), *(ROOT / name for name in tracked.splitlines())}
+    targets = set(re.findall(r"\]\(([^)]+)\)", text))
+    assert {"#tables", "#run-time-of-each-stage"} < targets
+    linked = [target for target in targets if not target.startswith(("#", "http"))]
+    assert [target for target in linked if (written / target).resolve() not in here] == []
+    assert {target for target in targets if target.startswith("#")} <= anchors
+
+
+def test_no_link_is_left_as_it_was_written(page):
+    assert "](" not in " ".join(page.text)
+
+
+def test_markdown_tells_the_same(written, page):
     text = (written / "REPORT.md").read_text(encoding="utf-8")
-    for target in re.findall(r"!\[[^]]*\]\(([^)]+)\)", text):
-        assert (written / target).is_file()
     shown = next(line for line in page.grids["table-opticam_table1"] if line[0][1] == "Opti-CAM")
     rows = [line for line in text.splitlines() if line.startswith("| Opti-CAM |")]
     row = next(line for line in rows if line.count(" | ") + 1 == len(shown))
@@ -372,8 +389,11 @@ def test_a_study_in_a_folder_is_shown_with_its_text_and_its_tables(tmp_path):
     tables.mkdir(parents=True)
     command = "    python -m one \\\n        --two"
     items = "- first\n  claim\n- second"
-    text = f"# Some photographs\n\nTwo lines\nof text.\n\n{command}\n\n## Claims\n\n{items}\n"
+    link = "Of [others](../others/README.md)."
+    text = f"# Some photographs\n\nTwo lines\nof text.\n\n{command}\n\n## Claims\n\n{items}\n\n{link}\n"
     (tables.parent / "README.md").write_text(text)
+    (tmp_path / "studies" / "others").mkdir()
+    (tmp_path / "studies" / "others" / "README.md").write_text("# Other photographs\n")
     line = r"| Opti-CAM \[a\|b\] | **1.5** |"
     (tables / "main.md").write_text(f"**Caption**\n\n| method | AD |\n| --- | ---: |\n{line}\n\nLegend.\n")
     (tables / "main.csv").write_text("hidden\n777\n")
@@ -385,6 +405,8 @@ def test_a_study_in_a_folder_is_shown_with_its_text_and_its_tables(tmp_path):
     assert "777" not in shown and "Two lines of text." in shown and "Legend." in shown
     assert "<li>first claim</li><li>second</li>" in shown and "<h4>Claims</h4>" in shown
     assert list(page.commands.values()) == ["python -m one \\\n    --two"]
-    assert [text for _, text in page.grids[None][-1]] == ["Opti-CAM [a|b]", "1.5"]
+    assert [text for _, text in page.grids["study-subset"][-1]] == ["Opti-CAM [a|b]", "1.5"]
     written = to_markdown(document, tmp_path)
+    assert 'Of <a href="#study-others">others</a>.' in shown and 'id="study-others"' in shown
+    assert "Of [others](#other-photographs)." in written
     assert line in written and "#### main" in written and "From `studies/subset/tables/main.md`." in written

@@ -113,6 +113,20 @@ def test_results_of_an_earlier_revision_of_a_method_are_discarded(make_workspace
     assert set(values(workspace)["method"]) == {"Grad-CAM", "Opti-CAM"}
 
 
+@pytest.mark.parametrize(
+    ("method", "options", "digest"),
+    [
+        ("Grad-CAM", {}, "73bfa1dd95f6fe45"),
+        ("Opti-CAM", {"iterations": 50, "relu_features": False}, "50e7832c17042c38"),
+        ("Network", {}, "b007a8d217722765"),
+    ],
+)
+def test_what_was_stored_before_methods_had_revisions_is_the_first_one_s(method, options, digest):
+    """The digests are those that the code of commit a60b21d gave."""
+    request = Request("resnet50", method, options=options)
+    assert request.map_key("classifier", "pictures", "first").digest == digest
+
+
 def test_growing_the_limit_changes_no_number_that_a_whole_run_would_give(make_workspace):
     small = make_workspace(count=4)
     evaluate(small, REQUESTS)

@@ -6,9 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reproduce.cli.compare import DIFFERENT, EQUAL, NOTHING, status, summary
+from reproduce.experiments.dpnet.faithfulness import FaithfulnessTable
+from reproduce.experiments.outcome import compare_outcomes, outcomes
 from reproduce.published.numbers import published
 from reproduce.tables.comparison import compare_tables, read_tables
 from reproduce.tables.layout import Table, cells, to_csv
+from reproduce.workspace.paths import PUBLISHED
 
 
 def table(**values):
@@ -66,6 +69,14 @@ def test_the_status_and_the_line_follow_from_the_states():
 
 def test_nothing_run_is_missing_and_not_equal():
     assert states(None, table(a=1.0)) == {"a": "missing"}
+
+
+def test_committed_cells_are_missing_where_an_experiment_of_no_paper_s_table_has_measured_none(
+    make_parts_workspace,
+):
+    compared = compare_outcomes(outcomes(make_parts_workspace(), [FaithfulnessTable()]), PUBLISHED / "tables")
+    lines = (PUBLISHED / "tables" / "dpnet_faithfulness.csv").read_text().splitlines()
+    assert len(compared) == len(lines) - 1 and set(compared["state"]) == {"missing"}
 
 
 @pytest.mark.parametrize("name", ["opticam_table1", "opticam_tableA12"])

@@ -10,6 +10,7 @@ import pytest
 
 from reproduce.published.numbers import published, tables
 from reproduce.tables.layout import METRICS, Table, cells, summarise, to_csv, to_latex, to_markdown
+from reproduce.tables.metric_names import SECONDS
 from reproduce.tables.statistics import bootstrap, over_seeds
 
 NONE = "\N{EN DASH}"
@@ -133,6 +134,24 @@ def test_a_published_value_without_tolerance_gives_its_reason():
     table = cells(small("seconds_per_batch8"), measured)
     opti = cell(table, network="resnet50", method="Opti-CAM")
     assert (opti["verdict"], opti["reason"]) == ("not comparable", "the authors' hardware is not stated")
+
+
+@pytest.mark.parametrize("batches", [1, 6])
+def test_of_seconds_one_value_a_batch_counts_and_all_images_of_the_scores_beside_them(batches):
+    """Eight images a batch, which share its time; one batch alone has no interval."""
+    times = results({("resnet50", "Opti-CAM"): 4.15}, images=batches)["value"].to_numpy()
+    scores = results({("resnet50", "Opti-CAM"): 1.5}, images=8 * batches)
+    scores["image"] = [
+        f"{index:02d}.png" for index in range(len(scores))
+    ]  # their order is that of their names
+    measured = summarise(pd.concat([scores, scores.assign(metric=SECONDS, value=np.repeat(times, 8))]))
+    found = cell(measured, metric=SECONDS)
+    assert (found["n"], found["measured"]) == (batches, pytest.approx(times.mean()))
+    np.testing.assert_array_equal(found[["low", "high"]].astype(float), bootstrap(times)[0][3:])
+    assert math.isnan(found["low"]) == (batches == 1)
+    beside = cell(measured, metric="AD")
+    assert tuple(beside[["measured", "sd", "n", "low", "high"]]) == bootstrap(scores["value"])[0]
+    assert f"n = {8 * batches}." in to_markdown(Table(cells(small(), measured)))
 
 
 def test_without_results_everything_is_not_run_and_nothing_is_marked():

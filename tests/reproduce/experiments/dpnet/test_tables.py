@@ -4,8 +4,11 @@ import pandas as pd
 import pytest
 
 from reproduce.experiments.dpnet.constraints import INTERPRETABILITY, ConstraintTable
-from reproduce.experiments.dpnet.main import UNCONSTRAINED, measured_delta, published_delta
-from reproduce.parts.models import EXPERIMENT, run_key
+from reproduce.experiments.dpnet.context import ContextTable
+from reproduce.experiments.dpnet.layers import LayerTable
+from reproduce.experiments.dpnet.main import UNCONSTRAINED, MainTable, measured_delta, published_delta
+from reproduce.experiments.dpnet.quality import OF_RANDOM, QUALITY, QualityTable
+from reproduce.parts.models import CONSTRAINTS, EXPERIMENT, SAME_LAYER, parts_label, run_key
 from reproduce.published.numbers import published
 from reproduce.studies.part_real_features import markdown, summarise
 from reproduce.tables.layout import to_markdown
@@ -57,6 +60,31 @@ def test_constraints_stand_in_the_same_order_in_both_tables(make_parts_workspace
     assert list(found) == [name for name in order if name != absent]
     for name, numbers in found.items():
         assert f"{order.index(name):.1f}" in numbers[0] and len(numbers) == len(INTERPRETABILITY)
+
+
+@pytest.mark.parametrize(
+    "experiment",
+    [MainTable(), ConstraintTable(), LayerTable(), QualityTable(), ContextTable()],
+    ids=lambda experiment: experiment.name,
+)
+def test_cells_stand_beside_the_published_names_and_keep_those_that_were_measured(
+    make_parts_workspace, experiment
+):
+    workspace = make_parts_workspace()
+    workspace.store.write(
+        Row("test", EXPERIMENT, "tiny", method, run_key("fine", seed), metric, 1.0)
+        for method in ("Global", SAME_LAYER, *map(parts_label, CONSTRAINTS))
+        for seed in range(2)
+        for metric in (*INTERPRETABILITY, *QUALITY, *OF_RANDOM)
+    )
+    names = ["dataset", "network", "measured_dataset", "measured_network"]
+    for table in experiment.tables(workspace).values():
+        measured = table.cells[table.cells["n"] > 0]
+        assert measured[names].drop_duplicates().values.tolist() == [["Birds", "resnet50", "fine", "tiny"]]
+    for rows in experiment.results(workspace).values():
+        assert rows[["dataset", "network", "own"]].drop_duplicates().values.tolist() == [
+            ["Birds", "resnet50", "tiny"]
+        ]
 
 
 def test_the_study_s_summary_has_means_spreads_and_distances():

@@ -1,5 +1,6 @@
 """Deviations of the published protocol: the stop against hand-made losses, the formulas against known ends."""
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -14,15 +15,18 @@ from opticam import Classifier, OptiCAM, ScoreCAM
 from opticam.metrics import faithfulness
 from reproduce.experiments.dpnet.deviations import DpNetDeviations
 from reproduce.experiments.opticam.deviations import OptiCamDeviations
+from reproduce.experiments.opticam.iterations import rate_label
 from reproduce.parts.formula_studies import (
     alignment_after_descent,
     assignment_at,
     mean_cosine,
     weight_after_descent,
 )
-from reproduce.saliency.course_groups import stopping_iteration
+from reproduce.saliency.course_groups import AFTER, stopping_iteration
 from reproduce.saliency.deviation_groups import GAIN_OVER_P, OF_PREDICTION, OTHER_CORNERS
 from reproduce.saliency.explained_batch import SCORES
+from reproduce.saliency.stored import EXPERIMENT
+from reproduce.workspace.store import Row
 
 
 def rising(count, fall_at=None):
@@ -83,6 +87,26 @@ def test_gain_over_p_follows_from_the_gain_and_the_probability(make_workspace):
     assert len(effects["Upsampling inside Score-CAM"]) == len(OTHER_CORNERS)
     assert effects["ReLU on the feature maps of transformers"] == ()  # the tiny network is none
     assert effects["50 or 100 iterations"] == ()  # not run here, and so it has no numbers
+    quantities = [effect.quantity for one in effects.values() for effect in one]
+    assert [words for words in quantities if not re.search(r"\b3 images$", words)] == []
+
+
+def test_accuracy_and_iterations_say_how_many_images_they_rest_on(make_workspace):
+    workspace = make_workspace(count=5)
+    saliency = replace(workspace.profile.saliency, networks={"tiny": "vit_b_16"})
+    workspace.profile = replace(workspace.profile, saliency=saliency)
+    keys = "test", EXPERIMENT, "tiny"
+    rows = [Row(*keys, "Network", f"picture{k}", "accuracy", 100.0 * (k > 0)) for k in range(4)]
+    for count, images in ((50, 3), (100, 2)):
+        rows += [
+            Row(*keys, rate_label(0.1), f"picture{k}", AFTER["AG", count], float(count + k))
+            for k in range(images)
+        ]
+    workspace.store.write(rows)
+    effects = {d.title: d.effects for d in OptiCamDeviations().deviations(workspace)}
+    (accuracy,), (gain,) = effects["Checkpoint of ViT-B"], effects["50 or 100 iterations"]
+    assert (accuracy.quantity, accuracy.other) == ("accuracy of tiny, 4 images", 75)
+    assert (gain.quantity, gain.one, gain.other) == ("AG of Opti-CAM on tiny, 2 images", 50.5, 100.5)
 
 
 @pytest.mark.parametrize("theirs", [False, True])

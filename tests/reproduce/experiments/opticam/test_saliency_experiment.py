@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from reproduce.experiments.opticam.saliency_experiment import means, of_network
+from reproduce.experiments.opticam.saliency_experiment import common_images, of_network
 
 
 def rows(**methods: dict[str, float]) -> pd.DataFrame:
@@ -19,15 +19,14 @@ def rows(**methods: dict[str, float]) -> pd.DataFrame:
 ROWS = rows(ours={"a": 10, "b": 50}, slow={"b": 40}, fast={"a": 30, "b": 20})
 
 
-def test_methods_without_a_common_image_have_no_means():
-    apart = rows(ours={"a": 1}, other={"b": 2})
-    assert means(apart, "AG", ("ours", "other")) is None
+def test_only_images_that_all_methods_have_are_compared():
+    found = common_images(ROWS, "AG", ("ours", "slow", "fast"))
+    assert found.to_dict("index") == {"b": {"ours": 50, "slow": 40, "fast": 20}}
 
 
-def test_means_are_over_images_common_to_all():
-    found = means(ROWS, "AG", ("ours", "slow", "fast"))
-    assert found.to_dict() == {"ours": 50, "slow": 40, "fast": 20}
-    assert means(ROWS, "AG", ("ours", "absent")) is None
+def test_without_a_common_image_nothing_is_compared():
+    assert common_images(rows(ours={"a": 1}, other={"b": 2}), "AG", ("ours", "other")).empty
+    assert common_images(ROWS, "AG", ("ours", "absent")).empty
 
 
 def test_networks_are_kept_apart():
