@@ -15,7 +15,7 @@ from opticam.data.photo import read_photo
 from opticam.masking import backend_report
 from opticam.metrics import target_probability
 from opticam.networks import class_names, input_size
-from opticam.plotting import explanation_figure, without_formulas
+from opticam.plotting import explanation_figure, without_formulas, write_figure
 from opticam.saliency import METHODS
 
 
@@ -39,7 +39,7 @@ def explain(options: argparse.Namespace) -> None:
     masked = float(target_probability(classifier, images * maps[:, None], targets))
     label = names[target] if names else f"class {target}"
     figure = explanation_figure(photo, maps[0].cpu(), f"{options.method}: {label}, p = {probability:.3f}")
-    without_formulas(figure).savefig(options.output, dpi=150)
+    write_figure(without_formulas(figure), options.output, dpi=150)
     print(f"class               {target} ({label})")
     print(f"probability         {probability:.4f}")
     print(f"masked probability  {masked:.4f}")
