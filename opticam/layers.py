@@ -47,7 +47,7 @@ def default_layer(network: nn.Module) -> nn.Module:
     """The papers' layer of a known family, otherwise the last block or convolution whose output lies on the image.
 
     ResNet: the last bottleneck's output, behind skip connection and ReLU as in the authors' code, where the paper
-    says its third convolution. VGG: the ReLU before the last max-pooling (features[42] of vgg16_bn).
+    says its third convolution. VGG: the ReLU before the last max-pooling (features[42] of vgg16_bn), if it has one.
     Vision transformers: the first layer norm of the last block (Opti-CAM, App. A). torchvision's others with a
     `features` trunk (SqueezeNet, MobileNet, DenseNet, ...): its last module. Elsewhere what runs last is found by
     passing noise through the network; one that takes no picture of a common size is explained at the last of its
@@ -71,14 +71,15 @@ def _layer_of_family(network: Any) -> nn.Module | None:
     """The layer of a network whose family the papers or torchvision lay out; None for others."""
     layer: nn.Module | None = None
     blocks, layer4 = getattr(network, "blocks", None), getattr(network, "layer4", None)
+    features = network.features if _is_torchvision(network, "VGG") else ()
+    pools = [place for place, module in enumerate(features) if isinstance(module, nn.MaxPool2d)]
     if _is_torchvision(network, "VisionTransformer"):
         layer = network.encoder.layers[-1].ln_1
     elif isinstance(blocks, nn.Sequential | nn.ModuleList) and blocks and hasattr(blocks[-1], "norm1"):
         layer = blocks[-1].get_submodule("norm1")
     elif isinstance(layer4, nn.Sequential) and layer4 and not hasattr(network, "layer5"):
         layer = layer4[-1]
-    elif _is_torchvision(network, "VGG"):
-        pools = [i for i, module in enumerate(network.features) if isinstance(module, nn.MaxPool2d)]
+    elif pools:
         layer = network.features[pools[-1] - 1]
     elif type(network).__module__.startswith("torchvision.") and hasattr(network, "features"):
         layer = network.features[-1]

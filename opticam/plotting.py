@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
 import torch
 from matplotlib.figure import Figure
 from matplotlib.text import Text
+
+from opticam.data.files import whole_file
 
 COLOURS = "inferno"  # perceptually uniform and readable with every common colour vision
 
@@ -33,14 +37,23 @@ def without_formulas(figure: Figure) -> Figure:
     return figure
 
 
+def write_figure(figure: Figure, path: Path, **options: Any) -> None:
+    """Write a figure as its file's suffix says, whole or not at all: `opticam.data.files.whole_file`.
+
+    options: those of `Figure.savefig`.
+    """
+    with whole_file(path) as temporary:
+        figure.savefig(temporary, format=path.suffix.removeprefix("."), **options)
+
+
 def explanation_figure(image: torch.Tensor, saliency_map: torch.Tensor, title: str) -> Figure:
     """The image [3,H,W], the overlay and the masked image side by side, with a colour bar."""
     figure = Figure(figsize=(9.6, 3.4), layout="constrained")
     axes = figure.subplots(1, 3)
     pictures = (
-        ("photo", image.permute(1, 2, 0).cpu().numpy()),
+        ("photo", _pixels(image)),
         ("saliency map", overlay(image, saliency_map)),
-        ("masked photo", (image * saliency_map).permute(1, 2, 0).cpu().numpy()),
+        ("masked photo", _pixels(image * saliency_map)),
     )
     for axis, (name, picture) in zip(axes, pictures):
         axis.imshow(picture)
@@ -60,7 +73,7 @@ def map_grid(
     figure = Figure(figsize=(1.5 * columns + 0.8, 1.55 * rows + 0.5), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False)
     for row in range(rows):
-        axes[row, 0].imshow(images[row].permute(1, 2, 0).cpu().numpy())
+        axes[row, 0].imshow(_pixels(images[row]))
         axes[row, 0].set_ylabel(row_labels[row], fontsize=8)
         for column, method_maps in enumerate(maps.values(), start=1):
             axes[row, column].imshow(overlay(images[row], method_maps[row]))
@@ -95,16 +108,22 @@ def masked_grid(
     figure = Figure(figsize=(1.7 * columns + 0.3, 1.95 * rows + 0.4), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False)
     for row, image in enumerate(images):
-        axes[row, 0].imshow(image.permute(1, 2, 0).cpu().numpy())
+        axes[row, 0].imshow(_pixels(image))
         axes[row, 0].set_title(titles[row], fontsize=9)
         for place, (name, found) in enumerate(methods.items()):
             explained, over, masked = found[row], axes[row, 1 + 2 * place], axes[row, 2 + 2 * place]
             if explained is None:
                 continue
             over.imshow(overlay(image, explained.saliency_map))
-            masked.imshow((image * explained.saliency_map).permute(1, 2, 0).cpu().numpy())
+            masked.imshow(_pixels(image * explained.saliency_map))
             over.set_title(name, fontsize=9, fontweight="bold")
             masked.set_title(f"masked, p = {explained.probability:.2f}", fontsize=9)
     for axis in axes.flat:
         axis.axis("off")
     return figure
+
+
+def _pixels(image: torch.Tensor) -> np.ndarray:
+    """An image [3,H,W] of any float dtype, with a gradient or without, as Matplotlib draws it: [H,W,3]."""
+    pixels: np.ndarray = image.detach().float().permute(1, 2, 0).cpu().numpy()
+    return pixels

@@ -23,7 +23,8 @@ def load_weights(network: nn.Module, path: str | Path, *, without_head: bool = F
 
     The file may be .safetensors or what `torch.load(weights_only=True)` reads, a checkpoint that keeps the
     weights under a key of `WRAPPERS`, and its names may differ from the network's by a prefix, or altogether where
-    order and shapes are equal; a warning says so. As in PyTorch, batch norms need no `num_batches_tracked`.
+    order and shapes are equal, but for .safetensors, which keeps no order; a warning says so. As in PyTorch, batch
+    norms need no `num_batches_tracked`.
     without_head: the network's last layer may be missing or of another size, and then holds ones: the network is the
     same every time, and its logits still tell whether a faster form computes the same. Raises FileNotFoundError, or
     ValueError where the file is no state dictionary or for another architecture.
@@ -94,6 +95,14 @@ def _named_as(expected: State, state: State, optional: Collection[str], path: st
         bare = {key.removeprefix(prefix): value for key, value in bare.items()}
     if expected.keys() - optional <= bare.keys():
         return _told(bare, path, "their names without a prefix")
+    if Path(path).suffix == ".safetensors":
+        given, own = (sorted(value.shape for value in tensors.values()) for tensors in (state, expected))
+        if given == own:
+            raise ValueError(
+                f"weights: {path} has other names than the network, as {min(state)!r}, and a .safetensors file keeps "
+                "no order by which to tell its tensors apart; rename them, or save them by torch.save"
+            )
+        return state
     ordered = fit_by_order(expected, state)
     return state if ordered is None else _told(ordered, path, "other names, but equal shapes in equal order")
 

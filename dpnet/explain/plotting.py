@@ -12,7 +12,7 @@ from matplotlib.patches import Rectangle
 from torch import Tensor
 
 from dpnet.explain.comparison import ClassParts
-from opticam.plotting import overlay, without_formulas
+from opticam.plotting import overlay, without_formulas, write_figure
 
 # Okabe and Ito (2008): people with any colour vision can tell them apart; black is left to the axes.
 PART_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#F0E442")
@@ -191,13 +191,12 @@ def draw_box(axis: Axes, box: Tensor, position: int) -> None:
 
 
 def save_figure(figure: Figure, stem: str | Path) -> list[Path]:
-    """Write a figure as STEM.png and STEM.pdf, making the folder; returns the two paths."""
+    """Write a figure as STEM.png and STEM.pdf, each whole or not at all, making the folder; returns the two paths."""
     stem = Path(stem)
-    stem.parent.mkdir(parents=True, exist_ok=True)
     paths = [stem.parent / f"{stem.name}.{suffix}" for suffix in ("png", "pdf")]
     without_formulas(figure)
     for path in paths:
-        figure.savefig(path, dpi=150)
+        write_figure(figure, path, dpi=150)
     return paths
 
 

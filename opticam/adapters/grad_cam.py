@@ -31,7 +31,7 @@ class PackageStyle:
     of torchvision and timm need none.
     mean, std: how `input_tensor` was normalised. With them, methods that mask the image mask its pixels, as
     the Opti-CAM paper does; without, they mask the tensor as it is, as pytorch-grad-cam does.
-    options: those of our method.
+    options: those of our method; Score-CAM aligns corners, as the package does, unless align_corners is given.
     """
 
     method: ClassVar[type[saliency.SaliencyMethod]]
@@ -51,6 +51,8 @@ class PackageStyle:
             raise TypeError(f"target_layers: expected a list of layers, got {type(target_layers).__name__}")
         if not target_layers:
             raise ValueError("target_layers: expected at least one layer, got none")
+        if self.method is saliency.ScoreCAM:
+            options.setdefault("align_corners", True)
         together = self.method is saliency.OptiCAM
         if together:
             options["layers"] = target_layers

@@ -11,17 +11,18 @@ from matplotlib.backend_bases import FigureCanvasBase
 
 from opticam.classifier import Classifier
 from opticam.cli.options import pixel_options
-from opticam.data.photo import read_photo
+from opticam.data.photo import open_photo, read_photo
 from opticam.masking import backend_report
 from opticam.metrics import target_probability
 from opticam.networks import class_names, input_size
-from opticam.plotting import explanation_figure, without_formulas
+from opticam.plotting import explanation_figure, without_formulas, write_figure
 from opticam.saliency import METHODS
 
 
 def explain(options: argparse.Namespace) -> None:
     """Write the explanation of one photograph and print the class and its probabilities."""
     _check_output(options.output)
+    open_photo(options.photo, options.resize)  # before the network is built, or downloaded
     names, method_options = _class_names(options), _method_options(options)
     classifier = _classifier(options).to(options.device)
     size = input_size(options.network, classifier.network) if options.size is None else options.size
@@ -39,7 +40,7 @@ def explain(options: argparse.Namespace) -> None:
     masked = float(target_probability(classifier, images * maps[:, None], targets))
     label = names[target] if names else f"class {target}"
     figure = explanation_figure(photo, maps[0].cpu(), f"{options.method}: {label}, p = {probability:.3f}")
-    without_formulas(figure).savefig(options.output, dpi=150)
+    write_figure(without_formulas(figure), options.output, dpi=150)
     print(f"class               {target} ({label})")
     print(f"probability         {probability:.4f}")
     print(f"masked probability  {masked:.4f}")
@@ -104,7 +105,10 @@ def _class_id(text: str, logits: torch.Tensor, names: list[str] | None) -> int:
     if text.isdecimal() and int(text) < len(logits):
         return int(text)
     matches = [i for i, name in enumerate(names or []) if name.lower() == text.lower()]
-    if len(matches) != 1:
+    if len(matches) > 1:
+        ids = " and ".join(map(str, matches))
+        raise ValueError(f"class: {text!r} names {len(matches)} classes of this network; give the id: {ids}")
+    if not matches:
         raise ValueError(
             f"class: {text!r} is no class of this network; accepted: an id below {len(logits)}, "
             "'predicted'" + (", or a class name such as " + repr(names[0]) if names else "")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -26,7 +27,7 @@ SUFFIXES = (".jpeg", ".jpg", ".png")
 
 
 class CorruptImageError(ValueError):
-    """A picture that cannot be decoded: `path` is its file, `reason` goes into the record of skips."""
+    """A picture that cannot be decoded or scaled: `path` is its file, `reason` goes into the record of skips."""
 
     def __init__(self, path: str | Path, reason: str) -> None:
         super().__init__(f"image {str(path)!r} cannot be read: {reason}")
@@ -44,7 +45,7 @@ class ImageNetSet(Dataset[tuple[Tensor, int]]):
 
     names: picture names without suffix. labels: int64 [N]. paths: the files. annotations: the boxes by picture name.
     Raises `FileNotFoundError` for a missing folder or file, `ValueError` when the folder has no labelled
-    picture, or the boxes are of other pictures; an item raises `CorruptImageError` when its picture cannot be decoded.
+    picture, or the boxes are of other pictures; an item raises `CorruptImageError` for its picture.
     """
 
     def __init__(
@@ -73,7 +74,11 @@ class ImageNetSet(Dataset[tuple[Tensor, int]]):
         return len(self.names)
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
-        return transform_image(open_image(self.paths[index]), self.transform), int(self.labels[index])
+        image = open_image(self.paths[index])
+        try:
+            return transform_image(image, self.transform), int(self.labels[index])
+        except ValueError as error:
+            raise CorruptImageError(self.paths[index], str(error)) from error
 
     def object_boxes(self, index: int, protocol: str = "paper") -> Tensor:
         """Boxes float32 [n, 4] of one picture in pixels of its 224 x 224 image; n = 0 without annotation.
@@ -96,7 +101,7 @@ class ImageNetSet(Dataset[tuple[Tensor, int]]):
 
 
 def find_images(folder: str | Path) -> dict[str, Path]:
-    """Files of the pictures in a folder, in any depth, by name without suffix.
+    """Files of the pictures in a folder, in any depth and behind links, by name without suffix.
 
     Raises `FileNotFoundError` when there is no such folder, `ValueError` when it holds no picture, or two of one name.
     """
@@ -104,7 +109,7 @@ def find_images(folder: str | Path) -> dict[str, Path]:
     if not folder.is_dir():
         raise FileNotFoundError(f"images: no folder {str(folder)!r}")
     files: dict[str, Path] = {}
-    for file in sorted(folder.rglob("*")):
+    for file in sorted(_files(folder)):
         if file.suffix.lower() in SUFFIXES and files.setdefault(file.stem, file) != file:
             raise ValueError(
                 f"images: {str(files[file.stem])!r} and {str(file)!r} have one name; rename one of them"
@@ -112,6 +117,17 @@ def find_images(folder: str | Path) -> dict[str, Path]:
     if not files:
         raise ValueError(f"images: folder {str(folder)!r} holds no {', '.join(SUFFIXES)} file")
     return files
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    for home, folders, names in os.walk(folder, followlinks=True):
+        folders[:] = [name for name in folders if not _leads_back(Path(home, name))]
+        yield from (Path(home, name) for name in names)
+
+
+def _leads_back(folder: Path) -> bool:
+    """Whether this is a link to a folder that it lies in, which would never end."""
+    return folder.is_symlink() and any(folder.samefile(parent) for parent in folder.parents)
 
 
 def open_image(path: str | Path) -> Image.Image:

@@ -113,10 +113,10 @@ def _parse_xml(file: Path) -> ObjectBoxes:
             [float(box.findtext(end, "")) for end in ("xmin", "ymin", "xmax", "ymax")]
             for box in root.iter("bndbox")
         ]
-        size = int(root.findtext("size/width", "")), int(root.findtext("size/height", ""))
+        size = _stated_size(root.findtext("size/width", ""), root.findtext("size/height", ""))
     except (ElementTree.ParseError, TypeError, ValueError) as error:
         raise ValueError(f"boxes: {str(file)!r} is not an ImageNet annotation: {error}") from error
-    return ObjectBoxes(torch.tensor(boxes).reshape(-1, 4), size if min(size) > 0 else None)
+    return ObjectBoxes(torch.tensor(boxes).reshape(-1, 4), size)
 
 
 def _parse_prediction(picture: str, prediction: str) -> Tensor:
@@ -124,6 +124,12 @@ def _parse_prediction(picture: str, prediction: str) -> Tensor:
     if not words or len(words) % 5:
         raise ValueError(f"boxes: PredictionString of {picture} must hold five words a box, got {len(words)}")
     return torch.tensor([[float(word) for word in words[i + 1 : i + 5]] for i in range(0, len(words), 5)])
+
+
+def _stated_size(width: str | float, height: str | float) -> tuple[int, int] | None:
+    """The annotated size; sources write 0 where they do not know it."""
+    size = int(width), int(height)
+    return size if min(size) > 0 else None
 
 
 def _group(table: pd.DataFrame) -> dict[str, ObjectBoxes]:
@@ -135,8 +141,7 @@ def _grouped(table: pd.DataFrame) -> Iterator[tuple[str, ObjectBoxes]]:
     corners = torch.from_numpy(table[["x1", "y1", "x2", "y2"]].to_numpy("float32", copy=True))
     sizes = table[["orig_w", "orig_h"]].to_numpy() if "orig_w" in table else None
     for name, rows in table.groupby("name", sort=False).indices.items():
-        sides = None if sizes is None else sizes[rows[0]]
-        yield name, ObjectBoxes(corners[rows], None if sides is None else (int(sides[0]), int(sides[1])))
+        yield name, ObjectBoxes(corners[rows], None if sizes is None else _stated_size(*sizes[rows[0]]))
 
 
 def _stems(files: pd.Series) -> pd.Series:

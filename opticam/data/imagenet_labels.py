@@ -9,7 +9,8 @@ from pathlib import Path, PurePosixPath
 def read_labels(path: str | Path) -> dict[str, int]:
     """Class id by picture name without folder and suffix, in the order of the file.
 
-    `path`: lines "file,label", with a header line or without one; further columns do not matter. This covers
+    `path`: lines "file,label", with a header line, whose first word has no suffix, or without; further columns do not
+    matter. This covers
     wsolevaluation's class_labels.txt and the authors' revisited_imagenet_2012_val.csv.
 
     The text is UTF-8, with a byte-order mark or without. Raises `FileNotFoundError` when there is no such file,
@@ -23,7 +24,7 @@ def read_labels(path: str | Path) -> dict[str, int]:
             rows = [row for row in csv.reader(stream) if row]
     except (UnicodeDecodeError, csv.Error) as error:
         raise ValueError(f"labels: {str(path)!r} is no text in UTF-8: {error}") from None
-    if rows and not (len(rows[0]) > 1 and _is_class_id(rows[0][1])):
+    if rows and not (PurePosixPath(rows[0][0]).suffix or _has_label(rows[0])):
         rows = rows[1:]
     labels: dict[str, int] = {}
     for row in rows:
@@ -36,10 +37,10 @@ def read_labels(path: str | Path) -> dict[str, int]:
 
 
 def _parse(row: list[str], path: Path) -> tuple[str, int]:
-    if len(row) < 2 or not _is_class_id(row[1]):
+    if not _has_label(row):
         raise ValueError(f"labels: {str(path)!r} must hold lines 'file,label', got {','.join(row)!r}")
     return PurePosixPath(row[0].strip()).stem, int(row[1])
 
 
-def _is_class_id(word: str) -> bool:
-    return word.strip().isdecimal()
+def _has_label(row: list[str]) -> bool:
+    return len(row) > 1 and row[1].strip().isdecimal()

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image
+from opticam.data.pictures import opened
 
 CLASSES, PICTURES = 1000, 50_000
 PICTURE = re.compile(r"ILSVRC2012_val_(\d{8})")
@@ -156,7 +156,7 @@ def _devkit(folder: Path) -> tuple[list[int], dict[int, str]]:
 
 def _opens(path: Path) -> bool:
     try:
-        with Image.open(path):
+        with opened(path):
             return True
-    except (OSError, ValueError, SyntaxError):
+    except (FileNotFoundError, ValueError):
         return False

@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from PIL import Image
+
 from opticam.data.photographs import PREFIX, sample_photograph
 from opticam.data.pictures import open_picture
 
 if TYPE_CHECKING:
     import torch
-    from PIL import Image
 
 RESIZES = ("crop", "squash")
 
@@ -21,14 +22,19 @@ def read_photo(path: str | Path, size: int = 224, resize: str = "crop") -> torch
     path: a file, or "sample:NAME" for one of `opticam.data.photographs.PHOTOGRAPHS`.
     resize: "crop" scales the short side to size * 256 / 224 and cuts the centre, as ImageNet evaluation
     does; "squash" scales both sides to `size`, keeping everything but the aspect.
-    Raises FileNotFoundError for no file, ValueError for an unknown name or a file that is no readable picture.
+    Raises FileNotFoundError for no file, ValueError for an unknown name, a file that is no readable picture, or one
+    too thin to be scaled.
     """
-    return resized_pixels(_opened(path, resize), size, resize)
+    image = open_photo(path, resize)
+    try:
+        return resized_pixels(image, size, resize)
+    except ValueError as error:
+        raise ValueError(f"photo: {path} {error}") from None
 
 
 def photo_frame(path: str | Path, size: int = 224, resize: str = "crop") -> tuple[float, float, float, float]:
     """Box (x1, y1, x2, y2) of the upright photograph, in its pixels, that `read_photo` shows; errors as there."""
-    image = _opened(path, resize)
+    image = open_photo(path, resize)
     if resize == "squash":
         return 0.0, 0.0, float(image.width), float(image.height)
     scaled = before_the_cut(image.size, size)
@@ -38,7 +44,8 @@ def photo_frame(path: str | Path, size: int = 224, resize: str = "crop") -> tupl
     return first[0], first[1], last[0], last[1]
 
 
-def _opened(path: str | Path, resize: str) -> Image.Image:
+def open_photo(path: str | Path, resize: str = "crop") -> Image.Image:
+    """The upright photograph as 8-bit RGB, in its own size; arguments and errors as of `read_photo`."""
     if resize not in RESIZES:
         raise ValueError(f"resize: expected one of {RESIZES}, got {resize!r}")
     try:
@@ -48,13 +55,18 @@ def _opened(path: str | Path, resize: str) -> Image.Image:
 
 
 def resized_pixels(image: Image.Image, size: int, resize: str) -> torch.Tensor:
-    """An opened RGB picture as `read_photo` gives it."""
+    """An opened RGB picture as `read_photo` gives it; ValueError for one that scaling makes too large."""
     from torchvision.transforms import functional as transforms  # here: torchvision takes seconds to load
 
     if resize == "squash":
         image = transforms.resize(image, [size, size])
     else:
         width, height = before_the_cut(image.size, size)
+        if Image.MAX_IMAGE_PIXELS and width * height > Image.MAX_IMAGE_PIXELS:
+            raise ValueError(
+                f"has {width} x {height} pixels when its short side is scaled to {min(width, height)}, more than "
+                f"{Image.MAX_IMAGE_PIXELS:,}"
+            )
         image = transforms.center_crop(transforms.resize(image, [height, width]), [size, size])
     pixels: torch.Tensor = transforms.to_tensor(image)
     return pixels

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,8 @@ from PIL import ExifTags, Image
 
 BACKGROUND = (255, 255, 255)
 """What shows through the transparent parts of a picture: white."""
+_DRAWN_ELSEWHERE = ("EPS", "WMF", "IPTC")
+"""Kinds that Pillow has another program draw, such as Ghostscript; IPTC may hold one of them."""
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -30,14 +34,26 @@ def open_picture(path: str | Path, upright: bool = True) -> Image.Image:
     which is what ImageNet's boxes and published numbers refer to. Raises FileNotFoundError for no file, ValueError for
     one that is no readable picture, or has more pixels than Pillow takes for safe (`Image.MAX_IMAGE_PIXELS`).
     """
+    with opened(path) as image:
+        image.load()
+        return _rgb(_turned(image) if upright else image)
+
+
+@contextmanager
+def opened(path: str | Path) -> Iterator[Image.Image]:
+    """A picture file of which the header is read, its pixels when they are asked for; errors as of `open_picture`.
+
+    A kind that another program would draw is refused, whatever the file is called.
+    """
     if not Path(path).is_file():
         raise FileNotFoundError(f"there is no file {path}")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as opened:
-                opened.load()
-                return _rgb(_turned(opened) if upright else opened)
+            with Image.open(path) as image:
+                if image.format in _DRAWN_ELSEWHERE:
+                    raise ValueError(f"its kind, {image.format}, is not read")
+                yield image
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise ValueError(
             f"{path} has more than {Image.MAX_IMAGE_PIXELS:,} pixels; scale it down first"
@@ -58,7 +74,10 @@ def _turned(image: Image.Image) -> Image.Image:
 
 def _rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith(("I", "F")):
-        return _scaled(image).convert("RGB")
+        picture = _scaled(image).convert("RGB")
+        if "transparency" in image.info:  # the one value that is, of a grey PNG of 16 bits
+            picture.paste(BACKGROUND, mask=Image.fromarray(np.asarray(image) == image.info["transparency"]))
+        return picture
     if image.mode in ("LA", "PA", "RGBA", "La", "RGBa") or "transparency" in image.info:
         image = image.convert("RGBA")
         canvas = Image.new("RGBA", image.size, (*BACKGROUND, 255))

@@ -18,14 +18,7 @@ from opticam.metrics.faithfulness import (
     target_probability,
 )
 from opticam.metrics.legacy_protocol import legacy_union_mask
-from opticam.metrics.localization import (
-    energy_pointing_game,
-    localization,
-    localization_error,
-    official_metric,
-    pixel_f1,
-    pointing_game,
-)
+from opticam.metrics.localization import localization
 from opticam.metrics.robustness import adcc, aopc, max_sensitivity
 from opticam.metrics.saliency_metric import saliency_metric
 from opticam.metrics.sanity import cascading_randomization, map_similarity, randomization_check
@@ -46,19 +39,14 @@ __all__ = [
     "cascading_randomization",
     "centre_map",
     "deletion",
-    "energy_pointing_game",
     "faithfulness",
     "faithfulness_scores",
     "insertion",
     "legacy_union_mask",
     "localization",
-    "localization_error",
     "map_similarity",
     "max_sensitivity",
-    "official_metric",
     "pack_boxes",
-    "pixel_f1",
-    "pointing_game",
     "randomization_check",
     "region_masks",
     "rise_blur",

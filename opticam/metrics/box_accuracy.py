@@ -10,7 +10,7 @@ from torch import Tensor
 
 from opticam.masking import normalize_map
 from opticam.metrics.boxes import Boxes, box_iou, pack_boxes
-from opticam.metrics.checks import check_maps
+from opticam.metrics.checks import at_least_float32, check_maps
 from opticam.metrics.components import component_boxes
 from opticam.metrics.localization import protocol_rules
 
@@ -36,8 +36,8 @@ def box_overlaps(
     lost = 0
     if protocol == "legacy":
         boxes, lost = boxes.trunc(), 1
-    normalized = normalize_map(maps)
-    limits = torch.tensor(thresholds, dtype=maps.dtype).expand(len(maps), -1)
+    normalized = normalize_map(at_least_float32(maps))
+    limits = torch.tensor(thresholds, dtype=normalized.dtype).expand(len(maps), -1)
     predicted = component_boxes(normalized, limits)
     predicted = predicted - predicted.new_tensor([0, 0, lost, lost])
     overlaps = box_iou(predicted.flatten(0, 1), boxes.repeat_interleave(len(thresholds), 0)).amax(1)

@@ -85,6 +85,6 @@ def union_mask(boxes: Tensor, height: int, width: int) -> Tensor:
 
 def _stack(boxes: Sequence[Tensor]) -> Tensor:
     if not len(boxes):
-        return torch.empty(0, 0, 4)
+        return torch.empty(0, 1, 4)
     tensors = [torch.as_tensor(image, dtype=torch.float32).reshape(-1, 4) for image in boxes]
     return torch.nn.utils.rnn.pad_sequence(tensors, batch_first=True, padding_value=float("nan"))

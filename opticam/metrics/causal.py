@@ -130,8 +130,8 @@ def _prepare(
     check_images(images)
     check_maps(maps, images)
     max_batch = check_max_batch(max_batch) or default_batch(images)
-    pixels = maps[0].numel() if len(maps) else 0
-    if not 1 <= steps <= max(pixels, 1):
+    pixels = maps.shape[1:].numel()
+    if not 1 <= steps <= pixels:
         raise ValueError(f"steps must be between 1 and the number of pixels, {pixels}, got {steps}")
     if targets is None:
         targets = _predicted(classifier, images, max_batch)

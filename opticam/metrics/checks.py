@@ -35,6 +35,11 @@ def check_unit_maps(maps: Tensor, images: Tensor | None = None) -> None:
     check_unit_range(maps, "maps must be in [0, 1]")
 
 
+def at_least_float32(maps: Tensor) -> Tensor:
+    """Maps whose pixels can be added up: half precisions round such sums, or overflow."""
+    return maps.to(torch.promote_types(maps.dtype, torch.float32))
+
+
 def check_unit_range(values: Tensor, rule: str) -> None:
     """Raise ValueError, saying the rule, where a value leaves [0, 1] by more than a softmax or an upsampling rounds."""
     slack = torch.finfo(values.dtype).eps ** 0.5

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from opticam.batches import check_max_batch, default_batch
 from opticam.masking import step_masks
-from opticam.metrics.checks import check_images, check_targets, check_unit_maps
+from opticam.metrics.checks import at_least_float32, check_images, check_targets, check_unit_maps
 from opticam.metrics.faithfulness import average_drop, target_probability
 
 SaliencyMethod = Callable[[Tensor, Tensor], Tensor]
@@ -69,6 +69,7 @@ def salient_patches(maps: Tensor, patch: int, regions: int) -> Tensor:
     most = -(-height // (2 * patch)) * -(-width // (2 * patch))
     if not 1 <= regions <= most:
         raise ValueError(f"regions must be between 1 and {most} for patches of {patch} pixels, got {regions}")
+    maps = at_least_float32(maps)
     sums = functional.avg_pool2d(functional.pad(maps[:, None], (0, patch - 1, 0, patch - 1)), patch, 1)[:, 0]
     rows = torch.arange(height, device=maps.device)
     columns = torch.arange(width, device=maps.device)
@@ -152,8 +153,8 @@ def adcc(
     masked = images * maps[:, None]
     p, o = (target_probability(classifier, pixels, targets) for pixels in (images, masked))
     coherency = pearson(maps, method(masked, targets)).add(1).mul(50)
-    complexity = 100 * maps.flatten(1).abs().mean(1)
-    parts = torch.stack([coherency, 100 - complexity, 100 - average_drop(p, o).to(maps.dtype)])
+    complexity = 100 * at_least_float32(maps).flatten(1).abs().mean(1)
+    parts = torch.stack([coherency, 100 - complexity, 100 - average_drop(p, o).to(complexity.dtype)])
     score = torch.where((parts > 0).all(0), 3 / parts.reciprocal().sum(0), 0.0)
     return {"ADCC": score, "coherency": coherency, "complexity": complexity}
 
@@ -163,7 +164,7 @@ def pearson(first: Tensor, second: Tensor) -> Tensor:
 
     The correlation of a constant map is undefined; the lowest value gives such a map no coherency.
     """
-    first, second = (maps.flatten(1) for maps in (first, second))
+    first, second = (at_least_float32(maps).flatten(1) for maps in (first, second))
     # The rounded mean of a constant map may differ from its only value.
     varied = (first.amax(1) > first.amin(1)) & (second.amax(1) > second.amin(1))
     first, second = (rows - rows.mean(1, keepdim=True) for rows in (first, second))

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from opticam.metrics.boxes import box_area
-from opticam.metrics.checks import check_images, check_maps, check_targets
+from opticam.metrics.checks import at_least_float32, check_images, check_maps, check_targets
 from opticam.metrics.faithfulness import target_probability
 from opticam.metrics.localization import protocol_rules
 
@@ -38,8 +38,8 @@ def saliency_metric(
     check_images(images)
     check_maps(maps, images)
     check_targets(targets, len(images))
-    boxes = rules.predicted_box(maps)
-    share = box_area(boxes) / maps[0].numel()
+    boxes = rules.predicted_box(at_least_float32(maps))
+    share = box_area(boxes) / maps.shape[1:].numel()
     log_probability = target_probability(classifier, crop_and_resize(images, boxes), targets, log=True)
     return share.clamp(SMALLEST_AREA, 1).log() - log_probability
 

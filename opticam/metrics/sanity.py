@@ -79,6 +79,8 @@ def map_similarity(maps: Tensor, others: Tensor) -> dict[str, Tensor]:
             f"others must have the shape of maps, {tuple(maps.shape)}, got {tuple(others.shape)}"
         )
     _check_size(maps, "maps")
+    if not len(maps):  # the libraries take no empty batch
+        return dict.fromkeys(("spearman", "hog", "ssim"), maps.new_empty(0))
     first, second = (batch.detach().double().cpu().numpy() for batch in (maps, others))
     scores = {
         "spearman": _spearman(first, second),

@@ -12,6 +12,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from opticam.outputs import inner_network
+from opticam.vit.blocks import is_attention, stated_blocks
 from opticam.vit.tokens import leading_tokens
 
 
@@ -36,9 +37,13 @@ def recording_attention(network: nn.Module) -> Iterator[list[Attention]]:
 
     Meanwhile PyTorch's scaled dot product attention, through which torchvision's and timm's layers go, is
     computed step by step, and the layers are kept from their other shortcuts. This holds for the whole
-    process: run no other attention in another thread. Raises ValueError where no attention was seen.
+    process: run no other attention in another thread. Raises ValueError unless every attention that ran was seen:
+    nn.MultiheadAttention that is asked for its weights, say, takes another way.
     """
     records: list[Attention] = []
+    ran: list[nn.Module] = []
+    attentions = [module for module in network.modules() if is_attention(module)]
+    hooks = [module.register_forward_hook(lambda module, *call: ran.append(module)) for module in attentions]
     fused: dict[Any, Any] = {
         module: module.fused_attn for module in network.modules() if hasattr(module, "fused_attn")
     }
@@ -54,17 +59,34 @@ def recording_attention(network: nn.Module) -> Iterator[list[Attention]]:
         F.scaled_dot_product_attention = original
         for module, value in fused.items():
             module.fused_attn = value
-    if not records:
-        raise ValueError(f"classifier: no attention could be read from this {type(network).__name__}")
+        for hook in hooks:
+            hook.remove()
+    if len(records) != len(ran):
+        raise ValueError(
+            f"classifier: {len(records)} attentions could be read of {type(network).__name__}, where {len(ran)} ran; "
+            "only those through scaled_dot_product_attention can"
+        )
+
+
+def check_blocks(records: list[Attention], network: nn.Module) -> None:
+    """Raise ValueError unless there is one record for each block of a network that has a list of blocks."""
+    blocks = stated_blocks(network)
+    if blocks is not None and len(records) != blocks:
+        raise ValueError(
+            f"classifier: {len(records)} attentions were read of the {blocks} blocks of "
+            f"{type(inner_network(network)).__name__}, expected one of each"
+        )
 
 
 def check_tokens(records: list[Attention], network: nn.Module, images: torch.Tensor) -> None:
-    """Raise ValueError unless every record is of the same tokens [B,h,N,N]: a class token, then the images' patches.
+    """Raise ValueError unless there are records, all of the same tokens [B,h,N,N]: a class token, then patches.
 
-    images: those [B,C,H,W] that ran.
+    images: those [B,C,H,W] that ran, whose patches they are.
     """
-    name, first = type(inner_network(network)).__name__, records[0].probabilities
-    tokens, size = first.shape[-1], (images.shape[-2], images.shape[-1])
+    name = type(inner_network(network)).__name__
+    if not records:
+        raise ValueError(f"classifier: no attention could be read from this {name}")
+    tokens, size = records[0].probabilities.shape[-1], (images.shape[-2], images.shape[-1])
     for found in (record.probabilities.shape for record in records):
         if len(found) != 4 or (found[0], *found[2:]) != (len(images), tokens, tokens):
             raise ValueError(

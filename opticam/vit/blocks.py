@@ -29,7 +29,7 @@ class Block:
 
 def is_transformer(network: nn.Module) -> bool:
     """Whether the network has self-attention over tokens."""
-    return any(_is_attention(module) for module in network.modules())
+    return any(is_attention(module) for module in network.modules())
 
 
 def has_class_token(network: nn.Module) -> bool:
@@ -58,6 +58,13 @@ def transformer_blocks(network: nn.Module) -> list[Block]:
         ) from None
 
 
+def stated_blocks(network: nn.Module) -> int | None:
+    """How many blocks stand where torchvision's and timm's vision transformers keep theirs; None without a list."""
+    network = inner_network(network)
+    blocks = getattr(getattr(network, "encoder", None), "layers", getattr(network, "blocks", None))
+    return len(blocks) if isinstance(blocks, nn.Sequential | nn.ModuleList) else None
+
+
 def class_head(network: nn.Module) -> nn.Linear:
     """The one linear layer from the class token to the logits; ValueError where there is none or more."""
     network = inner_network(network)
@@ -71,7 +78,8 @@ def class_head(network: nn.Module) -> nn.Linear:
     return linear[0]
 
 
-def _is_attention(module: nn.Module) -> bool:
+def is_attention(module: nn.Module) -> bool:
+    """Whether a module is a self-attention, by its class or by the parts that timm's layers have."""
     parts = ("qkv", "proj", "num_heads", "scale")
     return isinstance(module, nn.MultiheadAttention) or all(hasattr(module, part) for part in parts)
 

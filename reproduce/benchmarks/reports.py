@@ -13,6 +13,8 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.figure import Figure
 
+from opticam.plotting import write_figure
+
 
 def write_report(
     path: Path,
@@ -31,7 +33,7 @@ def save_svg(figure: Figure, path: Path, salt: str) -> None:
     """Write a figure of pyplot's and close it, the same bytes for the same numbers and `salt`."""
     with plt.rc_context({"svg.hashsalt": salt}):
         figure.tight_layout()
-        figure.savefig(path, metadata={"Date": None})
+        write_figure(figure, path, metadata={"Date": None})
     plt.close(figure)
 
 

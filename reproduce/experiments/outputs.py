@@ -9,7 +9,8 @@ import matplotlib
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from opticam.data.files import whole_file, write_text
+from opticam.data.files import write_text
+from opticam.plotting import write_figure
 from reproduce.experiments.outcome import Outcome
 from reproduce.tables.layout import to_csv, to_latex, to_markdown
 from reproduce.workspace.environment import commit
@@ -94,6 +95,4 @@ def _save(figure: Figure, png: Path, pdf: Path) -> None:
     tight = figure.get_tightbbox().padded(matplotlib.rcParams["savefig.pad_inches"])
     # No creation date in the file: the same store gives the same bytes.
     for path, metadata in ((png, None), (pdf, {"CreationDate": None})):
-        with whole_file(path) as temporary:
-            kind = path.suffix.removeprefix(".")
-            figure.savefig(temporary, format=kind, dpi=DPI, bbox_inches=tight, metadata=metadata)
+        write_figure(figure, path, dpi=DPI, bbox_inches=tight, metadata=metadata)

@@ -13,6 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, TwoSlopeNorm
 from matplotlib.figure import Figure
 
+from opticam.plotting import write_figure
+
 RIVALS = ("eager", "torch.compile")
 """How the names of other implementations begin; of several forms of one, the fastest stands for it."""
 
@@ -155,4 +157,4 @@ def _heat(axis: Axes, group: pd.DataFrame, columns: Sequence[tuple[str, str]], s
 def save(figure: Figure, path: Path) -> None:
     """The same bytes for the same numbers; letters stay letters, which keeps the file small."""
     with matplotlib.rc_context({"svg.hashsalt": path.stem, "svg.fonttype": "none"}):
-        figure.savefig(path, metadata={"Date": None})
+        write_figure(figure, path, metadata={"Date": None})

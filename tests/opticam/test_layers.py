@@ -36,6 +36,13 @@ def test_default_layer_of_vgg16_bn_is_the_papers_relu():
     assert isinstance(network.features[43], nn.MaxPool2d)
 
 
+def test_default_layer_of_a_vgg_without_max_pooling_is_the_last_of_its_trunk():
+    with on_meta:
+        network = torchvision.models.vgg11()
+    network.features = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU())
+    assert default_layer(network) is network.features[1]
+
+
 @pytest.mark.parametrize(
     "name", ["vit_base_patch16_224", "deit_base_patch16_224", "deit_tiny_distilled_patch16_224"]
 )

@@ -98,6 +98,20 @@ def test_other_names_in_equal_order_are_taken_and_told(tmp_path, original):
         assert_loaded(tmp_path / "a.pth", original)
 
 
+def test_other_names_without_an_order_are_refused(tmp_path, original):
+    """safetensors sorts tensors of one shape by name: 10 goes before 2."""
+    state = {f"w{place}": value for place, value in enumerate(original.state_dict().values())}
+    safetensors.torch.save_file(state, tmp_path / "a.safetensors")
+    with pytest.raises(
+        ValueError, match=r"other names than the network, as 'w0', and a \.safetensors file keeps no"
+    ):
+        load_weights(fresh(), tmp_path / "a.safetensors")
+    del state["w0"]
+    safetensors.torch.save_file(state, tmp_path / "a.safetensors")
+    with pytest.raises(ValueError, match="does not fit SqueezeNet: 52 keys missing, 51 unexpected"):
+        load_weights(fresh(), tmp_path / "a.safetensors")
+
+
 def test_other_names_in_another_order_are_refused(tmp_path, original):
     state = {f"w{place:03d}": value for place, value in enumerate(reversed(original.state_dict().values()))}
     torch.save(state, tmp_path / "a.pth")

@@ -11,7 +11,7 @@ from opticam.classifier import Classifier
 from opticam.masking import upsample_and_normalize
 from opticam.saliency.base import SaliencyMethod
 from opticam.saliency.targets import Score
-from opticam.vit.attention import Attention, check_tokens, recording_attention
+from opticam.vit.attention import Attention, check_blocks, check_tokens, recording_attention
 from opticam.vit.blocks import has_class_token, is_transformer
 from opticam.vit.tokens import tokens_to_map
 
@@ -20,7 +20,8 @@ class AttentionMethod(SaliencyMethod):
     """n(up(r)) with r the relevance of the patch tokens to the class token; for transformers only.
 
     Raises ValueError for a network without self-attention or without a class token; when called, also for one whose
-    attention is not that of a class token and the patches to each other, in every block that is read.
+    attention is not that of a class token and the patches to each other, in every block that is read, or that does not
+    have one attention a block, all of which can be read.
     """
 
     def __init__(self, classifier: Classifier) -> None:
@@ -58,7 +59,8 @@ class AttentionMethod(SaliencyMethod):
         """The attention [B,h,N,N] of some of the network's blocks, first block first."""
         with self.classifier.running(images) as prepared, recording_attention(prepared.network) as records:
             self.classifier(images)
-        check_tokens(records[blocks], self.classifier.network, images)
+            check_tokens(records[blocks], self.classifier.network, images)
+            check_blocks(records, self.classifier.network)
         return records[blocks]
 
     @abstractmethod

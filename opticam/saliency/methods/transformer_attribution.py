@@ -9,7 +9,7 @@ from opticam.hooks import recording_calls
 from opticam.saliency.methods.attention_method import AttentionMethod
 from opticam.saliency.methods.attention_rollout import rollout
 from opticam.saliency.targets import Score
-from opticam.vit.attention import Attention, check_tokens, recording_attention
+from opticam.vit.attention import Attention, check_blocks, check_tokens, recording_attention
 from opticam.vit.blocks import Block, class_head, transformer_blocks
 from opticam.vit.relevance import through_linear, through_product, through_sum
 
@@ -20,11 +20,12 @@ class TransformerAttribution(AttentionMethod):
     """The product over blocks of I + E_h[(dy/dA * R)^+] (Chefer, Gur and Wolf, CVPR 2021, eqs. 13 and 14).
 
     A is a block's attention, R the relevance of A propagated from the class's logit through every layer
-    above it (`opticam.vit.relevance`), E_h the mean over heads. Norms and activations pass relevance as it is.
-    The network itself runs, at whatever level the classifier is, because the rules read its weights.
+    above it (`opticam.vit.relevance`), E_h the mean over heads. Norms and activations pass relevance as it is; so do
+    rotary embeddings of queries and keys, of which the paper says nothing. The network itself runs, at whatever level
+    the classifier is, because the rules read its weights.
 
-    For torchvision's and timm's vision transformers whose logits are one linear layer on the class token;
-    ValueError for others.
+    For torchvision's and timm's vision transformers of pre-norm blocks, whose logits are one linear layer on the class
+    token; ValueError for others, when called where only a pass tells.
     """
 
     @classmethod
@@ -41,12 +42,9 @@ class TransformerAttribution(AttentionMethod):
         read = [head, *(part for block in blocks for part in _parts_to_read(block))]
         with torch.enable_grad(), recording_attention(network) as attention, recording_calls(read) as calls:
             logits = classifier(images.detach().requires_grad_())  # so that attention is part of a graph
-            if len(attention) != len(blocks):
-                raise ValueError(
-                    f"classifier: {len(attention)} attentions were read of the {len(blocks)} blocks of "
-                    f"{type(network).__name__}; TIBAV needs one of each"
-                )
+            check_blocks(attention, network)
             check_tokens(attention, network, images)
+            _check_norms(blocks, calls)
             probabilities = [record.probabilities for record in attention]
             of_logits, *gradients = torch.autograd.grad(score(logits).sum(), [logits, *probabilities])
         with torch.no_grad():
@@ -59,6 +57,16 @@ class TransformerAttribution(AttentionMethod):
 
 def _parts_to_read(block: Block) -> tuple[nn.Module, ...]:
     return block.module, block.norm1, block.norm2, block.fc2
+
+
+def _check_norms(blocks: list[Block], calls: Calls) -> None:
+    """Raise ValueError unless the first norm of every block reads the block's input."""
+    for block in blocks:
+        if not torch.equal(calls[block.norm1][0], calls[block.module][0]):
+            raise ValueError(
+                f"classifier: {type(block.module).__name__} does not normalise its input before attention; TIBAV needs "
+                "pre-norm blocks"
+            )
 
 
 def _of_tokens(of_class_token: torch.Tensor, last_call: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:

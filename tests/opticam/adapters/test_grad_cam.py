@@ -1,5 +1,7 @@
 """pytorch-grad-cam's README example, and the package's own maps, through our adapter."""
 
+import copy
+
 import numpy as np
 import pytest
 import pytorch_grad_cam
@@ -107,12 +109,23 @@ def test_with_mean_and_std_pixels_are_masked(model, input_tensor, rgb_images):
     layer, options = model.layer1[-1], {"mean": MEAN, "std": STD}
     classifier = opticam.Classifier(model, layer, **options)
     for adapted, own in ((OptiCAM, opticam.OptiCAM), (ScoreCAM, opticam.ScoreCAM)):
-        own_options = {"iterations": 1} if own is opticam.OptiCAM else {}
+        own_options = {"iterations": 1} if own is opticam.OptiCAM else {"align_corners": False}
         expected = own(classifier, **own_options)(rgb_images, [7, 8]).numpy()
         raw = adapted(model, [layer], **options, **own_options)(input_tensor, [7, 8])
         as_given = adapted(model, [layer], **own_options)(input_tensor, [7, 8])
         np.testing.assert_allclose(raw, expected, atol=1e-9)
         assert np.abs(as_given - expected).max() > 1e-3
+
+
+@pytest.mark.parametrize("layer", ["layer3", "layer4"])
+def test_score_cam_gives_the_packages_map(model, input_tensor, layer):
+    """As it is: its `UpsamplingBilinear2d` aligns corners."""
+    images, targets = input_tensor[:1].float(), [ClassifierOutputTarget(281)]
+    network = copy.deepcopy(model).float()
+    layers = [network.get_submodule(layer)[-1]]
+    expected = pytorch_grad_cam.ScoreCAM(network, layers)(images, targets)
+    np.testing.assert_allclose(ScoreCAM(network, layers)(images, targets), expected, atol=1e-3)
+    assert np.abs(ScoreCAM(network, layers, align_corners=False)(images, targets) - expected).max() > 1e-2
 
 
 def test_opti_cam_takes_several_layers_as_one(model, input_tensor):

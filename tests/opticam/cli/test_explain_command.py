@@ -25,6 +25,7 @@ def files(tmp_path_factory):
     (folder / "marked.txt").write_bytes(
         b"\xef\xbb\xbfant\r\nbee\r\ncat\r\ndog\r\neel\r\n\r\n"
     )  # as Windows saves it
+    (folder / "twice.txt").write_text("ant\ncat\nbee\ndog\ncat\n")
     (folder / "four.txt").write_text("ant\nbee\ncat\ndog\n")
     (folder / "latin.txt").write_bytes("fourmi\nabeille\nchat\nchien\ngu\xeape\n".encode("latin-1"))
     return folder
@@ -86,6 +87,11 @@ def test_opti_cam_raises_the_masked_probability(files, capsys):
         ([], {"output": "no/folder/out.png"}, "output:"),
         (["--class", "zebra"], {}, "class: 'zebra' is no class"),
         (["--class", "7"], {}, "class: '7' is no class"),
+        (
+            ["--class-names", "twice.txt", "--class", "Cat"],
+            {},
+            "class: 'Cat' names 2 classes of this network; give the id: 1 and 4",
+        ),
         (["--class", "²"], {}, "class: '²' is no class"),
         (["--mean", "0,nan,0"], {}, "mean: must be finite"),
         (["--std", "1,inf,1"], {}, "std: must be positive and finite"),
@@ -121,6 +127,12 @@ def test_user_errors_are_one_line_before_any_map_is_made(
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize("photo", ["missing.jpg", "broken.jpg"])
+def test_the_photo_is_looked_at_before_a_network_is_built(files, monkeypatch, photo):
+    monkeypatch.setattr(Classifier, "from_name", lambda *arguments, **options: pytest.fail())
+    assert explain(files, photo=photo) == 2
 
 
 @pytest.mark.parametrize("option", ["--size", "--num-classes"])

@@ -73,6 +73,23 @@ def test_a_corrupt_picture_names_its_file(folder):
     assert pictures[0][0].shape == (3, 224, 224)
 
 
+def test_a_picture_too_thin_to_be_scaled_counts_as_corrupt(folder):
+    Image.new("L", (30_000, 1)).save(folder / "images" / "c.png")
+    pictures = ImageNetSet(folder / "images", folder / "labels.csv")
+    with pytest.raises(CorruptImageError, match=r"c\.png.* has 7680000 x 256 pixels when"):
+        pictures[1]
+    squashed = ImageNetSet(folder / "images", folder / "labels.csv", transform="squash224")
+    assert squashed[1][0].shape == (3, 224, 224)
+
+
+def test_pictures_are_found_behind_links_and_folders_are_no_pictures(tmp_path):
+    write_pictures(tmp_path / "disk" / "n01", {"a": (4, 4)})
+    (tmp_path / "val" / "d.jpg").mkdir(parents=True)
+    (tmp_path / "val" / "n01").symlink_to(tmp_path / "disk" / "n01")
+    (tmp_path / "disk" / "n01" / "up").symlink_to(tmp_path / "val")  # a circle
+    assert find_images(tmp_path / "val") == {"a": tmp_path / "val" / "n01" / "a.png"}
+
+
 @pytest.mark.parametrize("mode", ["L", "RGBA", "CMYK", "P", "I;16"])
 def test_every_colour_mode_becomes_rgb(tmp_path, mode):
     path = tmp_path / ("x.jpeg" if mode == "CMYK" else "x.png")

@@ -52,6 +52,17 @@ def test_wsol_without_sizes(tmp_path):
     assert read_boxes(tmp_path)[NAME].size is None
 
 
+@pytest.mark.parametrize("kind", ["xml", "csv"])
+def test_a_size_of_zero_is_not_known(tmp_path, kind):
+    path = write(tmp_path, kind)
+    if kind == "csv":
+        path.write_text(f"file,x1,y1,x2,y2,orig_w,orig_h\n{NAME}.JPEG,111,108,441,193,0,0\n")
+    else:
+        file = path / "val" / f"{NAME}.xml"
+        file.write_text(file.read_text().replace("<width>500<", "<width>0<"))
+    assert read_boxes(path)[NAME].size is None
+
+
 def test_bad_files_are_named(tmp_path):
     with pytest.raises(ValueError, match="neither XML files nor localization"):
         read_boxes(tmp_path)

@@ -24,6 +24,9 @@ def test_formats(tmp_path, text):
         ("a.JPEG,1\na.JPEG,2\n", "gives two classes to a"),
         ("a.JPEG,1\nb.JPEG,cat\n", "got 'b.JPEG,cat'"),
         ("a.JPEG,1\nb.JPEG,-1\n", "got 'b.JPEG,-1'"),
+        ("a.JPEG,-1\nb.JPEG,1\n", "got 'a.JPEG,-1'"),
+        ("a.JPEG,12.0\nb.JPEG,1\n", "got 'a.JPEG,12.0'"),
+        ("val/a.JPEG 3\nb.JPEG,1\n", "got 'val/a.JPEG 3'"),
         ("file,label\n", "holds no line"),
     ],
 )

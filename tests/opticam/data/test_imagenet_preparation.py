@@ -101,8 +101,19 @@ def test_the_stock_is_counted_and_every_picture_opens(tmp_path):
     assert found.digest == names_digest(files) == hashlib.sha256(listed.encode()).hexdigest()
     some = dict(list(files.items())[:7])
     assert "7 pictures instead of 10" in take_stock(some, {name: EXPECTED[name] for name in some}).problems
-    next(iter(files.values())).write_bytes(b"")
-    with pytest.raises(
-        ValueError, match="val: 1 pictures cannot be read, for example ILSVRC2012_val_00000001"
-    ):
+    first = next(iter(files.values()))
+    for content in (b"", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 4 3\n%%EndComments\n"):
+        first.write_bytes(content)
+        with pytest.raises(
+            ValueError, match="val: 1 pictures cannot be read, for example ILSVRC2012_val_00000001"
+        ):
+            take_stock(files, EXPECTED)
+
+
+@pytest.mark.parametrize("limit", [5, 11])
+def test_a_picture_of_too_many_pixels_is_counted_as_broken(tmp_path, monkeypatch, limit):
+    """These have 12: Pillow warns above the limit and raises above twice as many."""
+    files = pictures(tmp_path / "val")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
+    with pytest.raises(ValueError, match="val: 10 pictures cannot be read"):
         take_stock(files, EXPECTED)

@@ -1,5 +1,9 @@
 """Every kind of picture that Pillow writes is read as what it shows."""
 
+import os
+import struct
+import zlib
+
 import numpy as np
 import pytest
 import torch
@@ -95,6 +99,20 @@ def test_floats_are_scaled_from_their_range(tmp_path, values, expected):
     assert np.array_equal(np.asarray(open_picture(tmp_path / "a.tiff"))[0, :, 0], expected)
 
 
+def test_the_transparent_value_of_a_grey_picture_shows_white(tmp_path):
+    """A PNG of 16 bits written out: 0 is transparent, 32768 is not."""
+
+    def chunk(name, data):
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", 2, 1, 16, 0, 0, 0, 0)) + chunk(
+        b"tRNS", struct.pack(">H", 0)
+    )
+    body = chunk(b"IDAT", zlib.compress(b"\0" + struct.pack(">HH", 0, 32768))) + chunk(b"IEND", b"")
+    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + head + body)
+    assert np.asarray(open_picture(tmp_path / "a.png"))[0].tolist() == [[255] * 3, [128] * 3]
+
+
 def test_floats_that_are_not_finite_are_refused(tmp_path):
     Image.fromarray(np.array([[0.0, np.nan]], np.float32)).save(tmp_path / "a.tiff")
     with pytest.raises(ValueError, match="not finite"):
@@ -144,12 +162,45 @@ def test_a_picture_of_a_billion_pixels_is_refused_in_one_line(tmp_path, monkeypa
         open_image(tmp_path / "a.png")
 
 
+EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n"
+FIELDS = {(3, 20): b"\0\0\0\x09", (3, 30): b"\0\0\0\x09", (3, 60): b"\x01\0", (3, 120): b"\1"}
+IPTC = b"".join(struct.pack(">BBBH", 0x1C, *key, len(value)) + value for key, value in FIELDS.items())
+
+
+@pytest.mark.parametrize(
+    ("kind", "content"),
+    [("EPS", EPS), ("IPTC", IPTC + struct.pack(">BBBH", 0x1C, 8, 10, len(EPS)) + EPS)],
+    ids=["EPS", "IPTC"],
+)
+def test_no_other_program_is_started_for_a_picture(tmp_path, monkeypatch, kind, content):
+    ghostscript = tmp_path / "bin" / "gs"
+    ghostscript.parent.mkdir()
+    ghostscript.write_text(f"#!/bin/sh\necho >> {tmp_path / 'ran'}\n")
+    ghostscript.chmod(0o755)
+    monkeypatch.setenv("PATH", str(ghostscript.parent), prepend=os.pathsep)
+    (tmp_path / "photo.jpg").write_bytes(content)
+    with Image.open(tmp_path / "photo.jpg") as image:
+        assert image.format == kind  # Pillow takes it
+    with pytest.raises(ValueError, match=f"is not a readable picture .its kind, {kind}, is not read"):
+        open_picture(tmp_path / "photo.jpg")
+    assert not (tmp_path / "ran").exists()
+
+
 def test_what_is_no_picture_is_told(tmp_path):
     (tmp_path / "a.png").write_bytes(b"no picture")
     with pytest.raises(ValueError, match=r"^photo: .*a\.png is not a readable picture"):
         read_photo(tmp_path / "a.png")
     with pytest.raises(FileNotFoundError, match="photo: there is no file"):
         read_photo(tmp_path / "b.png")
+
+
+def test_a_photo_too_thin_to_be_scaled_is_told(tmp_path):
+    Image.new("L", (1, 30_000)).save(tmp_path / "a.png")
+    with pytest.raises(
+        ValueError, match=r"^photo: .*a\.png has 256 x 7680000 pixels when its short side is scaled"
+    ):
+        read_photo(tmp_path / "a.png")
+    assert read_photo(tmp_path / "a.png", resize="squash").shape == (3, 224, 224)
 
 
 def test_a_photo_is_what_the_reader_gives(tmp_path):

@@ -33,6 +33,13 @@ def test_overlaps_match_plain_loops(protocol, lost):
     np.testing.assert_allclose(overlaps, expected, atol=1e-6)
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_meets_the_thresholds_as_they_are(dtype):
+    maps = (torch.arange(33 * 31) / (33 * 31)).reshape(1, 33, 31).to(dtype)
+    boxes = [torch.tensor([[2, 3, 12, 14]])]
+    torch.testing.assert_close(box_overlaps(maps, boxes), box_overlaps(maps.double(), boxes).float())
+
+
 def test_accuracy_takes_the_best_threshold_of_each_delta():
     """delta 0.3: 3 of 4 at the second threshold; 0.5: 2 of 4 at either; 0.7: 2 of 4 at the first."""
     overlaps = torch.tensor([[0.9, 0.4], [0.8, 0.6], [0.1, 0.55], [0.0, 0.0]])

@@ -9,17 +9,7 @@ import torch
 from scipy import ndimage
 
 from opticam import Classifier, FakeCAM
-from opticam.metrics import (
-    centre_map,
-    energy_pointing_game,
-    localization,
-    localization_error,
-    official_metric,
-    pixel_f1,
-    pointing_game,
-    saliency_metric,
-    whole_image_map,
-)
+from opticam.metrics import centre_map, localization, saliency_metric, whole_image_map
 
 # Sum 8, mean 0.5; above the mean: a square of four ones, and the single 0.75 and 0.75 beside the lower border.
 SQUARE = torch.tensor(
@@ -31,6 +21,7 @@ SQUARE = torch.tensor(
     ]
 )
 TRUE = torch.tensor([True])
+BOX = torch.tensor([[10.0, 20, 300, 310]])
 
 
 class Constant(torch.nn.Module):
@@ -45,50 +36,47 @@ class Constant(torch.nn.Module):
 
 
 def one(metric, saliency_map, boxes, **options):
-    return metric(saliency_map[None], [torch.tensor(boxes, dtype=torch.float32)], **options).item()
+    boxes = [torch.tensor(boxes, dtype=torch.float32)]
+    return localization(saliency_map[None], boxes, TRUE, **options)[metric].item()
 
 
 def test_paper_with_several_boxes():
     """B_p: the ones with the 0.75 and 1 below them, columns 1 to 3, rows 1 to 3, area 9."""
     boxes = [[1, 1, 3, 3], [0, 3, 1, 4]]
-    assert one(localization_error, SQUARE, boxes) == pytest.approx(100 * (1 - 4 / 9))
+    assert one("LE", SQUARE, boxes) == pytest.approx(100 * (1 - 4 / 9))
     # Inside the union: 4 + 0.75; sum of the map 8; |U| = 5.
-    assert one(energy_pointing_game, SQUARE, boxes) == pytest.approx(100 * 4.75 / 8)
-    assert one(pixel_f1, SQUARE, boxes) == pytest.approx(100 * 2 * 4.75 / (8 + 5))
-    assert one(pointing_game, SQUARE, boxes) == 100
-    assert (
-        one(pointing_game, SQUARE, [[3, 3, 4, 4]]) == 0
-    )  # ties: the first maximum points, at row 1, column 1
+    assert one("EP", SQUARE, boxes) == pytest.approx(100 * 4.75 / 8)
+    assert one("F1", SQUARE, boxes) == pytest.approx(100 * 2 * 4.75 / (8 + 5))
+    assert one("SP", SQUARE, boxes) == 100
+    assert one("SP", SQUARE, [[3, 3, 4, 4]]) == 0  # ties: the first maximum points, at row 1, column 1
 
 
 def test_paper_with_a_box_at_the_border():
     boxes = [[2, 2, 4, 4]]
-    assert one(localization_error, SQUARE, boxes) == pytest.approx(100 * (1 - 4 / 9))
-    assert one(energy_pointing_game, SQUARE, boxes) == pytest.approx(100 * 3.25 / 8)
-    assert one(pixel_f1, SQUARE, boxes) == pytest.approx(100 * 2 * 3.25 / (8 + 4))
+    assert one("LE", SQUARE, boxes) == pytest.approx(100 * (1 - 4 / 9))
+    assert one("EP", SQUARE, boxes) == pytest.approx(100 * 3.25 / 8)
+    assert one("F1", SQUARE, boxes) == pytest.approx(100 * 2 * 3.25 / (8 + 4))
 
 
 def test_paper_overlapping_boxes_count_once():
-    assert one(energy_pointing_game, SQUARE, [[1, 1, 3, 3], [1, 1, 3, 2]]) == pytest.approx(100 * 4 / 8)
+    assert one("EP", SQUARE, [[1, 1, 3, 3], [1, 1, 3, 2]]) == pytest.approx(100 * 4 / 8)
 
 
 def test_official_metric_counts_a_wrong_class_as_a_miss():
     boxes = [torch.tensor([[1.0, 1, 4, 4]])]
-    assert official_metric(SQUARE[None], boxes, TRUE).item() == pytest.approx(0)
-    assert official_metric(SQUARE[None], boxes, ~TRUE).item() == 100
-    assert official_metric(SQUARE[None], boxes, ~TRUE, protocol="legacy").item() == 100
+    assert localization(SQUARE[None], boxes, TRUE)["OM"].item() == pytest.approx(0)
+    assert localization(SQUARE[None], boxes, ~TRUE)["OM"].item() == 100
+    assert localization(SQUARE[None], boxes, ~TRUE, protocol="legacy")["OM"].item() == 100
 
 
 def test_legacy_hand_computed():
     """B_p without its last row and column: columns 1 to 2, rows 1 to 2, area 4."""
-    assert one(localization_error, SQUARE, [[1, 1, 3, 3]], protocol="legacy") == 0
-    assert (
-        one(localization_error, SQUARE, [[1, 1, 3, 5]], protocol="legacy") == 100
-    )  # IoU 4 / 8 is not above 0.5
+    assert one("LE", SQUARE, [[1, 1, 3, 3]], protocol="legacy") == 0
+    assert one("LE", SQUARE, [[1, 1, 3, 5]], protocol="legacy") == 100  # IoU 4 / 8 is not above 0.5
     # The area of an unclipped box counts in full: P = 3.25 / 8, R = 3.25 / 16.
     precision, recall = 3.25 / 8, 3.25 / 16
     expected = 100 * 2 * precision * recall / (precision + recall)
-    assert one(pixel_f1, SQUARE, [[2, 2, 6, 6], [0, 0, 1, 1]], protocol="legacy") == pytest.approx(
+    assert one("F1", SQUARE, [[2, 2, 6, 6], [0, 0, 1, 1]], protocol="legacy") == pytest.approx(
         expected, rel=1e-5
     )
 
@@ -96,13 +84,13 @@ def test_legacy_hand_computed():
 def test_legacy_games_read_x_as_the_row():
     corner = torch.zeros(4, 4)
     corner[0, 3] = 1  # top right
-    assert one(pointing_game, corner, [[0, 3, 1, 4]], protocol="legacy") == 100
-    assert one(pointing_game, corner, [[3, 0, 4, 1]], protocol="legacy") == 0
-    assert one(energy_pointing_game, corner, [[0, 3, 1, 4]], protocol="legacy") == pytest.approx(100)
-    assert one(energy_pointing_game, corner, [[3, 0, 4, 1]], protocol="legacy") == 0
+    assert one("SP", corner, [[0, 3, 1, 4]], protocol="legacy") == 100
+    assert one("SP", corner, [[3, 0, 4, 1]], protocol="legacy") == 0
+    assert one("EP", corner, [[0, 3, 1, 4]], protocol="legacy") == pytest.approx(100)
+    assert one("EP", corner, [[3, 0, 4, 1]], protocol="legacy") == 0
     # Rows -1:2 of 4 are rows 3:2, which is nothing.
-    assert one(energy_pointing_game, corner, [[-1, 0, 2, 4]], protocol="legacy") == 0
-    assert one(pointing_game, corner, [[-1, 0, 2, 4]], protocol="legacy") == 100
+    assert one("EP", corner, [[-1, 0, 2, 4]], protocol="legacy") == 0
+    assert one("SP", corner, [[-1, 0, 2, 4]], protocol="legacy") == 100
 
 
 @pytest.mark.parametrize("value", [0.0, 0.3, 1.0])
@@ -110,15 +98,38 @@ def test_constant_maps(value):
     """Nothing lies above the mean: the paper's B_p is empty, the authors' code takes the background."""
     constant = torch.full((4, 4), value)
     boxes = [[0, 0, 2, 4]]
-    assert one(localization_error, constant, boxes) == 100
-    assert one(localization_error, constant, [[0, 0, 3, 3]], protocol="legacy") == 0
+    assert one("LE", constant, boxes) == 100
+    assert one("LE", constant, [[0, 0, 3, 3]], protocol="legacy") == 0
     share = 50 if value else 0
-    assert one(energy_pointing_game, constant, boxes) == pytest.approx(share)
-    assert one(energy_pointing_game, constant, boxes, protocol="legacy") == pytest.approx(share)
-    assert one(pixel_f1, constant, boxes) == pytest.approx(100 * 2 * value * 8 / (16 * value + 8))
-    assert one(pointing_game, constant, boxes) == 100  # the first pixel points
-    assert one(pointing_game, constant, [[2, 0, 4, 4]]) == 0
-    assert one(pointing_game, constant, [[2, 0, 4, 4]], protocol="legacy") == 100  # any tied maximum may
+    assert one("EP", constant, boxes) == pytest.approx(share)
+    assert one("EP", constant, boxes, protocol="legacy") == pytest.approx(share)
+    assert one("F1", constant, boxes) == pytest.approx(100 * 2 * value * 8 / (16 * value + 8))
+    assert one("SP", constant, boxes) == 100  # the first pixel points
+    assert one("SP", constant, [[2, 0, 4, 4]]) == 0
+    assert one("SP", constant, [[2, 0, 4, 4]], protocol="legacy") == 100  # any tied maximum may
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("protocol", ["paper", "legacy"])
+def test_half_precision_keeps_the_sums(protocol, dtype):
+    """Fake-CAM at 384 x 384: its sum of 147,455 is beyond float16, its mean rounds to 1 in both."""
+    side, found = 384, localization(whole_image_map(1, 384, 384).to(dtype), [BOX], TRUE, protocol)
+    inside, whole = (300 - 10) * (310 - 20), side * side - 1
+    precision, recall, share = inside / whole, 1.0, inside / side**2
+    error = 1 - share if protocol == "paper" else float(share <= 0.5)
+    expected = {"LE": error, "F1": 2 * precision * recall / (precision + recall), "EP": precision}
+    for name, value in expected.items():
+        assert found[name].item() == pytest.approx(100 * value, abs=1e-3), name
+    maps = torch.rand(2, 48, 64, generator=torch.Generator().manual_seed(6)).to(dtype)
+    exact = localization(maps.double(), [BOX] * 2, TRUE.repeat(2), protocol)
+    for name, values in localization(maps, [BOX] * 2, TRUE.repeat(2), protocol).items():
+        torch.testing.assert_close(values, exact[name].float(), msg=name)
+
+
+def test_saliency_metric_in_half_precision_finds_the_whole_image():
+    classifier, whole = Classifier(Constant(torch.zeros(1, 4)), ""), whole_image_map(1, 384, 384).half()
+    found = saliency_metric(classifier, torch.ones(1, 3, 384, 384), whole, torch.tensor([0]))
+    assert found.item() == pytest.approx(math.log(4))
 
 
 def legacy_by_loops(saliency_map, boxes):
@@ -266,10 +277,11 @@ def test_saliency_metric_refuses_what_every_probability_refuses(classes, target,
 def test_trivial_baselines():
     centre, whole = centre_map(2, 10, 14), whole_image_map(2, 10, 14)
     box = [torch.tensor([[7, 5, 8, 6]]), torch.tensor([[6, 4, 7, 5]])]
-    assert pointing_game(centre, box).tolist() == [100, 0]
+    both = TRUE.repeat(2)
+    assert localization(centre, box, both)["SP"].tolist() == [100, 0]
     assert centre.amin() == 0 and centre.amax() == 1
     whole_box = [torch.tensor([[0, 0, 14, 10]])] * 2
-    assert localization_error(whole, whole_box).tolist() == [0, 0]
+    assert localization(whole, whole_box, both)["LE"].tolist() == [0, 0]
     pictures = torch.rand(2, 3, 10, 14)
     assert torch.equal(FakeCAM(Classifier(Constant(torch.zeros(1, 4)), ""))(pictures, 1), whole)
 

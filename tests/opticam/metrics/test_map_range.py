@@ -25,12 +25,7 @@ WEIGHING = {
     "AOPC": lambda maps: metrics.aopc(classifier, IMAGES, maps, TARGETS, patch=7, regions=2),
     "MS": lambda maps: metrics.max_sensitivity(method, IMAGES, maps, TARGETS, samples=1),
     "ADCC": lambda maps: metrics.adcc(classifier, method, IMAGES, maps, TARGETS)["ADCC"],
-    "all": lambda maps: metrics.localization(maps, BOXES, TARGETS.bool())["F1"],
-    "OM": lambda maps: metrics.official_metric(maps, BOXES, TARGETS.bool()),
-    "LE": lambda maps: metrics.localization_error(maps, BOXES),
-    "F1": lambda maps: metrics.pixel_f1(maps, BOXES),
-    "SP": lambda maps: metrics.pointing_game(maps, BOXES),
-    "EP": lambda maps: metrics.energy_pointing_game(maps, BOXES),
+    "localization": lambda maps: metrics.localization(maps, BOXES, TARGETS.bool())["F1"],
 }
 ORDERING = {
     "insertion": lambda maps: metrics.insertion(classifier, IMAGES, maps, TARGETS, steps=4).auc,

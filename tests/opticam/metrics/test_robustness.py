@@ -174,6 +174,13 @@ def test_pearson_of_equal_opposite_and_constant_maps():
         assert pearson(varied, constant).tolist() == pearson(constant, varied).tolist() == [-1, -1]
 
 
+def test_pearson_of_large_maps_in_half_precision_does_not_overflow():
+    halves = (
+        torch.tensor([0.0, 1.0]).half().repeat(1, 1024, 512)
+    )  # each norm is 512, their product beyond float16
+    assert pearson(halves, halves).item() == 1 and pearson(halves, 1 - halves).item() == -1
+
+
 @pytest.mark.parametrize(
     "options", [{"radius": 0.0}, {"samples": 0}, {"denominator": "norm"}, {"max_batch": 0}]
 )

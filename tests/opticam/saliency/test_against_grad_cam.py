@@ -45,13 +45,15 @@ def test_gradient_methods_equal_the_packages(classify, images, targets, name, me
     assert_same_maps(getattr(opticam, method)(classifier)(images, targets), expected)
 
 
+@pytest.mark.parametrize("align_corners", [False, True])
 @pytest.mark.parametrize("name", ["gap", "vgg", "vit"])
-def test_score_cam_equals_the_packages(classify, images, targets, name, monkeypatch):
-    # The package upsamples masks with align_corners=True; ours as Opti-CAM does, with align_corners=False.
-    monkeypatch.setattr(nn, "UpsamplingBilinear2d", lambda size: nn.Upsample(size, mode="bilinear"))
+def test_score_cam_equals_the_packages(classify, images, targets, name, align_corners, monkeypatch):
+    if not align_corners:  # the package upsamples masks with aligned corners, ours as Opti-CAM does, without
+        monkeypatch.setattr(nn, "UpsamplingBilinear2d", lambda size: nn.Upsample(size, mode="bilinear"))
     classifier, images = classify(name, torch.float64), images.double()
     expected = package_maps("ScoreCAM", classifier, images, targets, tokens=name == "vit")
-    assert_same_maps(opticam.ScoreCAM(classifier)(images, targets), expected)
+    method = opticam.ScoreCAM(classifier, align_corners=align_corners)
+    assert_same_maps(method(images, targets), expected)
 
 
 def test_score_cam_equals_the_package_as_it_is_where_nothing_is_upsampled(images, targets):

@@ -3,7 +3,9 @@ import timm
 import torch
 from timm.layers import SwiGLUPacked
 from timm.models.cait import Cait
+from timm.models.eva import EvaBlockPostNorm
 from timm.models.pit import PoolingVisionTransformer
+from timm.models.vision_transformer import ParallelThingsBlock, ResPostBlock
 from timm.models.volo import VOLO
 from torch import nn
 
@@ -343,6 +345,50 @@ def test_raw_attention_reads_the_last_of_several_stages():
     side = int((records[0].shape[-1] - 1) ** 0.5)
     expected = upsample_and_normalize(records[0].mean(1)[:, 0, 1:].unflatten(1, (side, side)), (48, 48))
     torch.testing.assert_close(maps, expected)
+
+
+class Plain(nn.Module):
+    """Attention of a class token and patches in layers that may ask for its probabilities."""
+
+    def __init__(self, asking):
+        super().__init__()
+        self.patches, self.head = nn.Conv2d(3, 8, 5, 5), nn.Linear(8, 7)
+        self.cls_token = nn.Parameter(torch.zeros(1, 1, 8))
+        self.layers = nn.ModuleList(nn.MultiheadAttention(8, 2, batch_first=True) for _ in asking)
+        self.asking = asking
+
+    def forward(self, images):
+        patches = self.patches(images).flatten(2).transpose(1, 2)
+        tokens = torch.cat([self.cls_token.expand(len(images), -1, -1), patches], 1)
+        for layer, asks in zip(self.layers, self.asking):
+            tokens = tokens + layer(tokens, tokens, tokens, need_weights=asks)[0]
+        return self.head(tokens[:, 0])
+
+
+@pytest.mark.parametrize("method", [RawAttention, AttentionRollout])
+def test_attention_that_was_not_seen_is_told(method):
+    """PyTorch computes it another way where its probabilities are asked for."""
+    images = timm_images()
+    assert method(Classifier(randomise(Plain([False] * 3)), "patches"))(images).isfinite().all()
+    with pytest.raises(ValueError, match="2 attentions could be read of Plain, where 3 ran"):
+        method(Classifier(randomise(Plain([False, False, True])), "patches"))(images)
+    with pytest.raises(ValueError, match="no attention could be read from this Plain"):
+        method(Classifier(randomise(Plain([True, True])), "patches"))(images)
+
+
+@pytest.mark.parametrize("method", [RawAttention, AttentionRollout])
+def test_parallel_attentions_are_no_successive_ones(method):
+    network = timm_network(block_fn=ParallelThingsBlock)
+    with pytest.raises(ValueError, match="6 attentions were read of the 3 blocks of VisionTransformer"):
+        method(Classifier(network))(timm_images())
+
+
+@pytest.mark.parametrize("block", [ResPostBlock, EvaBlockPostNorm])
+def test_attribution_refuses_blocks_that_normalise_behind_attention(block):
+    classifier = Classifier(timm_network(block_fn=block))
+    assert AttentionRollout(classifier)(timm_images()).isfinite().all()
+    with pytest.raises(ValueError, match=f"classifier: {block.__name__} does not normalise its input"):
+        TransformerAttribution(classifier)(timm_images(), 1)
 
 
 def test_attribution_tells_a_gate_in_the_mlp():
