@@ -157,12 +157,12 @@ class Evaluated:
 
     @cached_property
     def insertion(self) -> CausalCurve:
-        """Insertion of the predicted class, as many steps as an image has rows."""
+        """Insertion of the predicted class, as many steps as an image has columns."""
         return self._causal(insertion)
 
     @cached_property
     def deletion(self) -> CausalCurve:
-        """Deletion to black of the predicted class, as many steps as an image has rows."""
+        """Deletion to black of the predicted class, as many steps as an image has columns."""
         return self._causal(deletion)
 
     @cached_property

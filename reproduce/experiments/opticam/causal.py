@@ -19,7 +19,7 @@ CURVE_IMAGES = 1000
 
 
 class CausalTable(MeasuredBeside):
-    """I and D of the predicted class, as many steps as an image has rows; deletion to black and to grey."""
+    """I and D of the predicted class, as many steps as an image has columns; deletion to black and to grey."""
 
     name = "opticam-causal"
     title = "Table 3: insertion and deletion, with their curves"

@@ -8,7 +8,7 @@ from torch import nn
 from torch.utils.data import TensorDataset
 
 from dpnet.data.features import FeatureCache, extract_features, extract_layers
-from dpnet.data.manifest import describe, read_manifest
+from dpnet.data.manifest import describe, read_manifest, weights_hash
 from dpnet.data.sources import BackboneSource, DataSource, open_features
 from dpnet.model.part_layer import PartClassifier
 from dpnet.training.loop import train
@@ -153,12 +153,26 @@ def test_other_weights_pixel_statistics_and_layers_are_refused(tmp_path, classif
     other_layer = Classifier(classifier.network, "0.0")
     with pytest.raises(ValueError, match="made with layer '0'"):
         FeatureCache(tmp_path, manifest_of(other_layer))
-    with pytest.raises(ValueError, match="made with pixel_statistics"):
-        FeatureCache(tmp_path, manifest_of(Classifier(classifier.network, "0", mean=(0.5, 0.4, 0.4))))
+    for pixels in ({"mean": (0.5, 0.4, 0.4)}, {"std": (0.2, 0.2, 0.3)}):
+        with pytest.raises(ValueError, match="made with pixel_statistics"):
+            FeatureCache(tmp_path, manifest_of(Classifier(classifier.network, "0", **pixels)))
     with torch.no_grad():
         classifier.network[0][0].weight[0, 0, 0, 0] += 1e-6
     with pytest.raises(ValueError, match="made with weights_hash"):
         FeatureCache(tmp_path, manifest_of(classifier))
+
+
+def test_the_same_numbers_under_other_names_are_other_weights():
+    one, other = nn.Module(), nn.Module()
+    one.first = other.second = nn.Parameter(torch.ones(3))
+    assert weights_hash(one) != weights_hash(other)
+
+
+def test_a_sample_network_is_read_at_the_layer_asked_for(tmp_path):
+    asked = BackboneSource("sample_resnet", target_layer="layer1").open(tmp_path)
+    usual = BackboneSource("sample_resnet").open(tmp_path)
+    assert asked.target_layer is asked.network.get_submodule("layer1")
+    assert usual.target_layer is not usual.network.get_submodule("layer1")
 
 
 def test_another_release_of_torch_is_recorded_but_not_refused(tmp_path, classifier, dataset):

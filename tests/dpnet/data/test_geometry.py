@@ -114,13 +114,22 @@ def test_rows_and_columns_have_their_own_grid():
     torch.testing.assert_close(cell_grid(classifier, (16, 32)), expected)
 
 
-def test_boxes_follow_the_grid_and_end_at_the_image():
+@pytest.mark.parametrize("first", [0.0, 1.0])
+def test_boxes_follow_the_grid_and_end_at_the_image(first):
+    """Cells of 20 x 10 pixels look half a cell to the left and downwards, or to the right and upwards."""
     model = PartClassifier(4, 2, 1, scheme=RegionScheme("pyramid", (1, 2)))
     even = model.boxes((3, 4), (30, 80))
-    model.grid.copy_(torch.tensor([[0.0, 1.0], [0.5, 1.0]]))
-    shifted = model.boxes((3, 4), (30, 80))
-    assert torch.equal(shifted[:, [1, 3]], even[:, [1, 3]])
-    torch.testing.assert_close(shifted[:, [0, 2]], (even[:, [0, 2]] - 10).clamp(min=0))
+    model.grid.copy_(torch.tensor([[first, 1.0], [1 - first, 1.0]]))
+    shift = torch.tensor([10.0, -5.0, 10.0, -5.0]) * (1 if first else -1)
+    expected = (even + shift).clamp(min=0).minimum(torch.tensor([80.0, 30.0, 80.0, 30.0]))
+    torch.testing.assert_close(model.boxes((3, 4), (30, 80)), expected)
+
+
+def test_layers_behind_the_target_do_not_move_its_grid():
+    """Behind it a map of 8 grows to 16 and shrinks to 8 again, by windows centred elsewhere."""
+    behind = nn.Sequential(nn.Upsample(scale_factor=2), nn.Conv2d(4, 4, 5, stride=2, padding=2))
+    network = nn.Sequential(nn.Conv2d(3, 4, 2, stride=2), behind, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    assert torch.equal(cell_grid(Classifier(network, "0"), (16, 16)), torch.tensor([[0.5, 1.0]] * 2))
 
 
 def test_upsampled_maps_peak_at_the_centre_of_their_cell():

@@ -1,7 +1,10 @@
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from dpnet.data.geometry import to_pixels
+from dpnet.explain.explanation import participation_map
 from dpnet.explain.image_network import ParticipationMap, as_classifier
 from dpnet.model.part_layer import GlobalClassifier, PartClassifier
 from opticam import Classifier, GradCAM, OptiCAM
@@ -13,7 +16,8 @@ from opticam.sample.architectures import build_sample_network
 def backbone():
     torch.manual_seed(0)
     trunk = nn.Sequential(nn.Conv2d(3, 8, 3, stride=4), nn.ReLU(inplace=True))
-    return Classifier(nn.Sequential(trunk, nn.AdaptiveAvgPool2d(1), nn.Flatten()).double(), "0")
+    network = nn.Sequential(trunk, nn.AdaptiveAvgPool2d(1), nn.Flatten()).double()
+    return Classifier(network, "0", mean=(0.5, 0.3, 0.4), std=(0.2, 0.4, 0.3))
 
 
 @pytest.fixture
@@ -79,6 +83,22 @@ def test_participation_maps_run_through_the_metrics_of_saliency_maps(backbone, i
         assert curve(classifier, images, maps, targets, steps=5).auc.shape == (4,)
     scores = faithfulness(classifier, images, maps, targets)
     assert all(0 <= value <= 100 for metric in scores.values() for value in metric.tolist())
+
+
+@pytest.mark.parametrize("kind", ["exact", "dense"])
+def test_the_map_is_the_positive_participation_at_the_pixels_of_the_grid_over_its_range(
+    backbone, images, kind
+):
+    """Step by step; the grid is no even one, and participation has both signs."""
+    model = PartClassifier(8, 3, 2).double()
+    model.grid.copy_(torch.tensor([[0.1, 1.0], [0.8, 1.1]]))
+    targets = torch.tensor([0, 1, 2, 0])
+    signed = participation_map(model, backbone.features(images), targets, kind).detach()
+    assert signed.min() < 0 < signed.max()
+    wide = to_pixels(signed.clamp(min=0), (30, 41), model.grid).clamp(min=0).numpy()
+    expected = [(one - one.min()) / (one.max() - one.min()) for one in wide]
+    found = ParticipationMap(as_classifier(backbone, model), kind)(images, targets)
+    np.testing.assert_allclose(found, expected, atol=8 * torch.finfo(found.dtype).eps)
 
 
 def test_the_map_peaks_where_the_only_part_with_a_weight_is_found(backbone, images):

@@ -91,6 +91,57 @@ def test_figures_of_a_class_agree_with_a_count_by_hand():
     assert list(both) == ["a", "b"] and both["b"].figures["box_iou"] >= 0.0
 
 
+def test_figures_of_a_class_count_what_speaks_against_it_and_the_parts_shown_alone():
+    """Loops over images; V has both signs, and two of six parts are shown."""
+    features = torch.randn(9, 5, 4, 6, generator=torch.Generator().manual_seed(0))
+    torch.manual_seed(0)
+    model = PartClassifier(5, 2, parts_per_class=3)
+    result = class_parts(model, features, 1, (40, 60), num_parts=2)
+    output = model(features)
+    a = (model.classifier.weight[1] * output.bag_of_parts).detach()
+    assert a.min() < 0 < a.max()
+    assert result.parts.tolist() == sorted(range(6), key=a.mean(dim=0).tolist().__getitem__)[:-3:-1]
+    shares = [sum(row[3:]) / sum(row) for row in a.abs().tolist()]
+    assert result.figures["own_share"] == pytest.approx(sum(shares) / 9)
+    shown = [set(row[result.parts].tolist()) for row in output.argmax_region]
+    assert result.figures["distinct_regions"] == pytest.approx(sum(map(len, shown)) / 9)
+
+
+def two_cells(*directions):
+    """Two images of 1 x 2 cells of 10 x 10 pixels: a part along e0 is found in the left one, along e1 in the right."""
+    model = PartClassifier(2, 2, parts_per_class=len(directions) // 2)
+    with torch.no_grad():
+        model.parts.copy_(torch.eye(2)[list(directions)])
+    return model, torch.eye(2)[None, :, None].repeat(2, 1, 1, 1), model.boxes((1, 2), (10, 20))
+
+
+def test_the_parts_of_an_image_s_own_class_are_located():
+    """The true part is in the left cell, where those of class 0 alone are found."""
+    model, features, boxes = two_cells(0, 0, 1, 1)
+    centres = [torch.tensor([[5.0, 5.0]])] * 2
+    found = part_localisation(model, features, torch.tensor([0, 1]), boxes, centres)
+    assert found["hit"] == 0.5 and found["distance"] == pytest.approx((0 + 10) / 2)
+
+
+def test_a_centre_on_the_edge_of_two_boxes_lies_in_the_right_one_alone():
+    model, features, boxes = two_cells(0, 1)
+    centres = [torch.tensor([[10.0, 5.0]])] * 2
+    purity = part_purity(model, features, boxes, centres, [torch.tensor([3])] * 2, k=2)
+    assert purity.tolist() == [0.0, 1.0]
+    found = part_localisation(model, features, torch.tensor([0, 1]), boxes, centres)
+    assert found["hit"] == found["hit_by_chance"] == 0.5
+
+
+def test_an_image_with_fewer_true_parts_than_another_has_none_elsewhere():
+    """Above all none in the picture's corner, which the left cell holds."""
+    model, features, boxes = two_cells(0, 0)
+    centres = [torch.tensor([[15.0, 5.0]]), torch.tensor([[15.0, 5.0], [16.0, 5.0]])]
+    found = part_localisation(model, features, torch.tensor([0, 1]), boxes, centres)
+    assert found["hit"] == 0.0 and found["distance"] == pytest.approx(10.0)
+    ids = [torch.tensor([0]), torch.tensor([0, 1])]
+    assert part_purity(model, features, boxes, centres, ids, k=2).tolist() == [0.0, 0.0]
+
+
 def test_interpretability_agrees_with_loops_over_images():
     features, labels, _, _ = known_parts()
     torch.manual_seed(0)

@@ -4,6 +4,8 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.special import softmax
+from scipy.stats import entropy as entropy_of
 
 from dpnet.model.constraints import (
     assignment,
@@ -101,6 +103,14 @@ def test_balance_is_zero_when_all_parts_are_used_equally_and_ln_p_when_one_is():
     one[:, 2] = 50.0
     assert assignment_balance(equal, 1.0).item() == pytest.approx(0, abs=1e-5)
     assert assignment_balance(one, 1.0).item() == pytest.approx(math.log(6), abs=1e-5)
+
+
+def test_balance_is_the_entropy_that_the_average_assignment_lacks():
+    """Averaged over 3 images and 7 regions, by SciPy."""
+    similarity = torch.randn(3, 5, 7, generator=torch.Generator().manual_seed(0))
+    average = softmax(similarity.double().numpy() / 0.3, axis=1).mean(axis=(0, 2))
+    expected = math.log(5) - entropy_of(average)
+    assert assignment_balance(similarity, 0.3).item() == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize("mode", ["signed", "abs", "square", "nonneg"])

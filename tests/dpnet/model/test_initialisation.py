@@ -1,5 +1,7 @@
+import numpy as np
 import pytest
 import torch
+from sklearn.covariance import empirical_covariance, shrunk_covariance
 from torch.nn.functional import normalize
 
 from dpnet.model.initialisation import initialise_classifier, initialise_parts
@@ -59,6 +61,36 @@ def test_discriminative_parts_leave_out_what_classes_share():
     others = torch.stack([bag[torch.arange(len(labels)), (labels + shift) % 3] for shift in (1, 2)])
     assert own.min() > others.max() + 0.3
     assert (model.parts[:, -1].abs() < 0.5).all()
+
+
+def test_discriminative_parts_are_those_whose_best_response_separates_most():
+    """By scikit-learn's covariance and loops over candidates; these are all 3 q regions of each class."""
+    generator = torch.Generator().manual_seed(3)
+    features, labels = torch.randn(12, 4, 1, 3, generator=generator).double(), torch.arange(12) % 2
+    features[labels == 1] += 1.0
+    model = PartClassifier(4, 2, parts_per_class=6, scheme=RegionScheme(x_norm="none")).double()
+    initialise_parts(model, "discriminative", features, labels)
+    classes = [features[labels == label, :, 0].transpose(1, 2).numpy() for label in (0, 1)]
+    rows = [images.reshape(18, 4) for images in classes]
+    within = empirical_covariance(np.concatenate([own - own.mean(0) for own in rows]), assume_centered=True)
+    whitening = np.linalg.inv(shrunk_covariance(within, shrinkage=0.1))
+    for label, own in enumerate(rows):
+        directions = (own - np.concatenate(rows).mean(0)) @ whitening
+        directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+        best = [
+            [np.mean([max(image @ direction) for image in images]) for images in classes]
+            for direction in directions
+        ]
+        margins = [response[label] - response[1 - label] for response in best]
+        expected = directions[np.argsort(margins)[::-1][:6]]
+        np.testing.assert_allclose(model.parts.detach()[model.owner == label], expected, rtol=0, atol=1e-12)
+
+
+def test_random_parts_are_unit_gaussians_drawn_in_float64():
+    model = PartClassifier(9, 3, parts_per_class=2)
+    initialise_parts(model, "random", seed=7)
+    drawn = torch.randn(6, 9, generator=torch.Generator().manual_seed(7), dtype=torch.float64)
+    assert torch.equal(model.parts.detach(), normalize(drawn, dim=1).float())
 
 
 @pytest.mark.parametrize(("options", "most"), [({}, 64), ({"images_per_class": 5}, 5)])

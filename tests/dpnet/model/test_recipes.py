@@ -1,10 +1,12 @@
 import pytest
 import torch
+from torch.nn.functional import normalize
 
 from dpnet.data.backbone import load_backbone
 from dpnet.data.layouts import detect_layout
 from dpnet.data.manifest import weights_hash
 from dpnet.data.sources import BackboneSource, DataSource
+from dpnet.model.constraints import own_class_mask
 from dpnet.model.evaluation import mean_bag
 from dpnet.model.part_layer import GlobalClassifier, PartClassifier
 from dpnet.model.recipes import GlobalRecipe, PartRecipe
@@ -56,6 +58,38 @@ def test_a_saved_model_gives_the_same_logits_and_card(tmp_path, recipe, features
     if isinstance(model, PartClassifier):
         expected, found = expected.logits, found.logits
     assert torch.equal(found, expected)
+
+
+def test_every_field_of_a_recipe_reaches_the_model(features):
+    scheme = RegionScheme("pyramid", (2,), "none")
+    recipe = PartRecipe(2, scheme, 0.7, False, "class_regions", "own_minus_half")
+    model, other = (recipe.build(features, LABELS, 3, seed) for seed in (4, 5))
+    assert (model.parts_per_class, model.scheme, model.temperature) == (2, scheme, 0.7)
+    assert model.centre.abs().max() == 0
+    assert torch.equal(model.classifier.weight.detach(), torch.where(own_class_mask(3, 2), 1.0, -0.5))
+    assert not torch.equal(model.parts, other.parts)
+    regions = scheme(features).flatten(0, 1)
+    assert (normalize(regions) @ model.parts.detach().T).amax(dim=0).min() == pytest.approx(1, abs=1e-5)
+    baseline = GlobalRecipe("none", False).build(features, LABELS, 3)
+    assert baseline.x_norm == "none" and baseline.centre.abs().max() == 0
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        PartClassifier(9, 3, 2, scheme=RegionScheme("pyramid", (1, 3), "none"), temperature=0.7, bias=False),
+        GlobalClassifier(9, 3, x_norm="none", bias=False),
+    ],
+    ids=["parts", "global"],
+)
+def test_a_saved_model_is_built_again_with_every_argument(tmp_path, features, model):
+    card = ModelCard(BackboneSource("a"), DataSource("b"), ("c",), {}, {})
+    again, _ = load_model(save_model(tmp_path / "model", model, card))
+    if isinstance(model, PartClassifier):
+        found, expected = (one(features, with_entropy=True) for one in (again, model))
+    else:
+        found, expected = [again(features)], [model(features)]
+    assert all(map(torch.equal, found, expected))
 
 
 @pytest.mark.parametrize("temperature", [0.0, float("nan"), float("inf")])

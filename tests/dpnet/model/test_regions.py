@@ -48,6 +48,12 @@ def test_bfloat16_regions_are_normalised_in_float32():
     torch.testing.assert_close(half.float(), reference, rtol=2**-8, atol=0)
 
 
+def test_float16_regions_are_normalised_where_their_square_does_not_fit():
+    regions = RegionScheme()(torch.full((1, 2, 1, 3), 6e4, dtype=torch.float16))
+    expected = torch.full((1, 3, 2), 0.5**0.5)
+    torch.testing.assert_close(regions.float(), expected, rtol=torch.finfo(torch.float16).eps, atol=0)
+
+
 @pytest.mark.parametrize(
     "arguments, message",
     [

@@ -43,6 +43,7 @@ def test_parts_find_what_the_average_hides():
     assert accuracy(parts, *test) > 0.9 > accuracy(baseline, *test) + 0.4
     assert record.history[-1]["cross_entropy"] < 0.5 * record.history[0]["cross_entropy"]
     assert len(record.history) == 15 and record.problems == []
+    assert record.seconds == pytest.approx(sum(entry["seconds"] for entry in record.history))
 
 
 def test_the_baseline_reaches_the_optimum_of_logistic_regression():
@@ -84,6 +85,16 @@ def test_label_smoothing_shares_its_part_among_all_classes(build):
     loss, _ = batch_loss(model, model, features, labels, TrainingSettings(label_smoothing=0.3), 1.0)
     wanted = 0.7 * torch.eye(3)[labels] + 0.1
     torch.testing.assert_close(loss, -(wanted * predict(model, features).log_softmax(1)).sum(1).mean())
+
+
+def test_the_loss_of_an_epoch_is_the_mean_over_images_also_where_the_last_batch_is_short():
+    """At rates of zero it is that of one model."""
+    features, labels = planted_parts(num_images=50)
+    rates = {"learning_rate_parts": 0.0, "learning_rate_classifier": 0.0}
+    model = build_parts()
+    record = train(model, features, labels, TrainingSettings(epochs=1, batch_size=16, **rates))
+    expected = torch.nn.functional.cross_entropy(predict(model, features), labels).item()
+    assert record.history[0]["cross_entropy"] == pytest.approx(expected, rel=1e-5)
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others():
@@ -187,6 +198,9 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path):
     with pytest.raises(ValueError, match="another network"):
         options = {"checkpoint": path, "origin": {"network": "vgg16"}}
         train(build_parts(), features, labels, TrainingSettings(epochs=1), **options)
+    torch.save(torch.load(path, weights_only=True) | {"format": 1}, path)
+    with pytest.raises(ValueError, match="has format 1; expected"):
+        train(build_parts(), features, labels, TrainingSettings(epochs=1), checkpoint=path)
     path.write_bytes(b"not a checkpoint")
     with pytest.raises(ValueError, match="cannot be read"):
         train(build_parts(), features, labels, TrainingSettings(epochs=1), checkpoint=path)
@@ -207,6 +221,17 @@ def test_early_diagnostics_name_a_run_that_cannot_work():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         train(build_parts(), features, labels, TrainingSettings(epochs=3, learning_rate_classifier=3e-2))
+
+
+@pytest.mark.parametrize(
+    ("losses", "words"),
+    [([0.5], None), ([1.0, 0.93], None), ([1.0, 1.06], "above chance"), ([1.0, 1.0], "does not fall")],
+)
+def test_losses_are_judged_against_chance_and_from_the_second_epoch_on_against_the_first(losses, words):
+    """In units of ln 3, the loss of a guess."""
+    losses = [loss * math.log(3) for loss in losses]
+    problems = early_diagnostics(GlobalClassifier(16, 3), torch.zeros(1, 16, 5, 7), losses)
+    assert len(problems) == bool(words) and all(words in problem for problem in problems)
 
 
 def test_a_resumed_run_keeps_the_problems_that_were_seen(tmp_path):
@@ -234,6 +259,7 @@ def test_the_training_accuracy_is_that_of_the_model_as_it_is_used():
         (lambda f, y: train(build_parts(), f, y[:-1], TrainingSettings()), "30 feature maps and 29 labels"),
         (lambda f, y: train(build_parts(), f, y.float(), TrainingSettings()), "dtype torch.float32"),
         (lambda f, y: train(build_parts(2), f, y, TrainingSettings()), "the model has 2 classes"),
+        (lambda f, y: train(build_parts(), f, y - 1, TrainingSettings()), "labels"),
         (lambda f, y: TrainingSettings(precision="int8"), "precision is 'int8'"),
         (lambda f, y: TrainingSettings(epochs=0), "epochs 0"),
         (lambda f, y: TrainingSettings(label_smoothing=2), "label_smoothing is 2"),

@@ -71,6 +71,29 @@ def test_of_two_repeats_the_interval_is_student_s():
     assert (found.low, found.high) == pytest.approx(tuple(expected), abs=grain)
 
 
+@pytest.mark.parametrize("hits", range(1, 9))
+def test_resampled_means_on_the_boundary_count_as_beyond_it(hits):
+    """AI is 0 or 100, so that e^-hits of the resamples have a mean of zero: p and interval still say the same."""
+    values = np.zeros((48, 1))
+    values[:hits] = 100.0
+    (found,) = over_images(values, [0.0])
+    assert (found.p < 0.05) == (found.low > 0)
+
+
+def test_a_boundary_that_is_a_limit_has_the_level_as_p_value():
+    """To the grain of 9,999 resamples, also with skew."""
+    values = np.random.default_rng(1).exponential(size=(40, 1))
+    (found,) = over_images(values, [0.0])
+    for limit in (found.low, found.high):
+        (moved,) = over_images(values - limit, [0.0])
+        assert moved.p == pytest.approx(0.05, abs=0.004)
+
+
+@pytest.mark.parametrize(("value", "p"), [(2.0, 0.0), (0.0, 1.0)])
+def test_seeds_that_all_say_the_same_decide_unless_they_say_the_boundary(value, p):
+    assert over_seeds([value] * 3, 0.0).p == p
+
+
 @pytest.mark.parametrize("n", [2, 3])
 def test_too_few_equal_repeats_exclude_nothing(n):
     (found,) = over_images(np.full((n, 1), 100.0), [0.0])
@@ -106,6 +129,13 @@ def test_the_repeats_that_would_decide_have_80_per_cent_power(ratio):
     n = repeats_needed(1.0, ratio)
     assert power(n) >= 0.79
     assert n <= 3 or power(n - 2) < 0.8
+
+
+def test_more_repeats_than_can_be_made_are_none():
+    """For many repeats it is ((z of 97.5 % + z of 80 %) sd / distance)^2."""
+    normal = ((stats.norm.ppf(0.975) + stats.norm.ppf(0.8)) / 1e-3) ** 2
+    assert repeats_needed(1e-3, 1.0) == pytest.approx(normal, rel=1e-5)
+    assert repeats_needed(1e-7, 1.0) is None
 
 
 def test_no_number_decides_where_nothing_differs_or_scatters():

@@ -248,16 +248,24 @@ def test_a_difference_of_box_accuracies_is_that_of_the_metric_with_a_plain_boots
     assert (found.low, found.high) == pytest.approx(tuple(expected), abs=0.1 * width)
 
 
-def test_a_difference_of_box_accuracies_that_are_means_is_that_of_means():
+@pytest.mark.parametrize("margin", [0.0, 0.5, 20.0])
+def test_a_difference_of_box_accuracies_that_are_means_is_that_of_means(margin):
     """So they are where a map fits at every threshold and overlap or at none; 64 keep ties exact."""
     fits = torch.zeros(2, 64, len(THRESHOLDS))
     fits[0, :9], fits[1, 9:11] = 1, 1
-    found = box_accuracy_difference(*(packed(side) for side in fits), 0.0)
+    found = box_accuracy_difference(*(packed(side) for side in fits), margin)
     hit = 100 * fits[..., 0].double().numpy()
-    (expected,) = over_images((hit[0] - hit[1])[:, None], [0.0])
+    (expected,) = over_images((hit[0] - hit[1])[:, None], [margin])
     assert found.mean == pytest.approx(expected.mean)
     assert (found.low, found.high, found.p) == pytest.approx((expected.low, expected.high, expected.p))
     assert found.high - found.mean != pytest.approx(found.mean - found.low, rel=0.01)
+
+
+def test_one_image_has_a_difference_of_box_accuracies_and_no_interval():
+    fits = packed(torch.ones(1, len(THRESHOLDS))), packed(torch.zeros(1, len(THRESHOLDS)))
+    found = box_accuracy_difference(*fits, 0.0)
+    assert (found.mean, found.n) == (100.0, 1) and np.isnan([found.low, found.high, found.p]).all()
+    assert np.isnan(box_accuracy_difference(*(side[:0] for side in fits), 0.0).mean)
 
 
 @pytest.mark.parametrize("certainties", [(0.01, 0.04), (0.04, 0.01)])

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reproduce.claims.comparison import Comparison
-from reproduce.claims.intervals import Difference, over_images
+from reproduce.claims.intervals import Difference, over_images, repeats_needed
 from reproduce.claims.verdicts import all_of, holm, needed, verdict
 
 
@@ -78,5 +78,14 @@ def test_holm_leaves_out_what_has_no_p_value():
     np.testing.assert_allclose(holm([0.01, np.nan, 0.03]), [0.02, np.nan, 0.03])
 
 
+def test_p_exactly_at_the_level_decides_nothing():
+    assert verdict(comparison(1), ABOVE, 1 - 0.95) == "inconclusive"
+
+
 def test_what_would_decide_an_inconclusive_claim_is_more_than_there_is():
     assert needed(comparison(1), AROUND) > 48
+
+
+def test_what_would_decide_a_tie_is_counted_to_its_nearer_boundary():
+    found = Difference(0.2, 1.0, 10, -1.0, 1.0, 0.5)
+    assert needed(comparison(0, margin=0.5), found) == repeats_needed(0.3, 1.0)

@@ -92,11 +92,11 @@ def test_reading_a_choice_trains_and_writes_nothing(make_parts_workspace, valida
     assert len(validation.calls) == calls and path.read_bytes() == whole
 
 
-def test_both_methods_have_as_many_candidates_on_every_layer(make_parts_workspace, validation):
-    choose_both(make_parts_workspace())
-    counts = [len(pd.read_csv(path)) for path in records(make_parts_workspace())]
-    assert len(counts) == 4 and len(set(counts)) == 1
-    assert len(validation.calls) == sum(counts)
+@pytest.mark.parametrize(("wide", "count"), [(False, 6), (True, 16)])
+def test_both_methods_have_as_many_candidates_on_every_layer(make_parts_workspace, validation, wide, count):
+    choose_both(make_parts_workspace(wide_search=wide))
+    assert [len(pd.read_csv(path)) for path in records(make_parts_workspace())] == 4 * [count]
+    assert len(validation.calls) == 4 * count
 
 
 def test_a_stored_selection_is_reused_and_no_feature_is_read(make_parts_workspace, validation, monkeypatch):
@@ -191,8 +191,11 @@ def test_a_first_look_shares_the_selection_and_trains_shorter(make_parts_workspa
         assert choice == whole[method]._replace(run=replace(whole[method].run, settings=settings))
 
 
-def test_candidates_train_for_the_profiles_selection_epochs(make_parts_workspace, validation):
+def test_candidates_and_weights_are_tried_for_the_profiles_selection_epochs(make_parts_workspace, validation):
     choices = choose_both(make_parts_workspace(selection_epochs=4))
+    tried = len(validation.calls)
+    try_weights(make_parts_workspace(selection_epochs=4), "fine", "tiny")
+    assert len(validation.calls) > tried
     assert {run.settings.epochs for run, _ in validation.calls} == {4}
     assert {choice.run.settings.epochs for choice in choices.values()} == {9}
 

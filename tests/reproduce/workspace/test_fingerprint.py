@@ -10,6 +10,7 @@ from reproduce.workspace import fingerprint
 from reproduce.workspace.fingerprint import inputs_digest
 from reproduce.workspace.provenance import Drawn
 from reproduce.workspace.store import Row
+from reproduce.workspace.workspace import PartsInput, RealInput
 
 
 def test_what_is_written_beside_the_store_is_no_input(make_workspace):
@@ -55,6 +56,10 @@ def test_each_input_changes_the_digest_and_nothing_else_does(make_workspace, tmp
     assert changed()
     workspace.profile = replace(workspace.profile, limit=5)
     assert changed()
+    workspace.real = RealInput(weights="other.pth")
+    assert changed()
+    workspace.parts_input = PartsInput(data={"fine": code})
+    assert changed()
     os.utime(kept, ns=(0, 0))  # written anew, of the same size
     assert changed()
     (kept.parent / "more.safetensors").write_text("one")
@@ -65,6 +70,7 @@ def test_each_input_changes_the_digest_and_nothing_else_does(make_workspace, tmp
         (code / folder / "inner" / "table.csv").write_text("a,b")
         assert changed()
 
+    workspace.parts_input = replace(workspace.parts_input, workers=3)
     workspace.store.write([Row("another", "saliency", "n", "m", "i", "AD", 3.0)])
     workspace.store.end_run(
         workspace.store.start_run(commit="c", versions={}, device="d", seed=0, arguments={})

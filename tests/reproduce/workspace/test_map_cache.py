@@ -90,6 +90,15 @@ def test_a_part_of_a_kept_batch_is_found_and_more_than_it_is_not(tmp_path):
     assert cache.load(key, ["a", "d"]) is None
 
 
+def test_methods_whose_names_differ_by_plus_signs_are_kept_apart(tmp_path):
+    cache = MapCache(tmp_path)
+    keys = [MapKey("net", method, "0" * 16) for method in ("Grad-CAM", "Grad-CAM++")]
+    for key in keys:
+        cache.save(key, ["a"], torch.rand(1, 4, 5), 0.5)
+    cache.forget("net", "Grad-CAM")
+    assert [cache.load(key, ["a"]) is None for key in keys] == [True, False]
+
+
 @pytest.mark.parametrize(
     ("network", "kind", "options", "images", "start"),
     [
@@ -116,9 +125,8 @@ def test_the_network_s_digest_follows_weights_pixels_layer_and_level(make_worksp
     pixels = {"mean": (0.5,) * 3, "std": (0.2,) * 3}
     assert classifier_digest(Classifier(classifier.network, "features.5", **pixels)) == digest
     assert classifier_digest(Classifier(classifier.network, "features.3", **pixels)) != digest
-    assert (
-        classifier_digest(Classifier(classifier.network, "features.5", optimize="exact", **pixels)) != digest
-    )
+    for changed in ({"mean": (0.4,) * 3}, {"std": (0.3,) * 3}, {"optimize": "exact"}):
+        assert classifier_digest(Classifier(classifier.network, "features.5", **pixels | changed)) != digest
     with torch.no_grad():
         classifier.network.head.weight[0] += 1
     assert classifier_digest(classifier) != digest

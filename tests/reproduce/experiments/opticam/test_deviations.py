@@ -46,6 +46,7 @@ def rising(count, fall_at=None):
         (rising(100, fall_at=91), 100),  # after the last look
         (rising(50, fall_at=12), 15),
         (rising(4, fall_at=2), 2),
+        (torch.zeros(101, 2), 100),  # what stays as it is has not risen
     ],
 )
 def test_the_authors_stop(objectives, expected):
