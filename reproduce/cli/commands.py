@@ -72,7 +72,7 @@ def claims(options: argparse.Namespace) -> int:
     judged = current_claims(given, outputs)
     for _, claim in contradicted_first(judged).iterrows():
         print(claim_line(claim))
-    print("", *headline(judged, given.profile), sep="\n")
+    print("", *headline(judged, given), sep="\n")
     return 0
 
 

@@ -44,7 +44,7 @@ def summary_section(given: Given) -> Iterator[Block]:
     )
     yield Tiles(list(_tiles(given)))
     yield _bars(given)
-    yield Items([f"{paper} on {scope(profile, paper)}" for paper in run_papers(profile)])
+    yield Items([f"{paper} on {scope(given.workspace, paper)}" for paper in run_papers(profile)])
     yield from _exact(given)
     cells = part_cells(given.claims)
     if cells:

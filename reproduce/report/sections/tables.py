@@ -24,7 +24,10 @@ LEGEND = Legend(
             "the published number lies in the measured interval, widened by the table's tolerance",
         ),
         ("differs", "it lies outside"),
-        ("not comparable", "another data set or network, or the paper has no such cell; the reason is below"),
+        (
+            "not comparable",
+            "another data set, network or pictures, or the paper has no such cell; the reason is below",
+        ),
         ("not run", "no result is stored; the reason is below"),
     ]
 )
