@@ -33,9 +33,9 @@ def check(options: argparse.Namespace) -> int:
 
 def report(options: argparse.Namespace) -> int:
     """Write the report of all experiments, with whatever tables and figures it lacks."""
-    if options.publish:
-        check_publishable(options)
     given = workspace(options)
+    if options.publish:
+        check_publishable(options, given)
     outputs = outputs_of(given, outcomes(given, select(None, given.profile)), options)
     write([outputs], ("tables", "figures"))
     current_claims(given, outputs)
