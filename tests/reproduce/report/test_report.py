@@ -90,7 +90,7 @@ def tiny_command(make_module_workspace):
 def written(tiny_command, tmp_path_factory):
     """The folder of a report of some experiments; the others are in it as "not run"."""
     folder = tmp_path_factory.mktemp("report")
-    place = ["--results", str(folder / "results"), "--output", str(folder), "--quiet"]
+    place = ["--profile", "test", "--results", str(folder / "results"), "--output", str(folder), "--quiet"]
     only = [word for name in CHOSEN for word in ("--only", name)]
     assert tiny_command(["run", *only, *place]) == 0
     assert tiny_command(["report", *place]) == 0
@@ -181,13 +181,16 @@ def test_a_table_says_from_how_many_images_and_seeds_it_is_and_what_it_took(page
 
 
 @pytest.mark.parametrize(("limit", "words"), [(None, "seeds 0 to 1"), (3, "seed 0")])
-def test_a_table_of_dp_net_says_its_seeds(make_parts_workspace, limit, words):
+def test_a_table_of_dp_net_says_its_seeds_and_the_time_of_its_own_runs(make_parts_workspace, limit, words):
+    """A first look and the whole run share the store; neither says what the other took."""
     workspace = make_parts_workspace(limit=limit)
     experiment = MainTable()
     keys = "test", workspace.of_models(EXPERIMENT), "tiny", "Global", run_key("fine", 0)
     workspace.store.write([Row(*keys, "accuracy", 60.0)])
-    run = workspace.store.start_run(commit="c", versions={}, device="d", seed=0, arguments={})
-    workspace.store.add_stage(run, experiment.name, 12.34)
+    for size, seconds in ((limit, 12.34), (3 if limit is None else None, 99.0), (4, 99.0)):
+        arguments = {"profile": "test"} | ({"limit": str(size)} if size else {})
+        run = workspace.store.start_run(commit="c", versions={}, device="d", seed=0, arguments=arguments)
+        workspace.store.add_stage(run, experiment.name, seconds)
     table = experiment.tables(workspace)["dpnet_main"]
     text = how_made(Given(workspace, [], workspace.results, None, "", str), experiment, table).text
     assert "from 1 training run or picture a cell (test pictures: fine 240)" in text
