@@ -201,7 +201,11 @@ def test_what_was_not_run_says_so_and_why(page):
     whole = " ".join(page.text)
     for kind, text in (cell for line in page.grids["table-opticam_tableA10"][1:] for cell in line if cell[0]):
         assert kind == "not-run" and "not run" in text
-    assert "needs the Chest X-ray and Kvasir pictures" in whole
+    reasons = whole.split("needs the Chest X-ray and ")[
+        1:
+    ]  # below two tables, and for each network in the summary
+    told = "Kvasir pictures, and networks trained on them, which are not public"
+    assert len(reasons) == 6 and all(text.startswith(told) for text in reasons)
     assert "Not yet measured." in whole
     assert "Not run. The command that measures it:" in whole
 
@@ -313,6 +317,9 @@ def test_run_times_and_environment_are_recorded(page):
     whole = " ".join(page.text)
     assert "saliency maps and their metrics" in whole and "all stages" in whole
     assert re.search(r"torch \d+\.\d+", whole)
+    said = [cell for line in page.grids["environment"] for _, cell in line]
+    assert said[said.index("seeds of saliency") + 1] == SEEDS
+    assert whole.count("draw samples") == whole.count(SEEDS)
 
 
 def test_a_second_report_of_the_same_store_is_left_alone(tiny_command, written, capsys):
