@@ -10,7 +10,7 @@ import pandas as pd
 
 from reproduce.published.numbers import split_label
 from reproduce.tables.metric_names import METRICS
-from reproduce.tables.statistics import VERDICTS, Estimate, bootstrap, over_seeds, verdict
+from reproduce.tables.statistics import CELL_VERDICTS, Estimate, bootstrap, cell_verdict, over_seeds
 
 KEYS = ["dataset", "network", "method", "metric"]
 _ESTIMATE = ["measured", "sd", "n", "low", "high"]
@@ -134,7 +134,7 @@ def _judge(
     """The verdict of one cell and its reason."""
     same = comparable(cell) if callable(comparable) else comparable
     estimate = Estimate(cell["measured"], cell["sd"], cell["n"], cell["low"], cell["high"])
-    result = verdict(cell["published"], estimate, cell["tolerance"], same)
+    result = cell_verdict(cell["published"], estimate, cell["tolerance"], same)
     if result == "not run":
         return result, "no result is stored"
     if result == "not comparable" and np.isnan(cell["published"]):
@@ -151,7 +151,7 @@ def count_verdicts(tables: Iterable[pd.DataFrame]) -> Counter[str]:
 
 def verdict_words(counts: Counter[str]) -> str:
     """The counts in words: "3 reproduced, 1 differs, 20 not comparable, 4 not run"."""
-    return ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS)
+    return ", ".join(f"{counts[verdict]} {verdict}" for verdict in CELL_VERDICTS)
 
 
 def reasons(cells: pd.DataFrame) -> list[str]:

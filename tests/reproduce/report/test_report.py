@@ -24,7 +24,7 @@ from reproduce.report.content import Given
 from reproduce.report.document import MARKS
 from reproduce.report.sections.making import SEEDS, how_made
 from reproduce.tables.metric_names import METRICS
-from reproduce.tables.statistics import VERDICTS
+from reproduce.tables.statistics import CELL_VERDICTS
 from reproduce.workspace.paths import PUBLISHABLE, PUBLISHED
 from reproduce.workspace.store import Row, Store
 
@@ -212,7 +212,7 @@ def test_what_was_not_run_says_so_and_why(page):
 
 def test_the_legend_explains_every_verdict(page):
     whole = " ".join(page.text)
-    for verdict in VERDICTS:
+    for verdict in CELL_VERDICTS:
         assert f"{MARKS[verdict]} {verdict}" in whole
 
 
