@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -87,11 +88,24 @@ def load_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
 
     Raises ``ValueError`` if it is damaged, ``OSError`` if it is missing or may not be read.
     """
+    with _opened(path) as file:
+        return {name: file.get_tensor(name) for name in list(file.keys())}, dict(file.metadata() or {})
+
+
+def load_notes(path: Path) -> dict[str, str]:
+    """The notes of a file alone, its tensors unread; raises as ``load_tensors`` does."""
+    with _opened(path) as file:
+        return dict(file.metadata() or {})
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """A file of tensors, to be read."""
     with path.open("rb"):  # safetensors says of a file that it may not read that there is none
         pass
     try:
         with safe_open(path, framework="pt", device="cpu") as file:
-            return {name: file.get_tensor(name) for name in list(file.keys())}, dict(file.metadata() or {})
+            yield file
     except SafetensorError as error:
         raise ValueError(
             f"cache file {path} is damaged ({error}); delete it to have it made again"

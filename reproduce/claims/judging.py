@@ -14,7 +14,7 @@ import pandas as pd
 from reproduce.claims.assertions import OWN, Assertion, Instance, assertions, instances
 from reproduce.claims.comparison import Comparison
 from reproduce.claims.intervals import Difference
-from reproduce.claims.measured import BY_SEEDS, Results, differences
+from reproduce.claims.measured import Results, differences
 from reproduce.claims.orderings import orderings, paper_of
 from reproduce.claims.verdicts import Verdict, all_of, holm, needed, verdict
 from reproduce.published.numbers import CLAIMS
@@ -25,13 +25,17 @@ SHOWN = "shown, not judged"
 
 @dataclass(frozen=True)
 class Judged:
-    """A comparison with what was measured of it. plain, adjusted: verdicts before and after Holm in its family."""
+    """A comparison with what was measured of it, over so many of a unit.
+
+    plain, adjusted: verdicts before and after Holm in its family.
+    """
 
     comparison: Comparison
     own: str
     difference: Difference
     n_left: int
     n_right: int
+    unit: str
     plain: Verdict
     adjusted: Verdict
 
@@ -135,6 +139,7 @@ def _judged(jobs: list[_Job], results: Results) -> list[Judged]:
             difference,
             pair.n_left,
             pair.n_right,
+            pair.unit,
             verdict(pair.comparison, difference),
             verdict(pair.comparison, difference, by_family),
         )
@@ -207,19 +212,12 @@ def _line(kind: str, paper: str, judged: Judged | None, parts: Iterable[Judged])
         "n": found.n,
         "n_left": judged.n_left,
         "n_right": judged.n_right,
-        "unit": unit(comparison),
+        "unit": judged.unit,
         "p": found.p,
         "verdict": judged.plain,
         "adjusted_verdict": judged.adjusted,
         "needed": judged.needed or "",
     }
-
-
-def unit(comparison: Comparison) -> str:
-    """What a comparison is paired over."""
-    if comparison.metric == SECONDS:
-        return "batches"
-    return "seeds" if comparison.table in BY_SEEDS else "images"
 
 
 def _deciding(judged: JudgedAssertion) -> Judged | None:

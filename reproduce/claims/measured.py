@@ -27,9 +27,10 @@ from reproduce.tables.metric_names import SECONDS
 from reproduce.tables.statistics import resampled_means
 from reproduce.workspace.workspace import Workspace
 
-BY_SEEDS = ("dpnet_main", "dpnet_layers", "dpnet_constraints", "dpnet_interpretability", "dpnet_quality")
 BOX_ACCURACY = "BA"
 NOTHING = pd.Series(dtype=float)
+SEED = "seed "
+"""What the names of repeats begin with that are training runs (`Experiment.results`), and no images."""
 
 
 class Pair(NamedTuple):
@@ -50,6 +51,13 @@ class Pair(NamedTuple):
     def values(self) -> np.ndarray:
         """The paired differences [n]."""
         return self.left - self.comparison.factor * self.right - self.comparison.offset
+
+    @property
+    def unit(self) -> str:
+        """What the sides are paired over."""
+        if self.comparison.metric == SECONDS:
+            return "batches"
+        return "seeds" if any(name.startswith(SEED) for name in self.repeats[:1]) else "images"
 
 
 def stored_results(workspace: Workspace) -> Results:
@@ -157,7 +165,7 @@ def differences(pairs: Iterable[Pair]) -> list[Difference]:
     groups: dict[tuple[str, ...], list[int]] = {}
     for place, pair in enumerate(pairs):
         margin = pair.comparison.margin
-        if pair.comparison.table in BY_SEEDS:
+        if pair.unit == "seeds":
             found[place] = over_seeds(pair.values, margin)
         elif pair.comparison.metric == BOX_ACCURACY:
             found[place] = box_accuracy_difference(pair.left, pair.right, margin)

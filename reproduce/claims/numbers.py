@@ -13,13 +13,16 @@ from reproduce.published.numbers import published, split_label, tables
 OTHERS = "dpnet_context"
 """Numbers of other papers, set beside DP-Net's for context; neither of the two papers prints them."""
 RAW_PIXELS = "opticam_tableA14"
-NO_PICTURES = "needs the Chest X-ray or Kvasir pictures and networks trained on them, which are not public"
+NO_PICTURES = "needs the Chest X-ray and Kvasir pictures, and networks trained on them, which are not public"
 NO_NETWORK = "no network of this profile stands beside it"
 NO_RESULT = "nothing is stored for this cell"
 REASONS = {
+    "opticam_tableA10": NO_PICTURES,
+    "opticam_tableA11": NO_PICTURES,
     "opticam_text": "needs ImageNet, the medical networks, or a network trained on permuted labels",
-    "dpnet_context": "another paper's number",
+    OTHERS: "another paper's number, beside DP-Net's for context",
 }
+"""Why no profile has numbers beside some published tables."""
 
 
 def numbers(results: Results) -> pd.DataFrame:
@@ -66,8 +69,6 @@ def _plain(table: str, method: str) -> str:
 def _reason(results: Results, cell: Any) -> str:
     if cell.table in REASONS:
         return REASONS[cell.table]
-    if cell.dataset in ("Chest X-ray", "Kvasir"):
-        return NO_PICTURES
     own = results.networks(cell.table, cell.dataset, cell.network)
     if not own:
         return NO_NETWORK

@@ -6,8 +6,10 @@ import pandas as pd
 
 from reproduce.claims.judging import SHOWN
 from reproduce.claims.verdicts import LEVEL, VERDICTS
+from reproduce.saliency.papers_pictures import other_pictures
 from reproduce.tables.metric_names import METRICS, printed
 from reproduce.workspace.profile import Profile
+from reproduce.workspace.workspace import Workspace
 
 STATES = (*VERDICTS, SHOWN)
 KINDS = {
@@ -20,12 +22,19 @@ ROUNDING = 1e-9
 """Below this a difference of percentages or points is one of rounding, and is printed as zero."""
 
 
-def scope(profile: Profile, paper: str) -> str:
-    """What verdicts on this profile say about a paper that it runs, in one sentence."""
+def scope(workspace: Workspace, paper: str) -> str:
+    """What verdicts on this profile and input say about a paper that it runs, in one sentence."""
+    profile = workspace.profile
     part = profile.parts if paper == "DP-Net" else profile.saliency
     if part is None:
         raise ValueError(f"profile: {profile.name!r} has nothing for {paper}")
     if part.comparable:
+        other = "" if paper == "DP-Net" else other_pictures(workspace, len(workspace.source.names))
+        if other:
+            return (
+                f"{profile.title}: the paper's networks, but {other}. It tells whether an ordering carries over to "
+                "them, and decides nothing about the paper's numbers."
+            )
         return (
             f"{profile.title}: the paper's pictures and networks, so a verdict is one on the paper's numbers."
         )
@@ -90,9 +99,9 @@ def part_cells(claims: pd.DataFrame) -> list[str]:
     ]
 
 
-def headline(claims: pd.DataFrame, profile: Profile) -> list[str]:
+def headline(claims: pd.DataFrame, workspace: Workspace) -> list[str]:
     """The counts of each paper in a line of their own, contradictions first, and what the profile can tell."""
-    lines, papers = [], run_papers(profile)
+    lines, papers = [], run_papers(workspace.profile)
     claims = claims[claims["paper"].isin(papers) | (claims["kind"] == "own statement")]
     for kind, words in KINDS.items():
         for paper, group in counts(claims, kind).groupby("paper", sort=False):
@@ -105,7 +114,7 @@ def headline(claims: pd.DataFrame, profile: Profile) -> list[str]:
             )
             lines.append(f"{paper}, {words}: {', '.join(texts)}{by_chance}")
     lines += [f"DP-Net, Parts less Global in points of accuracy, {cell}" for cell in part_cells(claims)]
-    return [*lines, *(f"{paper} on {scope(profile, paper)}" for paper in papers)]
+    return [*lines, *(f"{paper} on {scope(workspace, paper)}" for paper in papers)]
 
 
 def claim_line(claim: pd.Series) -> str:

@@ -33,9 +33,9 @@ def check(options: argparse.Namespace) -> int:
 
 def report(options: argparse.Namespace) -> int:
     """Write the report of all experiments, with whatever tables and figures it lacks."""
-    if options.publish:
-        check_publishable(options)
     given = workspace(options)
+    if options.publish:
+        check_publishable(options, given)
     outputs = outputs_of(given, outcomes(given, select(None, given.profile)), options)
     write([outputs], ("tables", "figures"))
     current_claims(given, outputs)
@@ -72,7 +72,7 @@ def claims(options: argparse.Namespace) -> int:
     judged = current_claims(given, outputs)
     for _, claim in contradicted_first(judged).iterrows():
         print(claim_line(claim))
-    print("", *headline(judged, given.profile), sep="\n")
+    print("", *headline(judged, given), sep="\n")
     return 0
 
 

@@ -10,29 +10,31 @@ from pathlib import Path
 import pandas as pd
 
 from reproduce.workspace.environment import commit
-from reproduce.workspace.paths import PUBLISHABLE, PUBLISHED, ROOT
+from reproduce.workspace.paths import PUBLISHABLE, PUBLISHED, RESULTS, ROOT
+from reproduce.workspace.workspace import Workspace
 
 RECORD = "published.json"
 OWN = ("tables/*", "*.png", "*.pdf", "*.svg", "*.html", "*.md", RECORD)
 """What a publication replaces; benchmarks, checks and studies are measured and committed apart."""
 NO_SOURCES = (PUBLISHED.name, "docs", "tests", "*.md")
 """What no result comes from: a commit of these alone leaves the results of a run what they are."""
+IN_PLACE = ("only", "limit", "count", "batch_size", "output", "network")
+"""Options that no published run has, though its results lie in the profile's own folder with them, too."""
 
 
-def check_publishable(options: argparse.Namespace) -> None:
-    """Raises ValueError, naming the option, unless this is a whole profile without options, in a clean checkout.
+def check_publishable(options: argparse.Namespace, given: Workspace) -> None:
+    """Raises ValueError, naming the option, unless this is a whole profile as it is, in a clean checkout.
 
-    Clean means all but figures/, where one profile's publication may follow on another's.
+    given: the workspace of the options. Whatever else changes numbers has a results folder of its own. Clean means all
+    but figures/, where one profile's publication may follow on another's.
     """
-    apart = [
-        name
-        for name in ("only", "limit", "count", "batch_size", "results", "output", "network")
-        if getattr(options, name)
-    ]
-    if options.profile not in PUBLISHABLE or options.optimize not in (None, "fast") or apart:
-        given = ", ".join(f"--{name}" for name in apart) or "another profile or level"
-        whole = " or ".join(PUBLISHABLE)
-        raise ValueError(f"publish: takes the whole profile {whole} as it is, not {given}")
+    if options.profile not in PUBLISHABLE:
+        raise ValueError(f"publish: takes the profile {' or '.join(PUBLISHABLE)}, not {options.profile}")
+    apart = [f"--{name.replace('_', '-')}" for name in IN_PLACE if getattr(options, name)]
+    if given.results != RESULTS / options.profile:
+        apart.append(f"options whose results lie in {given.results}")
+    if apart:
+        raise ValueError(f"publish: takes the whole profile as it is, not {', '.join(apart)}")
     changed = _git("status", "--porcelain", "--", ".", f":!{PUBLISHED.name}")
     if changed:
         raise ValueError(f"publish: the checkout differs from its commit: {', '.join(changed.splitlines())}")

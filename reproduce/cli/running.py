@@ -68,9 +68,9 @@ class Turn:
 
     def __init__(self, options: argparse.Namespace, title: str = "") -> None:
         self.options, self.title = options, title
-        if options.publish:
-            check_publishable(options)
         self.given = workspace(options)
+        if options.publish:
+            check_publishable(options, self.given)
         self.chosen = select(options.only, self.given.profile)
 
     def check(self, launches: bool) -> None:

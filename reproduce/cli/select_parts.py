@@ -8,7 +8,7 @@ from reproduce.cli.opening import workspace
 from reproduce.experiments.dpnet.constraints import ConstraintTable
 from reproduce.experiments.dpnet.main import MainTable
 from reproduce.parts.choices import FOLDER
-from reproduce.parts.committed_selection import keep_selection, selection_file
+from reproduce.parts.committed_selection import keep_selection
 from reproduce.parts.models import choose_all
 
 
@@ -20,11 +20,7 @@ def run(options: argparse.Namespace) -> int:
     given = workspace(options)
     if given.profile.parts is None:
         raise ValueError(f"profile: {given.profile.name!r} trains no parts")
-    folder = given.results / FOLDER
-    if options.force:
-        for path in (selection_file(given.profile.name), *folder.glob("*.csv")):
-            path.unlink(missing_ok=True)
-    choose_all(given, (*MainTable().runs(given), *ConstraintTable().runs(given)))
-    records = sorted(folder.glob("*.csv"))
+    choose_all(given, (*MainTable().runs(given), *ConstraintTable().runs(given)), anew=options.force)
+    records = sorted((given.results / FOLDER).glob("*.csv"))
     print(f"written {keep_selection(given.profile.name, records)}: {len(records)} tables")
     return 0

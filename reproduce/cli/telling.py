@@ -61,7 +61,7 @@ def tell(given: Workspace, outputs: Outputs, options: argparse.Namespace) -> Non
     else:
         made.record("all", "report", digest, outputs.commit, paths)
         print("\n".join(f"report  {path}" for path in paths))
-    print("\n".join(headline(content.claims, given.profile)))
+    print("\n".join(headline(content.claims, given)))
     print(f"every claim in a line: {command_line(options, 'claims')}")
 
 

@@ -82,8 +82,8 @@ class Experiment(ABC):
     def results(self, workspace: Workspace) -> Mapping[str, pd.DataFrame]:
         """What claims are judged on: stored rows by published table or figure, or by a table of this project.
 
-        Columns: network (the published name), own (the measured one), method, image (or seed), metric, value, and
-        dataset where a table has several.
+        Columns: network (the published name), own (the measured one), method, image ("seed 0" and so on where the
+        repeats are training runs), metric, value, and dataset where a table has several.
         """
         return {}
 

@@ -56,17 +56,30 @@ class Stages:
 
 def expected_seconds(workspace: Workspace) -> Mapping[str, float]:
     """Seconds by stage. Of this store's runs of the same profile and limit the longest counts: it did the work."""
-    name, limit = workspace.profile.name, str(workspace.profile.limit or "")
+    name, limit = _size(workspace)
     table = pd.read_csv(MEASURED, dtype={"limit": str}, keep_default_na=False)
     chosen = table[(table["profile"] == name) & (table["limit"] == limit)]
+    here = own_stages(workspace).groupby("stage")["seconds"].max()
+    return dict(zip(chosen["stage"], chosen["seconds"].astype(float))) | here.to_dict()
+
+
+def own_stages(workspace: Workspace) -> pd.DataFrame:
+    """The stages of this store's runs of the same profile and limit: a first look shares the whole run's store.
+
+    Columns run, stage, seconds, as of `Store.stages`.
+    """
     runs, stages = workspace.store.runs(), workspace.store.stages()
     same = [
         run["id"]
         for run in runs.to_dict("records")
-        if (run["arguments"].get("profile"), run["arguments"].get("limit", "")) == (name, limit)
+        if (run["arguments"].get("profile"), run["arguments"].get("limit", "")) == _size(workspace)
     ]
-    here = stages[stages["run"].isin(same)].groupby("stage")["seconds"].max()
-    return dict(zip(chosen["stage"], chosen["seconds"].astype(float))) | here.to_dict()
+    return stages[stages["run"].isin(same)].reset_index(drop=True)
+
+
+def _size(workspace: Workspace) -> tuple[str, str]:
+    """Profile and limit, as the record of a run has them."""
+    return workspace.profile.name, str(workspace.profile.limit or "")
 
 
 class Computation:

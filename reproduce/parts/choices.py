@@ -85,11 +85,13 @@ def forget_tried(workspace: Workspace, dataset: str, backbone: str, is_global: b
     _forget(workspace, dataset, backbone, _method(is_global))
 
 
-def try_candidates(workspace: Workspace, dataset: str, backbone: str, is_global: bool, layer: str) -> None:
-    """Cross-validate the candidates on one layer that no record holds, and store the accuracies of all."""
+def try_candidates(
+    workspace: Workspace, dataset: str, backbone: str, is_global: bool, layer: str, anew: bool = False
+) -> None:
+    """Cross-validate the candidates on one layer that no record holds, anew all, and store the accuracies of all."""
     place = workspace, dataset, backbone, is_global, layer
     candidates, record = _candidates(*place), _record_of(*place)
-    bring_selection(workspace.profile.name, record)
+    _begin(workspace, record, anew)
     try:
         _, table = recorded_choice(candidates, record)
     except NotOnRecord:
@@ -106,11 +108,11 @@ def chosen_weights(workspace: Workspace, dataset: str, backbone: str) -> Constra
     return recorded_weights(choice.run, record, tolerance=workspace.parts.constraint_tolerance)
 
 
-def try_weights(workspace: Workspace, dataset: str, backbone: str) -> None:
-    """Cross-validate the weights that `chosen_weights` needs and no record holds, and store the accuracies."""
+def try_weights(workspace: Workspace, dataset: str, backbone: str, anew: bool = False) -> None:
+    """Cross-validate the weights that `chosen_weights` needs and no record holds, anew all; store the accuracies."""
     profile = workspace.parts
     choice, record = _weights_of(workspace, dataset, backbone)
-    bring_selection(workspace.profile.name, record)
+    _begin(workspace, record, anew)
     tolerance = profile.constraint_tolerance
     try:
         recorded_weights(choice.run, record, tolerance=tolerance)
@@ -121,6 +123,14 @@ def try_weights(workspace: Workspace, dataset: str, backbone: str) -> None:
     table = pd.read_csv(record, index_col="candidate")
     _forget(workspace, dataset, backbone, CONSTRAINED)
     _store(workspace, dataset, backbone, CONSTRAINED, pd.concat({choice.layer: table}))
+
+
+def _begin(workspace: Workspace, record: Path, anew: bool) -> None:
+    """Have on record what the project keeps; anew: nothing, though the project keeps its own until all is chosen."""
+    if anew:
+        record.unlink(missing_ok=True)
+    else:
+        bring_selection(workspace.profile.name, record)
 
 
 def _weights_of(workspace: Workspace, dataset: str, backbone: str) -> tuple[Choice, Path]:

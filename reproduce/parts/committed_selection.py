@@ -32,9 +32,14 @@ def bring_selection(profile: str, record: Path) -> None:
 
 
 def keep_selection(profile: str, records: Iterable[Path]) -> Path:
-    """Put these records into the profile's file, in place of what it had; its path."""
-    tables = {path.stem: pd.read_csv(path, dtype=str) for path in sorted(records)}
-    joined = pd.concat(tables, names=["record", None]).reset_index(level="record")
+    """Put these records into the profile's file, in place of what it had of them; its path.
+
+    Others stay: a selection may be of one data set, or at one picture size, and the file holds all.
+    """
     path = selection_file(profile)
+    kept = pd.read_csv(path, dtype=str).groupby("record") if path.is_file() else ()
+    tables = {record: rows.drop(columns="record") for record, rows in kept}
+    tables |= {record.stem: pd.read_csv(record, dtype=str) for record in records}
+    joined = pd.concat(dict(sorted(tables.items())), names=["record", None]).reset_index(level="record")
     write_text(path, joined.to_csv(index=False, lineterminator="\n"))
     return path

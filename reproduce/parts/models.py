@@ -125,8 +125,8 @@ def train_missing(workspace: Workspace, runs: Iterable[PartRun]) -> None:
 
 
 @lru_cache(maxsize=16)  # several experiments ask for the same models
-def choose_all(workspace: Workspace, runs: tuple[PartRun, ...]) -> None:
-    """Bring on record what `planned` reads, the processes sharing the work.
+def choose_all(workspace: Workspace, runs: tuple[PartRun, ...], anew: bool = False) -> None:
+    """Bring on record what `planned` reads, the processes sharing the work; anew: whatever is on record already.
 
     One step waits for the one before: what is drawn, extracted or chosen once is read by all afterwards. Pictures,
     networks and layers that cannot be used are told of before anything is extracted.
@@ -149,11 +149,11 @@ def choose_all(workspace: Workspace, runs: tuple[PartRun, ...]) -> None:
             forget_tried(workspace, dataset, backbone, is_global)
     wait()
     for (dataset, backbone, layer), is_global in share(itertools.product(units, methods)):
-        try_candidates(workspace, dataset, backbone, is_global, layer)
+        try_candidates(workspace, dataset, backbone, is_global, layer, anew)
     wait()
     constrained = dict.fromkeys((run.dataset, run.backbone) for run in runs if _constraints(run))
     for dataset, backbone in share(constrained):
-        try_weights(workspace, dataset, backbone)
+        try_weights(workspace, dataset, backbone, anew)
     wait()
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from reproduce.claims.writing import read_claims
+from reproduce.experiments.computing import own_stages
 from reproduce.experiments.outcome import Outcome
 from reproduce.workspace.paths import PUBLISHED
 from reproduce.workspace.provenance import Drawn
@@ -51,8 +52,8 @@ class Given:
 
     @cached_property
     def stages(self) -> pd.DataFrame:
-        """How long each stage of the runs in the store took."""
-        return self.workspace.store.stages()
+        """How long each stage took, of the runs in the store of the same profile and limit."""
+        return own_stages(self.workspace)
 
     def recompute(self, outcome: Outcome) -> str:
         """The command that computes one experiment anew."""

@@ -50,15 +50,21 @@ def skipped(workspace: Workspace) -> pd.DataFrame:
 
 
 def forget(workspace: Workspace, requests: Iterable[Request]) -> None:
-    """Delete what `requests` ask for: their metrics only, the maps that are kept, and which images were skipped."""
-    profile, store, networks = workspace.profile.name, workspace.store, by_network(requests)
-    for kind in (EXPERIMENT, WITHOUT_BOXES, *map(unknown_labels, networks)):
-        store.forget_skips(profile, kind)
-    for network, methods in networks.items():
-        for method, wanted in methods.items():
-            workspace.forget_maps(network, method)
-            names = {name for request in wanted for group in request.groups for name in GROUPS[group].names}
-            store.delete(profile, EXPERIMENT, network=network, method=method, metric=names)
+    """Delete what `requests` ask for: their metrics on their images, the maps that are kept of these, and their skips.
+
+    Other images, of the whole run beside a first look, keep theirs.
+    """
+    profile, store, requests = workspace.profile.name, workspace.store, list(requests)
+    names = workspace.source.names
+    for kind in (EXPERIMENT, WITHOUT_BOXES, *map(unknown_labels, by_network(requests))):
+        store.forget_skips(profile, kind, names if workspace.profile.limit else None)
+    for request in requests:
+        images = names[: request.images]
+        if images:
+            key = request.stored_network, request.method
+            workspace.forget_maps(*key, images)
+            metrics = [name for group in request.groups for name in GROUPS[group].names]
+            store.delete(profile, EXPERIMENT, network=key[0], method=key[1], image=images, metric=metrics)
 
 
 def discard_outdated(workspace: Workspace, requests: Iterable[Request]) -> None:

@@ -10,16 +10,18 @@ import pandas as pd
 
 from reproduce.published.numbers import split_label
 from reproduce.tables.metric_names import METRICS, SECONDS
-from reproduce.tables.statistics import VERDICTS, Estimate, bootstrap, over_seeds, verdict
+from reproduce.tables.statistics import CELL_VERDICTS, Estimate, bootstrap, cell_verdict, over_seeds
 
 KEYS = ["dataset", "network", "method", "metric"]
 _ESTIMATE = ["measured", "sd", "n", "low", "high"]
 _OWN = ["measured_network", "measured_dataset"]
-_PUBLISHED = ["published", "tolerance", "tolerance_reason", "source", "note"]
-_NUMBERS = ["published", "tolerance", *_ESTIMATE]
+_PUBLISHED = ["published", "n_images", "tolerance", "tolerance_reason", "source", "note"]
+_NUMBERS = ["published", "n_images", "tolerance", *_ESTIMATE]
 _TEXTS = ["tolerance_reason", "source", "note", *_OWN]
 _JUDGED = ["tolerance", "verdict", "reason", "source", "note"]
 COLUMNS = [*KEYS, "base", "variant", *_OWN, "unit", "published", *_ESTIMATE, *_JUDGED]
+OTHER = "another network or data set"
+"""Why cells are not comparable where nothing else is said."""
 
 
 def summarise(results: pd.DataFrame, *, seeds: bool = False) -> pd.DataFrame:
@@ -64,7 +66,7 @@ def cells(
     columns: Sequence[str] | None = None,
     beside: Mapping[str, str] | None = None,
     comparable: bool | Callable[[pd.Series], bool] = True,
-    why: str = "another network or data set",
+    why: str | Callable[[pd.Series], str] = OTHER,
 ) -> pd.DataFrame:
     """One row per cell of the table: its keys, the published and the measured value, and the verdict.
 
@@ -76,8 +78,9 @@ def cells(
         beside: the published network or data set that a measured one stands beside, by the measured name:
             {"sample_resnet": "resnet50"}. `measured_network` and `measured_dataset` keep the own names.
         comparable: whether measured and published mean the same thing, for all cells or cell by cell.
-        why: the reason given where `comparable` is false.
+        why: the reason given where `comparable` is false, for all cells or cell by cell.
 
+    `comparable` and `why` see `n_images`, too: of how many the published number is, where that is known.
     The columns `base` and `variant` are the two parts of `method`. Raises ValueError for an unknown metric,
     for `rows` or `columns` that occur nowhere, for two measured results in one cell, and for results without
     a dataset beside a published table of several.
@@ -140,17 +143,21 @@ def _ordered(table: pd.DataFrame, key: str, wanted: Sequence[str] | None, argume
     return kept.sort_values(key, key=lambda names: names.map(rank), kind="stable")
 
 
-def _judge(cell: pd.Series, comparable: bool | Callable[[pd.Series], bool], why: str) -> tuple[str, str]:
+def _judge(
+    cell: pd.Series,
+    comparable: bool | Callable[[pd.Series], bool],
+    why: str | Callable[[pd.Series], str],
+) -> tuple[str, str]:
     """The verdict of one cell and its reason."""
     same = comparable(cell) if callable(comparable) else comparable
     estimate = Estimate(cell["measured"], cell["sd"], cell["n"], cell["low"], cell["high"])
-    result = verdict(cell["published"], estimate, cell["tolerance"], same)
+    result = cell_verdict(cell["published"], estimate, cell["tolerance"], same)
     if result == "not run":
         return result, "no result is stored"
     if result == "not comparable" and np.isnan(cell["published"]):
         return result, "the paper has no such cell"
     if result == "not comparable" and not same:
-        return result, why
+        return result, why(cell) if callable(why) else why
     return result, cell["tolerance_reason"]
 
 
@@ -170,7 +177,7 @@ def measured_counts(cells: pd.DataFrame) -> str:
 
 def verdict_words(counts: Counter[str]) -> str:
     """The counts in words: "3 reproduced, 1 differs, 20 not comparable, 4 not run"."""
-    return ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS)
+    return ", ".join(f"{counts[verdict]} {verdict}" for verdict in CELL_VERDICTS)
 
 
 def reasons(cells: pd.DataFrame) -> list[str]:

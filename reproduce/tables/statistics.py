@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import t as student
 
-Verdict = Literal["reproduced", "differs", "not comparable", "not run"]
-VERDICTS: tuple[Verdict, ...] = ("reproduced", "differs", "not comparable", "not run")
+CellVerdict = Literal["reproduced", "differs", "not comparable", "not run"]
+CELL_VERDICTS: tuple[CellVerdict, ...] = ("reproduced", "differs", "not comparable", "not run")
 
 RESAMPLES = 2000
 CONFIDENCE = 0.95
@@ -71,9 +71,9 @@ def over_seeds(values: ArrayLike) -> Estimate:
     return plain._replace(low=plain.mean - half, high=plain.mean + half)
 
 
-def verdict(
+def cell_verdict(
     published: float, measured: Estimate | None, tolerance: float | None, comparable: bool = True
-) -> Verdict:
+) -> CellVerdict:
     """Whether a measured mean agrees with a published number.
 
     "not run" without a measured mean, whatever else holds; "not comparable" when `comparable` is false

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -14,7 +13,7 @@ import torch
 
 from dpnet.data.manifest import weights_hash
 from opticam import Classifier
-from opticam.data.files import load_tensors, save_tensors
+from opticam.data.files import load_notes, load_tensors, save_tensors
 from opticam.layers import layer_name
 
 
@@ -51,9 +50,16 @@ class MapCache:
         notes = {"seconds": repr(seconds), "names": json.dumps(list(names))}
         save_tensors(self._path(key), {"maps": maps.cpu()}, notes)
 
-    def forget(self, network: str, method: str) -> None:
-        """Delete all maps of a method on a network."""
-        shutil.rmtree(self._home(network, method), ignore_errors=True)
+    def forget(self, network: str, method: str, names: Sequence[str]) -> None:
+        """Delete the files of a method on a network that hold any of the images `names`, or are damaged."""
+        unwanted = set(names)
+        for path in self._home(network, method).glob("*.safetensors"):
+            try:
+                kept = json.loads(load_notes(path)["names"])
+            except ValueError:
+                kept = names
+            if not unwanted.isdisjoint(kept):
+                path.unlink(missing_ok=True)
 
     def _path(self, key: MapKey) -> Path:
         return self._home(key.network, key.method) / f"{key.digest}.safetensors"

@@ -178,10 +178,10 @@ class Workspace:
             return MapCache(self.all_maps)
         return None if batch.start else MapCache(self._first_maps)
 
-    def forget_maps(self, network: str, method: str) -> None:
-        """Delete the maps of a method on a network, wherever they are kept."""
+    def forget_maps(self, network: str, method: str, images: Sequence[str]) -> None:
+        """Delete the maps of a method on a network of batches with any of the images, wherever they are kept."""
         for folder in filter(None, (self.all_maps, self._first_maps)):
-            MapCache(folder).forget(network, method)
+            MapCache(folder).forget(network, method, images)
 
     @property
     def _first_maps(self) -> Path:

@@ -11,8 +11,10 @@ import pandas as pd
 from opticam import METHODS
 from reproduce.experiments.base import Experiment
 from reproduce.published.numbers import published, split_label
+from reproduce.saliency.papers_pictures import other_pictures
 from reproduce.saliency.requests import Request
 from reproduce.saliency.stored import EXPERIMENT, forget
+from reproduce.tables.cells import OTHER
 from reproduce.tables.layout import Table, cells
 from reproduce.workspace.profile import Profile
 from reproduce.workspace.workspace import Workspace
@@ -114,28 +116,30 @@ class SaliencyExperiment(Experiment):
         workspace: Workspace,
         measured: pd.DataFrame,
         caption: str,
-        *,
-        table: str = "",
         **options: Any,
     ) -> Table:
-        """A published table with the measured means beside it, for this experiment's networks."""
-        beside = self.stored_networks(workspace)
-        paper = published(table or self.table)
-        wanted: dict[str, Any] = {
-            "comparable": self._comparable(workspace),
-            "why": "another network or data set",
-        }
+        """The published table with the measured means beside it, for this experiment's networks."""
+        beside, apart = self.stored_networks(workspace), self._apart(workspace)
+        wanted: dict[str, Any] = {"comparable": lambda cell: not apart(cell), "why": apart}
         wanted |= {name: options.pop(name) for name in ("comparable", "why", "methods") if name in options}
         wanted["rows"] = wanted.pop("methods", None)  # `rows` of a Table is the column that names its lines
         columns = list(dict.fromkeys(beside.values()))
-        found = cells(paper, measured, beside=beside, columns=columns, **wanted)
+        found = cells(published(self.table), measured, beside=beside, columns=columns, **wanted)
         return Table(found, caption + HOW_NETWORKS_RAN[workspace.optimize], **options)
 
-    def _comparable(self, workspace: Workspace) -> Callable[[pd.Series], bool]:
-        """Whether a cell's measured network is the published one."""
+    def _apart(self, workspace: Workspace) -> Callable[[pd.Series], str]:
+        """Why a cell is not of the published network or pictures; "" where it is."""
         saliency, beside = workspace.saliency, self.stored_networks(workspace)
         own = {label: saliency.networks[split_label(label)[0]] == paper for label, paper in beside.items()}
-        return lambda cell: saliency.comparable and own.get(cell["measured_network"], True)
+
+        def apart(cell: pd.Series) -> str:
+            if not (saliency.comparable and own.get(cell["measured_network"], True)):
+                return OTHER
+            if pd.isna(cell["tolerance"]):  # never compared, and why there is none says more
+                return ""
+            return other_pictures(workspace, cell["n"], cell["n_images"])
+
+        return apart
 
 
 class MeasuredBeside(SaliencyExperiment):

@@ -9,6 +9,7 @@ from typing import Any
 
 from reproduce.report.content import Given
 from reproduce.report.document import Block, Cell, Grid, Heading, Paragraph
+from reproduce.report.sections.making import SEEDS, seeds
 from reproduce.workspace.environment import environment
 
 PACKAGES = (
@@ -53,9 +54,6 @@ def environment_section(given: Given) -> Iterator[Block]:
 def _facts(given: Given) -> list[tuple[str, str]]:
     facts = environment(given.workspace.device)
     profile = given.workspace.profile
-    seeds = f"parts and baselines: {profile.parts.seeds}, numbered from 0" if profile.parts else "none"
-    if profile.limit and profile.parts:
-        seeds = "parts and baselines: seed 0 alone, a first look"
     return [
         ("commit of this report", given.commit),
         (
@@ -65,12 +63,8 @@ def _facts(given: Given) -> list[tuple[str, str]]:
         ("device", f"{facts['device']}, {os.cpu_count()} logical CPUs, {facts['threads'] or 'no'} threads"),
         ("Python", facts["python"]),
         ("packages", ", ".join(f"{name} {_version(name)}" for name in PACKAGES)),
-        ("seeds of training", seeds),
-        (
-            "seeds of saliency",
-            "methods are deterministic; those that draw samples draw them from a fixed seed",
-        ),
-        ("seed of the bootstrap", "0"),
+        ("seeds of training", seeds(given, "DP-Net") if profile.parts else "none"),
+        ("seeds of saliency", SEEDS),
     ]
 
 

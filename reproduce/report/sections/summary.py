@@ -27,7 +27,7 @@ from reproduce.report.document import (
 from reproduce.report.sections.claims import claim_anchor
 from reproduce.tables.cells import count_verdicts
 from reproduce.tables.comparison import COMPARED
-from reproduce.tables.statistics import VERDICTS
+from reproduce.tables.statistics import CELL_VERDICTS
 from reproduce.workspace.paths import committed_tables
 
 TITLE = "Opti-CAM and DP-Net: published beside measured"
@@ -44,7 +44,7 @@ def summary_section(given: Given) -> Iterator[Block]:
     )
     yield Tiles(list(_tiles(given)))
     yield _bars(given)
-    yield Items([f"{paper} on {scope(profile, paper)}" for paper in run_papers(profile)])
+    yield Items([f"{paper} on {scope(given.workspace, paper)}" for paper in run_papers(profile)])
     yield from _exact(given)
     cells = part_cells(given.claims)
     if cells:
@@ -55,7 +55,7 @@ def summary_section(given: Given) -> Iterator[Block]:
     found = count_verdicts(t.cells for outcome in given.told for t in outcome.tables.values())
     yield Grid(
         [[("cells of the tables", 1), ("number", 1)]],
-        [[Cell(verdict, verdict), Cell(str(found[verdict]))] for verdict in VERDICTS],
+        [[Cell(verdict, verdict), Cell(str(found[verdict]))] for verdict in CELL_VERDICTS],
     )
     yield from _numbers(given)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from reproduce.claims.numbers import REASONS
 from reproduce.experiments.outcome import Outcome
 from reproduce.published.numbers import published, tables
 from reproduce.report.cell_grid import anchor, cell_grid, judged
@@ -24,17 +25,13 @@ LEGEND = Legend(
             "the published number lies in the measured interval, widened by the table's tolerance",
         ),
         ("differs", "it lies outside"),
-        ("not comparable", "another data set or network, or the paper has no such cell; the reason is below"),
+        (
+            "not comparable",
+            "another data set, network or pictures, or the paper has no such cell; the reason is below",
+        ),
         ("not run", "no result is stored; the reason is below"),
     ]
 )
-CONTEXT = "context for Birds from other sources; nothing to run"
-NEEDS = {
-    "opticam_tableA10": "needs the Chest X-ray and Kvasir pictures, and networks trained on them",
-    "opticam_tableA11": "needs the Chest X-ray and Kvasir pictures, and networks trained on them",
-    "opticam_text": "needs ImageNet, the medical pictures, and a network trained on permuted labels",
-    "dpnet_context": CONTEXT,
-}
 
 
 def tables_section(given: Given) -> Iterator[Block]:
@@ -126,7 +123,7 @@ def _notes(table: Table, name: str) -> list[str]:
 def _unmeasured(given: Given, name: str) -> Iterator[Block]:
     """A published table that nothing is measured for, all cells "not run"."""
     frame = published(name)
-    why = NEEDS.get(name, f"not part of the profile {given.workspace.profile.name!r}, or not asked for")
+    why = REASONS.get(name, f"not part of the profile {given.workspace.profile.name!r}, or not asked for")
     yield Heading(3, f"Published, not measured: {name}", f"table-{name}")
     yield Paragraph(f"Not run: {why}.")
     groups = ("dataset", "network") if frame["dataset"].nunique() > 1 else ("network",)

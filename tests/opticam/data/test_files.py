@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from opticam.data.files import load_tensors, save_tensors, whole_file, write_text
+from opticam.data.files import load_notes, load_tensors, save_tensors, whole_file, write_text
 
 
 def test_round_trip_keeps_values_types_and_notes(tmp_path):
@@ -16,7 +16,7 @@ def test_round_trip_keeps_values_types_and_notes(tmp_path):
     path = tmp_path / "new" / "file.safetensors"
     save_tensors(path, tensors, {"key": "value"})
     read, notes = load_tensors(path)
-    assert notes == {"key": "value"}
+    assert notes == load_notes(path) == {"key": "value"}
     assert torch.equal(read["a"], tensors["a"])
     assert read["b"].shape == (0, 4) and read["b"].dtype == torch.uint8
 

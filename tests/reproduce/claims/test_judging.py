@@ -160,6 +160,22 @@ def test_parts_against_global_is_judged_over_seeds_in_its_own_cell(parts, rival,
     assert [one.plain for one in found] == [expected]
 
 
+@pytest.mark.parametrize("table", ["dpnet_main", "a table that no list names"])
+def test_whatever_table_has_seeds_is_judged_by_student_s_t_over_them(table):
+    """Never bootstrapped, as images are; peer: scipy's paired t test."""
+    sides = [52.0, 54.0, 53.0, 52.5], [50.0, 53.5, 50.4, 51.0]
+    rows = seeds(*sides).tables["dpnet_main"]
+    comparison = Comparison(table, "Birds", NETWORK, "accuracy", "Parts", "Global", 1)
+    pair = Results({table: rows}).pair(comparison, OWN)
+    (found,) = differences([pair])
+    peer = stats.ttest_rel(*sides)
+    assert pair.unit == "seeds"
+    assert found.p == pytest.approx(peer.pvalue, rel=1e-12)
+    assert (found.low, found.high) == pytest.approx(peer.confidence_interval(), rel=1e-12)
+    pictures = Results({table: rows.assign(image=rows["image"].str.replace("seed", "picture"))})
+    assert pictures.pair(comparison, OWN).unit == "images"
+
+
 def cell(values: np.ndarray, method: str, own: str = OWN, metric: str = "AD") -> pd.DataFrame:
     """One method on one network, an image each value."""
     names = [f"picture {k:03d}" for k in range(len(values))]
@@ -271,7 +287,7 @@ def test_one_image_has_a_difference_of_box_accuracies_and_no_interval():
 @pytest.mark.parametrize("certainties", [(0.01, 0.04), (0.04, 0.01)])
 def test_an_assertion_s_line_is_its_least_certain_comparison_of_the_same_verdict(certainties):
     parts = [
-        Judged(LESS, OWN, Difference(-p, 1.0, SIZE, -1.0, 1.0, p), SIZE, SIZE, plain, plain)
+        Judged(LESS, OWN, Difference(-p, 1.0, SIZE, -1.0, 1.0, p), SIZE, SIZE, "images", plain, plain)
         for p, plain in [*((p, "agrees") for p in certainties), (0.3, "inconclusive")]
     ]
     (agreeing, undecided) = (

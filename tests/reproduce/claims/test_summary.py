@@ -1,13 +1,16 @@
 """What the headline says of a profile's claims."""
 
 import dataclasses
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 
+from opticam.data.imagenet_transforms import TRANSFORMS
 from reproduce.claims.judging import COLUMNS
-from reproduce.claims.summary import evidence, headline, part_cells
+from reproduce.claims.summary import evidence, headline, part_cells, scope
 from reproduce.workspace.profile import load_profile
+from reproduce.workspace.workspace import RealInput, Workspace
 
 SIX = [(data, network) for data in ("MIT-67", "Birds", "ImageNet") for network in ("vgg16", "resnet50")]
 
@@ -35,15 +38,32 @@ def test_the_six_cells_are_stated_one_by_one(claims):
     cells = part_cells(claims)
     assert len(cells) == 6
     assert cells[2] == "Birds vgg16: published +0.7, measured +3.0 [+2.8, +3.2], 10 seeds, agrees"
-    text = "\n".join(headline(claims, load_profile("sample")))
+    text = "\n".join(headline(claims, Workspace(load_profile("sample"))))
     assert all(cell in text for cell in cells)
     assert part_cells(claims.assign(n=0)) == []
 
 
 def test_a_paper_that_the_profile_does_not_run_is_not_counted(claims):
-    text = "\n".join(headline(claims, dataclasses.replace(load_profile("sample"), parts=None)))
+    profile = dataclasses.replace(load_profile("sample"), parts=None)
+    text = "\n".join(headline(claims, Workspace(profile)))
     assert "DP-Net" not in text
     assert "Opti-CAM, orderings of the tables: 1 contradicts" in text
+
+
+@pytest.mark.parametrize(
+    ("count", "transform", "words"),
+    [
+        (50_000, TRANSFORMS[0], "a verdict is one on the paper's numbers"),
+        (300, TRANSFORMS[0], "300 of 50,000 pictures. It tells"),
+        (50_000, "squash224", "made ready by squash224"),
+    ],
+)
+def test_only_all_of_imagenet_s_pictures_are_called_the_paper_s(count, transform, words):
+    given = Workspace(load_profile("imagenet"), RealInput(transform=transform))
+    given.__dict__["source"] = SimpleNamespace(names=range(count))
+    text = scope(given, "Opti-CAM")
+    assert words in text
+    assert ("decides nothing" in text) == ("verdict" not in text)
 
 
 @pytest.mark.parametrize(

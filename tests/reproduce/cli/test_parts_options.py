@@ -13,6 +13,7 @@ from reproduce.__main__ import _parse, main
 from reproduce.cli import opening
 from reproduce.cli.opening import workspace
 from reproduce.cli.options import command_line
+from reproduce.parts import committed_selection
 from reproduce.parts.data import layer_features
 from reproduce.workspace.workspace import Workspace
 
@@ -150,3 +151,15 @@ def test_a_broken_picture_and_a_layer_without_a_map_end_the_run_before_training(
     for folder, layer, message in ((broken, "1", "light/3.png"), (pictures, "4", "its output has shape")):
         assert main(words_for(folder, tmp_path, monkeypatch, layer)) == 2
         assert message in capsys.readouterr().err and not list(tmp_path.glob("results/selection/*"))
+
+
+def test_a_selection_that_fails_takes_nothing_from_the_project_s(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(committed_selection, "PROFILES", tmp_path)
+    kept = committed_selection.selection_file("folders")
+    kept.parent.mkdir()
+    kept.write_text("record,candidate,accuracy,cross_entropy\nbirds-net-0,a,90,1\n")
+    (tmp_path / "empty").mkdir()
+    words = ["--parts-data", f"birds={tmp_path / 'empty'}", "--results", str(tmp_path / "results")]
+    assert main(["select-parts", "--profile", "folders", "--force", *words]) == 2
+    assert "empty" in capsys.readouterr().err
+    assert kept.read_text().endswith("birds-net-0,a,90,1\n")

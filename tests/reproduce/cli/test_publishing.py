@@ -9,7 +9,7 @@ from reproduce.__main__ import _parse, main
 from reproduce.cli import publishing
 from reproduce.cli.opening import output_folder, workspace
 from reproduce.workspace.environment import commit
-from reproduce.workspace.paths import PUBLISHED
+from reproduce.workspace.paths import PUBLISHABLE, PUBLISHED
 
 
 def git(folder, *arguments):
@@ -30,11 +30,46 @@ def checkout(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     ("option", "name"),
-    [(["--limit", "8"], "--limit"), (["--only", "opticam-main"], "--only"), (["--output", "x"], "--output")],
+    [
+        (["--limit", "8"], "--limit"),
+        (["--only", "opticam-main"], "--only"),
+        (["--count", "LIME=2"], "--count"),
+        (["--batch-size", "2"], "--batch-size"),
+        (["--output", "x"], "--output"),
+        (["--network", "resnet18"], "--network"),
+        (["--results", "x"], "options whose results lie in x"),
+    ],
 )
 def test_a_part_of_a_run_is_not_published(option, name, checkout, capsys):
     assert main(["run", "--publish", *option]) == 2
     assert f"not {name}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("profile", list(PUBLISHABLE))
+@pytest.mark.parametrize(
+    "option",
+    [
+        ["--mean", "0,0,0", "--std", "1,1,1"],
+        ["--resize", "squash224"],
+        ["--optimize", "exact"],
+    ],
+    ids=lambda option: option[0],
+)
+def test_what_changes_numbers_is_not_published_and_what_does_not_is(profile, option, checkout):
+    """One rule: their results lie apart from the profile's own."""
+
+    def check(*words):
+        options = _parse(["run", "--publish", "--profile", profile, *words])
+        publishing.check_publishable(options, workspace(options))
+
+    check("--quiet", "--processes", "2", "--force", "--pixel-range", "255")
+    with pytest.raises(ValueError, match=f"takes the whole profile as it is, not .*results/{profile}-"):
+        check(*option)
+
+
+def test_a_profile_without_a_published_run_has_none(checkout, capsys):
+    assert main(["run", "--publish", "--profile", "folders"]) == 2
+    assert "takes the profile sample or photographs, not folders" in capsys.readouterr().err
 
 
 def test_a_changed_checkout_is_not_published(checkout, capsys):

@@ -216,6 +216,40 @@ def test_a_kept_selection_is_read_in_place_of_training(
     assert validation.calls
 
 
+def test_a_kept_selection_of_one_data_set_leaves_those_of_others(tmp_path, monkeypatch):
+    monkeypatch.setattr(committed_selection, "PROFILES", tmp_path)
+    lines = {"scenes-net-1": "a,80,0.5", "birds-net-2": "a,90,0.25", "birds-net-3": "b,70,1"}
+    paths = [tmp_path / f"{name}.csv" for name in lines]
+    for path in paths:
+        path.write_text(f"candidate,accuracy,cross_entropy\n{lines[path.stem]}\n")
+    kept = committed_selection.keep_selection("test", paths)
+    paths[1].write_text("candidate,accuracy,cross_entropy\na,95,0.125\n")
+    committed_selection.keep_selection("test", paths[1:2])
+    lines["birds-net-2"] = "a,95,0.125"
+    expected = [f"{name},{line}" for name, line in sorted(lines.items())]
+    assert kept.read_text().splitlines() == ["record,candidate,accuracy,cross_entropy", *expected]
+
+
+def test_a_selection_made_anew_trains_all_and_keeps_the_project_s_until_it_is_done(
+    make_parts_workspace, validation, tmp_path, monkeypatch
+):
+    """`select-parts --force`, interrupted: what is kept still stands for it."""
+    monkeypatch.setattr(committed_selection, "PROFILES", tmp_path)
+    choose_both(make_parts_workspace())
+    kept = committed_selection.keep_selection("test", records(make_parts_workspace()))
+    whole, count = kept.read_bytes(), len(validation.calls)
+    for is_global in (False, True):
+        for layer in LAYERS:
+            try_candidates(make_parts_workspace(), "fine", "tiny", is_global, layer, anew=True)
+    assert len(validation.calls) == 2 * count and kept.read_bytes() == whole
+    monkeypatch.setattr(part_choices, "choose", lambda *given, **options: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        try_candidates(make_parts_workspace(), "fine", "tiny", True, LAYERS[0], anew=True)
+    assert kept.read_bytes() == whole
+    try_candidates(make_parts_workspace(), "fine", "tiny", True, LAYERS[0])
+    assert len(validation.calls) == 2 * count
+
+
 def test_weights_are_the_largest_within_the_tolerance_of_the_stored_table(make_parts_workspace, validation):
     choice = choose(make_parts_workspace())
     try_weights(make_parts_workspace(), "fine", "tiny")

@@ -25,7 +25,7 @@ from reproduce.report.content import Given
 from reproduce.report.document import MARKS
 from reproduce.report.sections.making import SEEDS, how_made
 from reproduce.tables.metric_names import METRICS
-from reproduce.tables.statistics import VERDICTS
+from reproduce.tables.statistics import CELL_VERDICTS
 from reproduce.workspace.paths import PUBLISHABLE, PUBLISHED, ROOT
 from reproduce.workspace.store import Row, Store
 
@@ -91,7 +91,7 @@ def tiny_command(make_module_workspace):
 def written(tiny_command, tmp_path_factory):
     """The folder of a report of some experiments; the others are in it as "not run"."""
     folder = tmp_path_factory.mktemp("report")
-    place = ["--results", str(folder / "results"), "--output", str(folder), "--quiet"]
+    place = ["--profile", "test", "--results", str(folder / "results"), "--output", str(folder), "--quiet"]
     only = [word for name in CHOSEN for word in ("--only", name)]
     assert tiny_command(["run", *only, *place]) == 0
     assert tiny_command(["report", *place]) == 0
@@ -182,13 +182,16 @@ def test_a_table_says_from_how_many_images_and_seeds_it_is_and_what_it_took(page
 
 
 @pytest.mark.parametrize(("limit", "words"), [(None, "seeds 0 to 1"), (3, "seed 0")])
-def test_a_table_of_dp_net_says_its_seeds(make_parts_workspace, limit, words):
+def test_a_table_of_dp_net_says_its_seeds_and_the_time_of_its_own_runs(make_parts_workspace, limit, words):
+    """A first look and the whole run share the store; neither says what the other took."""
     workspace = make_parts_workspace(limit=limit)
     experiment = MainTable()
     keys = "test", workspace.of_models(EXPERIMENT), "tiny", "Global", run_key("fine", 0)
     workspace.store.write([Row(*keys, "accuracy", 60.0)])
-    run = workspace.store.start_run(commit="c", versions={}, device="d", seed=0, arguments={})
-    workspace.store.add_stage(run, experiment.name, 12.34)
+    for size, seconds in ((limit, 12.34), (3 if limit is None else None, 99.0), (4, 99.0)):
+        arguments = {"profile": "test"} | ({"limit": str(size)} if size else {})
+        run = workspace.store.start_run(commit="c", versions={}, device="d", seed=0, arguments=arguments)
+        workspace.store.add_stage(run, experiment.name, seconds)
     table = experiment.tables(workspace)["dpnet_main"]
     text = how_made(Given(workspace, [], workspace.results, None, "", str), experiment, table).text
     assert "from 1 training run or picture a cell (test pictures: fine 240)" in text
@@ -199,14 +202,18 @@ def test_what_was_not_run_says_so_and_why(page):
     whole = " ".join(page.text)
     for kind, text in (cell for line in page.grids["table-opticam_tableA10"][1:] for cell in line if cell[0]):
         assert kind == "not-run" and "not run" in text
-    assert "needs the Chest X-ray and Kvasir pictures" in whole
+    reasons = whole.split("needs the Chest X-ray and ")[
+        1:
+    ]  # below two tables, and for each network in the summary
+    told = "Kvasir pictures, and networks trained on them, which are not public"
+    assert len(reasons) == 6 and all(text.startswith(told) for text in reasons)
     assert "Not yet measured." in whole
     assert "Not run. The command that measures it:" in whole
 
 
 def test_the_legend_explains_every_verdict(page):
     whole = " ".join(page.text)
-    for verdict in VERDICTS:
+    for verdict in CELL_VERDICTS:
         assert f"{MARKS[verdict]} {verdict}" in whole
 
 
@@ -327,6 +334,9 @@ def test_run_times_and_environment_are_recorded(page):
     whole = " ".join(page.text)
     assert "saliency maps and their metrics" in whole and "all stages" in whole
     assert re.search(r"torch \d+\.\d+", whole)
+    said = [cell for line in page.grids["environment"] for _, cell in line]
+    assert said[said.index("seeds of saliency") + 1] == SEEDS
+    assert whole.count("draw samples") == whole.count(SEEDS)
 
 
 def test_a_second_report_of_the_same_store_is_left_alone(tiny_command, written, capsys):

@@ -412,6 +412,47 @@ def test_forgetting_deletes_what_was_asked_for_and_no_more(make_workspace):
     assert set(values(workspace)["metric"]) == {"AD", "AG", "AI"}
 
 
+@pytest.mark.parametrize("by_request", [False, True])
+def test_a_first_look_forgets_its_own_pictures_and_leaves_the_whole_run_s(
+    make_workspace, tmp_path, by_request
+):
+    """As `run --limit 2 --force`, or an experiment on fewer images than others of the same maps."""
+    whole, asked = make_workspace(), Request("tiny", "Grad-CAM", ("faithfulness", "causal"))
+    whole.all_maps = tmp_path / "maps"
+    evaluate(whole, [asked])
+    for name in ("picture0", "picture6"):
+        whole.store.skip("test", WITHOUT_BOXES, name, "no object boxes")
+    before, files = values(whole), {path: path.read_bytes() for path in whole.all_maps.rglob("*.safetensors")}
+    look = make_workspace()
+    look.all_maps = whole.all_maps
+    if by_request:
+        asked = replace(asked, images=2)
+    else:
+        look.pictures, look.profile = make_workspace(count=2).pictures, replace(look.profile, limit=2)
+    forget(look, [asked])
+    others = before[~before["image"].isin(["picture0", "picture1"])].reset_index(drop=True)
+    assert 0 < len(others) < len(before)
+    pd.testing.assert_frame_equal(values(whole), others, check_exact=True)
+    left = {path: path.read_bytes() for path in whole.all_maps.rglob("*.safetensors")}
+    assert len(files) == 3 and len(left) == 2 and left.items() < files.items()
+    skips = whole.store.skips("test", WITHOUT_BOXES).image.tolist()
+    assert skips == ([] if by_request else ["picture6"])
+    discard_outdated(look, [asked])
+    evaluate(look, [asked])
+    pd.testing.assert_frame_equal(values(whole), before, check_exact=True)
+
+
+def test_a_first_look_with_other_options_mixes_with_no_rows_of_the_whole_run(make_workspace):
+    whole = make_workspace()
+    evaluate(whole, REQUESTS[2:])
+    look, other = make_workspace(), replace(REQUESTS[2], options={"iterations": 5})
+    look.pictures, look.profile = make_workspace(count=2).pictures, replace(look.profile, limit=2)
+    forget(look, [other])
+    discard_outdated(look, [other])
+    evaluate(look, [other])
+    assert set(values(whole)["image"]) == {"picture0", "picture1"}
+
+
 def test_requests_for_one_map_are_joined_and_contradictions_refused():
     assert by_network([REQUESTS[0], REQUESTS[0]]) == {"tiny": {"Fake-CAM": [REQUESTS[0]] * 2}}
     with pytest.raises(ValueError, match="different options"):

@@ -8,7 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from reproduce.tables.statistics import RESAMPLES, Estimate, _multiplicities, bootstrap, over_seeds, verdict
+from reproduce.tables.statistics import (
+    RESAMPLES,
+    Estimate,
+    _multiplicities,
+    bootstrap,
+    cell_verdict,
+    over_seeds,
+)
 
 NAN = math.nan
 
@@ -137,24 +144,24 @@ ESTIMATE = Estimate(mean=12.0, sd=1.0, n=300, low=11.5, high=12.5)
     ],
 )
 def test_verdict_at_its_borders(published, tolerance, comparable, expected):
-    assert verdict(published, ESTIMATE, tolerance, comparable) == expected
+    assert cell_verdict(published, ESTIMATE, tolerance, comparable) == expected
 
 
 def test_a_decimal_border_belongs_to_the_interval():
     assert 2.3 + 0.3 < 2.6  # in binary
-    assert verdict(2.6, Estimate(2.0, 1.0, 9, 1.7, 2.3), 0.3) == "reproduced"
+    assert cell_verdict(2.6, Estimate(2.0, 1.0, 9, 1.7, 2.3), 0.3) == "reproduced"
 
 
 def test_nothing_measured_is_never_a_success():
     for comparable in (True, False):
-        assert verdict(12.0, None, 100.0, comparable) == "not run"
-        assert verdict(12.0, Estimate(NAN, NAN, 0, NAN, NAN), 100.0, comparable) == "not run"
+        assert cell_verdict(12.0, None, 100.0, comparable) == "not run"
+        assert cell_verdict(12.0, Estimate(NAN, NAN, 0, NAN, NAN), 100.0, comparable) == "not run"
 
 
 def test_a_single_value_is_compared_by_the_tolerance_alone():
     single = Estimate(12.0, NAN, 1, NAN, NAN)
-    assert verdict(12.1, single, 0.1) == "reproduced"
-    assert verdict(12.2, single, 0.1) == "differs"
+    assert cell_verdict(12.1, single, 0.1) == "reproduced"
+    assert cell_verdict(12.2, single, 0.1) == "differs"
 
 
 @pytest.mark.parametrize(
@@ -162,7 +169,7 @@ def test_a_single_value_is_compared_by_the_tolerance_alone():
     [
         (lambda: bootstrap(np.zeros((2, 2, 2))), "values has shape"),
         (lambda: over_seeds([[1.0, 2.0]]), "values has shape"),
-        (lambda: verdict(1.0, ESTIMATE, -0.1), "tolerance -0.1 given"),
+        (lambda: cell_verdict(1.0, ESTIMATE, -0.1), "tolerance -0.1 given"),
     ],
 )
 def test_bad_input_is_named(call, message):

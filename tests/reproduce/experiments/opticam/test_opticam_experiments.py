@@ -8,12 +8,17 @@ import numpy as np
 import pytest
 from evaluating import evaluate
 
+from opticam.data.imagenet_transforms import TRANSFORMS
 from reproduce.claims.judging import frame, judge
 from reproduce.claims.measured import stored_results
 from reproduce.experiments import EXPERIMENTS
+from reproduce.experiments.opticam import saliency_experiment
 from reproduce.published.numbers import published, split_label
 from reproduce.saliency.metric_groups import ALPHAS, GROUPS
+from reproduce.saliency.stored import EXPERIMENT
 from reproduce.tables.layout import to_latex, to_markdown
+from reproduce.workspace.store import Row
+from reproduce.workspace.workspace import RealInput
 
 NAMES = [name for name in EXPERIMENTS if name.startswith("opticam")]
 TABLES = {
@@ -213,10 +218,21 @@ def test_boxes_are_not_asked_for_where_images_have_none(make_workspace):
         assert EXPERIMENTS[name].requests(workspace) == []
 
 
-def test_a_comparable_network_is_judged_against_its_own_published_numbers_only(make_workspace):
-    workspace = make_workspace(networks=("tiny",))
+def of_seven(table):
+    """A published table as if its numbers were of seven pictures."""
+    return published(table).assign(n_images=7)
+
+
+def comparable(workspace):
+    """The workspace of a profile that has the paper's networks."""
     saliency = dataclasses.replace(workspace.profile.saliency, comparable=True)
     workspace.profile = dataclasses.replace(workspace.profile, saliency=saliency)
+    return workspace
+
+
+def test_a_comparable_network_is_judged_against_its_own_published_numbers_only(make_workspace, monkeypatch):
+    monkeypatch.setattr(saliency_experiment, "published", of_seven)
+    workspace = comparable(make_workspace(networks=("tiny",)))
     for name in ("opticam-raw-pixels", "opticam-boxes"):  # the second is published for vgg16 alone
         experiment = EXPERIMENTS[name]
         evaluate(
@@ -226,6 +242,35 @@ def test_a_comparable_network_is_judged_against_its_own_published_numbers_only(m
             judged = made.cells[(made.cells["n"] > 0) & made.cells["tolerance"].notna()]  # times have none
             compared = set(judged["verdict"]) <= {"reproduced", "differs"}
             assert compared == (name == "opticam-raw-pixels")
+
+
+@pytest.mark.parametrize(
+    ("count", "transform", "why"),
+    [
+        (7, TRANSFORMS[0], ""),
+        (6, TRANSFORMS[0], "6 of 7 pictures"),
+        (7, TRANSFORMS[1], "made ready by squash224"),
+    ],
+)
+def test_only_as_many_pictures_as_the_paper_s_made_ready_alike_are_judged(
+    make_workspace, monkeypatch, count, transform, why
+):
+    """Rows of the published mean: a cell of the paper's pictures is reproduced, one of others not comparable."""
+    monkeypatch.setattr(saliency_experiment, "published", of_seven)
+    workspace = comparable(make_workspace(count))
+    workspace.real = RealInput(transform=transform)
+    rows = [
+        Row("test", EXPERIMENT, "tiny", "Grad-CAM", name, cell.metric, cell.value)
+        for cell in published("opticam_table1").query("method == 'Grad-CAM' and unit == '%'").itertuples()
+        if cell.network == "resnet50"
+        for name in workspace.source.names
+    ]
+    workspace.store.write(rows)
+    (made,) = EXPERIMENTS["opticam-main"].tables(workspace).values()
+    found = made.cells[made.cells["n"] > 0]
+    assert len(found) == 3 and (found["n"] == count).all()
+    assert set(found["verdict"]) == {"not comparable" if why else "reproduced"}
+    assert all(why in reason for reason in found["reason"])
 
 
 def test_a_count_bounds_an_experiment_and_a_limit_shrinks_it_alike(make_workspace):

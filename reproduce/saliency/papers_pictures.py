@@ -1,0 +1,28 @@
+"""Whether numbers of a run are ones of the paper's pictures: as many, made ready for the networks in the same way.
+
+The profile says whether it has the paper's networks and pictures at all. The folder that stands for ImageNet's
+validation set may hold any pictures, a limit or a count takes the first of them, and `--resize` shows them otherwise.
+"""
+
+from __future__ import annotations
+
+import math
+
+from opticam.data.imagenet_preparation import PICTURES
+from opticam.data.imagenet_transforms import TRANSFORMS
+from reproduce.workspace.workspace import Workspace
+
+
+def other_pictures(workspace: Workspace, measured: int, printed: float = PICTURES) -> str:
+    """Why a number of `measured` pictures is not comparable with one printed of `printed`; "" where it is.
+
+    printed: NaN where the paper does not say of how many.
+    """
+    reasons = []
+    if not math.isnan(printed) and measured != printed:
+        paper = f"{int(printed):,}"
+        few = measured < printed
+        reasons.append(f"{measured:,} of {paper} pictures" if few else f"{measured:,} pictures for {paper}")
+    if workspace.real.transform != TRANSFORMS[0]:
+        reasons.append(f"made ready by {workspace.real.transform}, not by {TRANSFORMS[0]}")
+    return ", ".join(reasons)
