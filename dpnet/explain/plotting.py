@@ -44,8 +44,7 @@ def photo_explanation(
     grid = figure.add_gridspec(2, columns, height_ratios=(1.2, 1))
     first, *others = (figure.add_subplot(grid[0, column]) for column in range(columns))
     _show(first, image, "best boxes")
-    for position, box in enumerate(boxes):
-        draw_box(first, box, position)
+    draw_boxes(first, boxes)
     show_participation(others[0], image, exact, "participation, exact")
     show_participation(others[1], image, dense, "CAM-like, dense")
     for position, axis in enumerate(others[2:]):
@@ -140,8 +139,7 @@ def constraint_comparison(images: Tensor, settings: Mapping[str, ClassParts], ti
     for row, (name, result) in enumerate(settings.items()):
         for column in range(columns):
             _show(axes[row, column], images[column], "")
-            for position, box in enumerate(result.boxes[column]):
-                draw_box(axes[row, column], box, position)
+            draw_boxes(axes[row, column], result.boxes[column])
         axes[row, 0].set_ylabel(name, fontsize=9)
         text = "\n".join(f"{key.replace('_', ' ')}: {value:.2f}" for key, value in result.figures.items())
         axes[row, -1].text(0, 0.5, text, fontsize=7, va="center")
@@ -181,13 +179,19 @@ def class_matrices(
     return figure
 
 
-def draw_box(axis: Axes, box: Tensor, position: int) -> None:
-    """Outline a box (x1, y1, x2, y2) in the colour of the part's position; later ones are drawn smaller."""
+def draw_boxes(axis: Axes, boxes: Tensor) -> None:
+    """Outline the boxes [n,4] of parts 0 to n - 1; of those that are equal the earlier are thicker and show around."""
+    for position, box in enumerate(boxes):
+        above = int((boxes[position + 1 :] == box).all(dim=1).sum())
+        draw_box(axis, box, position, 1 + min(above, len(PART_COLOURS) - 1))  # then the colours come again
+
+
+def draw_box(axis: Axes, box: Tensor, position: int, thickness: int = 1) -> None:
+    """Outline a box (x1, y1, x2, y2) as it is, in the colour of the part's position."""
     x1, y1, x2, y2 = (float(value) for value in box)
-    inset = 0.012 * position * (axis.get_xlim()[1] - axis.get_xlim()[0]) % (0.4 * min(x2 - x1, y2 - y1))
-    corner, width, height = (x1 + inset, y1 + inset), x2 - x1 - 2 * inset, y2 - y1 - 2 * inset
     colour = PART_COLOURS[position % len(PART_COLOURS)]
-    axis.add_patch(Rectangle(corner, width, height, fill=False, edgecolor=colour, linewidth=1.4))
+    outline = Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, edgecolor=colour, linewidth=1.4 * thickness)
+    axis.add_patch(outline)
 
 
 def save_figure(figure: Figure, stem: str | Path) -> list[Path]:

@@ -5,12 +5,14 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from PIL import Image
 
 from dpnet.explain.comparison import ClassParts
 from dpnet.explain.plotting import (
     constraint_comparison,
+    draw_boxes,
     logit_steps,
     part_gallery,
     photo_explanation,
@@ -40,7 +42,8 @@ def test_a_photo_explanation_shows_every_part_with_its_box_and_its_share():
     photo, exact, dense, *parts, bars = figure.axes
     assert len(boxes_on(photo)) == 3 and len(parts) == 3
     assert "exact" in exact.get_title() and "dense" in dense.get_title()
-    assert boxes_on(parts[0]) == [(0, 0, 10, 12)]
+    drawn = [(0, 0, 10, 12), (20, 6, 10, 12), (5, 5, 20, 20)]
+    assert boxes_on(photo) == drawn and [boxes_on(axis) for axis in parts] == [[box] for box in drawn]
     assert [axis.get_title() for axis in parts] == ["a", "b", "c"]
     assert [bar.get_width() for bar in bars.patches] == [-0.25, 1.5, 0.25, -0.5, 1.0, 2.0]
     assert [bar.get_x() for bar in bars.patches] == [0, -0.25, 1.25, 1.5, 1.0, 0]
@@ -64,6 +67,23 @@ def test_a_gallery_has_a_row_a_part_and_a_column_an_image():
     )
     assert len(figure.axes) == 8 and all(len(boxes_on(axis)) == 1 for axis in figure.axes)
     assert [figure.axes[0].get_ylabel(), figure.axes[4].get_ylabel()] == ["p0", "p1"]
+
+
+@given(st.integers(1, 12), st.integers(1, 224), st.integers(1, 224))
+def test_every_row_of_a_gallery_draws_its_region_as_it_is(rows, width, height):
+    boxes = torch.tensor([3.0, 5.0, 3.0 + width, 5.0 + height]).expand(rows, 1, 4)
+    figure = part_gallery([[torch.zeros(3, 230, 230)]] * rows, boxes, torch.ones(rows, 1), ["p"] * rows)
+    assert [boxes_on(axis) for axis in figure.axes] == [[(3, 5, width, height)]] * rows
+
+
+def test_parts_of_one_region_are_told_apart_by_lines_around_lines():
+    axis = Figure().subplots()
+    one, other = torch.tensor([2.0, 2, 9, 9]), torch.tensor([2.0, 2, 9, 12])
+    draw_boxes(axis, torch.stack([one, other, one, one]))
+    assert boxes_on(axis) == [(2, 2, 7, 7), (2, 2, 7, 10), (2, 2, 7, 7), (2, 2, 7, 7)]
+    first, alone, second, third = (outline.get_linewidth() for outline in axis.patches)
+    assert first - second == pytest.approx(second - third) and second > third == alone > 0
+    assert len({outline.get_edgecolor() for outline in axis.patches}) == 4
 
 
 def test_the_constraint_comparison_prints_the_figures_of_each_setting():
