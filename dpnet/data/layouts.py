@@ -130,15 +130,31 @@ def _numbered_lines(path: Path) -> dict[str, str]:
 
 
 def _class_folders(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    return sorted(path.name for path in folder.iterdir() if path.is_dir() and not _hidden(path))
 
 
 def _pictures_of(folder: Path, classes: list[str]) -> Pictures:
+    """The pictures of each class; ValueError for one in a folder below, which would be left out silently."""
+    found: Pictures = []
+    for label, name in enumerate(classes):
+        for path in sorted((folder / name).glob("*")):
+            if _is_picture(path):
+                found.append((path, label))
+            elif path.is_dir() and not _hidden(path):
+                below = next(filter(_is_picture, path.rglob("*")), None)
+                if below:
+                    raise ValueError(
+                        f"data: {below} is in a folder below its class; move it to {folder / name}"
+                    )
+    return found
+
+
+def _is_picture(path: Path) -> bool:
+    """Whether the name is that of a picture, and not of what macOS keeps beside one (._x.jpg)."""
     from torchvision.datasets.folder import IMG_EXTENSIONS  # here: torchvision takes seconds to load
 
-    return [
-        (path, label)
-        for label, name in enumerate(classes)
-        for path in sorted((folder / name).glob("*"))
-        if path.suffix.lower() in IMG_EXTENSIONS
-    ]
+    return path.suffix.lower() in IMG_EXTENSIONS and not _hidden(path)
+
+
+def _hidden(path: Path) -> bool:
+    return path.name.startswith(".")

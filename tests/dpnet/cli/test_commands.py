@@ -292,9 +292,9 @@ def test_a_selection_is_kept_for_the_same_data_and_settings_alone(world, monkeyp
     assert [candidates(), candidates()] == [6, 0]
     assert [candidates("--weight-decay", 0.1), candidates("--temperature", 0.3)] == [6, 6]
     assert [candidates("--select", 3), candidates("--size", 80)] == [6, 6]
-    (data / "train/dark/3.png").rename(data / "train/light/.0.png")  # pictures and their order stay
+    (data / "train/dark/3.png").rename(data / "train/light/+.png")  # pictures and their order stay
     assert candidates() == 6 and sum(validated[0][1]) == 5
-    (data / "train/light/.0.png").rename(data / "train/dark/3.png")
+    (data / "train/light/+.png").rename(data / "train/dark/3.png")
     assert candidates() == 0
 
 

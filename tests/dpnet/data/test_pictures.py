@@ -114,6 +114,22 @@ def test_a_class_without_training_pictures_is_named_and_a_hidden_folder_is_none(
         DataSource(str(tmp_path), drop_shared=True).open(tmp_path)
 
 
+@pytest.mark.parametrize("layout, below", [("folders", "test/dog"), ("imagenet", "train/n01")])
+def test_hidden_files_are_no_pictures_and_pictures_in_folders_below_are_named(tmp_path, layout, below):
+    LAYOUTS[layout](tmp_path)
+    before = load_pictures(tmp_path, layout)
+    folder = tmp_path / below
+    for name in ("._x.jpg", ".thumbnails/x.jpg"):
+        paint(folder / name, 3)
+    (folder / "empty").mkdir()
+    paint(folder / "empty/._y.png", 3)
+    data = load_pictures(tmp_path, layout)
+    assert data.train.paths == before.train.paths and data.test.paths == before.test.paths
+    paint(folder / "deep/er/z.png", 3)
+    with pytest.raises(ValueError, match=rf"{below}/deep/er/z\.png is in a folder below its class"):
+        load_pictures(tmp_path, layout)
+
+
 @pytest.mark.parametrize(
     "name, lines, message",
     [
