@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
@@ -15,6 +16,7 @@ from dpnet.data.manifest import DTYPES, MANIFEST_NAME, Manifest, read_manifest, 
 from opticam.classifier import Classifier
 from opticam.data.files import load_tensors, save_tensors
 
+CHECKSUM = "crc32"  # the name of a note
 LEAST_BLOCK = 64  # images; fewer would be no shuffling
 
 
@@ -35,7 +37,8 @@ class FeatureCache:
     the pages that hold them are read. ``labels`` is int64 [N], as they were at the extraction. ``memory``: bytes that
     training may hold at a time, ``block_size`` the number of images that this is; None for both without a bound. Under
     one no shard stays mapped. Raises FileNotFoundError when the folder has no manifest or lacks a shard, ValueError
-    when the manifest differs from the one ``expected``, or a shard and a batch do not fit into ``memory``.
+    when the manifest differs from the one ``expected``, a shard is damaged, or a shard and a batch do not fit into
+    ``memory``.
     """
 
     def __init__(
@@ -46,8 +49,8 @@ class FeatureCache:
         self.manifest = read_manifest(self._folder)
         if expected is not None:
             self.manifest.require(expected, self._folder)
-        labels = [self._shard(shard)["labels"].clone() for shard in range(self.manifest.num_shards)]
-        self.labels = torch.cat(labels)
+        shards = range(self.manifest.num_shards)
+        self.labels = torch.cat([self._shard(shard, check=True)["labels"].clone() for shard in shards])
         like = self._shard(0)["features"]
         self.shape, self.dtype = (len(self.labels), *like.shape[1:]), like.dtype
         self.block_size = None if memory is None else self._images_in(memory, like[0].nbytes)
@@ -65,11 +68,11 @@ class FeatureCache:
                 out[position] = maps[rows[position]]
         return out
 
-    def _shard(self, shard: int) -> dict[str, Tensor]:
+    def _shard(self, shard: int, check: bool = False) -> dict[str, Tensor]:
         """A shard's tensors in a memory map, whose pages count as this process's until they are dropped."""
         if shard in self._mapped:
             return self._mapped[shard]
-        tensors = _load_shard(self._folder, self.manifest, shard)
+        tensors = _load_shard(self._folder, self.manifest, shard, check)
         if not self._bounded:
             self._mapped[shard] = tensors
         return tensors
@@ -169,14 +172,28 @@ def _write_shards(
         labels.append(torch.as_tensor(classes))
     for folder, manifest in folders.items():
         tensors = {"features": torch.cat(maps.pop(folder)), "labels": torch.cat(labels).long()}
-        save_tensors(folder / manifest.shard_name(shard), tensors)
+        save_tensors(folder / manifest.shard_name(shard), tensors, {CHECKSUM: _checksum(tensors)})
 
 
-def _load_shard(folder: Path, manifest: Manifest, shard: int) -> dict[str, Tensor]:
+def _checksum(tensors: Mapping[str, Tensor]) -> str:
+    """CRC-32 of names and values, as 8 hexadecimal digits: as fast as they can be read."""
+    value = 0
+    for name in sorted(tensors):
+        value = zlib.crc32(name.encode(), value)
+        value = zlib.crc32(tensors[name].flatten().view(torch.uint8).numpy().data, value)
+    return f"{value:08x}"
+
+
+def _load_shard(folder: Path, manifest: Manifest, shard: int, check: bool) -> dict[str, Tensor]:
+    """A shard of as many images as the manifest says; ``check``: with the checksum, if it has one, of its values."""
     path = folder / manifest.shard_name(shard)
     if not path.exists():
         raise FileNotFoundError(f"feature cache {folder} lacks {path.name}: run the extraction again")
-    tensors, _ = load_tensors(path)
+    tensors, notes = load_tensors(path)
+    if check and CHECKSUM in notes and notes[CHECKSUM] != _checksum(tensors):  # older ones say nothing
+        raise ValueError(
+            f"cache file {path} is damaged (its {CHECKSUM} is another); delete it to have it made again"
+        )
     if len(tensors["labels"]) != len(manifest.shard_indices(shard)):
         raise ValueError(f"{path} holds {len(tensors['labels'])} images; the manifest says otherwise")
     return tensors

@@ -31,6 +31,11 @@ def cell_grid(classifier: Classifier, image_size: tuple[int, int]) -> Tensor:
     them, 16 of 224 pixels. Found by following one image through the convolutions and poolings before the
     layer; where other operations change the size of the maps, the grid is taken to be even.
     """
+    return map_geometry(classifier, image_size)[1]
+
+
+def map_geometry(classifier: Classifier, image_size: tuple[int, int]) -> tuple[tuple[int, int], Tensor]:
+    """The target layer's cells, (h, w) of them, and their `cell_grid`, from one pass of a blank image."""
     # For rows and columns: side of a map -> centre of its first cell and pitch, in pixels.
     known = [{side: (0.5, 1.0)} for side in image_size]
 
@@ -50,7 +55,7 @@ def cell_grid(classifier: Classifier, image_size: tuple[int, int]) -> Tensor:
     maps = classifier.features(torch.zeros(1, 3, *image_size, device=classifier.mean.device))
     axes = zip(image_size, maps.shape[-2:], known)
     rows = [_in_cells(*centres.get(cells, _even(side, cells)), side, cells) for side, cells, centres in axes]
-    return torch.tensor(rows[::-1])
+    return size_of(maps), torch.tensor(rows[::-1])
 
 
 def to_pixels(maps: Tensor, image_size: tuple[int, int], grid: Tensor | None = None) -> Tensor:

@@ -18,13 +18,17 @@ from opticam.layers import layer_name
 
 MANIFEST_NAME = "manifest.json"
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-# Shown for the reader; another release of a library does not make the features another thing.
-NOT_COMPARED = ("versions",)
+# Shown for the reader; another release of a library, or another name of the same pictures, changes no feature.
+NOT_COMPARED = ("versions", "dataset")
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """The network, layer, images and storage of a feature cache."""
+    """The network, layer, images and storage of a feature cache.
+
+    ``dataset`` is the pictures' name, ``dataset_hash`` says which they are, and ``split`` and ``resize`` how they were
+    taken of their data set.
+    """
 
     network: str
     weights_hash: str
@@ -34,6 +38,8 @@ class Manifest:
     dataset: str
     dataset_hash: str
     num_images: int
+    split: str = ""
+    resize: str = ""
     dtype: str = "bfloat16"
     shard_size: int = 1024
     versions: dict[str, str] | None = None
@@ -84,6 +90,8 @@ def describe(
     dataset: str,
     dataset_hash: str,
     num_images: int,
+    split: str = "",
+    resize: str = "",
     dtype: str = "bfloat16",
     shard_size: int = 1024,
 ) -> Manifest:
@@ -99,6 +107,8 @@ def describe(
         dataset=dataset,
         dataset_hash=dataset_hash,
         num_images=num_images,
+        split=split,
+        resize=resize,
         dtype=dtype,
         shard_size=shard_size,
         versions={"torch": torch.__version__, "torchvision": version("torchvision")},
@@ -130,6 +140,6 @@ def read_manifest(folder: str | Path) -> Manifest:
     if not path.is_file():
         raise FileNotFoundError(f"feature cache: there is no {path}")
     try:
-        return Manifest(**json.loads(path.read_text()))
-    except (TypeError, json.JSONDecodeError) as error:
+        return Manifest(**json.loads(path.read_text(encoding="utf-8")))
+    except (TypeError, ValueError) as error:
         raise ValueError(f"feature cache: {path} cannot be read: {error}") from None

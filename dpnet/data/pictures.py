@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from dpnet.data.layouts import LAYOUTS, detect_layout
+from dpnet.data.leakage import file_hashes
 from opticam.data.photo import read_photo
 
 if TYPE_CHECKING:
@@ -38,10 +40,18 @@ class PictureSet(Dataset[tuple[Tensor, int]]):
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
         return read_photo(self.paths[index], self.size, self.resize), int(self.labels[index])
 
+    @cached_property
+    def hashes(self) -> list[str]:
+        """SHA-256 of each file; the files are read once, which of many takes minutes."""
+        return file_hashes(self.paths)
+
     def without(self, positions: Iterable[int]) -> PictureSet:
         """The same pictures but for those at these positions."""
         kept = sorted(set(range(len(self))) - set(positions))
-        return replace(self, paths=tuple(self.paths[i] for i in kept), labels=self.labels[kept])
+        fewer = replace(self, paths=tuple(self.paths[i] for i in kept), labels=self.labels[kept])
+        if "hashes" in vars(self):
+            vars(fewer)["hashes"] = [self.hashes[i] for i in kept]
+        return fewer
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from typing import Any
 from dpnet.data.backbone import load_backbone
 from dpnet.data.features import FeatureCache, extract_features
 from dpnet.data.geometry import size_of
-from dpnet.data.leakage import check_no_leak, combined_hash, file_hashes, image_hashes, shared_positions
-from dpnet.data.manifest import describe, short_hash
+from dpnet.data.leakage import check_no_leak, combined_hash, image_hashes, shared_positions
+from dpnet.data.manifest import Manifest, describe, short_hash
 from dpnet.data.pictures import PictureData, PictureSet, load_pictures
 from opticam.classifier import Classifier
 from opticam.sample import SAMPLE_NETWORKS, SampleSet, sample_network, sample_set
@@ -91,7 +91,35 @@ def picture_hashes(pictures: PictureSet | SampleSet) -> list[str]:
     """A hash of the content of each picture of a split."""
     if isinstance(pictures, SampleSet):
         return image_hashes(pictures.images)
-    return file_hashes(pictures.paths)
+    return pictures.hashes
+
+
+def picture_size(pictures: PictureSet | SampleSet) -> tuple[int, int]:
+    """Height and width of the pictures of a split, as the backbone sees them."""
+    if isinstance(pictures, SampleSet):
+        return size_of(pictures.images)
+    return pictures.size, pictures.size
+
+
+def split_manifests(
+    backbone: Classifier, source: BackboneSource, data: PictureData, dtype: str = "bfloat16"
+) -> tuple[Manifest, Manifest]:
+    """What the features of the training and the test split are of; ValueError when a picture is in both."""
+    hashes = [picture_hashes(pictures) for pictures in (data.train, data.test)]
+    check_no_leak(*hashes)
+    train = describe(
+        backbone,
+        network=source.name,
+        image_size=picture_size(data.train),
+        dataset=data.name,
+        dataset_hash=combined_hash(hashes[0]),
+        num_images=len(data.train),
+        split="train",
+        resize=getattr(data.train, "resize", "as drawn"),
+        dtype=dtype,
+    )
+    tested = combined_hash(hashes[1])
+    return train, replace(train, split="test", dataset_hash=tested, num_images=len(data.test))
 
 
 def open_features(
@@ -111,21 +139,10 @@ def open_features(
     sets lie side by side. ``workers`` and ``memory`` as in `extract_features`. Raises ValueError when a picture is in
     both splits.
     """
-    splits = {"train": data.train, "test": data.test}
-    hashes = {split: picture_hashes(pictures) for split, pictures in splits.items()}
-    check_no_leak(hashes["train"], hashes["test"])
     caches = []
-    for split, pictures in splits.items():
-        manifest = describe(
-            backbone,
-            network=source.name,
-            image_size=size_of(pictures[0][0]),
-            dataset=f"{data.name} {split} {getattr(pictures, 'resize', 'as drawn')}",
-            dataset_hash=combined_hash(hashes[split]),
-            num_images=len(pictures),
-            dtype=dtype,
-        )
-        folder = Path(cache_dir) / f"{source.name}-{data.name}-{split}-{short_hash(manifest)}"
+    manifests = split_manifests(backbone, source, data, dtype)
+    for pictures, manifest in zip((data.train, data.test), manifests):
+        folder = Path(cache_dir) / f"{source.name}-{manifest.split}-{short_hash(manifest)}"
         options: dict[str, Any] = {"workers": workers, "memory": memory, "progress": progress}
         cache = extract_features(backbone, pictures, folder, manifest, **options)
         cache.labels = pictures.labels  # the kept ones are of the day of the extraction

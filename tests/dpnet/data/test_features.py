@@ -1,5 +1,5 @@
 import dataclasses
-import json
+import shutil
 
 import pytest
 import torch
@@ -8,12 +8,13 @@ from torch import nn
 from torch.utils.data import TensorDataset
 
 from dpnet.data.features import FeatureCache, extract_features, extract_layers
-from dpnet.data.manifest import describe, read_manifest, weights_hash
+from dpnet.data.manifest import describe, read_manifest, short_hash, weights_hash
 from dpnet.data.sources import BackboneSource, DataSource, open_features
 from dpnet.model.part_layer import PartClassifier
 from dpnet.training.loop import train
 from dpnet.training.settings import TrainingSettings
 from opticam.classifier import Classifier
+from opticam.data.files import load_tensors, save_tensors
 
 
 @pytest.fixture
@@ -185,9 +186,10 @@ def test_another_release_of_torch_is_recorded_but_not_refused(tmp_path, classifi
 def test_a_folder_without_a_readable_manifest_is_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"there is no .*manifest\.json"):
         FeatureCache(tmp_path)
-    (tmp_path / "manifest.json").write_text(json.dumps({"network": "tiny"}))
-    with pytest.raises(ValueError, match="cannot be read"):
-        FeatureCache(tmp_path)
+    for content in (b'{"network": "tiny"}', b"\xff\xfe", b"null", b"[]", b""):
+        (tmp_path / "manifest.json").write_bytes(content)
+        with pytest.raises(ValueError, match=r"manifest\.json cannot be read: "):
+            FeatureCache(tmp_path)
 
 
 def test_training_reads_the_cache_like_a_tensor(tmp_path, classifier, dataset):
@@ -199,3 +201,45 @@ def test_training_reads_the_cache_like_a_tensor(tmp_path, classifier, dataset):
         train(model, features, cache.labels, TrainingSettings(epochs=2, batch_size=4))
         results.append(model.parts.detach())
     assert torch.equal(*results)
+
+
+@pytest.mark.parametrize("memory", [None, 2**30])
+def test_a_bit_that_changed_on_disk_is_found(tmp_path, classifier, dataset, memory):
+    """Wherever it is: in the values, in what says how they lie, and in the checksum."""
+    manifest = manifest_of(classifier, shard_size=6)
+    extract_features(classifier, dataset, tmp_path, manifest)
+    shard = tmp_path / manifest.shard_name(1)
+    content = shard.read_bytes()
+    values = content.index(b"}}") + 2
+    name = range(content.index(b'{"__meta'), content.index(b":", content.index(b"crc32")))
+    places = sorted({*range(values), *range(values, len(content), 29), len(content) - 1} - {*name})
+    for place in places:  # all but the words that say that there is a checksum
+        shard.write_bytes(content[:place] + bytes([content[place] ^ 0x10]) + content[place + 1 :])
+        with pytest.raises(ValueError, match=rf"{shard.name} is damaged \(.*; delete it"):
+            extract_features(classifier, dataset, tmp_path, manifest, memory=memory)
+    shard.unlink()
+    cache = extract_features(classifier, dataset, tmp_path, manifest, memory=memory)
+    torch.testing.assert_close(cache[torch.arange(11)], classifier.features(dataset.tensors[0]))
+
+
+def test_a_shard_without_a_checksum_of_an_older_release_is_read(tmp_path, classifier, dataset):
+    cache = extract_features(classifier, dataset, tmp_path / "new", manifest_of(classifier))
+    shutil.copytree(tmp_path / "new", tmp_path / "old")
+    for path in (tmp_path / "old").glob("*.safetensors"):
+        tensors, notes = load_tensors(path)
+        assert len(notes["crc32"]) == 8
+        save_tensors(path, tensors)
+    older = FeatureCache(tmp_path / "old", manifest_of(classifier))
+    assert torch.equal(older[torch.arange(11)], cache[torch.arange(11)])
+
+
+def test_the_name_of_the_data_set_is_not_compared_but_split_and_resize_are(tmp_path, classifier, dataset):
+    named = {"split": "train", "resize": "squash"}
+    manifest = manifest_of(classifier, dataset="birds", **named)
+    extract_features(classifier, dataset, tmp_path, manifest)
+    renamed = manifest_of(classifier, dataset="my birds", **named)
+    assert len(FeatureCache(tmp_path, renamed)) == 11 and short_hash(renamed) == short_hash(manifest)
+    for change in ({"split": "test"}, {"resize": "crop"}):
+        (name,) = change
+        with pytest.raises(ValueError, match=f"made with {name} "):
+            FeatureCache(tmp_path, manifest_of(classifier, **{**named, **change}))

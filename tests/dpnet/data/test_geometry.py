@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from timm.layers import Conv2dSame, create_pool2d
 from torch import nn
 
-from dpnet.data.geometry import EVEN_GRID, cell_grid, to_pixels
+from dpnet.data.geometry import EVEN_GRID, cell_grid, map_geometry, to_pixels
 from dpnet.model.part_layer import PartClassifier
 from dpnet.model.regions import RegionScheme
 from opticam import Classifier
@@ -140,3 +140,13 @@ def test_upsampled_maps_peak_at_the_centre_of_their_cell():
     grid = torch.tensor([[0.05, 1.0], EVEN_GRID[0]])
     peak = to_pixels(maps, (40, 50), grid)[0].flatten().argmax().item()
     assert (peak // 50, peak % 50) in {(14, 20), (15, 20)}
+
+
+def test_the_size_of_the_maps_and_their_grid_come_from_one_pass():
+    passes = []
+    network = nn.Sequential(nn.Conv2d(3, 4, 3, stride=2), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    network[0].register_forward_hook(lambda *_: passes.append(1))
+    classifier = Classifier(network, "0", optimize="exact")
+    size, grid = map_geometry(classifier, (21, 31))
+    assert size == (10, 15) and len(passes) == 1
+    assert torch.equal(grid, cell_grid(classifier, (21, 31)))
