@@ -24,11 +24,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     raise_on_sigterm()
     command = f"dpnet {options.command}"
 
-    def work() -> None:
+    def work() -> int | None:
         with while_loading(interrupted(command)):
             from dpnet.cli import commands  # here: what they load takes seconds, which --help need not spend
 
-        getattr(commands, options.command)(options)
+        status: int | None = getattr(commands, options.command)(options)
+        return status
 
     return run_to_end(command, work)
 

@@ -6,19 +6,19 @@ import argparse
 import hashlib
 import math
 from collections.abc import Sequence
-from itertools import zip_longest
 from pathlib import Path
 
 import pandas as pd
 import torch
 from torch import Tensor
 
+from dpnet.cli.data import data_of_model, report_skips
 from dpnet.cli.requests import backbone_source, data_source, runs
 from dpnet.data.features import FeatureCache
-from dpnet.data.geometry import cell_grid, size_of, to_pixels
+from dpnet.data.geometry import map_geometry, size_of, to_pixels
 from dpnet.data.leakage import labels_hash
-from dpnet.data.pictures import PictureData
-from dpnet.data.sources import open_features
+from dpnet.data.readable import readable
+from dpnet.data.sources import open_features, picture_size, split_manifests
 from dpnet.explain.explanation import (
     MAP_KINDS,
     best_boxes,
@@ -36,23 +36,40 @@ from dpnet.model.recipes import GlobalRecipe
 from dpnet.similarity import backend_report
 from dpnet.training.candidates import global_candidates, part_candidates
 from dpnet.training.processes import first_process_first, join_processes, leave_processes, rank, world_size
-from dpnet.training.runs import Run, check_regions, origin, summary, train_runs
+from dpnet.training.runs import (
+    Run,
+    check_folder,
+    check_runs,
+    data_facts,
+    origin,
+    summary,
+    train_runs,
+)
 from dpnet.training.saving import ModelCard, load_model
-from dpnet.training.selection import choose
-from opticam.classifier import Classifier
+from dpnet.training.selection import choose, stratified_folds
+from opticam.data.files import check_writable
 from opticam.data.photo import photo_frame, read_photo
 
 
-def train(options: argparse.Namespace) -> None:
+def train(options: argparse.Namespace) -> int:
     """Train Global and Parts with every seed; print the table and where everything lies."""
     planned = runs(options)
     device = join_processes(options.device)
+    if options.select and world_size() > 1:
+        raise ValueError("select: choose in one process, then train in several with the options it found")
     data_from, backbone_from = data_source(options), backbone_source(options)
     with first_process_first():
         data = data_from.open(options.cache)
         backbone = backbone_from.open(options.cache).to(device)
-        image_size = size_of(data.train[0][0])
-        check_regions(planned, size_of(backbone.features(torch.zeros(1, 3, *image_size, device=device))))
+        map_size, grid = map_geometry(backbone, picture_size(data.train))
+        check_runs(planned, map_size, len(data.train.class_names))
+        data, skipped = readable(data, options.cache, workers=options.workers, progress=rank() == 0)
+        manifests = split_manifests(backbone, backbone_from, data, options.feature_dtype)
+        facts = data_facts(manifests, (data.train.labels, data.test.labels))
+        if options.select:
+            stratified_folds(data.train.labels, options.select)  # which says where a class has too few
+        check_folder(options.output, [] if options.select else planned, facts)
+        check_writable(options.output)
         features = open_features(
             backbone,
             backbone_from,
@@ -73,18 +90,18 @@ def train(options: argparse.Namespace) -> None:
         card,
         options.output,
         device=device,
-        grid=cell_grid(backbone, image_size),
+        grid=grid,
         progress=rank() == 0,
     )
-    if rank() == 0:
+    first = rank() == 0
+    if first:
         _print_summary(summary(results), options.output)
     leave_processes()
+    return report_skips(skipped, options) if first else 0
 
 
 def _select(planned: list[Run], features: FeatureCache, options: argparse.Namespace) -> list[Run]:
     """The planned runs with the recipe and rates that cross-validation on the training pictures prefers."""
-    if world_size() > 1:
-        raise ValueError("select: choose in one process, then train in several with the options it found")
     chosen = []
     for run in planned:
         if isinstance(run.recipe, GlobalRecipe):
@@ -114,15 +131,16 @@ def _digest(candidates: Sequence[Run], features: FeatureCache, folds: int) -> st
     return hashlib.sha256(repr(facts).encode()).hexdigest()[:8]
 
 
-def evaluate(options: argparse.Namespace) -> None:
+def evaluate(options: argparse.Namespace) -> int:
     """Print accuracy and interpretability of a model on the test pictures of its data set."""
     model, card = load_model(options.model, options.backbone)
-    _, (_, test) = _open(card, options)
+    _, (_, test), skipped = data_of_model(card, options)
     model.to(options.device)
     print(f"test accuracy      {100 * accuracy(model, test, test.labels):.2f} % of {len(test)} pictures")
     if isinstance(model, PartClassifier):
         for name, value in interpretability(model, test, test.labels).items():
             print(f"{name.replace('_', ' '):18s} {value:.4g}")
+    return report_skips(skipped, options)
 
 
 def explain(options: argparse.Namespace) -> None:
@@ -164,21 +182,21 @@ def explain(options: argparse.Namespace) -> None:
     _print_paths(paths)
 
 
-def gallery(options: argparse.Namespace) -> None:
+def gallery(options: argparse.Namespace) -> int:
     """Write the figure of the pictures in which the parts of a class, or the most used ones, respond most."""
     model, card = _load_parts(options)
-    data, (features, _) = _open(card, options)
+    data, (features, _), skipped = data_of_model(card, options)
     participation = class_participation(model, features, features.labels).participation
     label = None if options.class_ is None else _class_id(options.class_, card.class_names)
     importance = participation.abs().amax(dim=0) if label is None else participation[label]
     parts = importance.topk(min(options.parts, len(importance))).indices.cpu()
-    best = top_images(model, features, options.pictures)
-    image_size = size_of(data.train[0][0])
-    boxes = model.boxes(features.shape[-2:], image_size)[best.regions[parts].cpu()]
+    best = top_images(model, features, min(options.pictures, len(features)))
+    boxes = model.boxes(features.shape[-2:], picture_size(data.train))[best.regions[parts].cpu()]
     images = [[data.train[int(index)][0] for index in row] for row in best.images[parts]]
     names = [_part_name(model, card, int(part)) for part in parts]
     figure = part_gallery(images, boxes, best.responses[parts].cpu(), names, f"best pictures in {data.name}")
     _print_paths(save_figure(figure, options.output))
+    return report_skips(skipped, options)
 
 
 def info(options: argparse.Namespace) -> None:
@@ -193,20 +211,6 @@ def _load_parts(options: argparse.Namespace) -> tuple[PartClassifier, ModelCard]
     if not isinstance(model, PartClassifier):
         raise ValueError(f"model: {options.model} holds the global baseline, which has no parts")
     return model.to(options.device), card
-
-
-def _open(
-    card: ModelCard, options: argparse.Namespace
-) -> tuple[PictureData, tuple[FeatureCache, FeatureCache]]:
-    """The data set of a model, its classes the same, and its features, extracted again where the cache lacks them."""
-    data = card.data.open(options.cache)
-    for now, then in zip_longest(data.train.class_names, card.class_names):
-        if now != then:
-            raise ValueError(f"data: {card.data.where} has the class {now!r} where the model has {then!r}")
-    backbone: Classifier = card.backbone.open(options.cache).to(options.device)
-    return data, open_features(
-        backbone, card.backbone, data, options.cache, dtype=card.feature_dtype, progress=True
-    )
 
 
 def _class_id(text: str, names: tuple[str, ...], predicted: int | None = None) -> int:

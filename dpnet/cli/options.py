@@ -83,6 +83,7 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
         help="folder for models and results.csv; default: %(default)s",
     )
     add_memory_options(parser)
+    _add_skips(parser)
     _add_common(parser)
 
 
@@ -93,6 +94,9 @@ def _add_reading(name: str, command: argparse.ArgumentParser) -> None:
         "--backbone", "--network", help="the package.module:function of yours that the model was trained on"
     )
     _add_common(command)
+    if name != "explain":
+        command.add_argument("--data", help="where the pictures are now; default: where they were")
+        _add_skips(command)
     if name != "evaluate":
         command.add_argument("-o", "--output", type=Path, required=True, help="figure, without suffix")
     if name == "explain":
@@ -184,6 +188,10 @@ def _add_training_options(group: argparse._ArgumentGroup) -> None:
         "Parts; centring, learning rate and weight decay of Global; all else is as given",
     )
     add("--no-baseline", action="store_true", help="train Parts only")
+
+
+def _add_skips(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--allow-skips", action="store_true", help="exit 0 although images could not be read")
 
 
 def _add_common(parser: argparse.ArgumentParser) -> None:

@@ -13,6 +13,12 @@ from opticam.data.files import whole_file
 FORMAT = 2
 
 
+def one_line(error: Exception) -> str:
+    """What an error says in its first line that says something: PyTorch's announce a list with a colon."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    return next((line for line in lines if line and not line.endswith(":")), type(error).__name__)
+
+
 def save_checkpoint(
     path: Path,
     model: nn.Module,
@@ -42,7 +48,7 @@ def load_checkpoint(
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        raise ValueError(f"checkpoint {path} cannot be read: {str(error).splitlines()[0]}") from None
+        raise ValueError(f"checkpoint {path} cannot be read: {one_line(error)}") from None
     if state.get("format") != FORMAT:
         raise ValueError(
             f"checkpoint {path} has format {state.get('format')}; expected {FORMAT}: give another folder or remove it"
@@ -54,9 +60,7 @@ def load_checkpoint(
     try:
         model.load_state_dict(state["model"])
     except RuntimeError as error:
-        raise ValueError(
-            f"checkpoint {path} is of another model: {str(error).splitlines()[-1].strip()}"
-        ) from None
+        raise ValueError(f"checkpoint {path} is of another model: {one_line(error)}") from None
     optimiser.load_state_dict(state["optimiser"])
     history: list[dict[str, float]] = state["history"]
     return history

@@ -63,7 +63,7 @@ def train(
     DistributedDataParallel. ``origin`` says what else the run depends on, name by name in plain values, for the
     checkpoint to keep: recipe and features, which `train_runs` gives, are compared by it alone.
     Raises ValueError for labels that do not match, and, naming what differs, for a checkpoint of a run with other
-    settings, labels, model arguments or ``origin``.
+    settings, labels, model arguments or ``origin``, as `check_constraints` does otherwise.
     """
     _check(model, features, labels, settings)
     if settings.dtype == torch.float64:
@@ -155,6 +155,14 @@ def _diagnose(
     return problems
 
 
+def check_constraints(settings: TrainingSettings, num_classes: int) -> None:
+    """Raise ValueError for a constraint that has no meaning for so many classes, or for the processes that train."""
+    if settings.constraints.balance and world_size() > 1:
+        raise ValueError("balance reads the whole batch; it is not available with several processes")
+    if settings.constraints.class_specificity and num_classes < 2:
+        raise ValueError("class_specificity is about parts of other classes; there is one class")
+
+
 def _check(model: Model, features: Features, labels: Tensor, settings: TrainingSettings) -> None:
     if len(features) != len(labels) or not len(labels):
         raise ValueError(
@@ -164,8 +172,7 @@ def _check(model: Model, features: Features, labels: Tensor, settings: TrainingS
         raise ValueError(f"labels have dtype {labels.dtype}; expected torch.int64")
     if labels.min() < 0 or labels.max() >= model.num_classes:
         raise ValueError(f"labels reach {labels.max().item()}; the model has {model.num_classes} classes")
-    if settings.constraints.balance and world_size() > 1:
-        raise ValueError("balance reads the whole batch; it is not available with several processes")
+    check_constraints(settings, model.num_classes)
 
 
 def _distributed(model: nn.Module) -> nn.Module:

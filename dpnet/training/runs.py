@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,10 +13,11 @@ from torch import Tensor, nn
 
 from dpnet.data.features import FeatureCache
 from dpnet.data.leakage import labels_hash
+from dpnet.data.manifest import Manifest
 from dpnet.model.evaluation import accuracy, interpretability, mean_bag
 from dpnet.model.part_layer import PartClassifier
 from dpnet.model.recipes import GlobalRecipe, PartRecipe
-from dpnet.training.loop import TrainingRecord, train
+from dpnet.training.loop import TrainingRecord, check_constraints, train
 from dpnet.training.processes import rank
 from dpnet.training.saving import CARD_NAME, ModelCard, read_card, save_model
 from dpnet.training.settings import TrainingSettings
@@ -47,11 +49,42 @@ def check_seeds(seeds: Sequence[int]) -> None:
         TrainingSettings(seed=seed)  # which says what is out of range
 
 
-def check_regions(runs: Sequence[Run], map_size: Sequence[int]) -> None:
-    """Raise ValueError where the windows of a run do not fit feature maps of this many cells (h, w)."""
+def check_runs(runs: Sequence[Run], map_size: Sequence[int], num_classes: int) -> None:
+    """Raise ValueError where the windows of a run do not fit feature maps of this many cells (h, w), or its constraints
+    so many classes."""
     for run in runs:
+        check_constraints(run.settings, num_classes)
         if isinstance(run.recipe, PartRecipe):
             run.recipe.scheme.window_sizes(*map_size)
+
+
+def data_facts(manifests: tuple[Manifest, Manifest], labels: tuple[Tensor, Tensor]) -> dict[str, Any]:
+    """What a card says of the features and labels of the training and the test split, by name."""
+    return manifests[0].facts() | {
+        "labels": labels_hash(labels[0]),
+        "test_dataset_hash": manifests[1].dataset_hash,
+        "test_labels": labels_hash(labels[1]),
+    }
+
+
+def check_folder(folder: Path, runs: Sequence[Run], data: dict[str, Any]) -> None:
+    """Raise ValueError, naming what differs, where a model in ``folder`` is of other data than `data_facts` says, or of
+    another recipe than the run of its name."""
+    recipes = {run.name: _recipe(run) for run in runs}
+    for home, card in _models(folder):
+        found = card.settings | {"seed": None}
+        expected = recipes.get(card.results["method"], found) | data
+        different = [name for name in {**expected, **found} if expected.get(name) != found.get(name)]
+        if different:
+            raise ValueError(
+                f"output: {home} is of a run with another {', '.join(different)}: give another folder or remove it"
+            )
+
+
+def _recipe(run: Run) -> dict[str, Any]:
+    """What a card says of a run beside its seed and data."""
+    plain: dict[str, Any] = json.loads(json.dumps(run.settings.as_dict() | asdict(run.recipe)))
+    return plain | {"seed": None}
 
 
 def train_runs(
@@ -70,19 +103,16 @@ def train_runs(
 
     Returns one row per run and seed: train and test accuracy in percent, seconds, and the figures of
     `dpnet.model.evaluation.interpretability` on the test pictures for part models, whose grid becomes ``grid`` of
-    `dpnet.data.geometry.cell_grid`. Rows of models that stand in ``folder`` are among them, of the same data and
-    recipe. An interrupted call goes on from its checkpoints. In a distributed group every process trains, rank 0
-    writes, and the others return their own rows. Raises ValueError where a checkpoint is of another recipe, settings,
-    features or labels, seeds are repeated or out of range, or windows do not fit the maps.
+    `dpnet.data.geometry.cell_grid`. Rows of models that stand in ``folder`` are among them. An interrupted call goes on
+    from its checkpoints. In a distributed group every process trains, rank 0 writes, and the others return their own
+    rows. Raises ValueError where a model in ``folder`` or a checkpoint is of another recipe, settings, features or
+    labels, seeds are repeated or out of range, or a run does not fit the maps or classes.
     """
     check_seeds(seeds)
-    check_regions(runs, train_features.shape[-2:])
+    check_runs(runs, train_features.shape[-2:], len(card.class_names))
     rows, folder, labels = [], Path(folder), train_features.labels
-    data = train_features.manifest.facts() | {
-        "labels": labels_hash(labels),
-        "test_dataset_hash": test_features.manifest.dataset_hash,
-        "test_labels": labels_hash(test_features.labels),
-    }
+    data = data_facts((train_features.manifest, test_features.manifest), (labels, test_features.labels))
+    check_folder(folder, runs, data)
     for run in runs:
         for seed in seeds:
             home = folder / _home(run.name, seed)
@@ -109,7 +139,8 @@ def train_runs(
 
     if rank() > 0:
         return pd.DataFrame(rows)
-    table = pd.DataFrame(_kept_rows(folder, data))
+    rows = sorted((card.results for _, card in _models(folder)), key=lambda row: (row["method"], row["seed"]))
+    table = pd.DataFrame(rows)
     write_text(folder / "results.csv", table.to_csv(index=False))
     return table
 
@@ -118,20 +149,13 @@ def _home(method: object, seed: object) -> str:
     return f"{method}-seed{seed}"
 
 
-def _kept_rows(folder: Path, data: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Results of the models in a folder, by method and seed: on these data, and of each method those of the recipe
-    that was trained last."""
-    cards = sorted(folder.glob(f"{_home('*', '*')}/{CARD_NAME}"), key=lambda path: path.stat().st_mtime_ns)
-    models = [(path.parent.name, read_card(path.parent)) for path in cards]
-    kept = [
-        (card.results, card.settings | {"seed": None})
-        for name, card in models
-        if name == _home(card.results.get("method"), card.results.get("seed"))  # no copy of another one
-        and all(card.settings.get(fact) == value for fact, value in data.items())
+def _models(folder: Path) -> list[tuple[Path, ModelCard]]:
+    """The models that stand in a folder under their own names, which no copy of one does."""
+    homes = sorted(path.parent for path in folder.glob(f"{_home('*', '*')}/{CARD_NAME}"))
+    models = [(home, read_card(home)) for home in homes]
+    return [
+        (home, c) for home, c in models if home.name == _home(c.results.get("method"), c.results.get("seed"))
     ]
-    last = {results["method"]: recipe for results, recipe in kept}
-    rows = [results for results, recipe in kept if recipe == last[results["method"]]]
-    return sorted(rows, key=lambda row: (row["method"], row["seed"]))
 
 
 def measure(model: nn.Module, record: TrainingRecord, test: FeatureCache) -> dict[str, float]:

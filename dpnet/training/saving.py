@@ -16,6 +16,7 @@ from safetensors import SafetensorError
 from dpnet.data.sources import BackboneSource, DataSource
 from dpnet.model.part_layer import GlobalClassifier, Model, PartClassifier, model_arguments
 from dpnet.model.regions import RegionScheme
+from dpnet.training.checkpoint import one_line
 from opticam.data.files import save_tensors, write_text
 from opticam.networks import is_users_function
 
@@ -91,8 +92,8 @@ def _readable(folder: Path) -> Iterator[None]:
     """What goes wrong inside is a file of the folder that cannot be read."""
     try:
         yield
-    except (KeyError, TypeError, RuntimeError, json.JSONDecodeError, SafetensorError) as error:
-        raise ValueError(f"model: {folder} cannot be read: {str(error).splitlines()[0]}") from None
+    except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
+        raise ValueError(f"model: {folder} cannot be read: {one_line(error)}") from None
 
 
 def _content(folder: Path) -> dict[str, Any]:
@@ -101,7 +102,7 @@ def _content(folder: Path) -> dict[str, Any]:
         if not (folder / name).is_file():
             raise FileNotFoundError(f"model: there is no {folder / name}; `python -m dpnet train` writes it")
     with _readable(folder):
-        content: dict[str, Any] = json.loads((folder / CARD_NAME).read_text())
+        content: dict[str, Any] = json.loads((folder / CARD_NAME).read_text(encoding="utf-8"))
     return content
 
 

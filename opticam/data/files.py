@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 import torch
@@ -68,6 +69,15 @@ def _lives(process: int) -> bool:
     except PermissionError:  # another user's
         pass
     return True
+
+
+def check_writable(folder: Path) -> None:
+    """Make a folder, and see that files can be written into it; an ``OSError`` that names it where they cannot."""
+    if folder.exists() and not folder.is_dir():
+        raise NotADirectoryError(f"{folder} is no folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    with TemporaryFile(dir=folder):
+        pass
 
 
 def write_text(path: Path, text: str) -> None:

@@ -123,12 +123,151 @@ def test_the_table_has_the_models_of_earlier_calls_with_the_same_recipe_and_data
         assert f"{method:8} test {mean:.2f} +- {spread:.2f} %, 2 seeds" in out
     table, _ = train("--seeds", 0, "--no-baseline")
     pd.testing.assert_frame_equal(table, expected, check_exact=True)
-    table, out = train("--seeds", 2, "--initialisation", "random")  # Global's recipe is what it was
-    assert table[["method", "seed"]].values.tolist() == [["global", n] for n in (0, 1, 2)] + [["parts", 2]]
-    assert "3 seeds" in out and "1 seeds" in out
-    (root / "data/test/dark/1.png").unlink()
-    table, _ = train("--seeds", 1)
-    assert table[["method", "seed"]].values.tolist() == [["global", 1], ["parts", 1]]
+
+
+def test_a_folder_is_of_one_recipe_and_data_set(world, tmp_path, capsys):
+    """With other seeds, and without the baseline, too: what is there is neither dropped nor mixed with other rows."""
+    data, output = tmp_path / "data", tmp_path / "runs"
+    shutil.copytree(world / "data", data)
+    words = ("--output", output, "--data", data, "--seeds", 0)
+    assert main(train_arguments(world, *words)) == 0
+    before = {path: path.read_bytes() for path in output.rglob("*") if path.is_file()}
+
+    def refused(*more, cache="cache"):
+        capsys.readouterr()
+        assert main(train_arguments(world, *words, "--cache", tmp_path / cache, *more)) == 2
+        assert {path: path.read_bytes() for path in output.rglob("*") if path.is_file()} == before
+        return capsys.readouterr().err
+
+    for more, name in (
+        (("--initialisation", "random"), "parts-seed0 is of a run with another initialisation:"),
+        (("--lr-parts", 0.5), "parts-seed0 is of a run with another learning_rate_parts:"),
+        (("--epochs", 2, "--no-baseline"), "parts-seed0 is of a run with another epochs:"),
+        (("--size", 80, "--no-baseline"), "global-seed0 is of a run with another image_size:"),
+    ):
+        assert name in refused("--seeds", 5, *more, cache="none")
+    assert "another image_size" in refused("--size", 80, "--select", 2, cache="none")
+    (data / "test/dark/1.png").unlink()
+    assert "another test_dataset_hash, test_labels: give another folder" in refused(
+        "--seeds", 5, cache="none"
+    )
+    assert not list((tmp_path / "none").glob("*/*"))  # before any work
+
+
+def cached(root):
+    """The feature files of a cache, each with the time when it was written."""
+    return {path: path.stat().st_mtime_ns for path in root.glob("cache/*/*.safetensors")}
+
+
+def test_a_data_folder_may_be_renamed_and_moved(world, tmp_path, capsys):
+    data, output, moved = tmp_path / "birds", tmp_path / "runs", tmp_path / "far/my birds"
+    shutil.copytree(world / "data", data)
+    place = ("--cache", tmp_path / "cache", "--output", output, "--seeds", 0)
+    assert main(train_arguments(world, *place, "--data", data)) == 0
+    table, features = results(output), cached(tmp_path)
+    shutil.move(data, moved)
+    model = ("--model", output / "parts-seed0", "--cache", tmp_path / "cache")
+
+    def on_moved(command, *more):
+        capsys.readouterr()
+        return main([str(word) for word in (command, *model, *more)]), "".join(capsys.readouterr())
+
+    assert on_moved("evaluate")[0] == 2
+    status, out = on_moved("evaluate", "--data", moved)
+    assert (
+        status == 0 and f"{load_model(output / 'parts-seed0')[1].results['test_accuracy']:.2f} % of 4" in out
+    )
+    assert on_moved("gallery", "--data", moved, "-o", tmp_path / "gallery")[0] == 0
+    assert main(train_arguments(world, *place, "--data", moved)) == 0
+    pd.testing.assert_frame_equal(results(output), table, check_exact=True)
+    assert cached(tmp_path) == features and len(features) == 2
+    for split, word in (("test", "test"), ("train", "training")):
+        picture = moved / split / "dark/1.png"
+        content = picture.read_bytes()
+        Image.new("RGB", (9, 9)).save(picture)
+        status, out = on_moved("evaluate", "--data", moved)
+        assert status == 2 and f"has other {word} pictures than those of the model" in out
+        picture.write_bytes(content)
+
+
+def test_pictures_that_cannot_be_read_are_left_out_counted_and_end_in_a_status(world, tmp_path, capsys):
+    """Everything is as where the files are not there."""
+    bad = ("train/dark/0.png", "train/light/2.png", "test/light/1.png")
+
+    def train(name, *more):
+        data = tmp_path / name
+        shutil.copytree(world / "data", data)
+        for file in bad:
+            content = (data / file).read_bytes()
+            (data / file).unlink()
+            if name == "damaged":
+                (data / file).write_bytes(content[: len(content) // 2])
+        places = (
+            "--data",
+            data,
+            "--output",
+            tmp_path / f"{name} runs",
+            "--cache",
+            tmp_path / f"{name} cache",
+        )
+        words = train_arguments(world, *places, "--seeds", 0)
+        assert main(words) == (1 if name == "damaged" else 0)
+        err = capsys.readouterr().err
+        assert main([*words, "--allow-skips"]) == 0
+        assert ("3 images were skipped" in capsys.readouterr().err) == (name == "damaged")
+        return err, results(tmp_path / f"{name} runs")
+
+    (err, table), (clean, expected) = train("damaged"), train("missing")
+    assert f"3 images were skipped, for example {tmp_path}/damaged/{bad[0]} is not a readable" in err
+    assert "skipped" not in clean
+    pd.testing.assert_frame_equal(table, expected, check_exact=True)
+    models = [load_model(tmp_path / f"{name} runs/parts-seed0")[0] for name in ("damaged", "missing")]
+    assert torch.equal(models[0].parts, models[1].parts)
+    model = ("--model", tmp_path / "damaged runs/parts-seed0", "--cache", tmp_path / "damaged cache")
+    for command in (["evaluate"], ["gallery", "-o", tmp_path / "gallery"]):
+        words = [str(word) for word in (*command, *model)]
+        assert [main(words), main([*words, "--allow-skips"])] == [1, 0]
+        assert "3 images were skipped" in capsys.readouterr().err
+
+
+def one_class(root):
+    for split in ("train", "test"):
+        shutil.rmtree(root / "data" / split / "light")
+
+
+@pytest.mark.parametrize(
+    "words, processes, message",
+    [
+        (["--select", 5], 1, "folds is 5; class 0 has only 4 training images"),
+        (["--select", 2], 2, "select: choose in one process"),
+        (["--constraints", "balance"], 2, "balance reads the whole batch"),
+        (["--constraints", "class-specific"], 1, "there is one class"),
+        (["--output", "weights.pth"], 1, "weights.pth is no folder"),
+        (["--output", "weights.pth/runs"], 1, "weights.pth/runs"),
+    ],
+)
+def test_what_cannot_end_well_is_refused_before_features_are_extracted(
+    world, tmp_path, capsys, monkeypatch, words, processes, message
+):
+    shutil.copytree(world / "data", tmp_path / "data")
+    if "class-specific" in words:
+        one_class(tmp_path)
+    for module in ("dpnet.cli.commands", "dpnet.training.loop"):
+        monkeypatch.setattr(f"{module}.world_size", lambda: processes)
+    monkeypatch.chdir(world)
+    places = ("--data", tmp_path / "data", "--cache", tmp_path / "cache", "--output", tmp_path / "runs")
+    assert main(train_arguments(world, *places, *words)) == 2
+    assert message in capsys.readouterr().err
+    assert not cached(tmp_path) and not list((tmp_path / "runs").glob("*"))
+
+
+def test_a_card_that_does_not_fit_its_weights_says_what_does_not_fit(world, tmp_path, capsys):
+    name = edited(world, "misfit", lambda content: content["model"].update(parts_per_class=5))
+    assert main(on_model(world, "evaluate", model=name)) == 2
+    assert "misfit cannot be read: size mismatch for " in capsys.readouterr().err
+    (world / "runs" / name / "model.json").write_bytes(b"\xff\xfe")
+    assert main(on_model(world, "evaluate", model=name)) == 2
+    assert "misfit cannot be read: 'utf-8' codec" in capsys.readouterr().err
 
 
 def test_a_rate_that_the_baseline_does_not_read_leaves_its_checkpoints_alone(world, capsys):
@@ -320,8 +459,9 @@ def test_a_users_function_is_trained_on_and_read_only_where_the_user_names_it(wo
 
 def test_gallery_writes_a_figure(world, capsys):
     stem = world / "figures" / "gallery"
-    assert main(on_model(world, "gallery", "--parts", 2, "--pictures", 3, "-o", stem)) == 0
-    assert capsys.readouterr().out.count("written") == 2 and stem.with_suffix(".pdf").exists()
+    for parts, pictures in ((2, 3), (99, 99)):  # or as many as there are
+        assert main(on_model(world, "gallery", "--parts", parts, "--pictures", pictures, "-o", stem)) == 0
+        assert capsys.readouterr().out.count("written") == 2 and stem.with_suffix(".pdf").exists()
 
 
 @pytest.mark.parametrize(
@@ -384,7 +524,6 @@ def test_gallery_writes_a_figure(world, capsys):
             "'grey' is no class of this model",
         ),
         (lambda w: on_model(w, "gallery", "-o", w / "f", model="global-seed0"), "which has no parts"),
-        (lambda w: on_model(w, "gallery", "--pictures", 99, "-o", w / "f"), "k is 99"),
     ],
 )
 def test_user_errors_are_one_line_and_a_status(world, capsys, arguments, message):

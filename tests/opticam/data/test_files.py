@@ -8,7 +8,14 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from opticam.data.files import load_notes, load_tensors, save_tensors, whole_file, write_text
+from opticam.data.files import (
+    check_writable,
+    load_notes,
+    load_tensors,
+    save_tensors,
+    whole_file,
+    write_text,
+)
 
 
 def test_round_trip_keeps_values_types_and_notes(tmp_path):
@@ -139,3 +146,13 @@ def test_a_folder_removed_while_writing_is_no_missing_input(tmp_path, write):
         shutil.rmtree(path.parent)
         write(temporary)
     assert not isinstance(caught.value, FileNotFoundError)
+
+
+def test_a_folder_is_made_and_tried_and_nothing_is_left_in_it(tmp_path):
+    check_writable(tmp_path / "new/folder")
+    check_writable(tmp_path / "new/folder")
+    assert not list((tmp_path / "new/folder").iterdir())
+    (tmp_path / "file").write_text("")
+    for path in (tmp_path / "file", tmp_path / "file/below"):
+        with pytest.raises(NotADirectoryError, match="file"):
+            check_writable(path)
