@@ -122,7 +122,7 @@ def test_a_report_is_made_of_each_file_that_it_reads(open_given, tmp_path, name)
 def test_a_report_is_made_of_the_runs_and_their_times(open_given):
     store = open_given().workspace.store
     digests = [report_digest(open_given(), "")]
-    run = store.start_run(commit="c", versions={}, device="d", seed=0, arguments={})
+    run = store.start_run(commit="c", versions={}, device="d", seed=0, arguments={"profile": "test"})
     digests.append(report_digest(open_given(), ""))
     store.end_run(run)
     digests.append(report_digest(open_given(), ""))
