@@ -20,9 +20,11 @@ def other_pictures(workspace: Workspace, measured: int, printed: float = PICTURE
     """
     reasons = []
     if not math.isnan(printed) and measured != printed:
-        paper = f"{int(printed):,}"
-        few = measured < printed
-        reasons.append(f"{measured:,} of {paper} pictures" if few else f"{measured:,} pictures for {paper}")
-    if workspace.real.transform != TRANSFORMS[0]:
-        reasons.append(f"made ready by {workspace.real.transform}, not by {TRANSFORMS[0]}")
+        if measured < printed:
+            reasons.append(f"{measured:,} of {int(printed):,} pictures")
+        else:
+            reasons.append(f"{measured:,} pictures for {int(printed):,}")
+    transform, usual = workspace.real.transform, TRANSFORMS[0]
+    if transform != usual:
+        reasons.append(f"made ready by {transform}, not by {usual}")
     return ", ".join(reasons)
