@@ -15,7 +15,7 @@ from opticam.acceleration.prepared_network import LEVELS, PreparedNetwork, finge
 from opticam.hooks import only_output, recording, replacing
 from opticam.layers import find_layer, layer_name
 from opticam.networks import IMAGENET_MEAN, IMAGENET_STD, as_statistics, build_network, pixel_statistics
-from opticam.outputs import as_maps, check_network, gradient_of, in_eval_mode, lock_of, logits_of, uncompiled
+from opticam.outputs import as_maps, check_network, frozen, gradient_of, lock_of, logits_of, uncompiled
 from opticam.probability import Probability, probability_of
 from opticam.vit.tokens import laid_out
 
@@ -33,11 +33,12 @@ class Classifier(nn.Module):
     reshape: function from the target layer's output to [B,K,h,w]; None handles maps and token sequences.
     pixel_range: what images may hold; None for any finite numbers, where pixels come normalised already.
     optimize: what runs in place of the network. "exact": the network itself. "fast", on a CPU: a copy with batch norms
-        folded into convolutions and channels_last memory; no logit moves by more than 1e-4 of the largest.
-        "half": that copy under autocast to bfloat16. The copy is made at first use, compared with the network on
-        those images, and made again when the network's modules, parameters, buffers or hooks change (after other
-        changes make a new Classifier); where it disagrees, or the network has hooks, the network itself runs.
-        `in_effect` tells which, and why.
+        folded into convolutions where its code can be traced, and channels_last memory. "half": that copy under
+        autocast to bfloat16. The copy is made at first use and compared with the network on the first two of those
+        images, where "fast" may move no logit by more than 1e-4 of the largest; other images are not compared. It
+        is made again when the network's modules, parameters, buffers or hooks change (after other changes, such as
+        weights that change places within a row through `.data`, make a new Classifier); where it disagrees, or the
+        network has hooks, the network itself runs. `in_effect` tells which, and why.
     probability: "softmax", "sigmoid" for networks whose classes do not exclude each other, or a function from logits
         [B,C] to probabilities [B,C]; what the metrics, LIME and Opti-CAM's selectors of probabilities read.
     call: which run of the target layer is meant where it runs several times in one pass: 0 for the first, -1 for the
@@ -179,6 +180,7 @@ class Classifier(nn.Module):
             logits = self(images)
         return [self._as_map(only_output(record, self.call), images) for record in records], logits
 
+    @torch.inference_mode(False)
     @torch.enable_grad()
     def gradients(
         self, images: torch.Tensor, score: Callable[[torch.Tensor], torch.Tensor]
@@ -227,21 +229,15 @@ class Classifier(nn.Module):
 
     @contextmanager
     def _freezing(self) -> Iterator[None]:
-        parameters = list(self.network.parameters())
-        learned = [parameter for parameter in parameters if parameter.requires_grad]
-        shapes = [parameter.shape for parameter in parameters]
+        shapes = [parameter.shape for parameter in self.network.parameters()]
         if shapes != self._shapes:  # as after a new last layer
             self._shapes, self.num_classes = shapes, None
         self._frozen = True
         try:
-            for parameter in learned:
-                parameter.requires_grad_(False)
-            with in_eval_mode(self.network):
+            with frozen(self.network):
                 yield
         finally:
             self._frozen, self._running = False, None
-            for parameter in learned:
-                parameter.requires_grad_(True)
 
     @contextmanager
     def running(
@@ -249,8 +245,8 @@ class Classifier(nn.Module):
     ) -> Iterator[PreparedNetwork]:
         """What runs in place of the network, frozen; made ready for `images` where it is not yet.
 
-        layers: further layers whose output is to be read. Until the outermost `running` or `frozen` ends,
-        the choice stays as it is.
+        layers: further layers whose output is to be read. Until the outermost `running` or `frozen` ends, the
+        choice stays as it is, unless a layer is to be read that it was not made for.
         """
         with self.frozen():
             read = self._read | {layer_name(self.network, layer) for layer in layers}
@@ -269,9 +265,16 @@ class Classifier(nn.Module):
         if self.optimize == "exact" or not len(images):
             return PreparedNetwork(self.network)
         if self._prepared is None or self._state != self._fingerprint() or read != self._read:
-            self._prepared = prepare(self.network, self.optimize, self._normalised(images[:2]), read)
+            probe = (
+                images[:2] if len(images) > 1 else images.repeat(2, 1, 1, 1)
+            )  # one alone can hide a layout
+            self._prepared = prepare(self.network, self.optimize, self._normalised(probe), read)
             self._state, self._read = self._fingerprint(), read
         return self._prepared
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the faster copy, which is made anew."""
+        return {**self.__dict__, "_prepared": None, "_running": None, "_frozen": False, "_state": ()}
 
     def _fingerprint(self) -> tuple[object, ...]:
         copied = self.in_effect.network is not self.network  # else what runs is as the network is

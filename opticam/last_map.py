@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from opticam.outputs import as_maps, in_eval_mode, is_grid, logits_of
+from opticam.outputs import as_maps, frozen, is_grid, logits_of
 from opticam.vit.tokens import laid_out
 
 COMMON_SIZES = ((224, 224), (28, 28), (32, 32), (64, 64), (96, 96), (299, 299))
@@ -39,7 +39,7 @@ def last_spatial_layer(network: nn.Module) -> nn.Module | None:
             with (
                 torch.inference_mode(False),
                 torch.enable_grad(),
-                in_eval_mode(network),
+                frozen(network),
                 _recording_runs(network) as runs,
             ):
                 logits = logits_of(network(_noise(network, channels, *size)))

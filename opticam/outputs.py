@@ -10,6 +10,7 @@ from weakref import WeakKeyDictionary
 
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
 _LOCKS: WeakKeyDictionary[nn.Module, threading.RLock] = WeakKeyDictionary()
@@ -54,21 +55,36 @@ def inner_network(network: nn.Module) -> nn.Module:
 
 
 @contextmanager
-def in_eval_mode(network: nn.Module) -> Iterator[None]:
-    """Eval mode inside, and no code of `module.compile()`; every module's own mode and code again outside."""
-    training = [module for module in network.modules() if module.training]
+def frozen(network: nn.Module) -> Iterator[None]:
+    """Eval mode, no parameter gradients and no code of `module.compile()` inside; outside all as it was.
+
+    Every module has its own mode again. A network in training goes through its own `eval` and `train`, which may do
+    more, such as forget what was kept in eval mode.
+    """
+    training = {module for module in network.modules() if module.training}
+    learned = [
+        p for p in network.parameters() if p.requires_grad and not is_lazy(p)
+    ]  # a lazy one has no sizes yet
     compiled = {module: code for module in network.modules() if (code := module._compiled_call_impl)}
-    for module in training:
-        module.training = False
-    for module in compiled:
-        module._compiled_call_impl = None
     try:
+        for parameter in learned:
+            parameter.requires_grad_(False)
+        if training:
+            network.eval()
+        for module in training:
+            module.training = False  # also where its own `eval` does something else
+        for module in compiled:
+            module._compiled_call_impl = None
         yield
     finally:
-        for module in training:
-            module.training = True
         for module, code in compiled.items():
             module._compiled_call_impl = code
+        if training:
+            network.train()
+            for module in network.modules():
+                module.training = module in training
+        for parameter in learned:
+            parameter.requires_grad_(True)
 
 
 def logits_of(output: Any) -> torch.Tensor:

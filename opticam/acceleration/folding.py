@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter, OrderedDict
-from collections.abc import Collection, Iterator
-from itertools import pairwise
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 import torch
@@ -14,6 +14,8 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 _CONVOLUTIONS = {("torch.nn.modules.conv", "Conv2d"), ("timm.layers.conv2d_same", "Conv2dSame")}
 _BATCH_NORMS = {("torch.nn.modules.batchnorm", "BatchNorm2d"), ("timm.layers.norm_act", "BatchNormAct2d")}
 """By module and name, so that timm need not be loaded: other subclasses may do more than their base."""
+_TRACING = threading.RLock()
+"""Held during a trace, which puts its own code into `nn.Module` itself."""
 
 
 def fold_batch_norms(network: nn.Module, keep: Collection[str] = ()) -> int:
@@ -35,19 +37,24 @@ def fold_batch_norms(network: nn.Module, keep: Collection[str] = ()) -> int:
 def convolution_batch_norm_pairs(network: nn.Module) -> list[tuple[str, str]]:
     """Names of (convolution, batch norm) where the first's output goes to the second and nowhere else.
 
-    Read off the traced graph; where control flow cannot be traced, off those of the network's parts.
+    Read off the traced graph. In a module whose own code cannot be traced, as where it branches on pixels, none are
+    found: it may run its parts in other ways than a trace or one picture shows.
     """
+    tracer = _Tracer()
     try:
-        graph = _Tracer().trace(network)
-    except Exception:  # tracing runs the network's own code on proxies, which can fail in any way
-        return [*_neighbours(network), *_pairs_of_parts(network)]
+        graph = tracer.trace(
+            nn.Sequential(network)
+        )  # which calls it as it is called in use, with images alone
+    except Exception:  # of outputs of a class of their own
+        return []
+    modules = {
+        f"0.{name}": module for name, module in network.named_modules() if module not in tracer.untraced
+    }
+    return [(first[2:], second[2:]) for first, second in _traced_pairs(graph, modules)]
+
+
+def _traced_pairs(graph: fx.Graph, modules: dict[str, nn.Module]) -> Iterator[tuple[str, str]]:
     calls = Counter(node.target for node in graph.nodes if node.op == "call_module")
-    return list(_traced_pairs(graph, dict(network.named_modules()), calls))
-
-
-def _traced_pairs(
-    graph: fx.Graph, modules: dict[str, nn.Module], calls: Counter[str]
-) -> Iterator[tuple[str, str]]:
     for node in graph.nodes:
         if node.op != "call_module" or not node.args or not isinstance(node.args[0], fx.Node):
             continue
@@ -55,23 +62,9 @@ def _traced_pairs(
         if before.op != "call_module" or len(before.users) != 1:
             continue
         first, second = str(before.target), str(node.target)
-        once = calls[second] == calls[first] == 1
+        once = calls[second] == calls[first] == 1 and {first, second} <= modules.keys()
         if once and _foldable(modules[first], modules[second]):
             yield first, second
-
-
-def _neighbours(network: nn.Module) -> Iterator[tuple[str, str]]:
-    """Those among the children of a Sequential."""
-    if type(network) is nn.Sequential:
-        for (first, convolution), (second, batch_norm) in pairwise(network.named_children()):
-            if _foldable(convolution, batch_norm):
-                yield first, second
-
-
-def _pairs_of_parts(network: nn.Module) -> Iterator[tuple[str, str]]:
-    for name, part in network.named_children():
-        for first, second in convolution_batch_norm_pairs(part):
-            yield f"{name}.{first}", f"{name}.{second}"
 
 
 def _foldable(convolution: nn.Module, batch_norm: nn.Module) -> bool:
@@ -95,9 +88,47 @@ def _remainder(batch_norm: nn.Module) -> nn.Module:
 
 
 class _Tracer(fx.Tracer):
-    """Looks into no convolution and no batch norm, whosever they are."""
+    """Looks into no convolution and no batch norm, whosever they are, nor into modules that cannot be traced.
+
+    untraced: those, and the modules below them. PyTorch's own tracer takes its DataParallel for a layer.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.untraced: set[nn.Module] = set()
+
+    def trace(self, root: Any, concrete_args: dict[str, Any] | None = None) -> fx.Graph:
+        """One at a time; the networks that other threads run meanwhile pass through it as they are."""
+        with _TRACING:
+            self._thread = threading.get_ident()
+            return super().trace(root, concrete_args)
 
     def is_leaf_module(self, module: nn.Module, module_qualified_name: str) -> bool:
-        return isinstance(module, nn.Conv2d | nn.BatchNorm2d) or super().is_leaf_module(
+        if isinstance(module, nn.Conv2d | nn.BatchNorm2d):
+            return True
+        return not isinstance(module, nn.DataParallel) and super().is_leaf_module(
             module, module_qualified_name
         )
+
+    def call_module(
+        self,
+        m: nn.Module,
+        forward: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> Any:
+        if threading.get_ident() != self._thread:
+            return forward(*args, **kwargs)
+        depth = len(self.module_stack)
+        try:
+            return super().call_module(m, forward, args, kwargs)
+        except Exception:  # its own code on proxies, which can fail in any way
+            self.untraced.update(m.modules())
+            while len(self.module_stack) > depth:
+                self.module_stack.popitem()
+            return self.create_proxy("call_module", self.path_of_module(m), args, kwargs)
+
+    def getattr(self, attr: str, attr_val: Any, parameter_proxy_cache: dict[str, Any]) -> Any:
+        if threading.get_ident() != self._thread:
+            return attr_val
+        return super().getattr(attr, attr_val, parameter_proxy_cache)

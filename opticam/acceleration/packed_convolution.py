@@ -46,9 +46,13 @@ def _reaches(convolution: nn.Conv2d) -> list[int]:
     return [d * (k - 1) for d, k in zip(convolution.dilation, convolution.kernel_size, strict=True)]
 
 
-class _Shapes(NamedTuple):
+class _Packed(NamedTuple):
+    """Weights for one shape of input, each packed where it is first asked for."""
+
     input: Sizes
     output: Sizes
+    weight: torch.Tensor | None = None
+    transposed: torch.Tensor | None = None
 
 
 class PackedConvolution(FrozenConvolution):
@@ -58,66 +62,71 @@ class PackedConvolution(FrozenConvolution):
     so that the last bits depend on the images alone, not on those before.
     """
 
-    _shapes: _Shapes | None
-    _weight: torch.Tensor | None
-    _transposed: torch.Tensor | None
+    # Replaced as a whole: backward passes of several threads read and write it at once.
+    _packed: _Packed | None
 
     def unpacked(self) -> dict[str, None]:
         """No shape yet, no weights; those for the gradient are made where one is asked for."""
-        return {"_shapes": None, "_weight": None, "_transposed": None}
+        return {"_packed": None}
 
-    def _pack_for(self, shape: Sizes) -> _Shapes:
-        if self._shapes is None or self._shapes.input != shape:
-            self.__dict__.update(self.unpacked())
+    def _packed_for(self, shape: Sizes) -> _Packed:
+        packed = self._packed
+        if packed is None or packed.input != shape:
             padded = [side + 2 * p for side, p in zip(shape[2:], self.padding, strict=True)]
             last = [side - reach for side, reach in zip(padded, _reaches(self), strict=True)]
             sides = [(side - 1) // s + 1 for side, s in zip(last, self.stride, strict=True)]
-            self._shapes = _Shapes(shape, (shape[0], self.out_channels, *sides))
-        return self._shapes
+            self._packed = packed = _Packed(shape, (shape[0], self.out_channels, *sides))
+        return packed
 
     def convolve(self, images: torch.Tensor, with_bias: bool) -> torch.Tensor:
         """The convolution itself, without a graph."""
-        shapes, options = self._pack_for(tuple(images.shape)), (self.padding, self.stride, self.dilation)
-        if self._weight is None:
+        packed, options = self._packed_for(tuple(images.shape)), (self.padding, self.stride, self.dilation)
+        weight = packed.weight
+        if weight is None:
             pack = torch.ops.mkldnn._reorder_convolution_weight
-            self._weight = pack(self.weight.detach(), *options, 1, list(shapes.input))
+            weight = pack(self.weight.detach(), *options, 1, list(packed.input))
+            self._packed = packed._replace(weight=weight)
         bias = self.bias.detach() if with_bias and self.bias is not None else None
         output: torch.Tensor = torch.ops.mkldnn._convolution_pointwise(
-            images, self._weight, bias, *options, 1, "none", [], ""
+            images, weight, bias, *options, 1, "none", [], ""
         )
         return output
 
     def transpose(self, gradient: torch.Tensor, shape: Sizes) -> torch.Tensor:
         """The gradient of an input of this shape from that of the output."""
-        shapes = self._pack_for(shape)
+        packed = self._packed_for(shape)
         if self.stride == (1, 1):
-            return self._transpose_dense(gradient, shapes)
+            return self._transpose_dense(gradient, packed)
         covered = [
             (side - 1) * s - 2 * p + reach + 1
             for side, s, p, reach in zip(
-                shapes.output[2:], self.stride, self.padding, _reaches(self), strict=True
+                packed.output[2:], self.stride, self.padding, _reaches(self), strict=True
             )
         ]
         beyond = [side - reached for side, reached in zip(shape[2:], covered, strict=True)]
         options = self.padding, beyond, self.stride, self.dilation, 1
-        if self._transposed is None:
+        weight = packed.transposed
+        if weight is None:
             pack = torch.ops.mkldnn._reorder_convolution_transpose_weight
-            self._transposed = pack(self.weight.detach(), *options, list(shapes.output))
+            weight = pack(self.weight.detach(), *options, list(packed.output))
+            self._packed = packed._replace(transposed=weight)
         kernel = torch.ops.mkldnn._convolution_transpose_pointwise
-        transposed: torch.Tensor = kernel(gradient, self._transposed, None, *options, "none", [], "")
+        transposed: torch.Tensor = kernel(gradient, weight, None, *options, "none", [], "")
         return transposed
 
-    def _transpose_dense(self, gradient: torch.Tensor, shapes: _Shapes) -> torch.Tensor:
+    def _transpose_dense(self, gradient: torch.Tensor, packed: _Packed) -> torch.Tensor:
         """At stride 1 the transposed convolution is one with the turned kernel, which is faster."""
         turned_padding = [reach - p for reach, p in zip(_reaches(self), self.padding, strict=True)]
         options = turned_padding, self.stride, self.dilation
-        if self._transposed is None:
+        weight = packed.transposed
+        if weight is None:
             turned = (
                 self.weight.detach().transpose(0, 1).flip(2, 3).contiguous(memory_format=torch.channels_last)
             )
             pack = torch.ops.mkldnn._reorder_convolution_weight
-            self._transposed = pack(turned, *options, 1, list(shapes.output))
+            weight = pack(turned, *options, 1, list(packed.output))
+            self._packed = packed._replace(transposed=weight)
         transposed: torch.Tensor = torch.ops.mkldnn._convolution_pointwise(
-            gradient, self._transposed, None, *options, 1, "none", [], ""
+            gradient, weight, None, *options, 1, "none", [], ""
         )
         return transposed

@@ -97,19 +97,25 @@ def has_hooks(network: nn.Module) -> bool:
 def fingerprint(network: nn.Module, values: bool) -> tuple[object, ...]:
     """Changes when a module, parameter or buffer is replaced, a tensor moved or written to, or a hook comes or goes.
 
-    Other attributes are not read. values: add up every tensor, since writing through `.data` leaves its version
-    counter as it is. Sums are compared within one process, and read from the device together.
+    Other attributes are not read. values: add up every row of every tensor, since writing through `.data` leaves its
+    version counter as it is; of what changes places within a row, only the rounding tells. Sums are compared within
+    one process, and read from the device together.
     """
     tensors = [tensor for tensor in chain(network.parameters(), network.buffers()) if tensor.numel()]
     places = tuple((tensor.data_ptr(), 0 if tensor.is_inference() else tensor._version) for tensor in tensors)
-    sums = [_sum(tensor.detach()) for tensor in tensors if values and tensor.is_floating_point()]
+    sums = [_row_sums(tensor.detach()) for tensor in tensors if values and tensor.is_floating_point()]
     # The modules themselves, not their ids, which a later module may get.
-    return has_hooks(network), tuple(network.modules()), places, torch.stack(sums).tolist() if sums else []
+    return has_hooks(network), tuple(network.modules()), places, _bytes(sums)
 
 
-def _sum(tensor: torch.Tensor) -> torch.Tensor:
+def _row_sums(tensor: torch.Tensor) -> torch.Tensor:
     """At least in float32; `sum(dtype=...)` would be slower by far on the CPU."""
-    return tensor.to(torch.promote_types(tensor.dtype, torch.float32)).sum()
+    tensor = tensor.to(torch.promote_types(tensor.dtype, torch.float32))
+    return tensor.sum(tuple(range(1, tensor.dim()))) if tensor.dim() > 1 else tensor.reshape(-1)
+
+
+def _bytes(tensors: list[torch.Tensor]) -> bytes:
+    return torch.cat(tensors).numpy(force=True).tobytes() if tensors else b""
 
 
 def _copy(network: nn.Module, level: str, keep: Collection[str]) -> nn.Module:

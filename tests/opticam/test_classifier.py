@@ -1,4 +1,5 @@
 import contextlib
+import copy
 
 import pytest
 import torch
@@ -115,6 +116,64 @@ def test_a_network_in_training_mode_is_explained_in_eval_mode():
     net = network().train()
     torch.testing.assert_close(Classifier(net)(images()), Classifier(network().eval())(images()))
     assert net.training
+
+
+class Keeping(nn.Module):
+    """Keeps in eval mode what it makes of its bias, until it is in training again: as timm's LeViT and TinyViT."""
+
+    def __init__(self):
+        super().__init__()
+        self.bias, self.kept = nn.Parameter(torch.zeros(2, 3)), None
+
+    def train(self, mode=True):
+        self.kept = None if mode else self.kept
+        return super().train(mode)
+
+    def forward(self, maps):
+        if self.training:
+            return maps + self.bias.reshape(6, 1, 1)
+        if self.kept is None:
+            self.kept = self.bias.reshape(6, 1, 1)
+        return maps + self.kept
+
+
+@pytest.mark.parametrize("level", ["exact", "fast"])
+@pytest.mark.parametrize("layer", [None, "4"])
+def test_what_a_network_keeps_in_eval_mode_is_forgotten_in_training(level, layer):
+    plain = network().double()
+    net = nn.Sequential(*plain[:2], Keeping(), nn.ReLU(), nn.Conv2d(6, 6, 1), *plain[4:]).double().train()
+    classifier = Classifier(net, layer, mean=0, std=1, optimize=level)
+    for change in (0.0, 0.5):
+        net[2].bias.data += change
+        found = classifier(images().double())
+        assert net.training and net[2].kept is None
+        torch.testing.assert_close(found, net.eval()(images().double()))
+        net.train()
+
+
+def test_a_network_that_keeps_what_it_made_can_be_copied_after_the_search_for_a_layer():
+    net = nn.Sequential(*network()[:2], Keeping(), nn.Conv2d(6, 6, 1), *network()[4:]).eval()
+    classifier = Classifier(net)
+    copy.deepcopy(net)  # which takes no tensor that has a graph
+    assert all(parameter.requires_grad for parameter in net.parameters())
+    classifier(images())
+    assert classifier.in_effect.level == "fast"
+
+
+def test_a_network_whose_mode_cannot_be_set_is_explained_in_eval_mode():
+    net, expected = network().train(), Classifier(network().eval(), "2")(images())
+    net.train = lambda mode=True: net
+    torch.testing.assert_close(Classifier(net, "2")(images()), expected)
+    assert all(module.training for module in net.modules())
+
+
+@pytest.mark.parametrize("level", ["exact", "fast"])
+def test_gradients_are_the_same_in_inference_mode(level):
+    classifier = Classifier(network().eval(), "2", optimize=level)
+    expected = classifier.gradients(images(), lambda logits: logits[:, 2])
+    with torch.inference_mode():
+        found = classifier.gradients(images().clone(), lambda logits: logits[:, 2])
+    torch.testing.assert_close(found, expected, rtol=0, atol=0)
 
 
 @pytest.mark.parametrize(

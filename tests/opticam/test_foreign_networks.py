@@ -231,6 +231,15 @@ def test_networks_of_one_size_and_of_grey_pictures_have_a_default_layer(side):
     assert default_layer(network) is network[1]
 
 
+@pytest.mark.filterwarnings("ignore:Lazy modules")
+def test_the_search_for_a_default_layer_makes_lazy_parameters():
+    network = nn.Sequential(
+        nn.LazyConv2d(5, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.LazyLinear(4)
+    )
+    assert default_layer(network) is network[1]
+    assert all(parameter.requires_grad for parameter in network.parameters())
+
+
 class Shared(nn.Module):
     """Two convolutions with batch norms and one activation that runs behind each, or two of them."""
 

@@ -32,8 +32,10 @@ struct AxisTaps {
 struct Geometry {
   Sizes kernel, stride, padding, dilation;
 
+  // None where the kernel is larger than the padded side.
   int64_t outputs(int axis, int64_t side) const {
-    return (side + 2 * padding[axis] - dilation[axis] * (kernel[axis] - 1) - 1) / stride[axis] + 1;
+    const int64_t last = side + 2 * padding[axis] - dilation[axis] * (kernel[axis] - 1) - 1;
+    return last < 0 ? 0 : last / stride[axis] + 1;
   }
 
   AxisTaps forward(int axis, int64_t side) const {

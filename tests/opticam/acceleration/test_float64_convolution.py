@@ -186,6 +186,17 @@ def test_nothing_in_gives_nothing_out():
     assert convolution(torch.zeros(0, 3, 6, 6)).shape == (0, 4, 4, 4)
 
 
+@pytest.mark.parametrize("channels", [3, 40])
+@pytest.mark.parametrize(
+    ("kernel", "stride", "sides"), [(3, 2, (2, 9)), (5, 4, (9, 3)), (3, 1, (2, 2)), (2, 9, (1, 1))]
+)
+def test_images_smaller_than_the_kernel_are_refused(channels, kernel, stride, sides):
+    convolution = frozen(channels, 40, kernel_size=kernel, stride=stride)
+    for refusing in (convolution, Float64Convolution(convolution)):
+        with pytest.raises(RuntimeError, match=r"[Kk]ernel"):
+            refusing(torch.rand(1, channels, *sides, dtype=torch.float64))
+
+
 def test_copies_and_pickles_make_their_blocks_anew():
     convolution = Float64Convolution(frozen(3, 4, kernel_size=3))
     images = torch.randn(1, 3, 6, 6)

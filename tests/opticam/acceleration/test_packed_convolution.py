@@ -2,6 +2,8 @@
 
 import copy
 import pickle
+import sys
+import threading
 
 import pytest
 import torch
@@ -82,6 +84,39 @@ def test_changing_shapes_and_a_late_backward():
     (gradient,) = torch.autograd.grad(early.sum(), first)
     (expected,) = torch.autograd.grad(nn.functional.conv2d(first, packed.weight, None, 2, 1).sum(), first)
     torch.testing.assert_close(gradient, expected)
+
+
+def test_threads_with_images_of_different_sizes():
+    """To the last bit, whichever thread has packed the weights last; interpreters switch as often as they can."""
+    packed = PackedConvolution(frozen(nn.Conv2d(2, 2, 3, padding=1)))
+    pictures = [torch.randn(1, 2, side, side) for side in (4, 5, 6, 7)]
+
+    def results(pixels):
+        output = packed.convolve(pixels, True)
+        return output, packed.transpose(output, tuple(pixels.shape))
+
+    expected, wrong = [results(pixels) for pixels in pictures], []
+
+    def run(pixels, alone):
+        try:
+            for _ in range(4000):
+                wrong.extend(1 for pair in zip(results(pixels), alone) if not torch.equal(*pair))
+        except Exception as error:
+            wrong.append(error)
+
+    threads = [threading.Thread(target=run, args=pair) for pair in zip(pictures, expected)]
+    usual, count = sys.getswitchinterval(), torch.get_num_threads()
+    try:
+        sys.setswitchinterval(1e-6)
+        torch.set_num_threads(1)
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(usual)
+        torch.set_num_threads(count)
+    assert wrong == []
 
 
 @given(before=st.lists(st.integers(1, 5), max_size=4))

@@ -1,3 +1,6 @@
+import copy
+import pickle
+import threading
 from types import SimpleNamespace
 
 import pytest
@@ -5,7 +8,7 @@ import timm
 import torch
 import torchvision
 from tolerances import assert_as_accurate, without_kinks
-from torch import nn
+from torch import fx, nn
 
 from opticam import Classifier, GradCAM
 from opticam.acceleration.folding import convolution_batch_norm_pairs, fold_batch_norms
@@ -64,13 +67,30 @@ class Branching(nn.Module):
         return self.head(self.trunk(images)) * (1 if images.sum() > 0 else 2)
 
 
-class Wrapped(Branching):
-    """What cannot be traced is the outside alone."""
+class Undecided(nn.Module):
+    """What cannot be traced is a part alone."""
 
     def __init__(self):
         super().__init__()
-        self.trunk = torchvision.models.resnet18(num_classes=4)
-        self.head = nn.Linear(4, 5)
+        self.trunk, self.part = torchvision.models.resnet18(num_classes=5), Branching()
+
+    def forward(self, images):
+        return self.trunk(images) + self.part(images)
+
+
+class Exits(nn.Module):
+    """Light pictures go through the batch norm, dark ones past it; both read parts of its stem one by one."""
+
+    def __init__(self, whole):
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 4, 3))
+        self.head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 5))
+        self.whole = whole
+
+    def forward(self, images):
+        if images.mean() > 0:
+            return self.head(self.stem(images) if self.whole else self.stem[1:](self.stem[0](images)))
+        return self.head(self.stem[3](self.stem[0](images)))
 
 
 @pytest.mark.parametrize(
@@ -119,18 +139,107 @@ def test_shared_and_forked_layers_are_left_alone():
     assert convolution_batch_norm_pairs(Forked().eval()) == [("head.0", "head.1")]
 
 
-def test_parts_of_a_network_that_cannot_be_traced_are():
+def test_nothing_is_found_below_code_that_cannot_be_traced():
     with torch.device("meta"):
-        pairs = convolution_batch_norm_pairs(Wrapped().eval())
+        pairs = convolution_batch_norm_pairs(Undecided().eval())
     assert len(pairs) == 20 and ("trunk.conv1", "trunk.bn1") in pairs
-    assert convolution_batch_norm_pairs(Branching().eval()) == [("trunk.0", "trunk.1")]
+    assert convolution_batch_norm_pairs(Branching().eval()) == []
+
+
+class WithOptions(nn.Module):
+    """Its code asks for what is not given in use."""
+
+    def __init__(self, network):
+        super().__init__()
+        self.network = network
+
+    def forward(self, images, labels=None, **options):
+        logits = self.network(images)
+        return {"logits": logits} if labels is None else {"logits": logits, "labels": labels.long()}
+
+
+@pytest.mark.parametrize("wrap", [nn.DataParallel, WithOptions, lambda n: WithOptions(nn.DataParallel(n))])
+def test_what_is_inside_wrappers_is_found(wrap):
+    with torch.device("meta"):
+        network = torchvision.models.resnet18().eval()
+    assert len(convolution_batch_norm_pairs(wrap(network))) == 20
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_convolution_that_also_runs_without_its_batch_norm_is_left_alone(whole):
+    network = randomised(Exits(whole)).double()
+    fast = Classifier(network, "stem.3", mean=0.5, std=1)
+    for shade in (0.9, 0.1):
+        pixels = torch.full((2, 3, 16, 16), shade, dtype=torch.float64)
+        torch.testing.assert_close(fast(pixels), network(pixels - 0.5))
+    assert fast.in_effect.level == "fast"
+
+
+class Meanwhile(nn.Module):
+    """Does something in the middle of being traced."""
+
+    def __init__(self, do):
+        super().__init__()
+        self.do = do
+
+    def forward(self, images):
+        if isinstance(images, fx.Proxy):
+            self.do()
+        return images
+
+
+class Given(nn.Module):
+    """Reads its parameter itself, and runs a module."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight, self.last = nn.Parameter(torch.eye(3)), nn.Linear(3, 2)
+
+    def forward(self, inputs):
+        return self.last(inputs @ self.weight)
+
+
+def test_other_threads_run_their_networks_while_one_is_traced():
+    own, inputs, found = Given(), torch.rand(4, 3), []
+    expected = own(inputs)
+
+    def run_in_a_thread():
+        thread = threading.Thread(target=lambda: found.append(own(inputs)))
+        thread.start()
+        thread.join()
+
+    convolution_batch_norm_pairs(Meanwhile(run_in_a_thread))
+    assert len(found) == 1 and torch.equal(found[0], expected)
+
+
+def test_modules_are_called_as_before_after_two_threads_have_traced():
+    """Where the second trace begins within the first and ends behind it."""
+    call, get = nn.Module.__call__, nn.Module.__getattr__
+    second_began, first_ended = threading.Event(), threading.Event()
+
+    def second():
+        convolution_batch_norm_pairs(Meanwhile(lambda: (second_began.set(), first_ended.wait(60))))
+
+    thread = threading.Thread(target=second)
+
+    def begin_the_second():
+        thread.start()
+        second_began.wait(0.5)  # in vain: one trace at a time
+
+    try:
+        convolution_batch_norm_pairs(Meanwhile(begin_the_second))
+        first_ended.set()
+        thread.join()
+        assert second_began.is_set() and nn.Module.__call__ is call
+    finally:
+        nn.Module.__call__, nn.Module.__getattr__ = call, get
 
 
 def small_lite():
     return timm.create_model("tf_efficientnet_lite0", num_classes=5)
 
 
-@pytest.mark.parametrize("network", [small_resnet, small_lite, Forked, Branching, Wrapped])
+@pytest.mark.parametrize("network", [small_resnet, small_lite, Forked, Undecided])
 def test_folding_changes_no_logit(network):
     network = randomised(network()).double()
     pixels = images().double()
@@ -234,6 +343,40 @@ def test_an_unchanged_network_is_prepared_once():
     assert classifier.in_effect is prepared
 
 
+class Grouped(nn.Module):
+    """Lays its channels out in groups by `view`, which a batch in channels_last memory refuses, but not one image."""
+
+    def forward(self, maps):
+        groups = maps.view(len(maps) * 2, -1, *maps.shape[2:])
+        return (groups * groups.mean((2, 3), keepdim=True)).view(maps.shape)
+
+
+def test_a_copy_for_one_image_serves_for_two():
+    torch.manual_seed(0)
+    head = nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 5)
+    network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), Grouped(), nn.Conv2d(8, 8, 3), *head)
+    classifier = Classifier(network.double(), "3", mean=0, std=1)
+    for batch in (1, 2):
+        pixels = images(batch).double()
+        torch.testing.assert_close(classifier(pixels), network(pixels))
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda given: pickle.loads(pickle.dumps(given))])
+def test_a_copied_classifier_makes_its_own_fast_network(copied):
+    classifier = Classifier(small_resnet())
+    expected = classifier(images())
+    other = copied(classifier)
+    assert torch.equal(other(images()), expected)
+    assert other.in_effect.level == "fast"
+    assert other.in_effect.network is not classifier.in_effect.network
+
+
+def test_the_fast_network_is_not_saved():
+    classifier = Classifier(small_resnet())
+    classifier(images())
+    assert len(pickle.dumps(classifier)) < 1.1 * len(pickle.dumps(classifier.network))
+
+
 def test_a_network_with_hooks_runs_itself():
     network, calls = small_resnet(), []
     handle = network.layer1.register_forward_hook(lambda module, inputs, output: calls.append(1))
@@ -297,6 +440,8 @@ def test_fingerprint_is_stable():
     network = small_resnet()
     assert fingerprint(network, values=True) == fingerprint(network, values=True)
     assert prepare(network, "exact", images()).network is network
+    network.fc.bias.data[0] = float("nan")
+    assert fingerprint(network, values=True) == fingerprint(network, values=True)
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16])
@@ -320,6 +465,22 @@ def test_what_is_written_past_the_version_counter_changes_the_fingerprint(dtype,
         write(layer.weight.data)
         assert layer.weight._version == version
         assert fingerprint(network, values=True) != before
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("name", ["weight", "bias"])
+def test_values_that_change_places_change_the_fingerprint(dtype, layout, name):
+    """As where weights are permuted to see whether a map hangs on them. Sums of whole numbers have no rounding."""
+    network = nn.Conv2d(3, 8, 3).to(dtype)
+    for parameter in network.parameters():
+        parameter.data.copy_(torch.arange(parameter.numel()).view_as(parameter) % 61)
+    network.to(memory_format=layout)
+    data = getattr(network, name).data
+    before, total = fingerprint(network, values=True), data.double().sum()
+    data.copy_(data[torch.tensor([1, 0, 2, 3, 4, 5, 6, 7])])
+    assert data.double().sum() == total
+    assert fingerprint(network, values=True) != before
 
 
 def test_a_module_that_takes_the_place_of_a_deleted_one_changes_the_fingerprint():
