@@ -31,7 +31,7 @@ class MaskOptimizer:
         self.logits_u = torch.zeros(images.shape[0], features.shape[1], dtype=dtype, device=images.device)
         inputs.check_saliency_mask(features, self.logits_u, images, normalization)
         self.features, self.images, self.normalization = features.detach(), images.detach(), normalization
-        self._shape = images.shape  # asked for in every step
+        self._shape, self._dtype = images.shape, images.dtype  # asked for in every step
         self.settings = (rate, *betas, epsilon)
         self.moments = torch.zeros_like(self.logits_u), torch.zeros_like(self.logits_u)
         self.iteration = torch.zeros((), dtype=torch.int64, device=images.device)
@@ -47,14 +47,16 @@ class MaskOptimizer:
         return masked.requires_grad_()
 
     def step(self, grad_masked: Tensor) -> None:
-        """One Adam step of logits_u against the gradient with respect to the latest masked images, of their shape.
+        """One Adam step of logits_u against the gradient of the latest masked images, of their shape and dtype.
 
-        Raises ValueError for any other shape.
+        Raises ValueError for any other shape, TypeError for any other dtype.
         """
         if grad_masked.shape != self._shape:
             raise ValueError(
                 f"grad_masked has shape {tuple(grad_masked.shape)}; accepted: the images' {tuple(self._shape)}"
             )
+        if grad_masked.dtype != self._dtype:
+            raise TypeError(f"grad_masked is {grad_masked.dtype}; accepted: the images' {self._dtype}")
         saved = self.saliency_map, self._weights, self._surface, self.normalization
         state = self.logits_u, *self.moments, self.iteration
         arguments = *state, grad_masked, None, self.features, self.images, *saved, *self.settings

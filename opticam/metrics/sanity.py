@@ -53,11 +53,14 @@ def cascading_randomization(
 def randomize(block: nn.Module) -> None:
     """Draw all parameters of a module and its children anew, in place."""
     covered: set[int] = set()
-    for module in block.modules():
-        reset = getattr(module, "reset_parameters", None) or getattr(module, "_reset_parameters", None)
-        if reset is not None:
-            reset()
+
+    def reset(module: nn.Module) -> None:
+        draw = getattr(module, "reset_parameters", None) or getattr(module, "_reset_parameters", None)
+        if draw is not None:
+            draw()
             covered.update(map(id, module.parameters()))
+
+    block.apply(reset)  # children first: what a module says of their parameters is the last word
     for parameter in block.parameters():
         if id(parameter) not in covered:
             parameter.normal_(std=0.02)

@@ -1,5 +1,6 @@
 import contextlib
 import copy
+import threading
 
 import pytest
 import torch
@@ -266,3 +267,29 @@ def test_a_classifier_may_be_made_in_inference_mode(precision):
 def test_classifier_moves_with_its_network():
     classifier = Classifier(network().eval(), "2").double()
     assert classifier(images().double()).dtype == torch.float64
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_pixels_are_rounded_to_the_networks_dtype_after_their_normalisation(dtype):
+    """0.5 + 2^-14 is 0.5 in either dtype; normalised by 0.5 and 0.25 it is 2^-12."""
+    flat = nn.Sequential(nn.Flatten(), nn.Linear(3, 3, bias=False)).to(dtype)
+    nn.init.eye_(flat[1].weight)
+    classifier = Classifier(flat, "0", mean=0.5, std=0.25, optimize="exact")
+    assert classifier(torch.full((1, 3, 1, 1), 0.5 + 2.0**-14)).tolist() == [[2.0**-12] * 3]
+
+
+def test_one_thread_at_a_time_has_a_network():
+    """Its modes and hooks would be the other's: a second one waits, with a classifier of its own, too."""
+    net, inside, states = network().train(), threading.Event(), []
+
+    def second():
+        with Classifier(net, "2").frozen():
+            inside.set()
+        states.append(net.training)
+
+    with Classifier(net, "2").frozen():
+        thread = threading.Thread(target=second)
+        thread.start()
+        assert not inside.wait(0.2)
+    thread.join(60)
+    assert inside.is_set() and states == [True]

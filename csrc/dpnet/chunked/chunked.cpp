@@ -10,6 +10,7 @@
 #include <algorithm>
 
 #include "../../common/pieces.h"
+#include "../inputs.h"
 #include "../operations.h"
 #include "products.h"
 #include "steps.h"
@@ -178,6 +179,7 @@ class GradientSums {
 
 Outputs chunked_forward(const Tensor& parts, const Tensor& regions, std::optional<double> temperature,
                         int64_t workspace) {
+  check_inputs(parts, regions);
   Chunks chunks(parts, regions, workspace, Way::forward, false);
   const Found found = nothing_yet(parts, regions, temperature);
   chunks.each(true, [&](const Product& product, const Tensor&, const Tensor&) { chunks.steps.reduce(product, found); });
@@ -186,6 +188,7 @@ Outputs chunked_forward(const Tensor& parts, const Tensor& regions, std::optiona
 
 MoreOutputs chunked_forward_gradient(const Tensor& parts, const Tensor& regions, double temperature,
                                      int64_t workspace, double weight) {
+  check_inputs(parts, regions);
   // The slopes of a region need its softmax over all parts, so that these are one piece.
   Chunks chunks(parts, regions, workspace, Way::back, true);
   const Found found = nothing_yet(parts, regions, temperature);
@@ -204,6 +207,7 @@ MoreOutputs chunked_forward_gradient(const Tensor& parts, const Tensor& regions,
 
 MoreOutputs chunked_forward_keeping(const Tensor& parts, const Tensor& regions, double temperature,
                                     int64_t workspace) {
+  check_inputs(parts, regions);
   Chunks chunks(parts, regions, workspace, Way::back, true);
   const Found found = nothing_yet(parts, regions, temperature);
   chunks.each(true, [&](const Product& product, const Tensor&, const Tensor&) { chunks.steps.reduce(product, found); });
@@ -214,6 +218,13 @@ Gradients chunked_backward(const OptionalTensor& grad_scores, const OptionalTens
                            const Tensor& regions, const Tensor& argmax, const Tensor& entropy,
                            const Tensor& log_partition, double temperature, bool need_regions, int64_t workspace,
                            const OptionalTensor& similarities, const OptionalTensor& regions_factor) {
+  check_inputs(parts, regions);
+  check_argmax(grad_scores, parts, regions, argmax);
+  if (grad_entropy) check_entropies(*grad_entropy, parts, regions, entropy, log_partition);
+  STD_TORCH_CHECK(!similarities || (similarities->scalar_type() == regions.scalar_type() &&
+                                    has_sizes(*similarities, {ANY, ANY}) && similarities->is_contiguous() &&
+                                    on_one_device(*similarities, regions)),
+                  "similarities: expected a contiguous matrix of the regions' dtype");
   // Gradients of regions add up over all parts; in pieces, each piece would be rounded.
   Chunks chunks(parts, regions, workspace, Way::back, need_regions || similarities, similarities);
   const Upstream upstream{grad_scores, argmax, grad_entropy, entropy, log_partition, 1 / temperature};

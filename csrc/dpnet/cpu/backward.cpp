@@ -2,6 +2,7 @@
 // Every shape; half precisions are multiplied in float32.
 #include "backward.h"
 
+#include "../inputs.h"
 #include "../operations.h"
 
 namespace dpnet {
@@ -65,12 +66,17 @@ Tensor with_whole_rows(const Tensor& regions) {
 
 Gradients backward_argmax_cpu(const Tensor& grad_scores, const Tensor& parts, const Tensor& regions,
                               const Tensor& argmax, bool need_regions) {
+  check_inputs(parts, regions);
+  check_argmax(grad_scores, parts, regions, argmax);
   const auto function = is_double(parts) ? through_argmax<double> : through_argmax<float>;
   return function(grad_scores, parts, with_whole_rows(regions), argmax, need_regions);
 }
 
 void join_argmax_cpu(Tensor gradient, double kept, const Tensor& grad_scores, const Tensor& parts,
                      const Tensor& regions, const Tensor& argmax) {
+  check_inputs(parts, regions);
+  check_argmax(grad_scores, parts, regions, argmax);
+  check_numbers(gradient, "gradient", parts, {parts.size(0), parts.size(1)});
   const auto function = is_double(parts) ? join_argmax<double> : join_argmax<float>;
   function(gradient, kept, grad_scores, parts, with_whole_rows(regions), argmax);
 }
@@ -78,6 +84,9 @@ void join_argmax_cpu(Tensor gradient, double kept, const Tensor& grad_scores, co
 Gradients backward_entropy_cpu(const OptionalTensor& grad_scores, const Tensor& grad_entropy, const Tensor& parts,
                                const Tensor& regions, const Tensor& argmax, const Tensor& entropy,
                                const Tensor& log_partition, double temperature, bool need_regions) {
+  check_inputs(parts, regions);
+  check_argmax(grad_scores, parts, regions, argmax);
+  check_entropies(grad_entropy, parts, regions, entropy, log_partition);
   const auto function = is_double(parts) ? through_entropy<double> : through_entropy<float>;
   return function(grad_scores, grad_entropy, parts, regions, argmax, entropy, log_partition, temperature,
                   need_regions);

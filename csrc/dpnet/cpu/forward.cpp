@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "blocks.h"
+#include "../inputs.h"
 #include "../operations.h"
 #include "panels.h"
 #include "screened_forward.h"
@@ -135,6 +136,7 @@ Outputs run(const Tensor& parts, const Tensor& regions, std::optional<double> te
 
 Outputs forward_cpu(const Tensor& parts, const Tensor& regions, std::optional<double> temperature,
                     bool tf32) {
+  check_inputs(parts, regions);
   if (parts.scalar_type() == ScalarType::Double) return run<double, double>(parts, regions, temperature);
   if (!temperature && screens(regions)) return screened_forward(parts, regions);
   if (temperature && multiplies_whole(regions, tf32)) {

@@ -7,6 +7,7 @@
 // turned into slopes in place, and multiplied with the regions into the gradient, as pairs where the similarities were.
 #include "backward.h"
 #include "blocks.h"
+#include "../inputs.h"
 #include "../operations.h"
 #include "slope_product.h"
 
@@ -233,6 +234,7 @@ MoreOutputs run(const Tensor& parts, const Tensor& regions, double temperature) 
 }  // namespace
 
 MoreOutputs forward_gradient_cpu(const Tensor& parts, const Tensor& regions, double temperature, bool tf32) {
+  check_inputs(parts, regions);
   if (parts.scalar_type() == ScalarType::Double) return run<double, double>(parts, regions, temperature);
   if (multiplies_whole(regions, tf32)) {
     const MoreOutputs found = run<float, WholePair>(parts, regions, temperature);

@@ -2,6 +2,7 @@
 // Any shape, where `chunked.py` expects it to beat a dense product.
 #include "backward_kernels.cuh"
 #include "launch.cuh"
+#include "../inputs.h"
 #include "../operations.h"
 
 namespace dpnet {
@@ -28,6 +29,8 @@ void run_backward(const Launch& launch, const ArgmaxArguments& in, const Tensor&
 
 Gradients backward_argmax_cuda(const Tensor& grad_scores, const Tensor& parts, const Tensor& regions,
                                const Tensor& argmax, bool need_regions) {
+  check_inputs(parts, regions, 16 / int64_t(regions.element_size()));
+  check_argmax(grad_scores, parts, regions, argmax);
   check_rows(regions);
   const Launch launch(parts);
   const int64_t images = regions.size(0), depth = parts.size(1);

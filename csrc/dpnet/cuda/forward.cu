@@ -5,6 +5,7 @@
 #include "forward_tile.cuh"
 #include "launch.cuh"
 #include "not_finite.cuh"
+#include "../inputs.h"
 #include "../operations.h"
 
 namespace dpnet {
@@ -49,6 +50,7 @@ void make_units(const Launch& launch, const Tensor& parts, int64_t first, int64_
 template <class Run>
 Outputs forward_by(const Tensor& parts, const Tensor& regions, std::optional<double> temperature, bool tf32,
                    const Run& run) {
+  check_inputs(parts, regions, 16 / int64_t(regions.element_size()));
   check_rows(regions);
   const Launch launch(parts);
   const int64_t count = parts.size(0), images = regions.size(0), each = regions.size(1);

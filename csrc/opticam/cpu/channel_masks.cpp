@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "../operations.h"
-#include "tensors.h"
+#include "inputs.h"
 #include "upsampled.h"
 
 namespace opticam {
@@ -38,13 +38,10 @@ static void run(const Tensor& features, const Tensor& images, const int64_t* cha
 }
 
 Tensor channel_masks(Tensor features, Tensor images, Tensor channels) {
+  check_features(features, images);
+  check_channels(channels, features, images);
   const int64_t count = channels.size(1);
   const Tensor numbers = torch::stable::contiguous(channels);
-  for (int64_t i = 0; i < images.size(0) * count; ++i) {
-    const int64_t channel = read<int64_t>(numbers)[i];
-    STD_TORCH_CHECK(0 <= channel && channel < features.size(1), "channel ", channel, " is not one of ",
-                    features.size(1));
-  }
   const Tensor masked =
       result({images.size(0), count, images.size(1), images.size(2), images.size(3)}, images.scalar_type(), images);
   with_sum_type(features, features, [&](auto sum_type) {

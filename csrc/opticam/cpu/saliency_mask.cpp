@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "../operations.h"
-#include "tensors.h"
+#include "inputs.h"
 #include "upsampled.h"
 
 namespace opticam {
@@ -79,6 +79,8 @@ static Masked run(const Tensor& features, const Tensor& logits, const Tensor& im
 }
 
 Masked saliency_mask(Tensor features, Tensor logits, Tensor images, std::string normalization) {
+  check_features(features, images);
+  check_logits(logits, features, images);
   const Normalization kind = normalization_of(normalization);
   return with_sum_type(features, logits, [&](auto type) {
     return run<typename decltype(type)::type>(features, logits, images, kind);

@@ -7,7 +7,7 @@
 
 #include "axis.h"
 #include "../operations.h"
-#include "tensors.h"
+#include "inputs.h"
 #include "upsampled.h"
 
 namespace opticam {
@@ -148,10 +148,12 @@ static Tensor run(Gradients gradients, const Tensor& features, const Tensor& ima
 Tensor saliency_mask_backward(std::optional<Tensor> grad_masked, std::optional<Tensor> grad_map, Tensor features,
                               Tensor images, Tensor saliency_map, Tensor weights, Tensor surface,
                               std::string normalization) {
+  check_features(features, images);
   const Normalization kind = normalization_of(normalization);
   const bool logistic = kind == Normalization::sigmoid;
   return with_sum_type(surface, weights, [&](auto type) {
     using A = typename decltype(type)::type;
+    check_saved<A>(grad_masked, grad_map, features, images, saliency_map, weights, surface);
     Gradients gradients{grad_masked, grad_map, torch::stable::contiguous(saliency_map), logistic};
     return run<A>(gradients, features, images, torch::stable::contiguous(weights),
                   torch::stable::contiguous(surface), kind);

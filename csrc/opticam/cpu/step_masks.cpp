@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "../operations.h"
-#include "tensors.h"
+#include "inputs.h"
 
 namespace opticam {
 
@@ -45,6 +45,7 @@ static void with_rank(const Tensor& ranks, const Tensor& images, const Tensor& b
 }
 
 Tensor step_masks(Tensor ranks, Tensor images, Tensor baseline, Tensor steps) {
+  check_step_masks(ranks, images, baseline, steps);
   const Tensor chosen = result({images.size(0), steps.size(0), images.size(1), images.size(2), images.size(3)},
                                images.scalar_type(), images);
   ranks = torch::stable::contiguous(ranks);

@@ -53,7 +53,8 @@ constexpr int64_t TASK_DOUBLES = 32768;
 inline void check_convolution(const Tensor& images, const Tensor& weights, int64_t outputs, int64_t positions) {
   STD_TORCH_CHECK(images.scalar_type() == ScalarType::Double && weights.scalar_type() == ScalarType::Double,
                   "images and weights must be float64");
-  STD_TORCH_CHECK(images.dim() == 4 && is_channels_last(images), "images: expected [B,C,h,w], channels last");
+  STD_TORCH_CHECK(images.dim() == 4 && images.size(1) > 0 && is_channels_last(images),
+                  "images: expected [B,C,h,w] of one channel or more, channels last");
   STD_TORCH_CHECK(weights.dim() == 4 && weights.is_contiguous() &&
                       weights.size(0) == (outputs + CONVOLUTION_LANES - 1) / CONVOLUTION_LANES &&
                       weights.size(1) == positions && weights.size(2) == images.size(1) &&

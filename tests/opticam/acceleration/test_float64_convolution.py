@@ -215,6 +215,8 @@ def test_the_operations_refuse_what_they_cannot_read():
         convolve(images.float(), weights, bias, 4, *geometry)
     with pytest.raises(RuntimeError, match="channels last"):
         convolve(images.contiguous(), weights, bias, 4, *geometry)
+    with pytest.raises(RuntimeError, match="one channel or more"):
+        convolve(images[:, :0], weights[:, :, :0], bias, 4, *geometry)
     with pytest.raises(RuntimeError, match="weights: expected"):
         convolve(images, weights[:, :, :2].contiguous(), bias, 4, *geometry)
     with pytest.raises(RuntimeError, match="weights: expected"):
@@ -236,6 +238,7 @@ def test_the_operations_refuse_what_they_cannot_read():
     for wrong, what in (
         ((images.float(), places, bias, 4, [1, 1], [1, 1]), "must be float64"),
         ((images.contiguous(), places, bias, 4, [1, 1], [1, 1]), "channels last"),
+        ((images[:, :0], places[:, :, :0], bias, 4, [1, 1], [1, 1]), "one channel or more"),
         ((images, weights, bias, 4, [1, 1], [1, 1]), "weights: expected"),
         ((images, places, bias[:4], 4, [1, 1], [1, 1]), "bias: expected"),
         ((images, places, bias, 4, [1], [1, 1]), "padding, dilation: expected"),

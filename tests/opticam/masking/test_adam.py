@@ -53,3 +53,21 @@ def test_a_gradient_of_another_shape_is_named_and_changes_nothing(shape):
     with pytest.raises(ValueError, match=r"grad_masked has shape .*; accepted: the images' \(2, 3, 9, 9\)"):
         optimizer.step(torch.ones(shape))
     assert optimizer.logits_u.count_nonzero() == 0 and optimizer.iteration == 0
+
+
+def test_masked_images_are_a_leaf_whatever_features_and_images_require():
+    features, images = torch.rand(2, 4, 3, 3).requires_grad_(), torch.rand(2, 3, 9, 9).requires_grad_()
+    optimizer = MaskOptimizer(features, images)
+    masked = optimizer.mask()
+    assert masked.is_leaf and masked.requires_grad and not optimizer.saliency_map.requires_grad
+    loss(masked).backward()
+    assert images.grad is None and features.grad is None
+    optimizer.step(masked.grad)
+
+
+def test_a_gradient_of_another_dtype_is_named_and_changes_nothing():
+    optimizer = MaskOptimizer(torch.rand(2, 4, 3, 3), torch.rand(2, 3, 9, 9))
+    optimizer.mask()
+    with pytest.raises(TypeError, match=r"grad_masked is torch.float64; accepted: the images' torch.float32"):
+        optimizer.step(torch.ones(2, 3, 9, 9, dtype=torch.float64))
+    assert optimizer.logits_u.count_nonzero() == 0 and optimizer.iteration == 0

@@ -84,3 +84,36 @@ def test_sixteen_bit_images_are_read_and_rounded_as_pytorch_does(dtype):
     assert torch.equal(masked.isnan(), expected.isnan())
     finite = ~expected.isnan()
     assert torch.equal(masked[finite].view(torch.int16), expected[finite].view(torch.int16))
+
+
+FEATURES = torch.rand(1, 5, 3, 3).repeat(2, 1, 1, 1)  # so that those of one image serve both
+LOGITS, IMAGES = torch.zeros(2, 5), torch.rand(2, 3, 9, 8)
+_, MAPS, WEIGHTS, SURFACE = ops.IMPLEMENTATIONS["saliency_mask"](FEATURES, LOGITS, IMAGES, "range")
+RANKS, WHOLE = torch.arange(144).view(2, 9, 8), torch.ones(2, dtype=torch.int64)
+CALLS = {
+    "saliency_mask": (FEATURES, LOGITS, IMAGES, "range"),
+    "saliency_mask_backward": (IMAGES, MAPS, FEATURES, IMAGES, MAPS, WEIGHTS, SURFACE, "range"),
+    "channel_masks": (FEATURES, IMAGES, WHOLE[:, None]),
+    "step_masks": (RANKS, IMAGES, IMAGES, WHOLE),
+}
+
+
+def other_sizes_and_dtypes(tensor):
+    sizes = tensor[:-1], torch.cat([tensor, tensor]), torch.cat([tensor, tensor], -1), tensor[..., :0]
+    return *sizes, tensor[0], tensor[None], tensor.byte(), tensor.double(), tensor.bool()
+
+
+@pytest.mark.parametrize(("name", "given"), CALLS.items(), ids=CALLS)
+def test_operations_called_directly_refuse_what_does_not_fit_or_do_as_defined(name, given):
+    refused = dict.fromkeys((place for place, one in enumerate(given) if torch.is_tensor(one)), 0)
+    for place in refused:
+        for other in other_sizes_and_dtypes(given[place]):
+            changed = *given[:place], other, *given[place + 1 :]
+            try:
+                found = getattr(torch.ops.opticam, name)(*changed)
+            except RuntimeError:
+                refused[place] += 1
+                continue
+            expected = ops.IMPLEMENTATIONS[name](*changed)
+            torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)  # of sums in float32
+    assert min(refused.values()) >= 4, refused

@@ -115,3 +115,15 @@ def test_features_and_images_are_constants(backend):
     masked, saliency_map = saliency_mask(features, torch.zeros(2, 9), images, backend=backend)
     assert not masked.requires_grad
     assert not saliency_map.requires_grad
+
+
+def test_how_much_rounding_makes_a_map_constant_is_the_same_everywhere(backend):
+    eps = torch.finfo(torch.float64).eps
+    images, logits_u = torch.ones(1, 1, 1, 2, dtype=torch.float64), torch.zeros(1, 1, dtype=torch.float64)
+    constant = []
+    for ulps in range(1, 129):
+        features = torch.tensor([[[[1, 1 + ulps * eps]]]], dtype=torch.float64)
+        maps = [saliency_mask(features, logits_u, images, backend=name)[1] for name in ("eager", backend)]
+        torch.testing.assert_close(*maps)
+        constant.append(not maps[0].any())
+    assert constant[0] and not constant[-1] and constant == sorted(constant, reverse=True)

@@ -7,7 +7,7 @@ import torch
 from tolerances import assert_close, masking_sum
 from torch.library import opcheck
 
-from opticam.masking import channel_masks, saliency_mask, step_masks
+from opticam.masking import channel_masks, ops, saliency_mask, step_masks
 from opticam.masking.reference import NORMALIZATIONS
 
 OPS = torch.ops.opticam
@@ -99,3 +99,22 @@ def test_compiled_as_one_graph_gives_the_same(backend, compiler):
         assert_close(actual, expected, length)
     gradients = [torch.autograd.grad(out[0].sum() + out[1].sum(), inputs[1])[0] for out in (plain, ours)]
     assert_close(*gradients, length)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+def test_masked_pixels_are_rounded_once(dtype):
+    """In the implementation that any device has: the map stays in float32 until it has been multiplied."""
+    features, logits_u, images = arguments(requires_grad=False)
+    images = images.to(dtype)
+    masked, saliency_map, *_ = ops.IMPLEMENTATIONS["saliency_mask"](features, logits_u, images, "range")
+    assert torch.equal(masked, (images.double() * saliency_map[:, None].double()).to(dtype))
+
+
+def test_a_gradient_is_not_differentiated_by_what_it_came_from():
+    """It is linear in the gradient that comes in, which is no saved tensor."""
+    features, logits_u, images = arguments()
+    upstream = torch.ones_like(images).requires_grad_()
+    masked, _ = saliency_mask(features, logits_u, images)
+    (gradient,) = torch.autograd.grad(masked, logits_u, upstream, create_graph=True)
+    with pytest.raises(RuntimeError, match="differentiated again"):
+        torch.autograd.grad(gradient.sum(), upstream)

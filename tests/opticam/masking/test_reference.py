@@ -45,3 +45,18 @@ def test_upsample_and_normalize_is_differentiable_and_float32():
     assert out.amin(dim=(1, 2)).tolist() == [0, 0]
     assert out.amax(dim=(1, 2)).tolist() == [1, 1]
     assert maps.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize("wide", [(True, False, False), (False, True, False), (False, False, True)])
+@pytest.mark.parametrize("backend", ["eager", "auto"])
+def test_sums_are_as_wide_as_features_or_logits_and_masks_keep_the_images_dtype(wide, backend):
+    generator = torch.Generator().manual_seed(0)
+    given = [torch.randn(shape, generator=generator) for shape in ((2, 6, 5, 4), (2, 6), (2, 3, 9, 8))]
+    features, logits_u, images = (one.double() if way else one for one, way in zip(given, wide))
+    masked, maps = saliency_mask(features, logits_u, images, backend=backend)
+    assert masked.dtype == images.dtype
+    assert maps.dtype == (torch.float64 if wide[0] or wide[1] else torch.float32)
+    exact = saliency_mask(*(one.double() for one in given), backend="eager")[1]
+    torch.testing.assert_close(
+        maps.double(), exact, rtol=0, atol=1e-12 if maps.dtype == torch.float64 else 1e-5
+    )

@@ -61,7 +61,27 @@ def test_trivial_maps():
     assert (box_overlaps(torch.full((2, 10, 12), 0.4), boxes, "legacy") == 0).all()
 
 
-@pytest.mark.parametrize("thresholds", [(), (0.5, 0.2), (0.0, 1.0), (-0.1,)])
+@pytest.mark.parametrize("thresholds", [(), (0.5, 0.2), (0.2, 0.2), (0.0, 1.0), (-0.1,)])
 def test_bad_thresholds_are_refused(thresholds):
     with pytest.raises(ValueError, match="thresholds must rise"):
         box_overlaps(torch.rand(1, 4, 4), [torch.ones(1, 4)], thresholds=thresholds)
+
+
+def test_an_overlap_of_delta_counts_and_the_deltas_are_maxboxaccv2s():
+    """0.3, 0.5 and 0.7 (Choe et al., CVPR 2020): each overlap passes as many of them as lie at or below it."""
+    assert box_accuracy(torch.tensor([[0.5]]), deltas=(0.5,)) == 100
+    hits = [box_accuracy(torch.full((1, 1), overlap)) for overlap in (0.29, 0.31, 0.49, 0.51, 0.69, 0.71)]
+    assert hits == pytest.approx([0, 100 / 3, 100 / 3, 200 / 3, 200 / 3, 100])
+
+
+def test_the_authors_boxes_are_whole_numbers_and_the_papers_are_not():
+    maps = torch.rand(1, 9, 8, generator=torch.Generator().manual_seed(0))
+    broken, whole = (torch.tensor([box]) for box in ([-1.7, 1.9, 5.6, 7.8], [-1.0, 1.0, 5.0, 7.0]))
+    found, expected = (box_overlaps(maps, [boxes], "legacy") for boxes in (broken, whole))
+    assert torch.equal(found, expected) and found.max() > 0
+    assert not torch.equal(box_overlaps(maps, [broken]), box_overlaps(maps, [whole]))
+
+
+def test_another_protocol_is_refused():
+    with pytest.raises(ValueError, match=r"^protocol must be one of"):
+        box_overlaps(torch.rand(1, 4, 4), [torch.ones(1, 4)], "slides")

@@ -54,3 +54,19 @@ def test_only_the_regions_asked_for():
         box_study(classifier, images, maps, targets, BOXES, regions=("A",))
     with pytest.raises(ValueError, match="protocol must be one of"):
         box_study(classifier, images, maps, targets, BOXES, protocol="slides")
+
+
+def test_known_probabilities_are_taken_and_maps_of_other_sizes_refused():
+    images, maps = inputs()
+    targets, known, passes = torch.tensor([2, 0]), torch.tensor([0.25, 0.5], dtype=torch.float64), []
+
+    def counted(pixels):
+        passes.append(len(pixels))
+        return classifier(pixels)
+
+    found = box_study(counted, images, maps, targets, BOXES, regions=["S"], image_probabilities=known)["S"]
+    assert passes == [2]
+    masked = classifier(images * maps[:, None]).softmax(1)[range(2), targets]
+    torch.testing.assert_close(found["AD"], 100 * (known - masked).clamp(min=0) / known)
+    with pytest.raises(ValueError, match=r"^maps must have the batch and size of images"):
+        box_study(classifier, images, maps[:, :1], targets, BOXES)

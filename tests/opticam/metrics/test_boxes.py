@@ -47,11 +47,26 @@ def test_a_box_covers_the_pixels_whose_centre_it_holds():
     assert mask.int().tolist() == [[0, 0, 0, 0], [0, 1, 0, 0], [0, 1, 0, 0]]
 
 
+def test_a_centre_at_the_begin_of_a_box_is_inside_and_one_at_its_end_outside():
+    mask = union_mask(pack_boxes([torch.tensor([[0.5, 1.5, 2.5, 3.5]])], 1), 5, 4)[0]
+    assert mask.nonzero().tolist() == [[1, 0], [1, 1], [2, 0], [2, 1]]
+
+
+def test_the_authors_mask_is_of_whole_numbers():
+    """int() of each end, towards zero, before NumPy slices."""
+    box, expected = [-4.7, 1.9, 5.6, -2.3], np.zeros((7, 9), bool)
+    x1, y1, x2, y2 = map(int, box)
+    expected[x1:x2, y1:y2] = True
+    assert expected.any()
+    np.testing.assert_array_equal(legacy_union_mask(torch.tensor([[box]]), 7, 9)[0], expected)
+
+
 @pytest.mark.parametrize(
     ("boxes", "batch", "message"),
     [
         ([torch.empty(0, 4), torch.ones(1, 4)], 2, r"none for images \[0\]"),
         ([torch.ones(1, 4)], 2, "one entry per image, 2, got 1"),
+        ([torch.ones(1, 4), torch.tensor([[0, torch.nan, 2, 2]])], 2, r"none for images \[1\]"),
         ([torch.tensor([[5, 0, 3, 9]])], 1, "x1 <= x2"),
         (torch.ones(2, 4), 2, "a tensor"),
     ],

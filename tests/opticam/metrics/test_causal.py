@@ -161,9 +161,11 @@ def test_batches_stay_within_the_limit(batch, steps, max_batch):
     ("options", "message"),
     [
         ({"steps": 0}, "steps must be between 1 and"),
+        ({"steps": HEIGHT * WIDTH + 1}, "steps must be between 1 and the number of pixels, 195, got 196"),
         ({"steps": 5, "max_batch": 0}, "max_batch: must be 1 or more"),
         ({"substrate": "white"}, "substrate must be 'black', 'grey' for images of 3 channels, or numbers"),
         ({"substrate": (124, 116, 104)}, "substrate must be"),
+        ({"substrate": (-0.1, 0.5, 0.5)}, "substrate must be"),
         ({"substrate": (0.5,)}, "one for each of the 3 channels"),
     ],
 )

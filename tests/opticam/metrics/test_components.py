@@ -76,3 +76,9 @@ def test_sweep_and_labelling_agree_on_smooth_maps(dtype):
     assert torch.equal(swept[:, -1], torch.zeros(6, 4, dtype=torch.int64))  # nothing is above the maximum
     turned = maps.transpose(1, 2)  # not contiguous
     assert torch.equal(component_boxes(turned, thresholds), labelled_boxes(turned, thresholds))
+
+
+def test_components_are_of_the_maps_own_digits():
+    maps = torch.tensor([[[1.0, 1.0 + 1e-12, 1.0]]], dtype=torch.float64).requires_grad_()
+    boxes = component_boxes(maps, torch.tensor([[1.0 + 5e-13]], dtype=torch.float64))
+    assert boxes.tolist() == [[[1, 0, 2, 1]]]

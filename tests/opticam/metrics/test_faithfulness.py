@@ -157,3 +157,20 @@ def test_unknown_denominator_and_dtype_are_refused():
         average_gain(p, o, denominator="y")
     with pytest.raises(TypeError, match="targets must be an integer tensor"):
         target_probability(linear_classifier(), torch.rand(1, 3, 7, 9), torch.tensor([0.5]))
+
+
+@pytest.mark.parametrize("measure", [average_drop, average_gain, average_increase])
+def test_probabilities_of_two_shapes_or_of_whole_numbers_are_refused(measure):
+    p = torch.rand(2)
+    with pytest.raises(ValueError, match=r"^p and o must have one shape"):
+        measure(p, torch.rand(1))
+    with pytest.raises(TypeError, match=r"^o must be a float tensor"):
+        measure(p, torch.tensor([0, 1]))
+
+
+def test_no_score_keeps_the_networks_graph():
+    images, maps, targets = torch.rand(2, 3, 7, 9), torch.rand(2, 7, 9), torch.tensor([0, 1])
+    network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(189, 4))
+    assert not target_probability(network, images, targets).requires_grad
+    scores = faithfulness(network, images, maps, targets)
+    assert not any(values.requires_grad for values in scores.values())

@@ -293,6 +293,7 @@ def test_trivial_baselines():
         ({"boxes": [torch.empty(0, 4)]}, ValueError, "at least one box per image"),
         ({"maps": torch.full((1, 4, 4), float("inf"))}, ValueError, "maps must be finite"),
         ({"correct": torch.tensor([1])}, TypeError, "correct must be a bool tensor"),
+        ({"correct": torch.tensor([True, True])}, TypeError, r"correct must be a bool tensor \[1\]"),
     ],
 )
 def test_bad_input_names_the_argument(change, error, message):

@@ -48,13 +48,42 @@ def test_aopc_matches_a_plain_loop():
         assert scores[index].item() == pytest.approx(100 * torch.stack(drops).mean().item(), abs=1e-6)
 
 
+@pytest.mark.parametrize("max_batch", [1, 5, 8, 100])
+def test_aopc_keeps_to_the_largest_batch(max_batch):
+    """The images themselves, then four perturbed ones of each, which are never split."""
+    sizes = []
+
+    def counted(pixels):
+        sizes.append(len(pixels))
+        return pixels.mean((2, 3))
+
+    images, maps = torch.rand(3, 3, 12, 12), torch.rand(3, 12, 12)
+    aopc(counted, images, maps, torch.tensor([0, 1, 2]), patch=2, regions=4, max_batch=max_batch)
+    assert sizes[0] == 3 and sum(sizes[1:]) == 12 and max(sizes[1:]) <= max(max_batch, 4)
+
+
 def test_patches_of_ties_come_in_raster_order():
     ranks = salient_patches(torch.ones(1, 9, 9), 2, 3)[0]
     assert [(ranks == region).nonzero()[0].tolist() for region in range(3)] == [[0, 0], [0, 2], [0, 4]]
-    with pytest.raises(ValueError, match="regions must be between 1 and"):
-        salient_patches(torch.ones(1, 9, 9), 4, 10)
-    with pytest.raises(ValueError, match="patch must be between 1 and"):
-        salient_patches(torch.ones(1, 9, 9), 10, 1)
+
+
+@pytest.mark.parametrize(
+    ("size", "patch", "most"), [((1, 1), 1, 1), ((4, 4), 2, 1), ((9, 9), 2, 9), ((5, 4), 2, 2)]
+)
+def test_as_many_patches_as_always_find_a_place_and_no_more(size, patch, most):
+    """Each patch keeps others from 2 p - 1 rows and columns: ceil(H / 2p) ceil(W / 2p) always fit."""
+    ranks = salient_patches(torch.rand(6, *size), patch, most)
+    assert all(set(range(most)) <= set(one.flatten().tolist()) for one in ranks)
+    with pytest.raises(
+        ValueError, match=f"^regions must be between 1 and {most} for patches of {patch} pixels"
+    ):
+        salient_patches(torch.rand(1, *size), patch, most + 1)
+
+
+@pytest.mark.parametrize("size", [(6, 4), (4, 6)])
+def test_a_patch_wider_than_the_map_is_refused(size):
+    with pytest.raises(ValueError, match=r"^patch must be between 1 and the map's side, 4, got 5"):
+        salient_patches(torch.rand(1, *size), 5, 1)
 
 
 def channel_mean(images, targets):
@@ -179,6 +208,12 @@ def test_pearson_of_large_maps_in_half_precision_does_not_overflow():
         torch.tensor([0.0, 1.0]).half().repeat(1, 1024, 512)
     )  # each norm is 512, their product beyond float16
     assert pearson(halves, halves).item() == 1 and pearson(halves, 1 - halves).item() == -1
+
+
+def test_a_correlation_stays_in_its_interval_and_of_next_to_nothing_is_none():
+    maps = torch.rand(2000, 5, 5, generator=torch.Generator().manual_seed(0))
+    assert pearson(maps, maps).max() <= 1 and pearson(maps, 1 - maps).min() >= -1
+    assert pearson(1e-30 * maps[:3], 1e-30 * maps[:3]).tolist() == [-1] * 3  # float32 holds no such product
 
 
 @pytest.mark.parametrize(

@@ -126,3 +126,36 @@ def test_maps_without_a_block_of_cells_are_refused_before_the_method_runs(size):
         randomization_check(
             None, network(), torch.rand(2, 3, *size), torch.zeros(2, dtype=torch.int64), ["4"]
         )
+
+
+def test_a_module_has_the_last_word_on_its_childrens_parameters():
+    """nn.MultiheadAttention draws by Xavier's uniform distribution of [3D, D], and sets both biases to zero."""
+    network = nn.Sequential(nn.MultiheadAttention(32, 4))
+    nn.init.normal_(network[0].out_proj.bias)
+    _, drawn = next(cascading_randomization(network, ["0"]))
+    weight, bound = drawn[0].in_proj_weight.detach(), (6 / (32 + 96)) ** 0.5
+    assert bound * 0.99 < weight.abs().max() <= bound
+    assert not torch.equal(weight, network[0].in_proj_weight)
+    assert drawn[0].in_proj_bias.count_nonzero() == drawn[0].out_proj.bias.count_nonzero() == 0
+    weight, bound = drawn[0].out_proj.weight.detach(), 32**-0.5  # its own, a linear layer's
+    assert bound * 0.99 < weight.abs().max() <= bound
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_maps_that_are_not_finite_have_no_similarity(place):
+    given = [torch.rand(1, 48, 48), torch.rand(1, 48, 48)]
+    given[place][0, 3, 4] = torch.nan
+    with pytest.raises(ValueError, match=r"^maps must be finite"):
+        map_similarity(*given)
+
+
+def test_the_check_is_of_the_seed_that_is_given():
+    def method(network):
+        return lambda images, targets: network(images)[:, 0].detach()
+
+    torch.manual_seed(0)
+    network, images = nn.Sequential(nn.Conv2d(3, 1, 3, padding=1), nn.Sigmoid()), torch.rand(1, 3, 48, 48)
+    found = randomization_check(method, network, images, torch.tensor([0]), ["0"], seed=5)["0"]
+    _, drawn = next(cascading_randomization(network, ["0"], seed=5))
+    expected = map_similarity(method(network)(images, None), method(drawn)(images, None))
+    assert all(torch.equal(found[name], expected[name]) for name in expected)

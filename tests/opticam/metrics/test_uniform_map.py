@@ -15,7 +15,7 @@ needs_boxes = pytest.mark.skipif(
 
 @needs_boxes
 def test_legacy_protocol_gives_the_published_row():
-    scores = uniform_map_scores(BOXES, "legacy")
+    scores = uniform_map_scores(BOXES)  # the default, for this row
     assert scores["images"] == 50_000
     assert {name: round(scores[name], 1) for name in ("LE", "F1", "EP", "SP")} == {
         "LE": 54.0,
@@ -50,7 +50,11 @@ def test_two_pictures_by_hand(tmp_path):
 
 
 def test_missing_files_and_protocols_are_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"localization\.txt"):
-        uniform_map_scores(tmp_path)
+    lines = {"localization.txt": "val/a.JPEG,0,0,224,224\n", "image_sizes.txt": "val/a.JPEG,448,224\n"}
+    for name, other in (lines, reversed(lines)):
+        (tmp_path / other).write_text(lines[other])
+        with pytest.raises(FileNotFoundError, match=name):
+            uniform_map_scores(tmp_path)
+        (tmp_path / other).unlink()
     with pytest.raises(ValueError, match="protocol must be one of"):
         uniform_map_scores(tmp_path, "slides")

@@ -73,3 +73,17 @@ def test_ablation_cam_equals_the_packages_behind_a_relu(classify, images, target
     assert classifier.features(images).amin((1, 2, 3)).eq(0).all()
     expected = package_maps("AblationCAM", classifier, images, targets)
     assert_same_maps(opticam.AblationCAM(classifier)(images, targets), expected)
+
+
+@pytest.mark.parametrize("method", ["GradCAMPlusPlus", "XGradCAM"])
+def test_what_keeps_denominators_from_zero_is_the_packages(method):
+    """Channels of one position, whose activations and gradients come down to the size of what is added."""
+    sizes = 10.0 ** torch.arange(-9, 1, dtype=torch.float64)
+    features, gradients = (
+        torch.cat([sizes, sizes])[None, :, None, None],
+        torch.cat([sizes, -sizes])[None, :, None, None],
+    )
+    cam = getattr(pytorch_grad_cam, method)
+    expected = cam.get_cam_weights(None, None, None, None, features.numpy(), gradients.numpy())
+    found = getattr(opticam, method).weights(None, features, gradients)
+    torch.testing.assert_close(found[:, :, 0, 0], torch.from_numpy(expected), rtol=1e-9, atol=0)

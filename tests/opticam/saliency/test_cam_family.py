@@ -84,6 +84,14 @@ def test_cam_reads_a_convolutional_head():
     torch.testing.assert_close(CAM(classifier)(pixels, 4), expected)
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+def test_cam_is_defined_in_half_precision(classify, images, targets, dtype):
+    """There one layer on the mean of the maps gives the logits but for a rounding of each."""
+    classifier = classify("gap", dtype, optimize="exact")
+    assert CAM.applies_to(classifier)
+    assert CAM(classifier)(images, targets).isfinite().all()
+
+
 @pytest.mark.parametrize("name", ["vgg", "vit"])
 def test_cam_refuses_other_networks(classify, images, name):
     classifier = classify(name)
@@ -162,6 +170,20 @@ def test_ablation_cam_behind_a_skip_connection(images, concatenate, branches):
 
     changed = classifier.logits_with(images, without_channel_3)[:, 2]
     torch.testing.assert_close(weights[:, 3, 0, 0], (full - changed) / full)
+
+
+class Counting(Joining):
+    """What joins the maps behind the target layer grows with the batch that came in."""
+
+    def forward(self, images):
+        first = self.first(images).relu()
+        return self.fc((self.target(first) + first.sum(0)).relu().mean((2, 3)))
+
+
+def test_ablation_cam_makes_variants_at_the_input_where_those_at_the_layer_change_a_logit(images):
+    torch.manual_seed(0)
+    method = AblationCAM(Classifier(Counting(concatenate=False).double(), "target", optimize="exact"))
+    assert not method._branches(images[:1].double())
 
 
 def test_ablation_cam_is_not_for_tokens(classify, images):

@@ -1,4 +1,5 @@
 # ruff: noqa: NPY002 -- Captum draws from NumPy's global generator
+import inspect
 import sys
 
 import captum.attr
@@ -42,6 +43,11 @@ def test_gradient_shap_is_captums(classify, images, targets, counts):
         attribution = sum(count * mean for count, mean in zip(counts, means))
         raw = attribution.sum(1).relu()[0].detach()
         torch.testing.assert_close(maps[index], raw / raw.max())
+
+
+def test_limes_samples_are_as_many_as_those_of_its_authors_code():
+    """lime_image.LimeImageExplainer.explain_instance(num_samples=1000)."""
+    assert inspect.signature(LIME).parameters["samples"].default == 1000
 
 
 def test_gradient_shap_of_a_linear_network_is_gradient_times_pixel(images):

@@ -228,3 +228,17 @@ def test_the_iteration_is_recorded_unless_it_cannot_be(classify, images, targets
     OptiCAM(classifier, iterations=2)(images.as_subclass(OnGpu), lambda logits: logits[:, 1])
     OptiCAM(classifier, iterations=2)(images, targets)
     assert len(recorded) == 1
+
+
+def test_a_batch_behind_one_that_stopped_runs_as_if_it_were_the_first(classify, images, targets):
+    classifier, images = classify("gap", torch.float64), images.double()
+    options = {"objective": OBJECTIVES["Mask"]} | OPTIONS | {"stop_change": 1e-10}
+    features, score = classifier.features(images), ClassScore(targets)
+    ascent = CapturedAscent(classifier, features, images, score, capture=False, **options)
+    steps = []
+    for batch in (torch.zeros_like(images), images):  # a masked black image never changes
+        ascent.restart(classifier.features(batch), batch, targets)
+        for _ in range(8):
+            ascent.step()
+        steps.append(ascent.steps.tolist())
+    assert steps == [[1] * 5, [8] * 5]

@@ -1,3 +1,4 @@
+import inspect
 import math
 import warnings
 
@@ -159,6 +160,33 @@ def test_all_images_stopped_ends_the_run(classify):
     assert found.steps.tolist() == [1, 1]
 
 
+def test_no_change_is_less_than_zero(classify):
+    """With stop_change=0 even images whose objective stays as it is go on to the end."""
+    found = OptiCAM(classify("gap"), iterations=15, stop_change=0.0).optimise(torch.zeros(2, 3, 35, 35), 1)
+    assert found.steps.tolist() == [15, 15]
+
+
+def test_defaults_are_the_papers():
+    """Appendix A: Adam at a rate of 0.1, at most 100 iterations; eqs. (8) to (10): range, and the masked logit."""
+    paper = {
+        "iterations": 100,
+        "learning_rate": 0.1,
+        "objective": "Mask",
+        "selector": "logit",
+        "normalization": "range",
+    }
+    parameters = inspect.signature(OptiCAM).parameters
+    assert {name: parameters[name].default for name in paper} == paper
+
+
+def surface_map(logits_u, features, size):
+    """n(up(sum_k softmax(u)_k A^k)) by PyTorch's own interpolation."""
+    surface = (logits_u.softmax(1)[:, :, None, None] * features).sum(1, keepdim=True)
+    surface = F.interpolate(surface, size, mode="bilinear")[:, 0]
+    low, high = surface.amin((1, 2), keepdim=True), surface.amax((1, 2), keepdim=True)
+    return (surface - low) / (high - low)
+
+
 def test_several_layers_share_one_softmax(classify, images, targets):
     classifier = classify("vgg", torch.float64)
     images = images.double()
@@ -168,11 +196,34 @@ def test_several_layers_share_one_softmax(classify, images, targets):
     assert first.shape[2:] != second.shape[2:]
     features = torch.cat([first, F.interpolate(second, first.shape[2:], mode="bilinear")], 1)
     assert found.logits_u.shape == (5, 40)
-    surface = (found.logits_u.softmax(1)[:, :, None, None] * features).sum(1, keepdim=True)
-    surface = F.interpolate(surface, (35, 35), mode="bilinear")[:, 0]
-    low, high = surface.amin((1, 2), keepdim=True), surface.amax((1, 2), keepdim=True)
-    torch.testing.assert_close(found.maps, (surface - low) / (high - low), rtol=0, atol=1e-9)
+    expected = surface_map(found.logits_u, features, (35, 35))
+    torch.testing.assert_close(found.maps, expected, rtol=0, atol=1e-9)
     assert (found.objectives[-1] > found.objectives[0]).all()
+
+
+class Branches(nn.Module):
+    """Three layers on one image, whose grids differ in rows, in columns or in both."""
+
+    def __init__(self):
+        super().__init__()
+        self.narrow, self.wide, self.low = (nn.Conv2d(3, 4, 1, stride) for stride in ((1, 4), (1, 2), (2, 1)))
+        self.fc = nn.Linear(12, 5)
+
+    def forward(self, images):
+        parts = [layer(images).relu().mean((2, 3)) for layer in (self.narrow, self.wide, self.low)]
+        return self.fc(torch.cat(parts, 1))
+
+
+@pytest.mark.parametrize(("layers", "grid"), [(["narrow", "low"], (4, 16)), (["narrow", "wide"], (8, 8))])
+def test_layers_of_any_two_grids_share_that_of_most_cells(layers, grid):
+    torch.manual_seed(0)
+    classifier = Classifier(Branches().double(), "wide", mean=0.4, std=0.2)
+    images = torch.rand(2, 3, 8, 16, dtype=torch.float64)
+    found = OptiCAM(classifier, layers=layers, iterations=3).optimise(images, 1)
+    given = classifier.features_of(images, layers)[0]
+    features = torch.cat([F.interpolate(maps, grid, mode="bilinear") for maps in given], 1)
+    expected = surface_map(found.logits_u, features, (8, 16))
+    torch.testing.assert_close(found.maps, expected, rtol=0, atol=1e-9)
 
 
 def test_relu_features_changes_maps_of_signed_features_only(classify, images, targets):
