@@ -61,18 +61,17 @@ def frozen(network: nn.Module) -> Iterator[None]:
     Every module has its own mode again. A network in training goes through its own `eval` and `train`, which may do
     more, such as forget what was kept in eval mode.
     """
-    training = {module for module in network.modules() if module.training}
-    learned = [
-        p for p in network.parameters() if p.requires_grad and not is_lazy(p)
-    ]  # a lazy one has no sizes yet
+    modes = {module: module.training for module in network.modules()}
+    training = any(modes.values())
+    learned = [p for p in network.parameters() if p.requires_grad and not is_lazy(p)]
     compiled = {module: code for module in network.modules() if (code := module._compiled_call_impl)}
     try:
         for parameter in learned:
             parameter.requires_grad_(False)
         if training:
             network.eval()
-        for module in training:
-            module.training = False  # also where its own `eval` does something else
+            for module in network.modules():
+                module.training = False  # also where its own `eval` does something else
         for module in compiled:
             module._compiled_call_impl = None
         yield
@@ -81,8 +80,8 @@ def frozen(network: nn.Module) -> Iterator[None]:
             module._compiled_call_impl = code
         if training:
             network.train()
-            for module in network.modules():
-                module.training = module in training
+            for module, mode in modes.items():
+                module.training = mode
         for parameter in learned:
             parameter.requires_grad_(True)
 

@@ -41,15 +41,12 @@ def convolution_batch_norm_pairs(network: nn.Module) -> list[tuple[str, str]]:
     found: it may run its parts in other ways than a trace or one picture shows.
     """
     tracer = _Tracer()
+    called = nn.Sequential(network)  # as it is called in use: with images alone
     try:
-        graph = tracer.trace(
-            nn.Sequential(network)
-        )  # which calls it as it is called in use, with images alone
-    except Exception:  # of outputs of a class of their own
+        graph = tracer.trace(called)
+    except Exception:  # where it puts out something of a class of its own
         return []
-    modules = {
-        f"0.{name}": module for name, module in network.named_modules() if module not in tracer.untraced
-    }
+    modules = {name: module for name, module in called.named_modules() if module not in tracer.untraced}
     return [(first[2:], second[2:]) for first, second in _traced_pairs(graph, modules)]
 
 

@@ -168,6 +168,20 @@ def test_a_network_whose_mode_cannot_be_set_is_explained_in_eval_mode():
     assert all(module.training for module in net.modules())
 
 
+def test_a_part_that_a_network_makes_for_training_is_in_training_mode():
+    """As in networks that merge what they train beside their weights, and part it again."""
+    net = network().train()
+
+    def train(mode=True):
+        nn.Module.train(net, mode)
+        net[3] = nn.Dropout(0.5).train(mode)
+        return net
+
+    net.train = train
+    Classifier(net, "2", optimize="exact")(images())
+    assert all(module.training for module in net.modules())
+
+
 @pytest.mark.parametrize("level", ["exact", "fast"])
 def test_gradients_are_the_same_in_inference_mode(level):
     classifier = Classifier(network().eval(), "2", optimize=level)
