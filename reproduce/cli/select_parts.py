@@ -16,6 +16,8 @@ def run(options: argparse.Namespace) -> int:
     """Cross-validate what no record holds yet, and write all records to the profile's file.
 
     With --force nothing that is on record counts, so that every candidate is trained anew.
+
+    What the file has of other data sets, pictures or settings stays, and of the same until all is chosen.
     """
     given = workspace(options)
     if given.profile.parts is None:

@@ -125,7 +125,7 @@ def test_a_corrected_label_is_read_and_all_that_followed_from_it_is_made_anew(
         return int(layer_features(given, *place)[1].sum()), set(stored)
 
     light, before = light_and_definitions()
-    (folder / "train/dark/5.png").rename(folder / "train/light/.0.png")
+    (folder / "train/dark/5.png").rename(folder / "train/light/-0.png")
     light_then, after = light_and_definitions()
     assert (light, light_then) == (6, 7) and before and not before & after
     assert len(list((tmp_path / "cache/features").glob("birds-train-*"))) == 1
