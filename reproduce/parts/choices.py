@@ -7,6 +7,7 @@ raise `NotOnRecord` where they have not run.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -80,9 +81,10 @@ def chosen(
     return runs[order.index[0][0]]
 
 
-def forget_tried(workspace: Workspace, dataset: str, backbone: str, is_global: bool) -> None:
-    """Delete the stored accuracies of a method's candidates, of all layers: others may be tried now."""
-    _forget(workspace, dataset, backbone, _method(is_global))
+def forget_tried(workspace: Workspace, dataset: str, backbone: str, methods: Sequence[str]) -> None:
+    """Delete the stored accuracies of what was tried for these methods, on all layers: others may be tried now."""
+    keys = {"network": backbone, "method": methods, "image": dataset}
+    workspace.store.delete(workspace.profile.name, SELECTION, **keys)
 
 
 def try_candidates(
@@ -98,7 +100,7 @@ def try_candidates(
         features, labels = layer_features(workspace, dataset, backbone, layer, "train")
         options: dict[str, Any] = {"folds": workspace.parts.folds, "record": record}
         _, table = choose(candidates, features, labels, int(labels.max()) + 1, **options)
-    _store(workspace, dataset, backbone, _method(is_global), pd.concat({layer: table}))
+    _store(workspace, dataset, backbone, method_name(is_global), pd.concat({layer: table}))
 
 
 @lru_cache(maxsize=16)
@@ -121,7 +123,6 @@ def try_weights(workspace: Workspace, dataset: str, backbone: str, anew: bool = 
         options: dict[str, Any] = {"tolerance": tolerance, "folds": profile.folds, "record": record}
         choose_weights(choice.run, features, labels, int(labels.max()) + 1, **options)
     table = pd.read_csv(record, index_col="candidate")
-    _forget(workspace, dataset, backbone, CONSTRAINED)
     _store(workspace, dataset, backbone, CONSTRAINED, pd.concat({choice.layer: table}))
 
 
@@ -153,7 +154,8 @@ def with_constraints(run: Run, weights: ConstraintWeights, names: tuple[str, ...
     return replace(run, settings=run.settings.with_constraints(kept))
 
 
-def _method(is_global: bool) -> str:
+def method_name(is_global: bool) -> str:
+    """The name under which accuracies of candidates are stored."""
     return "Global" if is_global else "Parts"
 
 
@@ -166,7 +168,7 @@ def _candidates(workspace: Workspace, dataset: str, backbone: str, is_global: bo
 
 
 def _record_of(workspace: Workspace, dataset: str, backbone: str, is_global: bool, layer: str) -> Path:
-    return _record(workspace, dataset, backbone, f"{layer}-{_method(is_global)}")
+    return _record(workspace, dataset, backbone, f"{layer}-{method_name(is_global)}")
 
 
 def _record(workspace: Workspace, dataset: str, backbone: str, kind: str) -> Path:
@@ -181,11 +183,6 @@ def _digest(workspace: Workspace, dataset: str, backbone: str, *options: object)
     pictures = workspace.parts.train_images, pictures_digest(workspace, dataset)
     facts = options, workspace.digest(backbone), *pictures
     return hashlib.sha256(repr(facts).encode()).hexdigest()
-
-
-def _forget(workspace: Workspace, dataset: str, backbone: str, method: str) -> None:
-    keys = {"network": backbone, "method": method, "image": dataset}
-    workspace.store.delete(workspace.profile.name, SELECTION, **keys)
 
 
 def _store(workspace: Workspace, dataset: str, backbone: str, method: str, table: pd.DataFrame) -> None:

@@ -20,11 +20,13 @@ from dpnet.training.selection import NotOnRecord
 from opticam.data.files import load_tensors, save_tensors
 from opticam.sample.pictures import SPLITS
 from reproduce.parts.choices import (
+    CONSTRAINED,
     Choice,
     chosen,
     chosen_weights,
     definition,
     forget_tried,
+    method_name,
     try_candidates,
     try_weights,
     with_constraints,
@@ -144,14 +146,15 @@ def choose_all(workspace: Workspace, runs: tuple[PartRun, ...], anew: bool = Fal
         extract(workspace, *place)
     wait()
     methods = dict.fromkeys(run.is_global for run in runs)
+    constrained = dict.fromkeys((run.dataset, run.backbone) for run in runs if _constraints(run))
     if is_first():
-        for (dataset, backbone), is_global in itertools.product(pairs, methods):
-            forget_tried(workspace, dataset, backbone, is_global)
+        for pair in pairs:
+            weights = [CONSTRAINED] if pair in constrained else []
+            forget_tried(workspace, *pair, [*map(method_name, methods), *weights])
     wait()
     for (dataset, backbone, layer), is_global in share(itertools.product(units, methods)):
         try_candidates(workspace, dataset, backbone, is_global, layer, anew)
     wait()
-    constrained = dict.fromkeys((run.dataset, run.backbone) for run in runs if _constraints(run))
     for dataset, backbone in share(constrained):
         try_weights(workspace, dataset, backbone, anew)
     wait()
