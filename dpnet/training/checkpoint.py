@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,11 @@ def one_line(error: Exception) -> str:
     """What an error says in its first line that says something: PyTorch's announce a list with a colon."""
     lines = [line.strip() for line in str(error).splitlines()]
     return next((line for line in lines if line and not line.endswith(":")), type(error).__name__)
+
+
+def differing(expected: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
+    """Names under which two records of what something was made of hold different values, or one of them none."""
+    return [name for name in {**expected, **found} if expected.get(name) != found.get(name)]
 
 
 def save_checkpoint(
@@ -53,8 +59,7 @@ def load_checkpoint(
         raise ValueError(
             f"checkpoint {path} has format {state.get('format')}; expected {FORMAT}: give another folder or remove it"
         )
-    before = state["run"]
-    different = [name for name in {**run, **before} if before.get(name) != run.get(name)]
+    different = differing(run, state["run"])
     if different:
         raise ValueError(f"checkpoint {path} belongs to a run with another {', '.join(different)}")
     try:

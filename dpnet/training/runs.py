@@ -17,6 +17,7 @@ from dpnet.data.manifest import Manifest
 from dpnet.model.evaluation import accuracy, interpretability, mean_bag
 from dpnet.model.part_layer import PartClassifier
 from dpnet.model.recipes import GlobalRecipe, PartRecipe
+from dpnet.training.checkpoint import differing
 from dpnet.training.loop import TrainingRecord, check_constraints, train
 from dpnet.training.processes import rank
 from dpnet.training.saving import CARD_NAME, ModelCard, read_card, save_model
@@ -74,7 +75,7 @@ def check_folder(folder: Path, runs: Sequence[Run], data: dict[str, Any]) -> Non
     for home, card in _models(folder):
         found = card.settings | {"seed": None}
         expected = recipes.get(card.results["method"], found) | data
-        different = [name for name in {**expected, **found} if expected.get(name) != found.get(name)]
+        different = differing(expected, found)
         if different:
             raise ValueError(
                 f"output: {home} is of a run with another {', '.join(different)}: give another folder or remove it"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from dpnet.training.checkpoint import differing
 from dpnet.training.saving import CARD_NAME, ModelCard, read_card
-from reproduce.parts.models import CONSTRAINTS, EXPERIMENT, PartRun, parts_label
+from reproduce.parts.models import CONSTRAINTS, EXPERIMENT, PartRun, forget_dataset, parts_label
 from reproduce.workspace.store import Row
 from reproduce.workspace.workspace import Workspace
 
@@ -32,7 +32,7 @@ def enter_runs(workspace: Workspace) -> int:
                 raise ValueError(f"parts-runs: {home} and {found[run][1]} are the same method and seed")
             found[run] = card, home
             first, its_home = lines.setdefault(replace(run, seed=0), (card, home))
-            other = differing(first.settings, card.settings)
+            other = differing(first.settings | {"seed": None}, card.settings | {"seed": None})
             if other:
                 raise ValueError(
                     f"parts-runs: {home} and {its_home} differ in {', '.join(other)}; a line is of one recipe"
@@ -41,20 +41,13 @@ def enter_runs(workspace: Workspace) -> int:
             raise FileNotFoundError(f"parts-runs: {folder} holds no run; `python -m dpnet train` writes them")
     experiment = workspace.of_models(EXPERIMENT)
     for dataset in workspace.parts_input.runs:
-        _forget(workspace, dataset)
+        forget_dataset(workspace, experiment, dataset)
     for run, (card, _) in found.items():
         keys = workspace.profile.name, experiment, run.backbone, run.method, run.image
         figures = {name: value for name, value in card.results.items() if name not in NOT_STORED}
         figures["accuracy"] = card.results["test_accuracy"]
         workspace.store.write(Row(*keys, name, float(value)) for name, value in figures.items())
     return len(found)
-
-
-def differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
-    """Names of the settings, the seed aside, that two models were trained with differently."""
-    return sorted(
-        name for name in one.keys() | other.keys() if name != "seed" and one.get(name) != other.get(name)
-    )
 
 
 def _place(workspace: Workspace, dataset: str, card: ModelCard, home: Path) -> PartRun:
@@ -74,12 +67,3 @@ def _label(weights: dict[str, Any], home: Path) -> str:
         if used == set(names):
             return parts_label(label)
     raise ValueError(f"parts-runs: {home} has constraints that no table has: {', '.join(sorted(used))}")
-
-
-def _forget(workspace: Workspace, dataset: str) -> None:
-    """Delete the results of all runs on a data set."""
-    keys = workspace.profile.name, workspace.of_models(EXPERIMENT)
-    images = workspace.store.frame(*keys)["image"].unique().tolist()
-    own = [image for image in images if image.startswith(f"{dataset}/")]
-    if own:
-        workspace.store.delete(*keys, image=own)

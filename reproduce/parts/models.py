@@ -191,6 +191,15 @@ def forget(workspace: Workspace, runs: Iterable[PartRun]) -> None:
         workspace.store.delete(workspace.profile.name, workspace.of_models(EXPERIMENT), **keys)
 
 
+def forget_dataset(workspace: Workspace, experiment: str, dataset: str, **network: str) -> None:
+    """Delete the rows that an experiment in the store has of a data set, whose name its images begin with."""
+    keys = workspace.profile.name, experiment
+    images = workspace.store.frame(*keys, **network)["image"].unique().tolist()
+    own = [image for image in images if image.startswith(f"{dataset}/")]
+    if own:
+        workspace.store.delete(*keys, image=own, **network)
+
+
 def layer_read(workspace: Workspace, run: PartRun) -> str:
     """The layer that a trained model reads, as stored with its results; "" where none is."""
     metrics = _rows(workspace, run)["metric"]

@@ -16,7 +16,7 @@ from reproduce.experiments.dpnet.main import UNCONSTRAINED
 from reproduce.experiments.dpnet.parts_experiment import PartsExperiment
 from reproduce.parts.choices import definition
 from reproduce.parts.data import dataset_split, part_backbone
-from reproduce.parts.models import PartRun, load_model, planned, train_missing
+from reproduce.parts.models import DEFINITION, PartRun, forget_dataset, load_model, planned, train_missing
 from reproduce.published.numbers import labelled, published
 from reproduce.saliency.explained_batch import Evaluated, View, timed_maps
 from reproduce.saliency.metric_groups import GROUPS
@@ -30,7 +30,6 @@ from reproduce.workspace.workspace import Workspace
 BATCH = 16
 EXACT, DENSE = labelled("Participation", "exact"), labelled("Participation", "dense, CAM-like")
 METRICS = ("AD", "AG", "AI", "insertion", "deletion", "LE", "SP", "EP")
-DEFINITION = "definition"
 
 
 class FaithfulnessTable(PartsExperiment):
@@ -55,7 +54,8 @@ class FaithfulnessTable(PartsExperiment):
         missing = [run for run, now in definitions.items() if not self._is_stored(workspace, run, now)]
         wait()  # nobody stores before all have looked
         if is_first():
-            self._forget_pictures(workspace, missing)
+            for run in missing:  # rows of another model, or of other pictures
+                forget_dataset(workspace, workspace.of_models(self.name), run.dataset, network=run.backbone)
         wait()
         for run in share(missing):
             self._measure(workspace, run, definitions[run])
@@ -94,15 +94,6 @@ class FaithfulnessTable(PartsExperiment):
 
     def _frame(self, workspace: Workspace, **keys: str | Sequence[str]) -> pd.DataFrame:
         return workspace.store.frame(workspace.profile.name, workspace.of_models(self.name), **keys)
-
-    def _forget_pictures(self, workspace: Workspace, runs: Sequence[PartRun]) -> None:
-        """Delete what is stored of the data sets of these runs: of another model, or of other pictures."""
-        for run in runs:
-            names = self._frame(workspace, network=run.backbone)["image"]
-            own = names[names.str.startswith(f"{run.dataset}/")].tolist()
-            if own:
-                keys = workspace.profile.name, workspace.of_models(self.name)
-                workspace.store.delete(*keys, network=run.backbone, image=own)
 
     def _is_stored(self, workspace: Workspace, run: PartRun, now: float) -> bool:
         keys = {"network": run.backbone, "image": _model_key(workspace, run), "metric": DEFINITION}

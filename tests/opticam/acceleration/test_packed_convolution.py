@@ -2,11 +2,11 @@
 
 import copy
 import pickle
-import sys
-import threading
+from functools import partial
 
 import pytest
 import torch
+from at_once import errors_at_once
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tolerances import assert_as_accurate
@@ -98,24 +98,16 @@ def test_threads_with_images_of_different_sizes():
     expected, wrong = [results(pixels) for pixels in pictures], []
 
     def run(pixels, alone):
-        try:
-            for _ in range(4000):
-                wrong.extend(1 for pair in zip(results(pixels), alone) if not torch.equal(*pair))
-        except Exception as error:
-            wrong.append(error)
+        for _ in range(4000):
+            wrong.extend(1 for pair in zip(results(pixels), alone) if not torch.equal(*pair))
 
-    threads = [threading.Thread(target=run, args=pair) for pair in zip(pictures, expected)]
-    usual, count = sys.getswitchinterval(), torch.get_num_threads()
+    count = torch.get_num_threads()
     try:
-        sys.setswitchinterval(1e-6)
         torch.set_num_threads(1)
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        errors = errors_at_once([partial(run, *pair) for pair in zip(pictures, expected)])
     finally:
-        sys.setswitchinterval(usual)
         torch.set_num_threads(count)
+    assert errors == []
     assert wrong == []
 
 

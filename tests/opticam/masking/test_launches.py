@@ -1,10 +1,10 @@
 """What is planned without a GPU: the pixels a cell is part of, launches without Triton's binder, the short way."""
 
-import sys
-from threading import Thread
+from functools import partial
 
 import pytest
 import torch
+from at_once import errors_at_once
 from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn.functional import interpolate
@@ -147,26 +147,13 @@ def test_what_was_checked_is_bounded(monkeypatch):
 
 def test_threads_may_check_at_once(monkeypatch):
     monkeypatch.setattr(Memory, "KEPT", 64)
-    memory, failures = Memory(), []
+    memory = Memory()
 
     def check(thread):
-        try:
-            for number in range(30_000):
-                memory.remember((thread, number), True)
-        except Exception as error:
-            failures.append(error)
+        for number in range(30_000):
+            memory.remember((thread, number), True)
 
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    try:
-        threads = [Thread(target=check, args=(number,)) for number in range(4)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    finally:
-        sys.setswitchinterval(interval)
-    assert failures == [] and len(memory) == 64
+    assert errors_at_once([partial(check, number) for number in range(4)]) == [] and len(memory) == 64
 
 
 @pytest.mark.parametrize("place", [0, 1])
